@@ -1,0 +1,105 @@
+"""/livez, /readyz and /metrics of every service: FastAPI on uvicorn, in the service's loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from fastapi import FastAPI, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from postroom_chassis.errors import PostroomError
+
+Check = Callable[[], Awaitable[None]]
+
+CHECK_SECONDS = 2.0
+
+
+class Readiness:
+    """Whether a service can do its work now.
+
+    Args:
+        checks: by name; each raises where what it needs can't be had.
+    """
+
+    def __init__(self, checks: dict[str, Check]) -> None:
+        self._checks = checks
+        self.draining = False
+
+    async def faults(self) -> dict[str, str]:
+        """What is missing, by name; empty when all is well."""
+        if self.draining:
+            return {"lifecycle": "draining"}
+        results = await asyncio.gather(*(self._run(check) for check in self._checks.values()))
+        return {name: fault for name, fault in zip(self._checks, results, strict=True) if fault}
+
+    @staticmethod
+    async def _run(check: Check) -> str:
+        try:
+            async with asyncio.timeout(CHECK_SECONDS):
+                await check()
+        except PostroomError as error:
+            return f"{error.kind}: {error.message}"
+        except Exception as error:
+            return type(error).__name__
+        return ""
+
+
+def probes(service: str, readiness: Readiness) -> FastAPI:
+    """The application that answers probes and scrapes."""
+    app = FastAPI(title=f"Postroom {service}", docs_url=None, redoc_url=None, openapi_url=None)
+
+    @app.get("/livez")
+    async def livez() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/readyz")
+    async def readyz(response: Response) -> dict[str, str]:
+        faults = await readiness.faults()
+        if faults:
+            response.status_code = 503
+        return faults or {"status": "ok"}
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    return app
+
+
+class HttpServer(uvicorn.Server):
+    """uvicorn inside a running loop; signals are the lifecycle's."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    @classmethod
+    async def start(cls, app: FastAPI, host: str, port: int) -> HttpServer:
+        """Serve an application and answer once it listens. Raises OSError where the address is
+        taken.
+        """
+        config = uvicorn.Config(
+            app, host=host, port=port, log_config=None, access_log=False, lifespan="off"
+        )
+        server = cls(config)
+        socket = config.bind_socket() if port == 0 else None
+        server._task = asyncio.create_task(server.serve([socket] if socket else None))
+        while not server.started:
+            if server._task.done():
+                raise OSError(f"can't listen on {host}:{port}: is it taken?")
+            await asyncio.sleep(0.01)
+        return server
+
+    _task: asyncio.Task[None]
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        return int(self.servers[0].sockets[0].getsockname()[1])
+
+    async def stop(self) -> None:
+        self.should_exit = True
+        await self._task

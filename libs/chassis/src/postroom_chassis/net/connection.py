@@ -1,0 +1,279 @@
+"""The driver: one client's connection, round a sans-I/O core.
+
+`await connection.read(core.read_command(...))` runs a core's generator against what has arrived and
+suspends only when it needs more. Nothing here is read without a time limit, and nothing is buffered
+without a bound: reading from the socket pauses while the buffer is full, and `drain` waits while
+the client doesn't read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import ssl
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from postroom_chassis.net.proxy import ProxyTls
+from postroom_chassis.net.stream import ByteStream, Reader
+
+if TYPE_CHECKING:
+    from postroom_chassis.net.listener import Listener
+
+T = TypeVar("T")
+
+HIGH_WATER = 256 * 1024  # bytes received and unread at which the socket is left alone
+WRITE_HIGH_WATER = 512 * 1024
+HANDSHAKE_SECONDS = 30.0
+
+_numbers = itertools.count(1)
+
+
+class Draining(Exception):
+    """The service is going down, and the client is between two commands."""
+
+
+class TimedOut(Exception):
+    """The client said nothing for too long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """What is known of the TLS connection with the client, wherever it ends."""
+
+    version: str
+    cipher: str
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Who is at the other end.
+
+    Attributes:
+        address: IP address; the client's own, where a trusted proxy tells it.
+    """
+
+    address: str
+    port: int
+
+    @property
+    def loopback(self) -> bool:
+        return self.address == "::1" or self.address.startswith("127.")
+
+
+class Connection(asyncio.Protocol):
+    """One client's connection.
+
+    Attributes:
+        id: for logs, unique in the process.
+        peer: who is at the other end.
+        tls: None in clear text.
+        stream: what has arrived.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_boundary",
+        "_closed",
+        "_deadline",
+        "_listener",
+        "_loop",
+        "_paused_reading",
+        "_paused_writing",
+        "_transport",
+        "_waiter",
+        "draining",
+        "id",
+        "peer",
+        "stream",
+        "tls",
+    )
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._paused_writing: asyncio.Future[None] | None = None
+        self._paused_reading = False
+        self._boundary = False
+        self._deadline = 0.0
+        self._closed = False
+        self.draining = False
+        self.id = f"{listener.name}-{next(_numbers):x}"
+        self.peer = Peer("", 0)
+        self.tls: Tls | None = None
+        self.stream = ByteStream()
+
+    # What asyncio calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
+        if self.peer.address:
+            return  # STARTTLS: the same connection, now encrypted
+        name = transport.get_extra_info("peername") or ("", 0)
+        self.peer = Peer(str(name[0]), int(name[1]))
+        self._note_tls()
+        self._listener.opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        self.stream.feed(data)
+        if len(self.stream) >= HIGH_WATER and not self._paused_reading and self._transport:
+            self._paused_reading = True
+            self._transport.pause_reading()
+        self._wake()
+
+    def eof_received(self) -> bool:
+        self.stream.feed_eof()
+        self._wake()
+        return self.tls is None  # a half-closed client may still be answered
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._closed = True
+        self.stream.feed_eof()
+        self._wake()
+        self.resume_writing()
+        self._listener.closed(self)
+
+    def pause_writing(self) -> None:
+        if self._paused_writing is None:
+            self._paused_writing = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        waiter, self._paused_writing = self._paused_writing, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    # What sessions call.
+
+    async def read(self, reader: Reader[T], seconds: float, *, boundary: bool = False) -> T:
+        """Run a core's generator to its end.
+
+        Args:
+            reader: reads from `self.stream`.
+            seconds: how long the client may take from now.
+            boundary: the client is between two commands, so a drain may end the wait.
+
+        Raises:
+            TimedOut, Draining, ConnectionResetError: the connection is lost.
+            What the generator raises (EndOfStream among it).
+        """
+        self._deadline = time.monotonic() + seconds
+        while True:
+            try:
+                next(reader)
+            except StopIteration as done:
+                self._deadline = 0.0
+                return cast(T, done.value)
+            if self._closed:
+                raise ConnectionResetError
+            if boundary and self.draining and not len(self.stream):
+                raise Draining
+            await self._wait(boundary)
+
+    def write(self, data: bytes) -> None:
+        """Send; `drain` now and then, where much is written."""
+        if self._transport is not None and not self._closed:
+            self._transport.write(data)
+
+    def write_lines(self, pieces: list[bytes]) -> None:
+        """Send many pieces at once."""
+        if self._transport is not None and not self._closed:
+            self._transport.writelines(pieces)
+
+    async def drain(self, seconds: float = 300.0) -> None:
+        """Wait until the client has taken most of what was written.
+
+        Raises TimedOut, ConnectionResetError.
+        """
+        if self._closed:
+            raise ConnectionResetError
+        if self._paused_writing is None:
+            return
+        try:
+            async with asyncio.timeout(seconds):
+                await asyncio.shield(self._paused_writing)
+        except TimeoutError as error:
+            raise TimedOut from error
+        if self._closed:
+            raise ConnectionResetError
+
+    async def start_tls(self, context: ssl.SSLContext) -> None:
+        """Negotiate TLS; what came before it in clear text is forgotten (RFC 3207 section 4.2).
+
+        Raises ConnectionResetError where the handshake fails.
+        """
+        if self._transport is None or self._closed:
+            raise ConnectionResetError
+        self.stream.clear()
+        try:
+            transport = await self._loop.start_tls(
+                self._transport,
+                self,
+                context,
+                server_side=True,
+                ssl_handshake_timeout=HANDSHAKE_SECONDS,
+            )
+        except (OSError, ssl.SSLError, TimeoutError) as error:
+            self.abort()
+            raise ConnectionResetError("the TLS handshake failed") from error
+        if transport is None:
+            raise ConnectionResetError
+        self._transport = transport
+        self._note_tls()
+
+    def proxied(self, peer: Peer, tls: ProxyTls | None) -> None:
+        """Take over what a trusted proxy says of the client."""
+        self._listener.readdressed(self, peer)
+        self.peer = peer
+        if tls is not None:
+            self.tls = Tls(tls.version, tls.cipher)
+
+    def wake_for_drain(self) -> None:
+        """The service is going down: end the wait for a command, if that is what goes on."""
+        self.draining = True
+        if self._boundary and not len(self.stream):
+            self._wake()
+
+    def check_deadline(self, now: float) -> None:
+        """End the wait of a client that took too long."""
+        waiter = self._waiter
+        if waiter is not None and self._deadline and now > self._deadline and not waiter.done():
+            waiter.set_exception(TimedOut())
+
+    def close(self) -> None:
+        """Send what is buffered, then close."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    def _note_tls(self) -> None:
+        tls = self._transport.get_extra_info("ssl_object") if self._transport else None
+        if tls is not None:
+            self.tls = Tls(tls.version() or "", (tls.cipher() or ("",))[0])
+
+    async def _wait(self, boundary: bool) -> None:
+        if self._paused_reading and self._transport is not None and not self._closed:
+            self._paused_reading = False
+            self._transport.resume_reading()
+        self._waiter = self._loop.create_future()
+        self._boundary = boundary
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+            self._boundary = False
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)

@@ -1,0 +1,229 @@
+"""Listeners: accept, limit, hand each connection to a session, drain."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import time
+from collections import Counter as Counts
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
+
+import structlog
+from opentelemetry import trace
+from prometheus_client import Counter, Gauge
+
+from postroom_chassis import logs, tracing
+from postroom_chassis.net.connection import Connection, Draining, Peer, TimedOut
+from postroom_chassis.net.proxy import ProxyError, read_header
+from postroom_chassis.net.stream import EndOfStream
+from postroom_chassis.net.tls import ServerTls
+
+log = logs.logger(__name__)
+
+OPEN = Gauge("postroom_connections", "Connections open now", ["listener"])
+ACCEPTED = Counter("postroom_connections_total", "Connections accepted", ["listener"])
+REFUSED = Counter("postroom_connections_refused_total", "Connections refused", ["listener", "why"])
+
+SWEEP_SECONDS = 1.0
+PROXY_SECONDS = 10.0
+
+Network = IPv4Network | IPv6Network
+Session = Callable[[Connection], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many connections a listener holds.
+
+    Attributes:
+        connections: in all.
+        per_address: from one client address (a /64 for IPv6, which is what one client has).
+    """
+
+    connections: int = 20_000
+    per_address: int = 1_000
+
+
+class Listener:
+    """One address that clients connect to.
+
+    Args:
+        name: for logs and metrics ("imap", "imaps").
+        session: serves one connection to its end.
+        tls: implicit TLS where given.
+        proxies: networks whose connections begin with a PROXY header; others are refused then.
+        refusal: what a client that is over a limit is told before it is closed.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        session: Session,
+        *,
+        tls: ServerTls | None = None,
+        proxies: Sequence[Network] = (),
+        limits: Limits | None = None,
+        refusal: bytes = b"",
+    ) -> None:
+        self.name = name
+        self._session = session
+        self._tls = tls
+        self._proxies = tuple(proxies)
+        self._limits = limits or Limits()
+        self._refusal = refusal
+        self._connections: dict[Connection, asyncio.Task[None]] = {}
+        self._addresses: Counts[str] = Counts()
+        self._server: asyncio.Server | None = None
+        self._sweeper: asyncio.Task[None] | None = None
+
+    async def start(self, host: str, port: int, *, reuse_port: bool = False) -> int:
+        """Listen, and answer the port. Raises OSError where the address is taken."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            lambda: Connection(self),
+            host,
+            port,
+            ssl=self._tls.context if self._tls else None,
+            reuse_port=reuse_port or None,
+            backlog=1024,
+        )
+        self._sweeper = asyncio.create_task(self._sweep())
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def drain(self, seconds: float) -> None:
+        """Accept no more; end idle sessions at once and the others after their command; close what
+        is left.
+        """
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self._connections):
+            connection.wake_for_drain()
+        if tasks := list(self._connections.values()):
+            await asyncio.wait(tasks, timeout=seconds)
+        left = dict(self._connections)
+        for connection, task in left.items():
+            connection.abort()
+            task.cancel()
+        await asyncio.gather(*left.values(), return_exceptions=True)
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+
+    # What connections call.
+
+    def opened(self, connection: Connection) -> None:
+        """A client has connected: serve it, or refuse it."""
+        ACCEPTED.labels(self.name).inc()
+        key = _key(connection.peer)
+        if why := self._over_limit(key):
+            REFUSED.labels(self.name, why).inc()
+            log.info("connection.refused", address=connection.peer.address, why=why)
+            connection.write(self._refusal)
+            connection.close()
+            return
+        self._addresses[key] += 1
+        OPEN.labels(self.name).inc()
+        self._connections[connection] = asyncio.create_task(self._serve(connection))
+
+    def closed(self, connection: Connection) -> None:
+        """The transport is gone; the session's task ends by itself."""
+
+    def readdressed(self, connection: Connection, peer: Peer) -> None:
+        """A proxy told who the client is: count it there."""
+        self._release(_key(connection.peer))
+        self._addresses[_key(peer)] += 1
+
+    def _over_limit(self, key: str) -> str:
+        if len(self._connections) >= self._limits.connections:
+            return "connections"
+        if not self._proxies and self._addresses[key] >= self._limits.per_address:
+            return "per_address"
+        return ""
+
+    async def _serve(self, connection: Connection) -> None:
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(connection=connection.id)
+        try:
+            with tracing.tracer.start_as_current_span(
+                f"{self.name} connection", kind=trace.SpanKind.SERVER
+            ):
+                if not self._proxies or await self._read_proxy_header(connection):
+                    await self._session(connection)
+        except (TimedOut, Draining, EndOfStream, ConnectionError) as ended:
+            log.debug("connection.ended", why=type(ended).__name__)
+        except asyncio.CancelledError:
+            connection.abort()
+            raise
+        except Exception:
+            log.exception("connection.failed")
+        finally:
+            connection.close()
+            del self._connections[connection]
+            self._release(_key(connection.peer))
+            OPEN.labels(self.name).dec()
+
+    async def _read_proxy_header(self, connection: Connection) -> bool:
+        """Whether the connection comes from a trusted proxy with a proper header, and within the
+        limits.
+        """
+        if not _within(connection.peer.address, self._proxies):
+            REFUSED.labels(self.name, "untrusted_proxy").inc()
+            log.warning("proxy.untrusted", address=connection.peer.address)
+            return False
+        try:
+            header = await connection.read(read_header(connection.stream), PROXY_SECONDS)
+        except ProxyError as error:
+            REFUSED.labels(self.name, "bad_proxy_header").inc()
+            log.warning("proxy.malformed", address=connection.peer.address, error=str(error))
+            return False
+        if not header.address:
+            return True
+        peer = Peer(header.address, header.port)
+        if self._addresses[_key(peer)] >= self._limits.per_address:
+            REFUSED.labels(self.name, "per_address").inc()
+            connection.write(self._refusal)
+            return False
+        connection.proxied(peer, header.tls)
+        return True
+
+    def _release(self, key: str) -> None:
+        self._addresses[key] -= 1
+        if self._addresses[key] <= 0:
+            del self._addresses[key]
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            now = time.monotonic()
+            for connection in list(self._connections):
+                connection.check_deadline(now)
+            if self._tls is not None:
+                self._tls.context  # noqa: B018 (takes up new certificates)
+
+
+def parse_networks(text: str) -> tuple[Network, ...]:
+    """Networks from a list separated by commas or blanks. Raises ValueError."""
+    return tuple(
+        ipaddress.ip_network(word, strict=False) for word in text.replace(",", " ").split()
+    )
+
+
+def _within(address: str, networks: Sequence[Network]) -> bool:
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return any(parsed in network for network in networks)
+
+
+def _key(peer: Peer) -> str:
+    return ":".join(peer.address.split(":")[:4]) if ":" in peer.address else peer.address
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """A port that nothing listens on just now."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])

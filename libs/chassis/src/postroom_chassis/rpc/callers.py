@@ -1,0 +1,46 @@
+"""Which service may call which RPC service. The whole of who may do what, in one table.
+
+A caller is known by its certificate: the DNS name `<service>.postroom` among its subject
+alternative names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from postroom_chassis.tickets import SCOPE_MAIL, SCOPE_MAILDROP
+
+SUFFIX = ".postroom"
+
+CALLERS: dict[str, frozenset[str]] = {
+    "postroom.auth.v1.AuthenticationService": frozenset({"smtp", "pop3", "imap", "admin"}),
+    "postroom.auth.v1.DirectoryService": frozenset({"smtp", "admin"}),
+    "postroom.auth.v1.AccountService": frozenset({"admin"}),
+    "postroom.store.v1.MailboxService": frozenset({"imap"}),
+    "postroom.store.v1.MessageService": frozenset({"imap"}),
+    "postroom.store.v1.ChangeService": frozenset({"imap"}),
+    "postroom.store.v1.MaildropService": frozenset({"pop3"}),
+    "postroom.store.v1.DeliveryService": frozenset({"smtp"}),
+    "postroom.store.v1.QueueService": frozenset({"smtp", "admin"}),
+    "postroom.store.v1.AdminService": frozenset({"admin"}),
+    # Each call on it is checked like a call by itself.
+    "postroom.rpc.v1.CallService": frozenset({"smtp", "pop3", "imap", "admin"}),
+    "grpc.health.v1.Health": frozenset({"smtp", "pop3", "imap", "auth", "store", "admin", "probe"}),
+    "grpc.reflection.v1alpha.ServerReflection": frozenset({"admin"}),
+}
+
+# Services whose calls act for a person: the ticket they bear needs one of these scopes.
+SCOPES: dict[str, frozenset[str]] = {
+    "postroom.store.v1.MailboxService": frozenset({SCOPE_MAIL}),
+    "postroom.store.v1.MessageService": frozenset({SCOPE_MAIL}),
+    "postroom.store.v1.MaildropService": frozenset({SCOPE_MAIL, SCOPE_MAILDROP}),
+}
+
+
+def caller_of(names: Iterable[bytes]) -> str:
+    """The service that a certificate's alternative names stand for, or nothing."""
+    for name in names:
+        text = name.decode("ascii", "replace")
+        if text.endswith(SUFFIX):
+            return text.removesuffix(SUFFIX)
+    return ""

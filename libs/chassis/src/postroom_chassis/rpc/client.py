@@ -1,0 +1,155 @@
+"""The calling side of every RPC.
+
+`Channel` stands in for grpc.aio.Channel where the generated stubs are made: it gives each call a
+deadline, the trace context and, in `ticketed`, a ticket, sends unary calls over one stream
+(`multiplex`), and raises PostroomError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any, TypeVar, cast
+
+import grpc
+
+from postroom_chassis import tracing
+from postroom_chassis.errors import KIND_OF_STATUS, Kind, PostroomError
+from postroom_chassis.rpc.callers import SUFFIX
+from postroom_chassis.rpc.multiplex import CallStream
+from postroom_chassis.rpc.server import KIND_KEY, MAX_MESSAGE, TICKET_KEY
+from postroom_chassis.settings import Tls
+
+UNARY_SECONDS = 20.0
+STREAM_SECONDS = 600.0
+
+Stub = TypeVar("Stub")
+Metadata = tuple[tuple[str, str], ...]
+
+
+class Channel:
+    """A connection to one service.
+
+    Args:
+        address: host:port.
+        service: the name that its certificate must bear ("store").
+        tls: our own certificate.
+    """
+
+    def __init__(self, address: str, service: str, tls: Tls) -> None:
+        credentials = grpc.ssl_channel_credentials(
+            root_certificates=tls.authority.read_bytes(),
+            private_key=tls.key.read_bytes(),
+            certificate_chain=tls.certificate.read_bytes(),
+        )
+        self.grpc = grpc.aio.secure_channel(
+            address,
+            credentials,
+            options=[
+                ("grpc.ssl_target_name_override", service + SUFFIX),
+                ("grpc.max_receive_message_length", MAX_MESSAGE),
+                ("grpc.max_send_message_length", MAX_MESSAGE),
+                ("grpc.keepalive_time_ms", 30_000),
+                ("grpc.initial_reconnect_backoff_ms", 100),
+                ("grpc.max_reconnect_backoff_ms", 2_000),
+            ],
+        )
+        self.calls = CallStream(self.grpc)
+
+    async def close(self) -> None:
+        await self.calls.close()
+        await self.grpc.close(None)
+
+    def stub(self, stub_class: Callable[[grpc.aio.Channel], Stub]) -> Stub:
+        """A generated stub whose calls go through this channel."""
+        return stub_class(cast(grpc.aio.Channel, self))
+
+    # What generated stubs ask of a channel.
+
+    def unary_unary(
+        self, method: str, request_serializer: Any, response_deserializer: Any, **_: Any
+    ) -> Any:
+        async def call(
+            request: Any,
+            *,
+            timeout: float = UNARY_SECONDS,  # noqa: ASYNC109 (gRPC's own parameter)
+            metadata: Metadata = (),
+        ) -> Any:
+            payload = request_serializer(request)
+            answer = await self.calls.call(
+                method, payload, dict(metadata).get(TICKET_KEY, ""), timeout
+            )
+            return response_deserializer(answer)
+
+        return call
+
+    def unary_stream(self, method: str, *serializers: Any, **named: Any) -> Any:
+        make = self.grpc.unary_stream(method, *serializers, **named)
+
+        def call(
+            request: Any, *, timeout: float = STREAM_SECONDS, metadata: Metadata = ()
+        ) -> AsyncIterator[Any]:
+            return _responses(make(request, timeout=timeout, metadata=_headers(metadata)))
+
+        return call
+
+    def stream_unary(self, method: str, *serializers: Any, **named: Any) -> Any:
+        make = self.grpc.stream_unary(method, *serializers, **named)
+
+        async def call(
+            requests: AsyncIterator[Any],
+            *,
+            timeout: float = STREAM_SECONDS,  # noqa: ASYNC109
+            metadata: Metadata = (),
+        ) -> Any:
+            try:
+                return await make(requests, timeout=timeout, metadata=_headers(metadata))
+            except grpc.aio.AioRpcError as error:
+                raise error_of(error) from error
+
+        return call
+
+    def stream_stream(self, method: str, *serializers: Any, **named: Any) -> Any:
+        make = self.grpc.stream_stream(method, *serializers, **named)
+
+        def call(
+            requests: AsyncIterator[Any] | None = None,
+            *,
+            timeout: float | None = None,
+            metadata: Metadata = (),
+        ) -> Any:
+            """Without requests, grpc's own call object, to be written to and read from."""
+            made = make(requests, timeout=timeout, metadata=_headers(metadata))
+            return made if requests is None else _responses(made)
+
+        return call
+
+
+def ticketed(ticket: str) -> Metadata:
+    """The metadata of a call that acts for a person."""
+    return ((TICKET_KEY, ticket),)
+
+
+def _headers(metadata: Metadata) -> Metadata:
+    parent = tracing.traceparent()
+    return (*metadata, ("traceparent", parent)) if parent else metadata
+
+
+async def _responses(call: Any) -> AsyncIterator[Any]:
+    try:
+        async for response in call:
+            yield response
+    except grpc.aio.AioRpcError as error:
+        raise error_of(error) from error
+    finally:
+        call.cancel()
+
+
+def error_of(error: grpc.aio.AioRpcError) -> PostroomError:
+    """The error that the service raised, or what the status says where it raised none."""
+    trailers = cast("tuple[tuple[str, str | bytes], ...]", error.trailing_metadata() or ())
+    kind = dict(trailers).get(KIND_KEY)
+    if isinstance(kind, str) and kind in Kind.__members__:
+        return PostroomError(Kind(kind), error.details() or "")
+    fallback = KIND_OF_STATUS.get(error.code(), Kind.INTERNAL)
+    text = "the service can't be reached" if fallback is Kind.UNAVAILABLE else error.code().name
+    return PostroomError(fallback, text)

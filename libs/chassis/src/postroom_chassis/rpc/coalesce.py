@@ -1,0 +1,78 @@
+"""Many small requests into few calls.
+
+While one call is under way, arrivals wait together and leave as one batch. Without load each
+request leaves at once; under load calls get rarer, not slower.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+
+class Coalescer(Generic[Item, Answer]):
+    """Gathers items for a call that takes many.
+
+    Args:
+        send: takes a batch, answers one result an item in the same order. What it raises, each
+            item's waiter gets.
+        size: how much an item adds to a batch.
+        most: the size at which a batch is full; a single larger item still goes, alone.
+        lanes: how many calls may be under way at once.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[Sequence[Item]], Awaitable[Sequence[Answer]]],
+        *,
+        size: Callable[[Item], int] = lambda _item: 1,
+        most: int = 1000,
+        lanes: int = 1,
+    ) -> None:
+        self._send = send
+        self._size = size
+        self._most = most
+        self._lanes = lanes
+        self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def __call__(self, item: Item) -> Answer:
+        """The answer to one item, by whichever call it travels."""
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, answer))
+        if len(self._running) < self._lanes:
+            task = asyncio.create_task(self._run())
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+        return await answer
+
+    async def _run(self) -> None:
+        while batch := self._take():
+            try:
+                answers = await self._send([item for item, _ in batch])
+            except BaseException as error:
+                for _, answer in batch:
+                    if not answer.done():
+                        answer.set_exception(error)
+                if not isinstance(error, Exception):
+                    raise
+            else:
+                for (_, answer), result in zip(batch, answers, strict=True):
+                    if not answer.done():
+                        answer.set_result(result)
+
+    def _take(self) -> list[tuple[Item, asyncio.Future[Answer]]]:
+        batch: list[tuple[Item, asyncio.Future[Answer]]] = []
+        total = 0
+        while self._waiting:
+            size = self._size(self._waiting[0][0])
+            if batch and total + size > self._most:
+                break
+            total += size
+            batch.append(self._waiting.popleft())
+        return batch

@@ -1,0 +1,247 @@
+"""RPC as services use it: real servers on loopback, real mutual TLS."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from postroom.store.v1 import maildrop_pb2, maildrop_pb2_grpc
+from postroom_chassis.certificates import make_development_certificates
+from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.rpc.client import Channel, Metadata, ticketed
+from postroom_chassis.rpc.server import Call, Server
+from postroom_chassis.settings import Tls
+from postroom_chassis.tickets import (
+    Ticket,
+    TicketSigner,
+    TicketVerifier,
+    read_signing_key,
+    read_verification_keys,
+)
+
+MAILDROP = maildrop_pb2.DESCRIPTOR.services_by_name["MaildropService"]
+LATER = 4_000_000_000
+
+
+class Maildrops:
+    """Answers what the tests ask; `Commit` raises what the lease's name says."""
+
+    async def Lock(
+        self, request: maildrop_pb2.LockRequest, call: Call
+    ) -> AsyncIterator[maildrop_pb2.LockResponse]:
+        yield maildrop_pb2.LockResponse(lease_id=call.ticket.address.encode())
+        yield maildrop_pb2.LockResponse(uids=[1, 2, 3])
+
+    async def RenewLease(
+        self, request: maildrop_pb2.RenewLeaseRequest, call: Call
+    ) -> maildrop_pb2.RenewLeaseResponse:
+        await asyncio.sleep(3600)
+        return maildrop_pb2.RenewLeaseResponse()
+
+    async def Retrieve(
+        self, request: maildrop_pb2.RetrieveRequest, call: Call
+    ) -> AsyncIterator[maildrop_pb2.RetrieveResponse]:
+        raise PostroomError(Kind.LEASE_LOST, "somebody else has it")
+        yield maildrop_pb2.RetrieveResponse()
+
+    async def Commit(
+        self, request: maildrop_pb2.CommitRequest, call: Call
+    ) -> maildrop_pb2.CommitResponse:
+        match request.lease_id:
+            case b"crash":
+                raise RuntimeError("the secret of this house")
+            case b"busy":
+                raise PostroomError(Kind.IN_USE, "not now")
+        return maildrop_pb2.CommitResponse(removed=len(request.deleted_uids))
+
+
+def tls(folder: Path, service: str) -> Tls:
+    return Tls(
+        certificate=folder / f"{service}.pem",
+        key=folder / f"{service}.key",
+        authority=folder / "ca.pem",
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("certificates")
+    make_development_certificates(path)
+    return path
+
+
+def sign(folder: Path, scope: str = "maildrop", expires_at: int = LATER) -> str:
+    signer = TicketSigner(read_signing_key((folder / "ticket.key").read_bytes()))
+    return signer.sign(Ticket(7, "ann@example.org", frozenset({scope}), expires_at))
+
+
+@asynccontextmanager
+async def served(folder: Path, caller: str = "pop3") -> AsyncIterator[tuple[Channel, int]]:
+    verifier = TicketVerifier(read_verification_keys([(folder / "ticket.pub").read_bytes()]))
+    server = Server(tls(folder, "store"), verifier)
+    server.add(MAILDROP, Maildrops())
+    port = await server.start("127.0.0.1:0")
+    channel = Channel(f"127.0.0.1:{port}", "store", tls(folder, caller))
+    try:
+        yield channel, port
+    finally:
+        await channel.close()
+        await server.stop(0)
+
+
+async def test_a_unary_call_is_answered(folder: Path) -> None:
+    async with served(folder) as (channel, _):
+        stub = channel.stub(maildrop_pb2_grpc.MaildropServiceStub)
+        answer = await stub.Commit(
+            maildrop_pb2.CommitRequest(deleted_uids=[4, 5]), metadata=ticketed(sign(folder))
+        )
+        assert answer.removed == 2
+
+
+async def test_a_unary_call_by_itself_means_the_same_as_on_the_stream(folder: Path) -> None:
+    async with served(folder) as (channel, _):
+        stub = maildrop_pb2_grpc.MaildropServiceStub(channel.grpc)
+        answer = await stub.Commit(
+            maildrop_pb2.CommitRequest(deleted_uids=[4]), metadata=ticketed(sign(folder))
+        )
+        assert answer.removed == 1
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await stub.Commit(maildrop_pb2.CommitRequest(lease_id=b"busy"))
+        assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+async def test_a_hundred_calls_at_once_get_their_own_answers(folder: Path) -> None:
+    async with served(folder) as (channel, _):
+        stub = channel.stub(maildrop_pb2_grpc.MaildropServiceStub)
+        ticket = ticketed(sign(folder))
+        answers = await asyncio.gather(
+            *(
+                stub.Commit(maildrop_pb2.CommitRequest(deleted_uids=range(size)), metadata=ticket)
+                for size in range(100)
+            )
+        )
+        assert [answer.removed for answer in answers] == list(range(100))
+
+
+@pytest.mark.parametrize(
+    ("ticket", "kind"),
+    [
+        ("", Kind.UNAUTHENTICATED),
+        ("garbage", Kind.UNAUTHENTICATED),
+        ("expired", Kind.EXPIRED),
+        ("submit", Kind.DENIED),
+    ],
+)
+async def test_a_ticket_is_needed(folder: Path, ticket: str, kind: Kind) -> None:
+    token = {
+        "expired": sign(folder, expires_at=1_000_000),
+        "submit": sign(folder, scope="submit"),
+    }.get(ticket, ticket)
+    async with served(folder) as (channel, _):
+        stub = channel.stub(maildrop_pb2_grpc.MaildropServiceStub)
+        with pytest.raises(PostroomError) as refused:
+            await stub.Commit(maildrop_pb2.CommitRequest(), metadata=ticketed(token))
+        assert refused.value.kind is kind
+
+
+async def test_a_service_that_may_not_call_is_denied(folder: Path) -> None:
+    async with served(folder, caller="smtp") as (channel, _):
+        stub = channel.stub(maildrop_pb2_grpc.MaildropServiceStub)
+        with pytest.raises(PostroomError) as refused:
+            await stub.Commit(maildrop_pb2.CommitRequest(), metadata=ticketed(sign(folder)))
+        assert refused.value.kind is Kind.DENIED
+        with pytest.raises(PostroomError) as refused:
+            async for _ in stub.Lock(maildrop_pb2.LockRequest(), metadata=ticketed(sign(folder))):
+                pass
+        assert refused.value.kind is Kind.DENIED
+
+
+async def test_errors_keep_their_kind_and_crashes_tell_nothing(folder: Path) -> None:
+    async with served(folder) as (channel, _):
+        stub = channel.stub(maildrop_pb2_grpc.MaildropServiceStub)
+        ticket = ticketed(sign(folder))
+        with pytest.raises(PostroomError) as busy:
+            await stub.Commit(maildrop_pb2.CommitRequest(lease_id=b"busy"), metadata=ticket)
+        assert (busy.value.kind, busy.value.message) == (Kind.IN_USE, "not now")
+        with pytest.raises(PostroomError) as crash:
+            await stub.Commit(maildrop_pb2.CommitRequest(lease_id=b"crash"), metadata=ticket)
+        assert crash.value.kind is Kind.INTERNAL
+        assert "secret" not in crash.value.message
+        with pytest.raises(PostroomError) as lost:
+            async for _ in stub.Retrieve(maildrop_pb2.RetrieveRequest(), metadata=ticket):
+                pass
+        assert lost.value.kind is Kind.LEASE_LOST
+
+
+async def test_a_stream_of_responses_arrives(folder: Path) -> None:
+    async with served(folder) as (channel, _):
+        stub = channel.stub(maildrop_pb2_grpc.MaildropServiceStub)
+        answers = [
+            answer
+            async for answer in stub.Lock(
+                maildrop_pb2.LockRequest(), metadata=ticketed(sign(folder))
+            )
+        ]
+        assert answers[0].lease_id == b"ann@example.org"
+        assert list(answers[1].uids) == [1, 2, 3]
+
+
+async def test_a_deadline_ends_a_call(folder: Path) -> None:
+    async with served(folder) as (channel, _):
+        stub = channel.stub(maildrop_pb2_grpc.MaildropServiceStub)
+        with pytest.raises(PostroomError) as late:
+            await stub.RenewLease(
+                maildrop_pb2.RenewLeaseRequest(), timeout=0.1, metadata=ticketed(sign(folder))
+            )
+        assert late.value.kind is Kind.DEADLINE
+
+
+async def answers(stub: maildrop_pb2_grpc.MaildropServiceAsyncStub, ticket: Metadata) -> bool:
+    try:
+        await stub.Commit(maildrop_pb2.CommitRequest(), metadata=ticket)
+    except PostroomError as error:
+        if error.kind is not Kind.UNAVAILABLE:
+            raise
+        return False
+    return True
+
+
+async def test_a_service_that_is_away_is_unavailable_and_comes_back(folder: Path) -> None:
+    async with served(folder) as (_, port):
+        pass
+    channel = Channel(f"127.0.0.1:{port}", "store", tls(folder, "pop3"))
+    stub = channel.stub(maildrop_pb2_grpc.MaildropServiceStub)
+    ticket = ticketed(sign(folder))
+    with pytest.raises(PostroomError) as away:
+        await stub.Commit(maildrop_pb2.CommitRequest(), metadata=ticket)
+    assert away.value.kind is Kind.UNAVAILABLE
+    verifier = TicketVerifier(read_verification_keys([(folder / "ticket.pub").read_bytes()]))
+    server = Server(tls(folder, "store"), verifier)
+    server.add(MAILDROP, Maildrops())
+    await server.start(f"127.0.0.1:{port}")
+    try:
+        async with asyncio.timeout(10):
+            while not await answers(stub, ticket):
+                pass
+    finally:
+        await channel.close()
+        await server.stop(0)
+
+
+async def test_health_and_a_client_without_certificate(folder: Path) -> None:
+    async with served(folder, caller="probe") as (channel, port):
+        health = health_pb2_grpc.HealthStub(channel.grpc)
+        answer = await health.Check(health_pb2.HealthCheckRequest())
+        assert answer.status == health_pb2.HealthCheckResponse.SERVING
+        anonymous = grpc.ssl_channel_credentials((folder / "ca.pem").read_bytes())
+        options = [("grpc.ssl_target_name_override", "store.postroom")]
+        async with grpc.aio.secure_channel(f"127.0.0.1:{port}", anonymous, options) as stranger:
+            with pytest.raises(grpc.aio.AioRpcError):
+                await health_pb2_grpc.HealthStub(stranger).Check(
+                    health_pb2.HealthCheckRequest(), timeout=5
+                )
