@@ -210,6 +210,46 @@ def parse_networks(text: str) -> tuple[Network, ...]:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class ListenAddress:
+    """Where a listener listens and how a connection to it begins.
+
+    Attributes:
+        tls: with a TLS handshake, ended here.
+        proxy: with a PROXY header from a trusted proxy, which ended TLS where the header says so.
+    """
+
+    name: str
+    host: str
+    port: int
+    tls: bool = False
+    proxy: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.name or not self.host or not 0 <= self.port <= 65535:
+            raise ValueError(f"{self.name or 'a listener'} needs a name, a host and a port")
+        if self.tls and self.proxy:
+            raise ValueError(f"{self.name}: TLS ends in the proxy or here, not in both")
+
+
+def parse_listeners(text: str) -> tuple[ListenAddress, ...]:
+    """Listeners from `name=host:port[;tls][;proxy],...`. Raises ValueError."""
+    found = tuple(_parse_listener(item.strip()) for item in text.split(",") if item.strip())
+    if len({listener.name for listener in found}) < len(found):
+        raise ValueError("two listeners have one name")
+    return found
+
+
+def _parse_listener(item: str) -> ListenAddress:
+    name, equals, rest = item.partition("=")
+    address, *options = rest.split(";")
+    host, colon, port = address.rpartition(":")
+    if not equals or not colon or not port.isdigit() or set(options) - {"tls", "proxy"}:
+        raise ValueError(f"{item}: not of the form name=host:port[;tls][;proxy]")
+    host = host.removeprefix("[").removesuffix("]")
+    return ListenAddress(name, host, int(port), "tls" in options, "proxy" in options)
+
+
 def _within(address: str, networks: Sequence[Network]) -> bool:
     try:
         parsed = ipaddress.ip_address(address)
