@@ -1,0 +1,1 @@
+"""The store: keeps everybody's mail, and nothing else."""

@@ -1,0 +1,124 @@
+"""Contents: named by the digest of their plain bytes, compressed, byte-exact on the way out.
+
+Small ones stand in rows, the others in rows or in files, as configured. A file is written, synced
+and renamed before the transaction that refers to it; what no transaction came to refer to is
+garbage, swept after a grace time.
+
+A packed content is a run of zstd frames of 1 MiB of plain bytes each, so that a range of a large
+one is read without the rest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import zstandard
+
+DIGEST_BYTES = 32
+FRAME_BYTES = 1024 * 1024
+LEVEL = 3
+
+_local = threading.local()
+
+
+def digest_of(content: bytes) -> bytes:
+    """The name of a content: BLAKE2b-256 (RFC 7693)."""
+    return hashlib.blake2b(content, digest_size=DIGEST_BYTES).digest()
+
+
+def pack(content: bytes) -> bytes:
+    """Compress a content."""
+    compressor = getattr(_local, "compressor", None)
+    if compressor is None:
+        compressor = _local.compressor = zstandard.ZstdCompressor(level=LEVEL)
+    if len(content) <= FRAME_BYTES:
+        return bytes(compressor.compress(content))
+    view = memoryview(content)
+    return b"".join(
+        compressor.compress(view[start : start + FRAME_BYTES])
+        for start in range(0, len(content), FRAME_BYTES)
+    )
+
+
+def unpack(packed: bytes, size: int, start: int = 0, end: int | None = None) -> bytes:
+    """A range of the plain bytes, the whole by default.
+
+    Args:
+        size: of the whole plain content.
+
+    Raises ValueError where it is not what was packed.
+    """
+    decompressor = getattr(_local, "decompressor", None)
+    if decompressor is None:
+        decompressor = _local.decompressor = zstandard.ZstdDecompressor()
+    end = size if end is None else min(end, size)
+    try:
+        if size <= FRAME_BYTES:
+            plain: bytes = decompressor.decompress(packed, max_output_size=max(size, 1))
+            return plain if start == 0 and end == size else plain[start:end]
+        return _unpack_frames(decompressor, packed, start, end)
+    except zstandard.ZstdError as error:
+        raise ValueError("a damaged content") from error
+
+
+def _unpack_frames(
+    decompressor: zstandard.ZstdDecompressor, packed: bytes, start: int, end: int
+) -> bytes:
+    first, last = start // FRAME_BYTES, max(end - 1, start) // FRAME_BYTES
+    pieces: list[bytes] = []
+    rest = memoryview(packed)
+    for number in range(last + 1):
+        frame = decompressor.decompressobj()
+        plain = frame.decompress(rest)
+        rest = rest[len(rest) - len(frame.unused_data) :]
+        if number >= first:
+            pieces.append(plain)
+    offset = first * FRAME_BYTES
+    return b"".join(pieces)[start - offset : end - offset]
+
+
+@dataclass(frozen=True, slots=True)
+class BlobFiles:
+    """Contents in files: `<folder>/ab/cd/<digest>`."""
+
+    folder: Path
+
+    def path(self, digest: bytes) -> Path:
+        name = digest.hex()
+        return self.folder / name[:2] / name[2:4] / name
+
+    def write(self, digest: bytes, packed: bytes) -> None:
+        """Keep a content durably. Raises OSError."""
+        path = self.path(digest)
+        if path.exists():
+            path.touch()  # a sweep must not take it for old garbage
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{secrets.token_hex(8)}")
+        with open(temporary, "wb") as file:
+            file.write(packed)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(path)
+        for folder in (path.parent, path.parent.parent, self.folder):
+            _sync_folder(folder)
+
+    def read(self, digest: bytes) -> bytes:
+        """A packed content. Raises OSError."""
+        return self.path(digest).read_bytes()
+
+    def remove(self, digest: bytes) -> None:
+        self.path(digest).unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

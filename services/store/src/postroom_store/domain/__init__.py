@@ -1,0 +1,1 @@
+"""What mail is to the store, without a database: flags, mailbox names, changes."""

@@ -1,0 +1,43 @@
+"""What a transaction did to a mailbox, as columns. A mailbox's changes are a chain by modseq."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Columns:
+    """Messages as parallel lists by UID; `email_ids` is empty where only flags changed."""
+
+    uids: list[int] = field(default_factory=list)
+    flags: list[int] = field(default_factory=list)
+    modseqs: list[int] = field(default_factory=list)
+    email_ids: list[int] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Change:
+    """A link of a mailbox's chain: what leads from `previous` to `modseq`."""
+
+    mailbox_id: int
+    previous: int
+    modseq: int
+    uid_next: int
+    added: Columns = field(default_factory=Columns)
+    flagged: Columns = field(default_factory=Columns)
+    expunged: list[int] = field(default_factory=list)
+    keywords: list[tuple[int, str]] = field(default_factory=list)
+    deleted: bool = False
+
+    @property
+    def weight(self) -> int:
+        """How many messages it tells of."""
+        return len(self.added.uids) + len(self.flagged.uids) + len(self.expunged)
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A change, and whose."""
+
+    account_id: int
+    change: Change

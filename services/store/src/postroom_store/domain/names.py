@@ -1,0 +1,36 @@
+"""Mailbox names: UTF-8 paths with "/" between levels (RFC 9051 section 5.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from postroom_chassis.errors import Kind, PostroomError
+
+DELIMITER = "/"
+INBOX = "INBOX"
+MOST_BYTES = 1000
+MOST_LEVELS = 50
+
+
+def canonical(name: str) -> str:
+    """The name as it is kept. Raises PostroomError INVALID where it can't be a mailbox's."""
+    name = name.removesuffix(DELIMITER)
+    levels = name.split(DELIMITER)
+    if levels[0].upper() == INBOX:
+        levels[0] = INBOX
+    if not all(levels) or any(ord(char) < 32 or char == "\x7f" for char in name):
+        raise PostroomError(Kind.INVALID, "a mailbox name has empty levels or control characters")
+    if len(name.encode("utf-8", "surrogatepass")) > MOST_BYTES or len(levels) > MOST_LEVELS:
+        raise PostroomError(Kind.INVALID, "the mailbox name is too long or too deep")
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise PostroomError(Kind.INVALID, "the mailbox name is not Unicode text") from error
+    return DELIMITER.join(levels)
+
+
+def superiors(name: str) -> Iterator[str]:
+    """The names above a mailbox, outermost first."""
+    levels = name.split(DELIMITER)
+    for depth in range(1, len(levels)):
+        yield DELIMITER.join(levels[:depth])

@@ -1,0 +1,228 @@
+"""The schema. `account_id` leads every primary key; a transaction locks the accounts it touches.
+
+So the tables spread over a distributed PostgreSQL by account, and no transaction needs more than
+one place.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+# One row an account: the counters that order everything in it. `modseq` is taken by every
+# transaction that changes anything.
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("account_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("modseq", BigInteger, nullable=False),
+    Column("next_mailbox_id", BigInteger, nullable=False),
+    Column("next_email_id", BigInteger, nullable=False),
+    Column("uid_validity", BigInteger, nullable=False),
+    Column("used_bytes", BigInteger, nullable=False),
+    Column("used_messages", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+mailboxes = Table(
+    "mailboxes",
+    metadata,
+    Column("account_id", BigInteger, nullable=False),
+    Column("mailbox_id", BigInteger, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("selectable", Boolean, nullable=False),
+    Column("special_use", SmallInteger, nullable=False),
+    Column("uid_validity", BigInteger, nullable=False),
+    Column("uid_next", BigInteger, nullable=False),
+    Column("highest_modseq", BigInteger, nullable=False),
+    Column("messages", BigInteger, nullable=False),
+    Column("unseen", BigInteger, nullable=False),
+    Column("deleted", BigInteger, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("keywords", Text, nullable=False),  # names in order of number, separated by blanks
+    PrimaryKeyConstraint("account_id", "mailbox_id"),
+    UniqueConstraint("account_id", "name"),
+)
+
+subscriptions = Table(
+    "subscriptions",
+    metadata,
+    Column("account_id", BigInteger, nullable=False),
+    Column("name", Text, nullable=False),
+    PrimaryKeyConstraint("account_id", "name"),
+)
+
+# A message's content and all that was derived from it at ingest. Immutable; shared by the copies
+# of a message.
+emails = Table(
+    "emails",
+    metadata,
+    Column("account_id", BigInteger, nullable=False),
+    Column("email_id", BigInteger, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("internaldate", BigInteger, nullable=False),
+    Column("thread_id", BigInteger, nullable=False),
+    Column("sent_at", BigInteger),
+    Column(
+        "indexed", SmallInteger, nullable=False
+    ),  # 0 not yet, 1 whole, 2 in part (too much text)
+    Column("has_attachment", Boolean, nullable=False),
+    Column("base_subject", Text, nullable=False),
+    Column("sort_from", Text, nullable=False),
+    Column("sort_to", Text, nullable=False),
+    Column("sort_cc", Text, nullable=False),
+    Column("display_from", Text, nullable=False),
+    Column("display_to", Text, nullable=False),
+    Column("message_id", Text, nullable=False),
+    Column("references", Text, nullable=False),  # separated by blanks, oldest first
+    Column("preview", Text, nullable=False),
+    Column("envelope", LargeBinary, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("bodystructure", LargeBinary, nullable=False),
+    Column("structure", LargeBinary, nullable=False),
+    Column("header", LargeBinary),  # NULL where it is too long to stand beside the rows
+    PrimaryKeyConstraint("account_id", "email_id"),
+)
+Index(
+    "emails_unindexed",
+    emails.c.account_id,
+    emails.c.email_id,
+    sqlite_where=emails.c.indexed == 0,
+    postgresql_where=emails.c.indexed == 0,
+)
+
+# A message in a mailbox.
+placements = Table(
+    "placements",
+    metadata,
+    Column("account_id", BigInteger, nullable=False),
+    Column("mailbox_id", BigInteger, nullable=False),
+    Column("uid", BigInteger, nullable=False),
+    Column("email_id", BigInteger, nullable=False),
+    Column("flags", BigInteger, nullable=False),
+    Column("modseq", BigInteger, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("saved_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("account_id", "mailbox_id", "uid"),
+    sqlite_with_rowid=False,
+)
+Index("placements_changed", placements.c.account_id, placements.c.mailbox_id, placements.c.modseq)
+Index("placements_email", placements.c.account_id, placements.c.email_id)
+
+# A message that was expunged: kept for the grace time, and told to clients that come back (RFC
+# 7162).
+tombstones = Table(
+    "tombstones",
+    metadata,
+    Column("account_id", BigInteger, nullable=False),
+    Column("mailbox_id", BigInteger, nullable=False),
+    Column("uid", BigInteger, nullable=False),
+    Column("email_id", BigInteger, nullable=False),
+    Column("flags", BigInteger, nullable=False),
+    Column("modseq", BigInteger, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("expunged_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("account_id", "mailbox_id", "uid"),
+    sqlite_with_rowid=False,
+)
+Index("tombstones_changed", tombstones.c.account_id, tombstones.c.mailbox_id, tombstones.c.modseq)
+Index("tombstones_email", tombstones.c.account_id, tombstones.c.email_id)
+Index("tombstones_age", tombstones.c.expunged_at)
+
+# Contents by the BLAKE2b digest of their plain bytes, zstd-compressed; `data` is NULL where the
+# content lies in a file.
+blobs = Table(
+    "blobs",
+    metadata,
+    Column("account_id", BigInteger, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("data", LargeBinary),
+    Column("created_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("account_id", "digest"),
+)
+
+# Which thread a Message-ID belongs to (RFC 5256, RFC 8474), by 64 bits of its hash.
+threads = Table(
+    "threads",
+    metadata,
+    Column("account_id", BigInteger, nullable=False),
+    Column("message_hash", BigInteger, nullable=False),
+    Column("thread_id", BigInteger, nullable=False),
+    PrimaryKeyConstraint("account_id", "message_hash"),
+    sqlite_with_rowid=False,
+)
+
+# Answers to write calls, so that a repeated call gets the first one.
+answers = Table(
+    "answers",
+    metadata,
+    Column("account_id", BigInteger, nullable=False),
+    Column("key", LargeBinary, nullable=False),
+    Column("answer", LargeBinary, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("account_id", "key"),
+    sqlite_with_rowid=False,
+)
+Index("answers_age", answers.c.created_at)
+
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("account_id", BigInteger, nullable=False),
+    Column("upload_id", LargeBinary, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("account_id", "upload_id"),
+)
+
+# Who has an account's maildrop (RFC 1939 section 3).
+leases = Table(
+    "leases",
+    metadata,
+    Column("account_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("lease_id", LargeBinary, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+)
+
+# Mail that waits to be sent elsewhere: one row a recipient, under the account that submitted it
+# (0: none).
+queue = Table(
+    "queue",
+    metadata,
+    Column("account_id", BigInteger, nullable=False),
+    Column("queue_id", BigInteger, nullable=False),
+    Column("sender", Text, nullable=False),
+    Column("recipient", Text, nullable=False),
+    Column("domain", Text, nullable=False),
+    Column("state", SmallInteger, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("next_attempt_at", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("last_reply", Text, nullable=False),
+    Column("message_id", Text, nullable=False),
+    Column("trace_id", String(32), nullable=False),
+    PrimaryKeyConstraint("account_id", "queue_id"),
+)
+Index("queue_order", queue.c.queue_id)
+Index("queue_due", queue.c.state, queue.c.next_attempt_at)
+Index("queue_domain", queue.c.domain, queue.c.queue_id)

@@ -1,0 +1,324 @@
+"""One transaction of a writer: the rows that operations share, what they add, what they change.
+
+Operations run one after the other in the same transaction (`writer.py`). Account and mailbox rows
+are read once and changed in memory; new rows gather in lists. `flush` writes it all, in few
+statements; whoever reads tables that others may have added to flushes first.
+
+An operation checks before it changes: a PostroomError after the first change would take the others'
+work along, so the writer then runs every operation by itself.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from postroom_chassis.errors import Kind, PostroomError
+from sqlalchemy import Connection, Table, bindparam, insert, select, update
+
+from postroom_store import tables
+from postroom_store.database import insert_ignoring, is_sqlite
+from postroom_store.domain.change import Change
+from postroom_store.domain.names import INBOX
+
+# What a new account has (RFC 6154). The numbers are those of the proto's SpecialUse.
+FIRST_MAILBOXES: Sequence[tuple[str, int]] = (
+    (INBOX, 0),
+    ("Archive", 2),
+    ("Drafts", 3),
+    ("Junk", 5),
+    ("Sent", 6),
+    ("Trash", 7),
+)
+
+
+@dataclass(slots=True)
+class Account:
+    """A row of `accounts`, locked for this transaction."""
+
+    account_id: int
+    modseq: int
+    next_mailbox_id: int
+    next_email_id: int
+    uid_validity: int
+    used_bytes: int
+    used_messages: int
+
+
+@dataclass(slots=True)
+class Mailbox:
+    """A row of `mailboxes` of a locked account."""
+
+    account_id: int
+    mailbox_id: int
+    name: str
+    selectable: bool
+    special_use: int
+    uid_validity: int
+    uid_next: int
+    highest_modseq: int
+    messages: int = 0
+    unseen: int = 0
+    deleted: int = 0
+    size: int = 0
+    keywords: list[str] = field(default_factory=list)
+
+
+ACCOUNT_FIELDS = Account.__slots__
+MAILBOX_FIELDS = Mailbox.__slots__
+
+_accounts = tables.accounts.c
+_mailboxes = tables.mailboxes.c
+SELECT_ACCOUNT = (
+    select(*(_accounts[name] for name in ACCOUNT_FIELDS))
+    .where(_accounts.account_id == bindparam("account"))
+    .with_for_update()
+)
+SELECT_MAILBOX = select(*(_mailboxes[name] for name in MAILBOX_FIELDS)).where(
+    _mailboxes.account_id == bindparam("account")
+)
+SELECT_MAILBOX_BY_ID = SELECT_MAILBOX.where(_mailboxes.mailbox_id == bindparam("mailbox"))
+SELECT_MAILBOX_BY_NAME = SELECT_MAILBOX.where(_mailboxes.name == bindparam("wanted"))
+UPDATE_ACCOUNT = (
+    update(tables.accounts)
+    .where(_accounts.account_id == bindparam("account"))
+    .values({name: bindparam(name) for name in ACCOUNT_FIELDS[1:]})
+)
+UPDATE_MAILBOX = (
+    update(tables.mailboxes)
+    .where(_mailboxes.account_id == bindparam("account"))
+    .where(_mailboxes.mailbox_id == bindparam("mailbox"))
+    .values({name: bindparam(name) for name in MAILBOX_FIELDS[2:]})
+)
+
+
+def mailbox_of_row(row: Sequence[Any]) -> Mailbox:
+    """The mailbox of a row of SELECT_MAILBOX."""
+    *fields, keywords = row
+    mailbox = Mailbox(*fields)
+    mailbox.keywords = keywords.split()
+    return mailbox
+
+
+@dataclass(slots=True)
+class Rows:
+    """Rows in memory. Where one process is the only writer they outlive a transaction."""
+
+    accounts: dict[int, Account] = field(default_factory=dict)
+    mailboxes: dict[tuple[int, int], Mailbox] = field(default_factory=dict)
+    names: dict[tuple[int, str], Mailbox] = field(default_factory=dict)
+
+    def clear(self) -> None:
+        self.accounts.clear()
+        self.mailboxes.clear()
+        self.names.clear()
+
+
+class Transaction:
+    """What operations of one batch work on.
+
+    Attributes:
+        connection: in the transaction.
+        now: Unix seconds, the same for all.
+        changes: what to publish after the commit, in order, by account and mailbox.
+    """
+
+    def __init__(
+        self, connection: Connection, rows: Rows, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.connection = connection
+        self.now = int(clock())
+        self.changes: list[tuple[int, Change]] = []
+        self.changed = False
+        self._rows = rows
+        self._dirty_accounts: dict[int, Account] = {}
+        self._dirty_mailboxes: dict[tuple[int, int], Mailbox] = {}
+        self._added: dict[Table, list[dict[str, Any]]] = defaultdict(list)
+        self._added_ignoring: dict[Table, list[dict[str, Any]]] = defaultdict(list)
+
+    # Rows.
+
+    def account(self, account_id: int) -> Account:
+        """The account, locked; made, with its first mailboxes, when it is new here."""
+        account = self._rows.accounts.get(account_id)
+        if account is None:
+            row = self.connection.execute(SELECT_ACCOUNT, {"account": account_id}).first()
+            account = Account(*row) if row else self._create_account(account_id)
+            self._rows.accounts[account_id] = account
+        return account
+
+    def mailbox(self, account_id: int, mailbox_id: int) -> Mailbox:
+        """A mailbox of a locked account. Raises PostroomError NOT_FOUND."""
+        self.account(account_id)
+        mailbox = self._rows.mailboxes.get((account_id, mailbox_id))
+        if mailbox is None:
+            self.flush()
+            row = self.connection.execute(
+                SELECT_MAILBOX_BY_ID, {"account": account_id, "mailbox": mailbox_id}
+            ).first()
+            mailbox = self._remember(row)
+        return _selectable(mailbox)
+
+    def mailbox_named(self, account_id: int, name: str) -> Mailbox:
+        """A mailbox that can hold messages, by name. Raises PostroomError NOT_FOUND."""
+        return _selectable(self.find_mailbox(account_id, name))
+
+    def find_mailbox(self, account_id: int, name: str) -> Mailbox | None:
+        """A mailbox by name, selectable or not."""
+        self.account(account_id)
+        mailbox = self._rows.names.get((account_id, name))
+        if mailbox is None:
+            self.flush()
+            row = self.connection.execute(
+                SELECT_MAILBOX_BY_NAME, {"account": account_id, "wanted": name}
+            ).first()
+            mailbox = self._remember(row)
+        return mailbox
+
+    def add_mailbox(self, account: Account, name: str, special_use: int = 0) -> Mailbox:
+        """Make a mailbox whose UID validity was never used before in the account."""
+        account.uid_validity = max(account.uid_validity + 1, self.now)
+        mailbox = Mailbox(
+            account.account_id,
+            account.next_mailbox_id,
+            name,
+            True,
+            special_use,
+            account.uid_validity,
+            1,
+            self.next_modseq(account),
+        )
+        account.next_mailbox_id += 1
+        row = {key: getattr(mailbox, key) for key in MAILBOX_FIELDS} | {"keywords": ""}
+        self.add(tables.mailboxes, row)
+        self._rows.mailboxes[account.account_id, mailbox.mailbox_id] = mailbox
+        self._rows.names[account.account_id, name] = mailbox
+        return mailbox
+
+    def forget_mailboxes(self, account_id: int) -> None:
+        """Forget an account's mailboxes, after statements that changed their rows."""
+        self.flush()
+        for mailbox in [m for (owner, _), m in self._rows.mailboxes.items() if owner == account_id]:
+            self._rows.mailboxes.pop((account_id, mailbox.mailbox_id), None)
+            self._rows.names.pop((account_id, mailbox.name), None)
+
+    def forget_account(self, account_id: int) -> None:
+        """Forget an account that was removed."""
+        self.forget_mailboxes(account_id)
+        self._rows.accounts.pop(account_id, None)
+
+    # Changes.
+
+    def next_modseq(self, account: Account) -> int:
+        """The number of the next change in the account."""
+        account.modseq += 1
+        self.touch(account)
+        return account.modseq
+
+    def begin_change(self, account: Account, mailbox: Mailbox) -> Change:
+        """A change of a mailbox, to be filled in; it is published after the commit."""
+        previous = mailbox.highest_modseq
+        mailbox.highest_modseq = self.next_modseq(account)
+        self.touch_mailbox(mailbox)
+        change = Change(mailbox.mailbox_id, previous, mailbox.highest_modseq, mailbox.uid_next)
+        self.changes.append((account.account_id, change))
+        return change
+
+    def touch(self, account: Account) -> None:
+        """Write an account's row at the end."""
+        self.changed = True
+        self._dirty_accounts[account.account_id] = account
+
+    def touch_mailbox(self, mailbox: Mailbox) -> None:
+        """Write a mailbox's row at the end."""
+        self.changed = True
+        self._dirty_mailboxes[mailbox.account_id, mailbox.mailbox_id] = mailbox
+
+    def add(self, table: Table, row: dict[str, Any]) -> None:
+        """Insert a row at the end."""
+        self.changed = True
+        self._added[table].append(row)
+
+    def add_missing(self, table: Table, row: dict[str, Any]) -> None:
+        """Insert a row at the end unless one with its key is there."""
+        self.changed = True
+        self._added_ignoring[table].append(row)
+
+    def execute(self, statement: Any, parameters: Any = None) -> Any:
+        """Run a statement that changes or reads tables, after what was added so far."""
+        self.flush()
+        return self.connection.execute(statement, parameters)
+
+    def flush(self) -> None:
+        """Write what has gathered."""
+        for table, rows in self._added_ignoring.items():
+            self.connection.execute(insert_ignoring(self.connection, table).values(), rows)
+        for table, rows in self._added.items():
+            self.connection.execute(insert(table), rows)
+        if self._dirty_mailboxes:
+            rows = [
+                {key: getattr(m, key) for key in MAILBOX_FIELDS[2:-1]}
+                | {
+                    "account": m.account_id,
+                    "mailbox": m.mailbox_id,
+                    "keywords": " ".join(m.keywords),
+                }
+                for m in self._dirty_mailboxes.values()
+            ]
+            self.connection.execute(UPDATE_MAILBOX, rows)
+        if self._dirty_accounts:
+            rows = [
+                {key: getattr(a, key) for key in ACCOUNT_FIELDS[1:]} | {"account": a.account_id}
+                for a in self._dirty_accounts.values()
+            ]
+            self.connection.execute(UPDATE_ACCOUNT, rows)
+        self._added.clear()
+        self._added_ignoring.clear()
+        self._dirty_accounts.clear()
+        self._dirty_mailboxes.clear()
+
+    def _remember(self, row: Any) -> Mailbox | None:
+        if row is None:
+            return None
+        mailbox = mailbox_of_row(row)
+        key = (mailbox.account_id, mailbox.mailbox_id)
+        known = self._rows.mailboxes.setdefault(key, mailbox)
+        self._rows.names[mailbox.account_id, mailbox.name] = known
+        return known
+
+    def _create_account(self, account_id: int) -> Account:
+        row = {
+            "account_id": account_id,
+            "modseq": 1,
+            "next_mailbox_id": 1,
+            "next_email_id": 1,
+            "uid_validity": 0,
+            "used_bytes": 0,
+            "used_messages": 0,
+        }
+        statement = insert_ignoring(self.connection, tables.accounts)
+        made = self.connection.execute(statement, row | {"created_at": self.now}).rowcount
+        if not made:  # another replica was quicker
+            found = self.connection.execute(SELECT_ACCOUNT, {"account": account_id}).one()
+            return Account(*found)
+        self.changed = True
+        account = Account(**row)
+        self._rows.accounts[account_id] = account
+        for name, special_use in FIRST_MAILBOXES:
+            self.add_mailbox(account, name, special_use)
+            self.add(tables.subscriptions, {"account_id": account_id, "name": name})
+        return account
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether nobody else writes to this database."""
+        return is_sqlite(self.connection)
+
+
+def _selectable(mailbox: Mailbox | None) -> Mailbox:
+    if mailbox is None or not mailbox.selectable:
+        raise PostroomError(Kind.NOT_FOUND, "there is no such mailbox")
+    return mailbox

@@ -1,0 +1,185 @@
+"""The group-commit writer: all that waits runs in one transaction, with one sync.
+
+On SQLite one writer; on PostgreSQL a few, an account always on the same one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from postroom_chassis import logs
+from postroom_chassis.errors import Kind, PostroomError
+from prometheus_client import Counter, Histogram
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
+from postroom_store.database import is_sqlite
+from postroom_store.domain.change import Change
+from postroom_store.transaction import Rows, Transaction
+
+log = logs.logger(__name__)
+T = TypeVar("T")
+
+BATCHES = Counter("postroom_store_batches_total", "Transactions committed")
+BATCH_SIZE = Histogram(
+    "postroom_store_batch_size",
+    "Operations in a transaction",
+    buckets=(1, 2, 5, 10, 20, 50, 100, 200),
+)
+REPLAYS = Counter("postroom_store_replays_total", "Batches run again, one operation at a time")
+
+CACHED_MAILBOXES = 20_000
+ATTEMPTS = 4  # of one operation, where PostgreSQL chose it as a deadlock's or a race's victim
+
+Operation = Callable[[Transaction], T]
+Publish = Callable[[list[tuple[int, Change]]], None]
+
+
+@dataclass(slots=True)
+class _Pending(Generic[T]):
+    work: Operation[T]
+    durable: bool
+    answer: Future[T]
+
+
+class Writer:
+    """A thread that writes.
+
+    Args:
+        publish: told what changed, after each commit, in the writer's thread.
+        most: operations in one transaction.
+    """
+
+    def __init__(self, engine: Engine, publish: Publish, most: int) -> None:
+        self._engine = engine
+        self._publish = publish
+        self._most = most
+        self._sqlite = is_sqlite(engine)
+        self._rows = Rows()
+        self._waiting: queue.SimpleQueue[_Pending[Any] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+        self._thread.start()
+
+    async def run(self, work: Operation[T], *, durable: bool = True) -> T:
+        """Run an operation and answer what it answers once that is committed.
+
+        Args:
+            durable: False lets a power cut (not a crash) undo it: for batches of flag changes.
+
+        Raises:
+            PostroomError: what the operation raised; INTERNAL or UNAVAILABLE when the database
+                failed.
+        """
+        answer: Future[T] = Future()
+        self._waiting.put(_Pending(work, durable, answer))
+        # An operation that has begun is carried out even where its caller has gone.
+        return await asyncio.shield(asyncio.wrap_future(answer))
+
+    def close(self) -> None:
+        """Carry out what waits, then stop."""
+        self._waiting.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        with self._engine.connect().execution_options(writing=True) as connection:
+            while batch := self._take():
+                try:
+                    self._commit(connection, batch)
+                except Exception as error:
+                    self._rows.clear()
+                    self._replay(connection, batch, error)
+
+    def _take(self) -> list[_Pending[Any]]:
+        first = self._waiting.get()
+        if first is None:
+            return []
+        batch = [first]
+        while len(batch) < self._most:
+            try:
+                another = self._waiting.get_nowait()
+            except queue.Empty:
+                break
+            if another is None:
+                self._waiting.put(None)
+                break
+            batch.append(another)
+        return batch
+
+    def _commit(self, connection: Any, batch: list[_Pending[Any]]) -> None:
+        """Run a batch in one transaction; raises whatever makes that impossible."""
+        if self._sqlite:
+            durable = any(pending.durable for pending in batch)
+            connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+            connection.commit()
+        if not self._sqlite or len(self._rows.mailboxes) > CACHED_MAILBOXES:
+            self._rows.clear()
+        outcomes: list[Any] = []
+        with connection.begin():
+            transaction = Transaction(connection, self._rows)
+            for pending in batch:
+                transaction.changed = False
+                try:
+                    outcomes.append(pending.work(transaction))
+                except PostroomError as error:
+                    if transaction.changed:
+                        raise
+                    outcomes.append(error)
+            transaction.flush()
+        BATCHES.inc()
+        BATCH_SIZE.observe(len(batch))
+        self._publish(transaction.changes)
+        for pending, outcome in zip(batch, outcomes, strict=True):
+            if isinstance(outcome, PostroomError):
+                pending.answer.set_exception(outcome)
+            else:
+                pending.answer.set_result(outcome)
+
+    def _replay(self, connection: Any, batch: list[_Pending[Any]], error: Exception) -> None:
+        """Run each operation of a failed batch by itself: one's fault is not the others'."""
+        REPLAYS.inc()
+        for pending in batch:
+            failure: Exception = error
+            for _ in range(ATTEMPTS):
+                try:
+                    self._commit(connection, [pending])
+                    break
+                except Exception as again:
+                    failure = again
+                    self._rows.clear()
+                    if not isinstance(again, DBAPIError):
+                        break
+            else:
+                log.error("store.operation_failed", exc_info=failure)
+            if not pending.answer.done():
+                pending.answer.set_exception(_told(failure))
+
+
+class Writers:
+    """The writers of a process; an account always gets the same one."""
+
+    def __init__(self, writers: list[Writer]) -> None:
+        self._writers = writers
+
+    async def run(self, account_id: int, work: Operation[T], *, durable: bool = True) -> T:
+        """Run an operation on an account's writer. See Writer.run."""
+        writer = self._writers[account_id % len(self._writers)]
+        return await writer.run(work, durable=durable)
+
+    def close(self) -> None:
+        for writer in self._writers:
+            writer.close()
+
+
+def _told(error: Exception) -> PostroomError:
+    if isinstance(error, PostroomError):
+        return error
+    log.error("store.write_failed", exc_info=error)
+    if isinstance(error, DBAPIError):
+        return PostroomError(Kind.UNAVAILABLE, "the database can't take this now")
+    return PostroomError(Kind.INTERNAL, "something went wrong here")
