@@ -1,0 +1,130 @@
+"""Every command as a value; ``Command`` is their union."""
+
+from typing import TypeAlias
+
+from postroom_imap.protocol.commands.append import Append, Literal
+from postroom_imap.protocol.commands.fetch import (
+    BodySection,
+    Fetch,
+    FetchAttribute,
+    FetchItem,
+    FetchItems,
+    Partial,
+    SectionText,
+)
+from postroom_imap.protocol.commands.listing import List, Lsub, ReturnOption, SelectionOption
+from postroom_imap.protocol.commands.mailboxes import (
+    Create,
+    Delete,
+    Examine,
+    Rename,
+    Select,
+    Status,
+    StatusItem,
+    Subscribe,
+    Unsubscribe,
+)
+from postroom_imap.protocol.commands.messages import (
+    Check,
+    Close,
+    Copy,
+    Expunge,
+    Move,
+    Store,
+    StoreMode,
+    UidExpunge,
+    Unselect,
+)
+from postroom_imap.protocol.commands.search import Search
+from postroom_imap.protocol.commands.session import (
+    Authenticate,
+    Capability,
+    Enable,
+    Id,
+    Idle,
+    Login,
+    Logout,
+    Namespace,
+    Noop,
+    StartTls,
+)
+
+Command: TypeAlias = (
+    Append
+    | Authenticate
+    | Capability
+    | Check
+    | Close
+    | Copy
+    | Create
+    | Delete
+    | Enable
+    | Examine
+    | Expunge
+    | Fetch
+    | Id
+    | Idle
+    | List
+    | Login
+    | Logout
+    | Lsub
+    | Move
+    | Namespace
+    | Noop
+    | Rename
+    | Search
+    | Select
+    | StartTls
+    | Status
+    | Store
+    | Subscribe
+    | UidExpunge
+    | Unselect
+    | Unsubscribe
+)
+
+__all__ = [
+    "Append",
+    "Authenticate",
+    "BodySection",
+    "Capability",
+    "Check",
+    "Close",
+    "Command",
+    "Copy",
+    "Create",
+    "Delete",
+    "Enable",
+    "Examine",
+    "Expunge",
+    "Fetch",
+    "FetchAttribute",
+    "FetchItem",
+    "FetchItems",
+    "Id",
+    "Idle",
+    "List",
+    "Literal",
+    "Login",
+    "Logout",
+    "Lsub",
+    "Move",
+    "Namespace",
+    "Noop",
+    "Partial",
+    "Rename",
+    "ReturnOption",
+    "Search",
+    "SectionText",
+    "Select",
+    "SelectionOption",
+    "StartTls",
+    "Status",
+    "StatusItem",
+    "Store",
+    "StoreMode",
+    "Subscribe",
+    "UidExpunge",
+    "Unselect",
+    "Unsubscribe",
+]

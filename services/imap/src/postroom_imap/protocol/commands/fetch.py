@@ -1,0 +1,209 @@
+"""FETCH (RFC 3501 section 6.4.5) and its items."""
+
+import re
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import lru_cache, partial
+
+from postroom_imap.protocol.cursor import Cursor
+from postroom_imap.protocol.invalid import SyntaxFault
+from postroom_imap.protocol.limits import Limits
+from postroom_imap.protocol.responses.strings import astring
+from postroom_imap.protocol.sequence_set import SequenceSet
+
+
+class FetchAttribute(StrEnum):
+    """An item without arguments; the value is the wire name.
+
+    BODY is BODYSTRUCTURE without extension data.
+    """
+
+    UID = "UID"
+    FLAGS = "FLAGS"
+    INTERNALDATE = "INTERNALDATE"
+    RFC822_SIZE = "RFC822.SIZE"
+    ENVELOPE = "ENVELOPE"
+    BODY = "BODY"
+    BODYSTRUCTURE = "BODYSTRUCTURE"
+
+
+class SectionText(StrEnum):
+    """Which text of a part a section names; the value is the wire name."""
+
+    WHOLE = ""
+    HEADER = "HEADER"
+    HEADER_FIELDS = "HEADER.FIELDS"
+    HEADER_FIELDS_NOT = "HEADER.FIELDS.NOT"
+    TEXT = "TEXT"
+    MIME = "MIME"
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """``<offset.size>``: at most ``size`` octets from ``offset``."""
+
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class BodySection:
+    """``BODY[section]<partial>``; RFC822, RFC822.HEADER, RFC822.TEXT differ in ``label`` alone.
+
+    Attributes:
+        part: the path of part numbers, () for the message itself.
+        fields: header field names as the client wrote them.
+        peek: without it, the fetch sets \\Seen.
+        label: the item's name in the response, origin octet included: ``BODY[1.MIME]<0>``.
+    """
+
+    part: tuple[int, ...]
+    text: SectionText
+    fields: tuple[str, ...]
+    partial: Partial | None
+    peek: bool
+    label: bytes
+
+
+FetchItem = FetchAttribute | BodySection
+
+
+@dataclass(frozen=True, slots=True)
+class FetchItems:
+    """What a FETCH asks for: each item once, in the client's order, macros expanded.
+
+    Those of a UID FETCH hold UID in any case (RFC 3501 section 6.4.8).
+    Equal requests give the same object as a rule (parsing memoises), so a plan may be cached by it.
+    """
+
+    items: tuple[FetchItem, ...]
+    attributes: frozenset[FetchAttribute] = field(init=False, compare=False, repr=False)
+    sections: tuple[BodySection, ...] = field(init=False, compare=False, repr=False)
+    sets_seen: bool = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        sections = tuple(item for item in self.items if isinstance(item, BodySection))
+        attributes = frozenset(item for item in self.items if isinstance(item, FetchAttribute))
+        object.__setattr__(self, "attributes", attributes)
+        object.__setattr__(self, "sections", sections)
+        object.__setattr__(self, "sets_seen", not all(section.peek for section in sections))
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """FETCH, UID FETCH."""
+
+    uid: bool
+    sequence_set: SequenceSet
+    items: FetchItems
+
+
+def _rfc822(label: bytes, text: SectionText, peek: bool) -> BodySection:
+    return BodySection((), text, (), None, peek, label)
+
+
+_WORDS: dict[bytes, FetchItem] = {
+    **{attribute.value.encode(): attribute for attribute in FetchAttribute},
+    b"RFC822": _rfc822(b"RFC822", SectionText.WHOLE, peek=False),
+    b"RFC822.HEADER": _rfc822(b"RFC822.HEADER", SectionText.HEADER, peek=True),
+    b"RFC822.TEXT": _rfc822(b"RFC822.TEXT", SectionText.TEXT, peek=False),
+}
+_FAST = (FetchAttribute.FLAGS, FetchAttribute.INTERNALDATE, FetchAttribute.RFC822_SIZE)
+_MACROS: dict[bytes, tuple[FetchItem, ...]] = {
+    b"FAST": _FAST,
+    b"ALL": (*_FAST, FetchAttribute.ENVELOPE),
+    b"FULL": (*_FAST, FetchAttribute.ENVELOPE, FetchAttribute.BODY),
+}
+_SECTIONS = {b"BODY": False, b"BODY.PEEK": True}  # -> peek
+
+_SECTION = re.compile(
+    rb"\[((?:[1-9][0-9]{0,9}(?:\.[1-9][0-9]{0,9})*)?)"
+    rb"((?:(?<=[0-9])\.|(?<=\[))(?:HEADER(?:\.FIELDS(?:\.NOT)?)?|TEXT|MIME))?",
+    re.IGNORECASE,
+)
+_PARTIAL = re.compile(rb"<([0-9]{1,18})\.([1-9][0-9]{0,17})>")
+_FIELD_NAME = re.compile(rb"[\x21-\x7e]+")
+_MEMOISED = 512  # octets; what clients repeat is shorter
+
+
+def _parse_fetch(uid: bool, cursor: Cursor) -> Fetch:
+    """``FETCH sequence-set item|(items)|macro``."""
+    cursor.space()
+    sequence_set = cursor.sequence_set()
+    cursor.space()
+    items = cursor.rest()
+    parse = _memoised_items if len(items) <= _MEMOISED else _parse_items
+    return Fetch(uid, sequence_set, parse(uid, items, cursor.limits))
+
+
+parse_fetch, parse_uid_fetch = partial(_parse_fetch, False), partial(_parse_fetch, True)
+
+
+def _parse_items(uid: bool, text: bytes, limits: Limits) -> FetchItems:
+    items = _MACROS.get(text.upper()) or _listed_items(Cursor(text, 0, limits))
+    if uid and FetchAttribute.UID not in items:
+        items = (FetchAttribute.UID, *items)
+    return FetchItems(tuple(dict.fromkeys(items)))
+
+
+_memoised_items = lru_cache(512)(_parse_items)
+
+
+def _listed_items(cursor: Cursor) -> tuple[FetchItem, ...]:
+    def item() -> FetchItem:
+        return _item(cursor)
+
+    items = cursor.list_of(item) if cursor.at(b"(") else (item(),)
+    cursor.end()
+    return items
+
+
+def _item(cursor: Cursor) -> FetchItem:
+    word = cursor.word()
+    if cursor.at(b"[") and word in _SECTIONS:
+        return _section(cursor, _SECTIONS[word])
+    item = _WORDS.get(word)
+    if item is None:
+        raise SyntaxFault("Unknown FETCH item")
+    return item
+
+
+def _section(cursor: Cursor, peek: bool) -> BodySection:
+    found = cursor.match(_SECTION, "a section")
+    numbers = found.group(1).split(b".") if found.group(1) else []
+    if len(numbers) > cursor.limits.part_depth:
+        raise SyntaxFault("A section is nested too deeply", b"LIMIT")
+    text = SectionText((found.group(2) or b"").upper().lstrip(b".").decode())
+    if text is SectionText.MIME and not numbers:
+        raise SyntaxFault("MIME needs a part number")
+    fields: tuple[str, ...] = ()
+    if text in (SectionText.HEADER_FIELDS, SectionText.HEADER_FIELDS_NOT):
+        cursor.space()
+        fields = cursor.list_of(lambda: _field_name(cursor))
+    cursor.expect(b"]")
+    part = tuple(map(int, numbers))
+    octets = _octets(cursor) if cursor.at(b"<") else None
+    return BodySection(part, text, fields, octets, peek, _label(part, text, fields, octets))
+
+
+def _field_name(cursor: Cursor) -> str:
+    name = cursor.astring()
+    if not _FIELD_NAME.fullmatch(name):
+        raise SyntaxFault("Not a header field name")  # RFC 5322 section 2.2
+    return name.decode("ascii")
+
+
+def _octets(cursor: Cursor) -> Partial:
+    offset, size = cursor.match(_PARTIAL, "<offset.size>").groups()
+    return Partial(int(offset), int(size))
+
+
+def _label(
+    part: tuple[int, ...], text: SectionText, fields: tuple[str, ...], octets: Partial | None
+) -> bytes:
+    names = [b"%d" % number for number in part] + ([text.encode()] if text else [])
+    spec = b".".join(names)
+    if fields:
+        spec += b" (%b)" % b" ".join(astring(name.encode()) for name in fields)
+    origin = b"<%d>" % octets.offset if octets else b""
+    return b"BODY[%b]%b" % (spec, origin)

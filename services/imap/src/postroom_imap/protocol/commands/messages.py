@@ -1,0 +1,143 @@
+"""Commands on messages of the selected mailbox, FETCH and SEARCH apart (RFC 3501 section 6.4).
+
+``uid``: the set holds UIDs and responses name UIDs (section 6.4.8).
+"""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache, partial
+
+from postroom_imap.protocol.cursor import Cursor
+from postroom_imap.protocol.invalid import SyntaxFault
+from postroom_imap.protocol.limits import Limits
+from postroom_imap.protocol.sequence_set import SequenceSet
+
+
+class StoreMode(StrEnum):
+    """What STORE does with its flags; the value is the wire prefix."""
+
+    REPLACE = ""
+    ADD = "+"
+    REMOVE = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """CHECK."""
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """CLOSE: expunge silently, then leave the mailbox."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unselect:
+    """UNSELECT (RFC 3691): leave the mailbox, expunge nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expunge:
+    """EXPUNGE."""
+
+
+@dataclass(frozen=True, slots=True)
+class UidExpunge:
+    """UID EXPUNGE (RFC 4315)."""
+
+    uids: SequenceSet
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """STORE; ``silent``: no FETCH responses for what this command changed. Each flag once."""
+
+    uid: bool
+    sequence_set: SequenceSet
+    mode: StoreMode
+    silent: bool
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """COPY."""
+
+    uid: bool
+    sequence_set: SequenceSet
+    mailbox: str
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """MOVE (RFC 6851)."""
+
+    uid: bool
+    sequence_set: SequenceSet
+    mailbox: str
+
+
+_STORE_ITEM = re.compile(rb"([+-]?)FLAGS(\.SILENT)? ", re.IGNORECASE)
+_MEMOISED = 128  # octets; what clients repeat is shorter
+
+_Change = tuple[StoreMode, bool, tuple[str, ...]]
+
+
+def parse_uid_expunge(cursor: Cursor) -> UidExpunge:
+    """``UID EXPUNGE sequence-set``."""
+    cursor.space()
+    return UidExpunge(cursor.sequence_set())
+
+
+def _parse_store(uid: bool, cursor: Cursor) -> Store:
+    """``STORE sequence-set [+-]FLAGS[.SILENT] flags``, flags in parentheses or bare."""
+    cursor.space()
+    sequence_set = cursor.sequence_set()
+    cursor.space()
+    change = cursor.rest()
+    parse = _memoised_change if len(change) <= _MEMOISED else _parse_change
+    mode, silent, flags = parse(change, cursor.limits)
+    return Store(uid, sequence_set, mode, silent, flags)
+
+
+def _parse_change(change: bytes, limits: Limits) -> _Change:
+    cursor = Cursor(change, 0, limits)
+    sign, silent = cursor.match(_STORE_ITEM, "FLAGS").groups()
+    flags = cursor.flag_list() if cursor.at(b"(") else _bare_flags(cursor)
+    cursor.end()
+    return StoreMode(sign.decode()), silent is not None, flags
+
+
+_memoised_change = lru_cache(256)(_parse_change)
+
+
+def _bare_flags(cursor: Cursor) -> tuple[str, ...]:
+    flags = [cursor.flag()]
+    while cursor.take(b" "):
+        flags.append(cursor.flag())
+        if len(flags) > cursor.limits.elements:
+            raise SyntaxFault("Too many flags", b"LIMIT")
+    return tuple(dict.fromkeys(flags))
+
+
+def _parse_copy(uid: bool, cursor: Cursor) -> Copy:
+    """``COPY sequence-set mailbox``."""
+    return Copy(uid, *_destination(cursor))
+
+
+def _parse_move(uid: bool, cursor: Cursor) -> Move:
+    """``MOVE sequence-set mailbox``."""
+    return Move(uid, *_destination(cursor))
+
+
+def _destination(cursor: Cursor) -> tuple[SequenceSet, str]:
+    cursor.space()
+    sequence_set = cursor.sequence_set()
+    cursor.space()
+    return sequence_set, cursor.mailbox()
+
+
+parse_store, parse_uid_store = partial(_parse_store, False), partial(_parse_store, True)
+parse_copy, parse_uid_copy = partial(_parse_copy, False), partial(_parse_copy, True)
+parse_move, parse_uid_move = partial(_parse_move, False), partial(_parse_move, True)

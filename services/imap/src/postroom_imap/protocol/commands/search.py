@@ -1,0 +1,225 @@
+"""SEARCH (RFC 3501 section 6.4.4): the command, and the parser of its keys."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from functools import partial
+
+from postroom_imap.protocol import flag
+from postroom_imap.protocol.commands.search_keys import (
+    AllKey,
+    AndKey,
+    DateField,
+    DateKey,
+    DateRelation,
+    FlagKey,
+    HeaderKey,
+    NotKey,
+    OrKey,
+    RecentKey,
+    SearchKey,
+    SequenceKey,
+    SizeKey,
+    SizeRelation,
+    TextKey,
+    TextScope,
+    UidKey,
+)
+from postroom_imap.protocol.cursor import Cursor
+from postroom_imap.protocol.date_time import parse_date
+from postroom_imap.protocol.invalid import Refusal, SyntaxFault
+
+# Charset in upper case -> codec. UTF-8 and US-ASCII are what RFC 3501 asks for; the others are what
+# older clients still name.
+CHARSETS = {
+    "US-ASCII": "ascii",
+    "UTF-8": "utf-8",
+    "ISO-8859-1": "latin-1",
+    "ISO-8859-2": "iso-8859-2",
+    "ISO-8859-15": "iso-8859-15",
+    "WINDOWS-1252": "cp1252",
+    "KOI8-R": "koi8-r",
+    "ISO-2022-JP": "iso-2022-jp",
+}
+_DEFAULT_CODEC = "utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """SEARCH, UID SEARCH; ``charset`` is the client's, in upper case; texts are decoded by it."""
+
+    uid: bool
+    charset: str | None
+    program: SearchKey
+
+
+def _parse_search(uid: bool, cursor: Cursor) -> Search:
+    """``SEARCH [CHARSET charset] key …``."""
+    cursor.space()
+    charset = _charset(cursor)
+    codec = _DEFAULT_CODEC if charset is None else CHARSETS[charset]
+    program = _Program(cursor, codec)
+    return Search(uid, charset, program.conjunction())
+
+
+parse_search, parse_uid_search = partial(_parse_search, False), partial(_parse_search, True)
+
+
+def _charset(cursor: Cursor) -> str | None:
+    if cursor.data[cursor.position : cursor.position + 8].upper() != b"CHARSET ":
+        return None
+    cursor.position += 8
+    charset = cursor.astring().upper().decode("ascii", "replace")
+    if charset not in CHARSETS:
+        known = b"BADCHARSET (%b)" % " ".join(CHARSETS).encode()
+        raise SyntaxFault("Unknown charset", known, Refusal.NO)
+    cursor.space()
+    return charset
+
+
+class _Program:
+    """The recursive descent over keys, with what bounds it."""
+
+    __slots__ = ("codec", "count", "cursor", "depth")
+
+    def __init__(self, cursor: Cursor, codec: str) -> None:
+        self.cursor = cursor
+        self.codec = codec
+        self.count = 0
+        self.depth = 0
+
+    def conjunction(self) -> SearchKey:
+        """``key *(SP key)``: all of them must hold."""
+        keys = [self.key()]
+        while self.cursor.take(b" "):
+            keys.append(self.key())
+        return keys[0] if len(keys) == 1 else AndKey(tuple(keys))
+
+    def key(self) -> SearchKey:
+        """One key of any kind."""
+        self.count += 1
+        if self.count > self.cursor.limits.search_keys:
+            raise SyntaxFault("Too many search keys", b"LIMIT")
+        if self.cursor.at(b"("):
+            return self.nested(self.group)
+        if self.cursor.data[self.cursor.position : self.cursor.position + 1] in _SET_STARTS:
+            return SequenceKey(self.cursor.sequence_set())
+        word = self.cursor.word()
+        plain = _PLAIN.get(word)
+        if plain is not None:
+            return plain
+        parse = _WITH_ARGUMENTS.get(word)
+        if parse is None:
+            raise SyntaxFault("Unknown search key")
+        self.cursor.space()
+        return parse(self)
+
+    def nested(self, parse: Callable[[], SearchKey]) -> SearchKey:
+        """What ``parse`` gives, one level further down."""
+        self.depth += 1
+        if self.depth > self.cursor.limits.search_depth:
+            raise SyntaxFault("Search keys are nested too deeply", b"LIMIT")
+        key = parse()
+        self.depth -= 1
+        return key
+
+    def group(self) -> SearchKey:
+        self.cursor.expect(b"(")
+        key = self.conjunction()
+        self.cursor.expect(b")")
+        return key
+
+    def negation(self) -> SearchKey:
+        return NotKey(self.nested(self.key))
+
+    def alternative(self) -> SearchKey:
+        """OR has two keys; chains of them become one flat ``OrKey``."""
+        left = self.nested(self.key)
+        self.cursor.space()
+        right = self.nested(self.key)
+        return OrKey((*_alternatives(left), *_alternatives(right)))
+
+    def text(self) -> str:
+        try:
+            return self.cursor.astring().decode(self.codec)
+        except UnicodeDecodeError:
+            raise SyntaxFault("A search string is not in its charset") from None
+
+    def day(self) -> date:
+        try:
+            return parse_date(self.cursor.astring())
+        except ValueError:
+            raise SyntaxFault("Not a valid date") from None
+
+    def header(self) -> SearchKey:
+        name = self.cursor.astring()
+        if not name.isascii():
+            raise SyntaxFault("Not a header field name")
+        self.cursor.space()
+        return HeaderKey(name.decode("ascii").lower(), self.text())
+
+
+def _alternatives(key: SearchKey) -> tuple[SearchKey, ...]:
+    return key.keys if isinstance(key, OrKey) else (key,)
+
+
+def _header(name: str) -> Callable[[_Program], SearchKey]:
+    return lambda program: HeaderKey(name, program.text())
+
+
+def _text(scope: TextScope) -> Callable[[_Program], SearchKey]:
+    return lambda program: TextKey(scope, program.text())
+
+
+def _date(field: DateField, relation: DateRelation) -> Callable[[_Program], SearchKey]:
+    return lambda program: DateKey(field, relation, program.day())
+
+
+def _size(relation: SizeRelation) -> Callable[[_Program], SearchKey]:
+    return lambda program: SizeKey(relation, program.cursor.number())
+
+
+def _keyword(present: bool) -> Callable[[_Program], SearchKey]:
+    return lambda program: FlagKey(program.cursor.atom(), present)
+
+
+_SET_STARTS = frozenset(b"%d" % digit for digit in range(10)) | {b"*"}
+_PLAIN: dict[bytes, SearchKey] = {
+    b"ALL": AllKey(),
+    b"ANSWERED": FlagKey(flag.ANSWERED),
+    b"DELETED": FlagKey(flag.DELETED),
+    b"DRAFT": FlagKey(flag.DRAFT),
+    b"FLAGGED": FlagKey(flag.FLAGGED),
+    b"NEW": AndKey((RecentKey(), FlagKey(flag.SEEN, present=False))),
+    b"OLD": NotKey(RecentKey()),
+    b"RECENT": RecentKey(),
+    b"SEEN": FlagKey(flag.SEEN),
+    b"UNANSWERED": FlagKey(flag.ANSWERED, present=False),
+    b"UNDELETED": FlagKey(flag.DELETED, present=False),
+    b"UNDRAFT": FlagKey(flag.DRAFT, present=False),
+    b"UNFLAGGED": FlagKey(flag.FLAGGED, present=False),
+    b"UNSEEN": FlagKey(flag.SEEN, present=False),
+}
+_WITH_ARGUMENTS: dict[bytes, Callable[[_Program], SearchKey]] = {
+    b"BCC": _header("bcc"),
+    b"BEFORE": _date(DateField.INTERNAL, DateRelation.BEFORE),
+    b"BODY": _text(TextScope.BODY),
+    b"CC": _header("cc"),
+    b"FROM": _header("from"),
+    b"HEADER": _Program.header,
+    b"KEYWORD": _keyword(present=True),
+    b"LARGER": _size(SizeRelation.LARGER),
+    b"NOT": _Program.negation,
+    b"ON": _date(DateField.INTERNAL, DateRelation.ON),
+    b"OR": _Program.alternative,
+    b"SENTBEFORE": _date(DateField.SENT, DateRelation.BEFORE),
+    b"SENTON": _date(DateField.SENT, DateRelation.ON),
+    b"SENTSINCE": _date(DateField.SENT, DateRelation.SINCE),
+    b"SINCE": _date(DateField.INTERNAL, DateRelation.SINCE),
+    b"SMALLER": _size(SizeRelation.SMALLER),
+    b"SUBJECT": _header("subject"),
+    b"TEXT": _text(TextScope.TEXT),
+    b"TO": _header("to"),
+    b"UID": lambda program: UidKey(program.cursor.sequence_set()),
+    b"UNKEYWORD": _keyword(present=False),
+}

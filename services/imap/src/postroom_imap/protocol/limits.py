@@ -1,0 +1,30 @@
+"""How much of a client's input is read before it is refused."""
+
+from dataclasses import dataclass
+
+_DEEPEST_SEARCH = 200  # a level takes three frames of the interpreter, which has a thousand
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Limits:
+    """Bounds on one command, in bytes unless the name counts things.
+
+    A session may hold two of these: a tight one until the client has authenticated, and this one
+    after. Compared by identity, which makes it a cheap key where parsing memoises.
+    """
+
+    line: int = 65_536  # all lines of one command together, its literals apart
+    literals: int = 131_072  # all literals of one command together, the message of APPEND apart
+    discard: int = 1_048_576  # what is read past a refusal before the connection is given up
+    sasl_line: int = 65_536  # one base64 line; Kerberos tickets take 16 KiB and more
+    search_depth: int = 100
+    search_keys: int = 2_000
+    elements: int = 1_000  # of any list: patterns, flags, FETCH items, header fields, ID fields
+    part_depth: int = 100  # numbers in one body part path
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be positive")
+        if self.search_depth > _DEEPEST_SEARCH:
+            raise ValueError(f"search_depth must be at most {_DEEPEST_SEARCH}")

@@ -1,0 +1,57 @@
+"""Mailbox names: modified UTF-7 on the wire (RFC 3501 section 5.1.3), text everywhere else.
+
+Decoding is strict: the wire form must be the one that encoding gives, so that a name has one
+spelling and what a client created is what it is shown.
+"""
+
+import re
+from binascii import a2b_base64, b2a_base64
+
+DELIMITER = "/"
+INBOX = "INBOX"
+
+_ENCODED = re.compile(rb"&([A-Za-z0-9+,]*)-")
+_UNPRINTABLE = re.compile(r"[^\x20-\x7e]+|&")
+
+
+def decode(wire: bytes) -> str:
+    """The text of a name; raises ValueError where ``wire`` is not canonical modified UTF-7."""
+    if b"&" in wire:
+        name = b"".join(_decoded_pieces(wire)).decode()
+    else:
+        name = wire.decode("ascii")
+    if encode(name) != wire:
+        raise ValueError("not canonical modified UTF-7")
+    return name
+
+
+def encode(name: str) -> bytes:
+    """The wire form; raises ValueError where ``name`` holds a lone surrogate."""
+    return _UNPRINTABLE.sub(_shift, name).encode("ascii")
+
+
+def canonical(name: str) -> str:
+    """``name`` with INBOX, in whatever case it came, in upper case at the first level."""
+    if name[:5].upper() == INBOX and name[5:6] in ("", DELIMITER):
+        return INBOX + name[5:]
+    return name
+
+
+def _decoded_pieces(wire: bytes) -> list[bytes]:
+    """The UTF-8 of every run; even elements of the split are plain, odd ones are base64."""
+    pieces = _ENCODED.split(wire)
+    pieces[1::2] = [_unshift(piece) if piece else b"&" for piece in pieces[1::2]]
+    return pieces
+
+
+def _unshift(encoded: bytes) -> bytes:
+    padded = encoded.replace(b",", b"/") + b"=" * (-len(encoded) % 4)
+    return a2b_base64(padded).decode("utf-16-be").encode()
+
+
+def _shift(match: re.Match[str]) -> str:
+    run = match.group()
+    if run == "&":
+        return "&-"
+    encoded = b2a_base64(run.encode("utf-16-be"), newline=False).rstrip(b"=").replace(b"/", b",")
+    return f"&{encoded.decode()}-"

@@ -1,0 +1,81 @@
+"""Response codes, without their brackets (RFC 3501 section 7.1, RFC 4315, RFC 5530, RFC 6851)."""
+
+from collections.abc import Iterable
+
+from postroom_imap.protocol.responses.strings import flag_list
+from postroom_imap.protocol.sequence_set import SequenceSet
+
+ALERT = b"ALERT"
+PARSE = b"PARSE"
+READ_ONLY = b"READ-ONLY"
+READ_WRITE = b"READ-WRITE"
+TRY_CREATE = b"TRYCREATE"
+UID_NOT_STICKY = b"UIDNOTSTICKY"  # RFC 4315 section 3
+TOO_BIG = b"TOOBIG"  # RFC 4469 section 4.3, RFC 7888 section 4
+CLOSED = b"CLOSED"  # RFC 7162 section 3.2.11
+USE_ATTR = b"USEATTR"  # RFC 6154 section 6
+
+# RFC 5530
+UNAVAILABLE = b"UNAVAILABLE"
+AUTHENTICATION_FAILED = b"AUTHENTICATIONFAILED"
+AUTHORIZATION_FAILED = b"AUTHORIZATIONFAILED"
+EXPIRED = b"EXPIRED"
+PRIVACY_REQUIRED = b"PRIVACYREQUIRED"
+CONTACT_ADMIN = b"CONTACTADMIN"
+NO_PERMISSION = b"NOPERM"
+IN_USE = b"INUSE"
+EXPUNGE_ISSUED = b"EXPUNGEISSUED"
+CORRUPTION = b"CORRUPTION"
+SERVER_BUG = b"SERVERBUG"
+CLIENT_BUG = b"CLIENTBUG"
+CANNOT = b"CANNOT"
+LIMIT = b"LIMIT"
+OVER_QUOTA = b"OVERQUOTA"
+ALREADY_EXISTS = b"ALREADYEXISTS"
+NONEXISTENT = b"NONEXISTENT"
+
+
+def capability(names: Iterable[str]) -> bytes:
+    """CAPABILITY, as greetings and the OK of LOGIN carry it."""
+    return b"CAPABILITY " + " ".join(names).encode("ascii")
+
+
+def permanent_flags(flags: Iterable[str]) -> bytes:
+    """PERMANENTFLAGS; include ``flag.ANY_KEYWORD`` where new keywords can be made."""
+    return b"PERMANENTFLAGS " + flag_list(flags)
+
+
+def uid_next(uid: int) -> bytes:
+    """UIDNEXT."""
+    return b"UIDNEXT %d" % uid
+
+
+def uid_validity(value: int) -> bytes:
+    """UIDVALIDITY."""
+    return b"UIDVALIDITY %d" % value
+
+
+def unseen(number: int) -> bytes:
+    """UNSEEN: the sequence number of the first message that is not \\Seen."""
+    return b"UNSEEN %d" % number
+
+
+def append_uid(validity: int, uids: SequenceSet) -> bytes:
+    """APPENDUID (RFC 4315 section 3)."""
+    return b"APPENDUID %d %b" % (validity, bytes(uids))
+
+
+def copy_uid(validity: int, sources: Iterable[int], targets: Iterable[int]) -> bytes:
+    """COPYUID (RFC 4315 section 3): the two lists match element by element, in the order given."""
+    return b"COPYUID %d %b %b" % (validity, _uid_list(sources), _uid_list(targets))
+
+
+def _uid_list(uids: Iterable[int]) -> bytes:
+    """A ``uid-set`` in the order of ``uids``; only ascending runs make ranges."""
+    runs: list[list[int]] = []
+    for uid in uids:
+        if runs and uid == runs[-1][1] + 1:
+            runs[-1][1] = uid
+        else:
+            runs.append([uid, uid])
+    return b",".join(b"%d" % low if low == high else b"%d:%d" % (low, high) for low, high in runs)

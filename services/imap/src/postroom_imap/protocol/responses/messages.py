@@ -1,0 +1,64 @@
+"""Responses about messages: FETCH, SEARCH, EXPUNGE (RFC 3501 sections 7.2.5 and 7.4).
+
+A FETCH is rendered through a template, made once per command and filled once per message with
+``%``, which is the fastest way there is to twenty thousand of them::
+
+    template = fetch_template(items)            # b"* %d FETCH (UID %d FLAGS %b)\\r\\n"
+    write(b"".join([template % row for row in rows]))
+
+A row is the message's sequence number, then one value per item in the order of ``items.items``:
+``int`` for UID and RFC822.SIZE; ``bytes`` for the others: FLAGS as ``flag_list``, INTERNALDATE as
+``quoted(bytes(date_time))``, ENVELOPE and the body structures as rendered, a section as ``nstring``
+or ``literal``.
+"""
+
+from collections.abc import Iterable
+
+from postroom_imap.protocol.commands.fetch import BodySection, FetchAttribute, FetchItem
+
+_NUMERIC = frozenset({FetchAttribute.UID, FetchAttribute.RFC822_SIZE})
+
+
+def fetch_template(items: Iterable[FetchItem]) -> bytes:
+    """The ``%`` template of one FETCH response with ``items``, of which there is at least one."""
+    return b"* %%d FETCH (%b)\r\n" % b" ".join(map(_placeholder, items))
+
+
+def fetch_response(number: int, parts: Iterable[bytes]) -> bytes:
+    """One FETCH from parts that are each ``name SP value``."""
+    return b"* %d FETCH (%b)\r\n" % (number, b" ".join(parts))
+
+
+def fetch_flags(number: int, flags: bytes) -> bytes:
+    """The unsolicited FETCH that tells new flags, given as a ``flag_list``."""
+    return b"* %d FETCH (FLAGS %b)\r\n" % (number, flags)
+
+
+def fetch_uid_flags(number: int, uid: int, flags: bytes) -> bytes:
+    """The same with the UID, as UID commands need it (section 6.4.8)."""
+    return b"* %d FETCH (UID %d FLAGS %b)\r\n" % (number, uid, flags)
+
+
+def fetch_part(item: FetchItem, value: bytes) -> bytes:
+    """``name SP value``; ``value`` rendered."""
+    return b"%b %b" % (item_name(item), value)
+
+
+def item_name(item: FetchItem) -> bytes:
+    """What a FETCH response calls ``item``."""
+    return item.label if isinstance(item, BodySection) else item.value.encode("ascii")
+
+
+def search_response(numbers: Iterable[int]) -> bytes:
+    """SEARCH; without numbers where nothing was found."""
+    return b" ".join((b"* SEARCH", *map(b"%d".__mod__, numbers))) + b"\r\n"
+
+
+def expunge(number: int) -> bytes:
+    """EXPUNGE."""
+    return b"* %d EXPUNGE\r\n" % number
+
+
+def _placeholder(item: FetchItem) -> bytes:
+    name = item_name(item).replace(b"%", b"%%")  # a header field name may hold one
+    return name + (b" %d" if item in _NUMERIC else b" %b")

@@ -1,0 +1,158 @@
+"""The table: every example command of RFC 3501 section 6 is read, in the state where it stands."""
+
+import pytest
+from postroom_imap.protocol.commands import (
+    Authenticate,
+    Capability,
+    Check,
+    Close,
+    Command,
+    Copy,
+    Create,
+    Delete,
+    Enable,
+    Examine,
+    Expunge,
+    Fetch,
+    FetchAttribute,
+    FetchItems,
+    Idle,
+    List,
+    Login,
+    Logout,
+    Lsub,
+    Move,
+    Namespace,
+    Noop,
+    Rename,
+    Search,
+    Select,
+    StartTls,
+    Status,
+    StatusItem,
+    Store,
+    StoreMode,
+    Subscribe,
+    UidExpunge,
+    Unselect,
+    Unsubscribe,
+)
+from postroom_imap.protocol.commands.search_keys import TextKey, TextScope
+from postroom_imap.protocol.invalid import InvalidCommand
+from postroom_imap.protocol.limits import Limits
+from postroom_imap.protocol.secret import Secret
+from postroom_imap.protocol.sequence_set import SequenceSet
+from postroom_imap.protocol.state import State
+from postroom_imap.protocol.table import COMMANDS, Request, find_tag, parse_command
+
+NOT_AUTHENTICATED, AUTHENTICATED, SELECTED = (
+    State.NOT_AUTHENTICATED,
+    State.AUTHENTICATED,
+    State.SELECTED,
+)
+
+EXAMPLES: list[tuple[str, State, Command]] = [
+    # RFC 3501 section 6.1
+    ("CAPABILITY", NOT_AUTHENTICATED, Capability()),
+    ("NOOP", SELECTED, Noop()),
+    ("LOGOUT", AUTHENTICATED, Logout()),
+    # section 6.2
+    ("STARTTLS", NOT_AUTHENTICATED, StartTls()),
+    ("AUTHENTICATE GSSAPI", NOT_AUTHENTICATED, Authenticate("GSSAPI")),
+    ("LOGIN SMITH SESAME", NOT_AUTHENTICATED, Login("SMITH", Secret(b"SESAME"))),
+    # section 6.3
+    ("SELECT INBOX", AUTHENTICATED, Select("INBOX")),
+    ("EXAMINE blurdybloop", AUTHENTICATED, Examine("blurdybloop")),
+    ("CREATE owatagusiam/", AUTHENTICATED, Create("owatagusiam/")),
+    ("DELETE foo/bar", AUTHENTICATED, Delete("foo/bar")),
+    ("RENAME blurdybloop sarasoop", AUTHENTICATED, Rename("blurdybloop", "sarasoop")),
+    ("SUBSCRIBE #news.comp.mail.mime", AUTHENTICATED, Subscribe("#news.comp.mail.mime")),
+    ("UNSUBSCRIBE #news.comp.mail.mime", AUTHENTICATED, Unsubscribe("#news.comp.mail.mime")),
+    ('LIST "" ""', AUTHENTICATED, List("", ("",))),
+    ('LIST #news.comp.mail.misc ""', AUTHENTICATED, List("#news.comp.mail.misc", ("",))),
+    ('LIST /usr/staff/jones ""', AUTHENTICATED, List("/usr/staff/jones", ("",))),
+    ("LIST ~/Mail/ %", AUTHENTICATED, List("~/Mail/", ("%",))),
+    ('LSUB "#news." "comp.mail.*"', AUTHENTICATED, Lsub("#news.", "comp.mail.*")),
+    (
+        "STATUS blurdybloop (UIDNEXT MESSAGES)",
+        AUTHENTICATED,
+        Status("blurdybloop", (StatusItem.UIDNEXT, StatusItem.MESSAGES)),
+    ),
+    # section 6.4
+    ("CHECK", SELECTED, Check()),
+    ("CLOSE", SELECTED, Close()),
+    ("EXPUNGE", SELECTED, Expunge()),
+    (
+        'SEARCH TEXT "string not in mailbox"',
+        SELECTED,
+        Search(False, None, TextKey(TextScope.TEXT, "string not in mailbox")),
+    ),
+    (
+        "STORE 2:4 +FLAGS (\\Deleted)",
+        SELECTED,
+        Store(False, SequenceSet.parse(b"2:4"), StoreMode.ADD, False, ("\\Deleted",)),
+    ),
+    ("COPY 2:4 MEETING", SELECTED, Copy(False, SequenceSet.parse(b"2:4"), "MEETING")),
+    (
+        "UID FETCH 4827313:4828442 FLAGS",
+        SELECTED,
+        Fetch(
+            True,
+            SequenceSet.parse(b"4827313:4828442"),
+            FetchItems((FetchAttribute.UID, FetchAttribute.FLAGS)),
+        ),
+    ),
+    # RFC 2177, 2342, 3691, 4315, 5161, 6851
+    ("IDLE", AUTHENTICATED, Idle()),
+    ("NAMESPACE", AUTHENTICATED, Namespace()),
+    ("UNSELECT", SELECTED, Unselect()),
+    ("UID EXPUNGE 3000:3002", SELECTED, UidExpunge(SequenceSet.parse(b"3000:3002"))),
+    ("ENABLE CONDSTORE X-GOOD-IDEA", AUTHENTICATED, Enable(("CONDSTORE", "X-GOOD-IDEA"))),
+    ("UID MOVE 42:69 foo", SELECTED, Move(True, SequenceSet.parse(b"42:69"), "foo")),
+]
+
+
+@pytest.mark.parametrize(("line", "state", "command"), EXAMPLES)
+def test_examples_are_read(line: str, state: State, command: Command) -> None:
+    assert parse_command(b"A1 " + line.encode(), Limits(), state) == Request(b"A1", command)
+
+
+@pytest.mark.parametrize(("line", "state", "command"), EXAMPLES)
+def test_verbs_are_read_in_any_case(line: str, state: State, command: Command) -> None:
+    verb = line.removeprefix("UID ").split(" ")[0]
+    folded = line.replace("UID ", "uid ").replace(verb, verb.lower(), 1)
+    assert parse_command(b"A1 " + folded.encode(), Limits(), state) == Request(b"A1", command)
+
+
+@pytest.mark.parametrize("verb", COMMANDS)
+@pytest.mark.parametrize("state", State)
+def test_the_state_decides(verb: bytes, state: State) -> None:
+    result = parse_command(b"t " + verb, Limits(), state)
+    refused = InvalidCommand(b"t", f"Not allowed: the state is {state}")
+    assert (result == refused) == (state not in COMMANDS[verb].states)
+
+
+def test_nothing_is_legal_after_logout() -> None:
+    assert not [verb for verb, row in COMMANDS.items() if State.LOGOUT in row.states]
+
+
+def test_every_row_makes_the_type_it_names() -> None:
+    made = {type(command) for _, _, command in EXAMPLES}
+    named = {row.type for row in COMMANDS.values()}
+    assert {kind.__name__ for kind in named - made} == {"Append", "Id"}  # in modules of their own
+
+
+@pytest.mark.parametrize(
+    ("line", "tag"),
+    [
+        (b"a1 NOOP", b"a1"),
+        (b"a]1", b"a]1"),
+        (b"a+1 x", None),
+        (b"", None),
+        (b" a", None),
+        (b"x" * 256, b"x" * 256),
+        (b"x" * 257, None),
+    ],
+)
+def test_find_tag(line: bytes, tag: bytes | None) -> None:
+    assert find_tag(line) == tag
