@@ -1,0 +1,51 @@
+"""One pass over a message: structure with offsets, IMAP renderings, sort keys, text.
+
+Pure functions on bytes. None raises on any bytes; each is bounded (`limits`).
+"""
+
+from postroom_mime.address import Address, AddressItem, GroupEnd, GroupStart, parse_addresses
+from postroom_mime.collation import casemap
+from postroom_mime.dates import parse_date
+from postroom_mime.derive import Derived, derive
+from postroom_mime.headers import header_fields, parse_fields
+from postroom_mime.render import body, bodystructure, envelope, nstring
+from postroom_mime.scan import scan
+from postroom_mime.section import find_part, section
+from postroom_mime.structure import Message, Part, decode_structure, encode_structure
+from postroom_mime.subject import base_subject
+from postroom_mime.text import SearchText, header_matches, normalise, search_text
+from postroom_mime.transfer import decoded, is_decodable
+from postroom_mime.words import decode_words
+
+__all__ = [
+    "Address",
+    "AddressItem",
+    "Derived",
+    "GroupEnd",
+    "GroupStart",
+    "Message",
+    "Part",
+    "SearchText",
+    "base_subject",
+    "body",
+    "bodystructure",
+    "casemap",
+    "decode_structure",
+    "decode_words",
+    "decoded",
+    "derive",
+    "encode_structure",
+    "envelope",
+    "find_part",
+    "header_fields",
+    "header_matches",
+    "is_decodable",
+    "normalise",
+    "nstring",
+    "parse_addresses",
+    "parse_date",
+    "parse_fields",
+    "scan",
+    "search_text",
+    "section",
+]

@@ -1,0 +1,121 @@
+"""Everything that is stored beside a message, from one scan of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from postroom_mime.address import Address, GroupStart, first_item
+from postroom_mime.collation import casemap
+from postroom_mime.dates import parse_date
+from postroom_mime.headers import unfold
+from postroom_mime.references import parse_message_id, parse_references
+from postroom_mime.render import body, bodystructure, envelope_of
+from postroom_mime.scan import scan_fields
+from postroom_mime.structure import Message, Part, encode_structure
+from postroom_mime.subject import base_subject
+from postroom_mime.text import preview
+from postroom_mime.words import decode_words
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """The derived columns of a message. All can be made again from its bytes.
+
+    `envelope`, `body` and `bodystructure` are ready to send (RFC 3501 section 7.4.2). Sort keys are
+    mapped by i;unicode-casemap and "" where the message has nothing to sort by.
+    """
+
+    size: int
+    header: bytes
+    structure: bytes
+    envelope: bytes
+    body: bytes
+    bodystructure: bytes
+    message_id: str | None
+    references: tuple[str, ...]
+    base_subject: str
+    is_reply_or_forward: bool
+    sent_at: int | None
+    from_: str
+    to: str
+    cc: str
+    display_from: str
+    display_to: str
+    preview: str
+    has_attachment: bool
+
+
+def derive(raw: bytes) -> Derived:
+    """Scan a message once and return all that is stored beside it. Never raises."""
+    message, fields = scan_fields(raw)
+    subject, is_reply_or_forward = base_subject(_value(fields, b"subject"))
+    from_, display_from = _sort_keys(_value(fields, b"from"))
+    to, display_to = _sort_keys(_value(fields, b"to"))
+    return Derived(
+        size=len(raw),
+        header=raw[: message.root.body_start],
+        structure=encode_structure(message),
+        envelope=envelope_of(fields),
+        body=body(raw, message),
+        bodystructure=bodystructure(raw, message),
+        message_id=parse_message_id(_value(fields, b"message-id")),
+        references=parse_references(_value(fields, b"references"), _value(fields, b"in-reply-to")),
+        base_subject=casemap(subject),
+        is_reply_or_forward=is_reply_or_forward,
+        sent_at=parse_date(_value(fields, b"date")),
+        from_=from_,
+        to=to,
+        cc=_sort_keys(_value(fields, b"cc"))[0],
+        display_from=display_from,
+        display_to=display_to,
+        preview=preview(raw, message),
+        has_attachment=has_attachment(message),
+    )
+
+
+def has_attachment(message: Message) -> bool:
+    """Tell whether a reader would call something in it an attachment."""
+    return any(map(_is_attachment, message.walk()))
+
+
+# Parts that belong to the message itself: signatures, and keys of encryption.
+_MACHINERY: Final = frozenset(
+    (
+        "application/pgp-signature",
+        "application/pgp-encrypted",
+        "application/pkcs7-signature",
+        "application/x-pkcs7-signature",
+    )
+)
+
+
+def _is_attachment(part: Part) -> bool:
+    if part.is_multipart or part.content_type in _MACHINERY:
+        return False
+    if part.disposition is not None and part.disposition[0] == "attachment":
+        return True
+    if part.type in ("text", "multipart"):
+        return part.filename is not None
+    # A picture with a Content-ID is shown inside the HTML that refers to it (RFC 2392).
+    return part.id is None or part.type not in ("image", "text")
+
+
+def _value(fields: Mapping[bytes, bytes], name: bytes) -> bytes:
+    value = fields.get(name)
+    return unfold(value) if value else b""
+
+
+def _sort_keys(field: bytes) -> tuple[str, str]:
+    """Return the keys of an address field: mailbox (RFC 5256 section 2.2), name (RFC 5957)."""
+    match first_item(field) if field else None:
+        case Address(name, mailbox, host):
+            shown = decode_words(name).strip() if name else ""
+            address = mailbox + b"@" + host if host else mailbox
+            return _key(mailbox), casemap(shown) or _key(address)
+        case GroupStart(name):
+            return _key(name), casemap(decode_words(name))
+    return "", ""
+
+
+def _key(text: bytes) -> str:
+    return casemap(decode_words(text))

@@ -1,0 +1,58 @@
+"""Bounds on what one message may cost, each with its reason.
+
+A message that meets a bound is still kept byte for byte: what lies beyond stays an opaque leaf, an
+unread field or unindexed text.
+"""
+
+from typing import Final
+
+# Real mail nests a dozen levels at most (forwards of forwards); twice the recursion of this
+# still fits Python's default stack several times.
+DEPTH: Final = 100
+
+# The largest digests hold a few thousand messages; a part costs about 10 µs and 100 bytes.
+PARTS: Final = 10_000
+
+# Long chains of Received and ARC fields stay under 300.
+FIELDS: Final = 1_000
+
+# Only so much of a header block is parsed. 256 KiB holds a To field with 5,000 addresses.
+HEADER_BYTES: Final = 256 * 1024
+
+# RFC 2046 section 5.1.1 allows 70 characters; broken software makes longer ones.
+BOUNDARY_BYTES: Final = 1_000
+
+# Lines that start like a delimiter and are none: each is looked at in Python, not in C.
+FALSE_DELIMITERS: Final = 100_000
+
+# Every multipart is searched for its own boundary, so nested ones are searched once per level.
+# The sum of all searches is bounded by this many times the message, or by WORK_FLOOR.
+SEARCHES_OF_MESSAGE: Final = 16
+WORK_FLOOR: Final = 4 * 1024 * 1024
+
+# Parameters of one Content-Type or Content-Disposition, languages of one Content-Language.
+PARAMS: Final = 100
+
+# Addresses rendered of one field; clients show a few dozen.
+ADDRESSES: Final = 1_000
+
+# Message-IDs kept of one References field; threads that are longer keep their root and the latest.
+REFERENCES: Final = 256
+
+# A quoted string longer than this goes out as a literal: clients read lines into fixed buffers.
+QUOTED_BYTES: Final = 4_096
+
+# RFC 8970 section 3.1: "SHOULD limit the length of the preview text to 200 preview characters".
+PREVIEW: Final = 200
+
+# Body bytes looked at for a preview: mail made by machines opens with kilobytes of style sheet.
+PREVIEW_BYTES: Final = 64 * 1024
+
+# Characters of text kept for search, per message.
+SEARCH_TEXT: Final = 1024 * 1024
+
+# Encoded bytes of one part decoded for search: 1 MiB of text with room for markup and base64.
+SEARCH_PART_BYTES: Final = 4 * 1024 * 1024
+
+# A subject longer than this is cut before it is parsed, sorted or threaded.
+SUBJECT_BYTES: Final = 8 * 1024

@@ -1,0 +1,166 @@
+"""Text of a message for people and for search: the preview, and what SEARCH looks in.
+
+SEARCH is a substring match without regard to case (RFC 3501 section 6.4.4), so both sides are
+normalised: NFKC and case folding (Unicode section 3.13, D146), invisible characters dropped, white
+space folded to single blanks. A key matches where `normalise(key) in field`.
+"""
+
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from postroom_mime import limits
+from postroom_mime.headers import parse_fields
+from postroom_mime.markup import strip_markup
+from postroom_mime.scan import scan
+from postroom_mime.structure import Message, Part
+from postroom_mime.transfer import decode_body
+from postroom_mime.words import decode_charset, decode_words
+
+# Soft hyphen, grapheme joiner, zero-width characters, byte order mark: senders pad with them.
+_INVISIBLE: Final = "\u00ad\u034f\u061c\u180e\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
+_WITHOUT_INVISIBLE: Final = dict.fromkeys(map(ord, _INVISIBLE))
+
+# Most previews are in the first bytes; `limits.PREVIEW_BYTES` are read only where they are not.
+_FIRST_LOOK: Final = 4 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class SearchText:
+    """Normalised text of a message, by the field that a SEARCH key names.
+
+    `headers` has a line "name: value\\n" for each field; `truncated` says that `body` was cut.
+    """
+
+    subject: str
+    from_: str
+    to: str
+    cc: str
+    bcc: str
+    headers: str
+    body: str
+    truncated: bool
+
+
+def normalise(query: str) -> str:
+    """Return a search key as `SearchText` has it; blanks at its ends count, as one blank each."""
+    text = _fold_case(query)
+    words = text.split()
+    if not words:
+        return " " if text else ""
+    return " " * text[0].isspace() + " ".join(words) + " " * text[-1].isspace()
+
+
+def header_matches(text: SearchText, name: str, key: str) -> bool:
+    """Tell whether a field of that name holds a normalised key; "" asks for the field alone."""
+    prefix = f"{name.lower()}: "
+    return any(
+        key in line[len(prefix) :] for line in text.headers.split("\n") if line.startswith(prefix)
+    )
+
+
+def search_text(raw: bytes, structure: Message | None = None) -> SearchText:
+    """Return what SEARCH looks in; a structure saves the scan."""
+    message = structure or scan(raw)
+    fields = [
+        (name.decode(), _normal(decode_words(value)))
+        for name, value in parse_fields(raw[: message.root.body_start])
+    ]
+
+    def named(name: str) -> str:
+        return " ".join(value for key, value in fields if key == name)
+
+    body, truncated = _cut(_body_texts(raw, message), limits.SEARCH_TEXT)
+    return SearchText(
+        subject=named("subject"),
+        from_=named("from"),
+        to=named("to"),
+        cc=named("cc"),
+        bcc=named("bcc"),
+        headers="".join([f"{name}: {value}\n" for name, value in fields]),
+        body=body,
+        truncated=truncated,
+    )
+
+
+def preview(raw: bytes, message: Message) -> str:
+    """Return the beginning of the text on one line (RFC 8970): of plain text, else of HTML."""
+    shown = [part for part in message.walk() if _is_shown(part)]
+    for subtype in ("plain", "html"):
+        for part in shown:
+            if part.subtype == subtype and (text := _preview_part(raw, part)):
+                return text
+    return ""
+
+
+def _preview_part(raw: bytes, part: Part) -> str:
+    for size in (_FIRST_LOOK, limits.PREVIEW_BYTES):
+        text = part_text(raw, part, size)
+        line = " ".join(text[: 4 * size].split())
+        if not (line.isascii() and line.isprintable()):
+            line = " ".join(filter(_is_visible, "".join(filter(_is_printable, line)).split(" ")))
+        if len(line) >= limits.PREVIEW or size >= part.size:
+            break
+    return line[: limits.PREVIEW].rstrip()
+
+
+def _is_shown(part: Part) -> bool:
+    attached = part.disposition is not None and part.disposition[0] == "attachment"
+    return part.type == "text" and not attached
+
+
+def _is_visible(word: str) -> bool:
+    return bool(word.strip(_INVISIBLE))
+
+
+def _is_printable(character: str) -> bool:
+    return character.isprintable() or character == " " or character in _INVISIBLE
+
+
+def part_text(raw: bytes, part: Part, most: int) -> str:
+    """Return the text of a leaf, of at most so many encoded bytes; HTML without its markup."""
+    encoded = raw[part.body_start : min(part.body_end, part.body_start + most)]
+    text = decode_charset(decode_body(encoded, part.encoding), part.param("charset"))
+    return strip_markup(text) if part.subtype == "html" else text
+
+
+def _body_texts(raw: bytes, message: Message) -> Iterator[str]:
+    """Yield normalised text: of each textual leaf, each file name, each attached header."""
+    for part in message.walk():
+        if part is not message.root and (name := part.filename):
+            yield _normal(name)
+        if part.is_message:
+            root = part.children[0]
+            yield from _header_texts(raw[root.header_start : root.body_start])
+        elif part.type in ("text", "message", "multipart") and not part.children:
+            yield _normal(part_text(raw, part, limits.SEARCH_PART_BYTES))
+
+
+def _header_texts(header: bytes) -> Iterator[str]:
+    for name, value in parse_fields(header):
+        yield f"{name.decode()}: {_normal(decode_words(value))}"
+
+
+def _cut(texts: Iterator[str], most: int) -> tuple[str, bool]:
+    """Join texts by blanks until they are too long; tell whether they were."""
+    kept: list[str] = []
+    for text in texts:
+        most -= len(text) + 1
+        if most < 0:
+            kept.append(text[:most])
+            return " ".join(kept), True
+        if text:
+            kept.append(text)
+    return " ".join(kept), False
+
+
+def _normal(text: str) -> str:
+    return " ".join(_fold_case(text).split())
+
+
+def _fold_case(text: str) -> str:
+    if text.isascii():
+        return text.lower()
+    folded = unicodedata.normalize("NFKC", text).casefold().translate(_WITHOUT_INVISIBLE)
+    return unicodedata.normalize("NFKC", folded)
