@@ -24,6 +24,9 @@ from sqlalchemy import (
 
 metadata = MetaData()
 
+# Names compare by code point, on PostgreSQL too, so that the inferiors of a mailbox are a range.
+Name = Text().with_variant(Text(collation="C"), "postgresql")
+
 # One row an account: the counters that order everything in it. `modseq` is taken by every
 # transaction that changes anything.
 accounts = Table(
@@ -44,7 +47,7 @@ mailboxes = Table(
     metadata,
     Column("account_id", BigInteger, nullable=False),
     Column("mailbox_id", BigInteger, nullable=False),
-    Column("name", Text, nullable=False),
+    Column("name", Name, nullable=False),
     Column("selectable", Boolean, nullable=False),
     Column("special_use", SmallInteger, nullable=False),
     Column("uid_validity", BigInteger, nullable=False),
@@ -63,7 +66,7 @@ subscriptions = Table(
     "subscriptions",
     metadata,
     Column("account_id", BigInteger, nullable=False),
-    Column("name", Text, nullable=False),
+    Column("name", Name, nullable=False),
     PrimaryKeyConstraint("account_id", "name"),
 )
 
@@ -117,6 +120,7 @@ placements = Table(
     Column("email_id", BigInteger, nullable=False),
     Column("flags", BigInteger, nullable=False),
     Column("modseq", BigInteger, nullable=False),
+    Column("created_modseq", BigInteger, nullable=False),  # when it came: new to whoever knew less
     Column("size", BigInteger, nullable=False),
     Column("saved_at", BigInteger, nullable=False),
     PrimaryKeyConstraint("account_id", "mailbox_id", "uid"),

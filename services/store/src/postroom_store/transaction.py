@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -136,6 +136,7 @@ class Transaction:
         self._rows = rows
         self._dirty_accounts: dict[int, Account] = {}
         self._dirty_mailboxes: dict[tuple[int, int], Mailbox] = {}
+        self._threads: dict[tuple[int, int], int] = {}
         self._added: dict[Table, list[dict[str, Any]]] = defaultdict(list)
         self._added_ignoring: dict[Table, list[dict[str, Any]]] = defaultdict(list)
 
@@ -246,6 +247,19 @@ class Transaction:
         """Insert a row at the end unless one with its key is there."""
         self.changed = True
         self._added_ignoring[table].append(row)
+
+    def add_thread(self, account_id: int, message_hash: int, thread_id: int) -> None:
+        """Note which thread a Message-ID belongs to; the first note stays."""
+        key = (account_id, message_hash)
+        if key not in self._threads:
+            self._threads[key] = thread_id
+            row = {"account_id": account_id, "message_hash": message_hash, "thread_id": thread_id}
+            self.add_missing(tables.threads, row)
+
+    def recall_threads(self, account_id: int, hashes: Iterable[int]) -> dict[int, int]:
+        """The threads of Message-IDs that this transaction noted, by hash."""
+        known = self._threads
+        return {h: known[account_id, h] for h in hashes if (account_id, h) in known}
 
     def execute(self, statement: Any, parameters: Any = None) -> Any:
         """Run a statement that changes or reads tables, after what was added so far."""

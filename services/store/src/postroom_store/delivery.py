@@ -1,0 +1,122 @@
+"""Mail that comes in from SMTP: into mailboxes, and into the queue of what goes elsewhere."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from postroom_store import messages, tables
+from postroom_store.domain.names import INBOX
+from postroom_store.ingest import Content, add_blob
+from postroom_store.messages import Arrival
+from postroom_store.transaction import Mailbox, Transaction
+
+WAITING = 1
+HELD = 2
+LEASED = 3
+
+NO_ACCOUNT = 0  # what a trusted network submits belongs to no account
+
+
+@dataclass(frozen=True, slots=True)
+class LocalRecipient:
+    account_id: int
+    mailbox: str = INBOX
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One message with its envelope.
+
+    Attributes:
+        sender: reverse-path; empty for the null sender.
+        remote: addresses elsewhere, one queue entry each.
+        submitter: the account that submitted it, or NO_ACCOUNT.
+    """
+
+    content: Content
+    sender: str
+    local: Sequence[LocalRecipient]
+    remote: Sequence[str]
+    submitter: int
+    trace_id: str
+
+    @property
+    def home(self) -> int:
+        """The account under which the delivery as a whole is remembered."""
+        if self.remote or not self.local:
+            return self.submitter
+        return self.local[0].account_id
+
+    @property
+    def accounts(self) -> list[int]:
+        """Every account that it touches, in the order in which they are locked."""
+        accounts = {recipient.account_id for recipient in self.local}
+        if self.remote:
+            accounts.add(self.submitter)
+        return sorted(accounts)
+
+
+def deliver(transaction: Transaction, delivery: Delivery) -> list[int]:
+    """Put a message into every recipient's mailbox and into the queue; answer the queue's ids."""
+    for account_id in delivery.accounts:
+        transaction.account(account_id)
+    for recipient in dict.fromkeys(delivery.local):
+        mailbox = _mailbox(transaction, recipient)
+        messages.append(transaction, mailbox, [Arrival(delivery.content)], 0)
+    if not delivery.remote:
+        return []
+    add_blob(transaction, delivery.submitter, delivery.content)
+    return [_enqueue(transaction, delivery, recipient) for recipient in delivery.remote]
+
+
+def _mailbox(transaction: Transaction, recipient: LocalRecipient) -> Mailbox:
+    """The mailbox that was asked for, or INBOX: mail is never lost to a name."""
+    found = transaction.find_mailbox(recipient.account_id, recipient.mailbox)
+    if found is not None and found.selectable:
+        return found
+    return transaction.mailbox_named(recipient.account_id, INBOX)
+
+
+def _enqueue(transaction: Transaction, delivery: Delivery, recipient: str) -> int:
+    queue_id = new_queue_id(transaction.now)
+    row: dict[str, Any] = {
+        "account_id": delivery.submitter,
+        "queue_id": queue_id,
+        "sender": delivery.sender,
+        "recipient": recipient,
+        "domain": recipient.rpartition("@")[2].lower(),
+        "state": WAITING,
+        "digest": delivery.content.digest,
+        "size": delivery.content.size,
+        "created_at": transaction.now,
+        "next_attempt_at": transaction.now,
+        "attempts": 0,
+        "last_reply": "",
+        "message_id": delivery.content.derived.message_id or "",
+        "trace_id": delivery.trace_id[:32],
+    }
+    transaction.add(tables.queue, row)
+    return queue_id
+
+
+def new_queue_id(now: int) -> int:
+    """An id that grows with time: 33 bits of seconds over 30 random ones."""
+    return now << 30 | secrets.randbits(30)
+
+
+def admit(connection: Connection, wanted: Sequence[tuple[int, int]], size: int) -> list[bool]:
+    """Whether accounts have room for a message.
+
+    Args:
+        wanted: account ids with their quotas in bytes (0: unlimited).
+    """
+    column = tables.accounts.c
+    ids = {account_id for account_id, quota in wanted if quota}
+    statement = select(column.account_id, column.used_bytes).where(column.account_id.in_(ids))
+    used = {row[0]: row[1] for row in connection.execute(statement)} if ids else {}
+    return [not quota or used.get(account_id, 0) + size <= quota for account_id, quota in wanted]

@@ -1,0 +1,153 @@
+"""What is done to the tree of mailboxes in a transaction."""
+
+from __future__ import annotations
+
+from postroom_chassis.errors import Kind, PostroomError
+from sqlalchemy import ColumnElement, bindparam, delete, func, literal, select, update
+
+from postroom_store import messages, tables
+from postroom_store.domain.names import DELIMITER, INBOX, canonical, superiors
+from postroom_store.transaction import Account, Mailbox, Transaction
+
+_m = tables.mailboxes.c
+_OF_ACCOUNT = _m.account_id == bindparam("account")
+
+
+def create(
+    transaction: Transaction, account_id: int, name: str, special_use: int, most: int
+) -> Mailbox:
+    """Make a mailbox and the missing ones above it.
+
+    Args:
+        most: mailboxes that the account may have.
+
+    Raises PostroomError: ALREADY_EXISTS, INVALID, LIMIT_EXCEEDED.
+    """
+    name = canonical(name)
+    account = transaction.account(account_id)
+    existing = transaction.find_mailbox(account_id, name)
+    if existing is not None and existing.selectable:
+        raise PostroomError(Kind.ALREADY_EXISTS, "the mailbox is there already")
+    missing = [
+        above for above in superiors(name) if transaction.find_mailbox(account_id, above) is None
+    ]
+    if _count(transaction, account_id) + len(missing) + 1 > most:
+        raise PostroomError(Kind.LIMIT_EXCEEDED, f"an account has at most {most} mailboxes")
+    if existing is not None:
+        return _revive(transaction, account, existing, special_use)
+    for above in missing:
+        transaction.add_mailbox(account, above)
+    return transaction.add_mailbox(account, name, special_use)
+
+
+def _revive(
+    transaction: Transaction, account: Account, mailbox: Mailbox, special_use: int
+) -> Mailbox:
+    """Make a \\Noselect name a mailbox again: a new one, as far as UIDs go."""
+    account.uid_validity = max(account.uid_validity + 1, transaction.now)
+    mailbox.uid_validity = account.uid_validity
+    mailbox.selectable = True
+    mailbox.special_use = special_use
+    mailbox.highest_modseq = transaction.next_modseq(account)
+    transaction.touch_mailbox(mailbox)
+    return mailbox
+
+
+def remove(transaction: Transaction, account_id: int, name: str) -> None:
+    """Remove a mailbox and expunge its messages; with inferiors its name stays, \\Noselect.
+
+    Raises PostroomError: NOT_FOUND, INVALID for INBOX, CONFLICT for a \\Noselect name with
+    inferiors.
+    """
+    name = canonical(name)
+    if name == INBOX:
+        raise PostroomError(Kind.INVALID, "INBOX can't be removed")
+    mailbox = transaction.find_mailbox(account_id, name)
+    if mailbox is None:
+        raise PostroomError(Kind.NOT_FOUND, "there is no such mailbox")
+    inferiors = _has_inferiors(transaction, account_id, name)
+    if inferiors and not mailbox.selectable:
+        raise PostroomError(Kind.CONFLICT, "the name has inferiors")
+    account = transaction.account(account_id)
+    messages.remove(transaction, mailbox, ((1, mailbox.uid_next),))
+    transaction.begin_change(account, mailbox).deleted = True
+    mailbox.selectable = False
+    mailbox.special_use = 0
+    mailbox.keywords = []
+    if not inferiors:
+        transaction.forget_mailboxes(account_id)
+        here = {"account": account_id, "mailbox": mailbox.mailbox_id}
+        statement = delete(tables.mailboxes).where(
+            _OF_ACCOUNT, _m.mailbox_id == bindparam("mailbox")
+        )
+        transaction.execute(statement, here)
+
+
+def rename(transaction: Transaction, account_id: int, name: str, new_name: str) -> None:
+    """Rename a mailbox and its inferiors; INBOX gives its messages to the new one and stays.
+
+    Raises PostroomError: NOT_FOUND, ALREADY_EXISTS, INVALID.
+    """
+    name, new_name = canonical(name), canonical(new_name)
+    mailbox = transaction.find_mailbox(account_id, name)
+    if mailbox is None:
+        raise PostroomError(Kind.NOT_FOUND, "there is no such mailbox")
+    if transaction.find_mailbox(account_id, new_name) is not None:
+        raise PostroomError(Kind.ALREADY_EXISTS, "the new name is taken")
+    if new_name.startswith(name + DELIMITER) and name != INBOX:
+        raise PostroomError(Kind.INVALID, "a mailbox can't be moved below itself")
+    account = transaction.account(account_id)
+    for above in superiors(new_name):
+        if transaction.find_mailbox(account_id, above) is None:
+            transaction.add_mailbox(account, above)
+    if name == INBOX:
+        _rename_inbox(transaction, account, mailbox, new_name)
+        return
+    transaction.next_modseq(account)
+    transaction.forget_mailboxes(account_id)
+    start = len(name) + 1
+    statement = (
+        update(tables.mailboxes)
+        .where(_OF_ACCOUNT, (_m.name == name) | _below(name))
+        .values(name=literal(new_name).concat(func.substr(_m.name, start)))
+    )
+    transaction.execute(statement, {"account": account_id})
+
+
+def _rename_inbox(
+    transaction: Transaction, account: Account, inbox: Mailbox, new_name: str
+) -> None:
+    """RFC 9051 section 6.3.6: the messages move, inferiors of INBOX stay."""
+    target = transaction.add_mailbox(account, new_name)
+    everything = ((1, inbox.uid_next),)
+    messages.copy(transaction, inbox, everything, target, 0, move=True)
+
+
+def subscribe(transaction: Transaction, account_id: int, name: str, subscribed: bool) -> None:
+    """Add a name to the subscriptions or take it away. Raises PostroomError INVALID."""
+    name = canonical(name)
+    transaction.account(account_id)
+    row = {"account_id": account_id, "name": name}
+    if subscribed:
+        transaction.add_missing(tables.subscriptions, row)
+        return
+    column = tables.subscriptions.c
+    statement = delete(tables.subscriptions).where(
+        column.account_id == account_id, column.name == name
+    )
+    transaction.execute(statement)
+
+
+def _count(transaction: Transaction, account_id: int) -> int:
+    statement = select(func.count()).select_from(tables.mailboxes).where(_OF_ACCOUNT)
+    return int(transaction.execute(statement, {"account": account_id}).scalar_one())
+
+
+def _has_inferiors(transaction: Transaction, account_id: int, name: str) -> bool:
+    statement = select(_m.mailbox_id).where(_OF_ACCOUNT, _below(name)).limit(1)
+    return transaction.execute(statement, {"account": account_id}).first() is not None
+
+
+def _below(name: str) -> ColumnElement[bool]:
+    """Names below a mailbox: a range, since LIKE knows no case in SQLite ("0" follows "/")."""
+    return _m.name.between(name + DELIMITER, name + "0") & (_m.name != name + "0")

@@ -1,0 +1,368 @@
+"""What is done to the messages of a mailbox in a transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import repeat
+from typing import Any
+
+from postroom_chassis.errors import Kind, PostroomError
+from sqlalchemy import ColumnElement, and_, bindparam, delete, or_, select, update
+
+from postroom_store import tables
+from postroom_store.domain import flags as flagging
+from postroom_store.domain.change import Change
+from postroom_store.domain.flags import DELETED, SEEN
+from postroom_store.ingest import Content, add_email
+from postroom_store.transaction import Account, Mailbox, Transaction
+
+MOST_RANGES = 400  # in one statement; more are taken in several
+
+Ranges = Sequence[tuple[int, int]]
+
+_p = tables.placements.c
+_MESSAGE = (_p.uid, _p.email_id, _p.flags, _p.modseq, _p.size)
+_HERE = and_(_p.account_id == bindparam("account"), _p.mailbox_id == bindparam("mailbox"))
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A row of `placements`."""
+
+    uid: int
+    email_id: int
+    flags: int
+    modseq: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A message to be put into a mailbox."""
+
+    content: Content
+    flags: Sequence[str] = ()
+    internaldate: int | None = None  # Unix seconds; None: now
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    uid_validity: int
+    uids: list[int]
+    change: Change
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    change: Change | None
+    modified: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    uid_validity: int
+    source_uids: list[int]
+    target_uids: list[int]
+    target_change: Change | None
+    source_change: Change | None = None
+
+
+def append(
+    transaction: Transaction, mailbox: Mailbox, arrivals: Sequence[Arrival], quota_bytes: int
+) -> Appended:
+    """Add messages, all or none. Raises PostroomError: OVER_QUOTA, INVALID, LIMIT_EXCEEDED."""
+    account = transaction.account(mailbox.account_id)
+    check_quota(account, quota_bytes, sum(arrival.content.size for arrival in arrivals))
+    keywords = mailbox.keywords
+    masks = []
+    for arrival in arrivals:
+        mask, keywords = flagging.mask_of(arrival.flags, keywords)
+        masks.append(mask)
+    change = transaction.begin_change(account, mailbox)
+    _learn(mailbox, keywords, change)
+    for arrival, mask in zip(arrivals, masks, strict=True):
+        date = transaction.now if arrival.internaldate is None else arrival.internaldate
+        email_id = add_email(transaction, account, arrival.content, date)
+        _place(transaction, account, mailbox, change, email_id, mask, arrival.content.size)
+    return Appended(mailbox.uid_validity, change.added.uids, change)
+
+
+def check_quota(account: Account, quota_bytes: int, more: int) -> None:
+    """Raise PostroomError OVER_QUOTA where an account has no room; a quota of 0 has no end."""
+    if quota_bytes and account.used_bytes + more > quota_bytes:
+        raise PostroomError(Kind.OVER_QUOTA, "the account's quota is used up")
+
+
+def store_flags(
+    transaction: Transaction,
+    mailbox: Mailbox,
+    ranges: Ranges,
+    mode: str,
+    names: Sequence[str],
+    unchanged_since: int | None,
+) -> Stored:
+    """Add, remove or replace flags; only messages whose flags become other ones change.
+
+    Args:
+        mode: "add", "remove" or "replace".
+
+    Raises PostroomError: INVALID, LIMIT_EXCEEDED.
+    """
+    keywords = mailbox.keywords
+    if mode == "remove":
+        mask = flagging.known_mask(names, keywords)
+    else:
+        mask, keywords = flagging.mask_of(names, keywords)
+    modified: list[int] = []
+    changing: list[tuple[int, int, int]] = []
+    for message in read(transaction, mailbox, ranges):
+        if unchanged_since is not None and message.modseq > unchanged_since:
+            modified.append(message.uid)
+            continue
+        flags = _apply(mode, message.flags, mask)
+        if flags != message.flags:
+            changing.append((message.uid, message.flags, flags))
+    if not changing and keywords == mailbox.keywords:
+        return Stored(None, modified)
+    change = transaction.begin_change(transaction.account(mailbox.account_id), mailbox)
+    _learn(mailbox, keywords, change)
+    if changing:
+        _write_flags(transaction, mailbox, change, mode, mask, changing)
+    return Stored(change, modified)
+
+
+def _apply(mode: str, flags: int, mask: int) -> int:
+    match mode:
+        case "add":
+            return flags | mask
+        case "remove":
+            return flags & ~mask
+    return mask
+
+
+_SET_FLAGS = (
+    update(tables.placements)
+    .where(_HERE, _p.uid == bindparam("wanted"))
+    .values(flags=bindparam("mask"), modseq=bindparam("change"))
+)
+
+
+def _write_flags(
+    transaction: Transaction,
+    mailbox: Mailbox,
+    change: Change,
+    mode: str,
+    mask: int,
+    changing: Sequence[tuple[int, int, int]],
+) -> None:
+    seen = deleted = 0
+    for uid, before, after in changing:
+        change.flagged.uids.append(uid)
+        change.flagged.flags.append(after)
+        seen += (after & SEEN) - (before & SEEN)
+        deleted += ((after & DELETED) - (before & DELETED)) // DELETED
+    change.flagged.modseqs.extend(repeat(change.modseq, len(changing)))
+    mailbox.unseen -= seen
+    mailbox.deleted += deleted
+    here = {"account": mailbox.account_id, "mailbox": mailbox.mailbox_id}
+    if len(changing) < 20:
+        rows = [
+            here | {"wanted": uid, "mask": after, "change": change.modseq}
+            for uid, _, after in changing
+        ]
+        transaction.execute(_SET_FLAGS, rows)
+        return
+    # Every message takes the same step, so a few statements do for all.
+    value: Any = {"add": _p.flags.op("|")(mask), "remove": _p.flags.op("&")(~mask)}.get(mode, mask)
+    for chosen in _choices([uid for uid, _, _ in changing]):
+        statement = update(tables.placements).where(_HERE, chosen)
+        transaction.execute(statement.values(flags=value, modseq=change.modseq), here)
+
+
+def copy(
+    transaction: Transaction,
+    source: Mailbox,
+    ranges: Ranges,
+    target: Mailbox,
+    quota_bytes: int,
+    *,
+    move: bool = False,
+) -> Copied:
+    """Copy messages with their flags; a move takes them away as well.
+
+    Raises PostroomError: OVER_QUOTA, LIMIT_EXCEEDED.
+    """
+    account = transaction.account(source.account_id)
+    messages = read(transaction, source, ranges)
+    if not messages:
+        return Copied(target.uid_validity, [], [], None)
+    if not move:
+        check_quota(account, quota_bytes, sum(message.size for message in messages))
+    translate, keywords = _translation(messages, source, target)
+    change = transaction.begin_change(account, target)
+    _learn(target, keywords, change)
+    for message in messages:
+        flags = translate(message.flags)
+        _place(transaction, account, target, change, message.email_id, flags, message.size)
+    source_change = _remove(transaction, source, messages) if move else None
+    uids = [message.uid for message in messages]
+    return Copied(target.uid_validity, uids, change.added.uids, change, source_change)
+
+
+def _translation(
+    messages: Sequence[Message], source: Mailbox, target: Mailbox
+) -> tuple[Any, list[str]]:
+    """How the keywords of one mailbox are called in another."""
+    used = 0
+    for message in messages:
+        used |= message.flags
+    names = flagging.names_of(used & ~flagging.SYSTEM_MASK, source.keywords)
+    _, keywords = flagging.mask_of(names, target.keywords)
+    steps = [
+        (flagging.known_mask([name], source.keywords), flagging.known_mask([name], keywords))
+        for name in names
+    ]
+
+    def translate(flags: int) -> int:
+        result = flags & flagging.SYSTEM_MASK
+        for there, here in steps:
+            if flags & there:
+                result |= here
+        return result
+
+    return translate, keywords
+
+
+def expunge(transaction: Transaction, mailbox: Mailbox, ranges: Ranges | None) -> Change | None:
+    """Remove messages that are \\Deleted, of all or of some."""
+    if not mailbox.deleted:
+        return None
+    messages = read(transaction, mailbox, ranges or ((1, mailbox.uid_next),))
+    return _remove(transaction, mailbox, [m for m in messages if m.flags & DELETED])
+
+
+def remove(transaction: Transaction, mailbox: Mailbox, ranges: Ranges) -> Change | None:
+    """Remove messages, whatever their flags."""
+    return _remove(transaction, mailbox, read(transaction, mailbox, ranges))
+
+
+def read(transaction: Transaction, mailbox: Mailbox, ranges: Ranges) -> list[Message]:
+    """The messages with UIDs in some ranges, ascending."""
+    here = {"account": mailbox.account_id, "mailbox": mailbox.mailbox_id}
+    found: list[Message] = []
+    for chosen in _range_choices(ranges):
+        statement = select(*_MESSAGE).where(_HERE, chosen).order_by(_p.uid)
+        found.extend(Message(*row) for row in transaction.execute(statement, here))
+    if len(ranges) > MOST_RANGES:
+        found = sorted({message.uid: message for message in found}.values(), key=lambda m: m.uid)
+    return found
+
+
+def _range_choices(ranges: Ranges) -> list[ColumnElement[bool]]:
+    if len(ranges) == 1:
+        first, last = ranges[0]
+        return [_p.uid == first if first == last else _p.uid.between(first, last)]
+    return [
+        or_(
+            _p.uid.in_([first for first, last in part if first == last]),
+            *(_p.uid.between(first, last) for first, last in part if first != last),
+        )
+        for part in (ranges[n : n + MOST_RANGES] for n in range(0, len(ranges), MOST_RANGES))
+    ]
+
+
+def _choices(uids: Sequence[int]) -> list[ColumnElement[bool]]:
+    return _range_choices(ranges_of(uids))
+
+
+def ranges_of(uids: Sequence[int]) -> list[tuple[int, int]]:
+    """Ascending UIDs as ranges of neighbours."""
+    ranges: list[tuple[int, int]] = []
+    first = last = -1
+    for uid in uids:
+        if uid != last + 1:
+            if first >= 0:
+                ranges.append((first, last))
+            first = uid
+        last = uid
+    if first >= 0:
+        ranges.append((first, last))
+    return ranges
+
+
+def _place(
+    transaction: Transaction,
+    account: Account,
+    mailbox: Mailbox,
+    change: Change,
+    email_id: int,
+    flags: int,
+    size: int,
+) -> None:
+    uid = mailbox.uid_next
+    mailbox.uid_next = change.uid_next = uid + 1
+    mailbox.messages += 1
+    mailbox.size += size
+    mailbox.unseen += not flags & SEEN
+    mailbox.deleted += bool(flags & DELETED)
+    account.used_bytes += size
+    account.used_messages += 1
+    transaction.touch(account)
+    transaction.touch_mailbox(mailbox)
+    row = {
+        "account_id": account.account_id,
+        "mailbox_id": mailbox.mailbox_id,
+        "uid": uid,
+        "email_id": email_id,
+        "flags": flags,
+        "modseq": change.modseq,
+        "created_modseq": change.modseq,
+        "size": size,
+        "saved_at": transaction.now,
+    }
+    transaction.add(tables.placements, row)
+    change.added.uids.append(uid)
+    change.added.flags.append(flags)
+    change.added.modseqs.append(change.modseq)
+    change.added.email_ids.append(email_id)
+
+
+def _remove(
+    transaction: Transaction, mailbox: Mailbox, messages: Sequence[Message]
+) -> Change | None:
+    if not messages:
+        return None
+    account = transaction.account(mailbox.account_id)
+    change = transaction.begin_change(account, mailbox)
+    change.expunged.extend(message.uid for message in messages)
+    size = sum(message.size for message in messages)
+    mailbox.messages -= len(messages)
+    mailbox.size -= size
+    mailbox.unseen -= sum(not message.flags & SEEN for message in messages)
+    mailbox.deleted -= sum(bool(message.flags & DELETED) for message in messages)
+    account.used_bytes -= size
+    account.used_messages -= len(messages)
+    for message in messages:
+        row = {
+            "account_id": account.account_id,
+            "mailbox_id": mailbox.mailbox_id,
+            "uid": message.uid,
+            "email_id": message.email_id,
+            "flags": message.flags,
+            "modseq": change.modseq,
+            "size": message.size,
+            "expunged_at": transaction.now,
+        }
+        transaction.add(tables.tombstones, row)
+    here = {"account": account.account_id, "mailbox": mailbox.mailbox_id}
+    for chosen in _choices(change.expunged):
+        transaction.execute(delete(tables.placements).where(_HERE, chosen), here)
+    return change
+
+
+def _learn(mailbox: Mailbox, keywords: list[str], change: Change) -> None:
+    """Give a mailbox the keywords that are new in it."""
+    there = len(mailbox.keywords)
+    change.keywords.extend(enumerate(keywords[there:], there))
+    mailbox.keywords = keywords

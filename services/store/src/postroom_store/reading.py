@@ -1,0 +1,337 @@
+"""What is read of mailboxes and messages, in a reader's thread, each function in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from postroom_chassis.errors import Kind, PostroomError
+from postroom_mime import Message as Structure
+from postroom_mime import decode_structure, section
+from sqlalchemy import Connection, Select, and_, bindparam, select
+
+from postroom_store import tables
+from postroom_store.blobs import BlobFiles, unpack
+from postroom_store.domain.change import Change, Columns
+from postroom_store.domain.names import canonical
+from postroom_store.messages import Ranges
+from postroom_store.transaction import (
+    SELECT_MAILBOX,
+    SELECT_MAILBOX_BY_ID,
+    SELECT_MAILBOX_BY_NAME,
+    Mailbox,
+    mailbox_of_row,
+)
+
+BATCH_BYTES = 256 * 1024
+BATCH_ROWS = 512
+PAGE = 1000
+SECTION_FIELDS = 6  # fields of a row before its columns, where sections are read
+
+Position = tuple[int, int]  # number of a range, UID to go on with
+
+_m = tables.mailboxes.c
+_p = tables.placements.c
+_e = tables.emails.c
+_t = tables.tombstones.c
+
+# The columns of `emails` (or `placements`) by the names that the API gives them.
+FETCHABLE = {
+    "internaldate": _e.internaldate,
+    "size": _e.size,
+    "envelope": _e.envelope,
+    "body": _e.body,
+    "bodystructure": _e.bodystructure,
+    "header": _e.header,
+    "structure": _e.structure,
+    "thread_id": _e.thread_id,
+    "preview": _e.preview,
+    "savedate": _p.saved_at,
+}
+
+
+def find_mailbox(connection: Connection, account_id: int, mailbox_id: int) -> Mailbox:
+    """A mailbox that can hold messages. Raises PostroomError NOT_FOUND."""
+    parameters = {"account": account_id, "mailbox": mailbox_id}
+    return _found(connection.execute(SELECT_MAILBOX_BY_ID, parameters).first())
+
+
+def find_mailbox_named(connection: Connection, account_id: int, name: str) -> Mailbox:
+    """A mailbox that can hold messages, by name. Raises PostroomError NOT_FOUND."""
+    parameters = {"account": account_id, "wanted": canonical(name)}
+    return _found(connection.execute(SELECT_MAILBOX_BY_NAME, parameters).first())
+
+
+def _found(row: Any) -> Mailbox:
+    mailbox = mailbox_of_row(row) if row is not None else None
+    if mailbox is None or not mailbox.selectable:
+        raise PostroomError(Kind.NOT_FOUND, "there is no such mailbox")
+    return mailbox
+
+
+def has_account(connection: Connection, account_id: int) -> bool:
+    """Whether anything was ever kept for an account."""
+    column = tables.accounts.c.account_id
+    return connection.execute(select(column).where(column == account_id)).first() is not None
+
+
+@dataclass(frozen=True, slots=True)
+class ListedMailbox:
+    """A mailbox, or (mailbox None) a name that is only subscribed."""
+
+    name: str
+    mailbox: Mailbox | None
+    subscribed: bool
+
+
+def list_mailboxes(
+    connection: Connection, account_id: int, after: str
+) -> tuple[list[ListedMailbox], str]:
+    """A page of mailboxes and subscriptions by name, and the name to go on after (or nothing)."""
+    statement = SELECT_MAILBOX.where(_m.name > after).order_by(_m.name).limit(PAGE)
+    rows = connection.execute(statement, {"account": account_id})
+    found: dict[str, Mailbox] = {m.name: m for m in map(mailbox_of_row, rows)}
+    column = tables.subscriptions.c
+    subscribed = set(
+        connection.execute(
+            select(column.name)
+            .where(column.account_id == account_id, column.name > after)
+            .order_by(column.name)
+            .limit(PAGE)
+        ).scalars()
+    )
+    names = sorted(found.keys() | subscribed)
+    more = names[PAGE - 1] if len(names) >= PAGE else ""
+    return [ListedMailbox(n, found.get(n), n in subscribed) for n in names[:PAGE]], more
+
+
+_SELECT_COLUMNS = (
+    select(_p.uid, _p.flags, _p.modseq, _p.email_id)
+    .where(_p.account_id == bindparam("account"), _p.mailbox_id == bindparam("mailbox"))
+    .order_by(_p.uid)
+)
+
+
+def open_mailbox(connection: Connection, account_id: int, name: str) -> tuple[Mailbox, Columns]:
+    """A mailbox and its messages as columns, as of one moment. Raises PostroomError NOT_FOUND."""
+    mailbox = find_mailbox_named(connection, account_id, name)
+    parameters = {"account": account_id, "mailbox": mailbox.mailbox_id}
+    return mailbox, _columns(connection.execute(_SELECT_COLUMNS, parameters).fetchall())
+
+
+def _columns(rows: Sequence[Any]) -> Columns:
+    if not rows:
+        return Columns()
+    uids, flags, modseqs, email_ids = zip(*rows, strict=True)
+    return Columns(list(uids), list(flags), list(modseqs), list(email_ids))
+
+
+def changes_since(
+    connection: Connection, account_id: int, mailbox_id: int, since: int
+) -> Change | None:
+    """What happened to a mailbox after a modseq, as one change; None where nothing did."""
+    parameters = {"account": account_id, "mailbox": mailbox_id, "since": since}
+    row = connection.execute(SELECT_MAILBOX_BY_ID, parameters).first()
+    if row is None or not (mailbox := mailbox_of_row(row)).selectable:
+        return Change(mailbox_id, since, since + 1, 0, deleted=True)
+    if mailbox.highest_modseq <= since:
+        return None
+    change = Change(mailbox_id, since, mailbox.highest_modseq, mailbox.uid_next)
+    change.keywords.extend(enumerate(mailbox.keywords))
+    added = connection.execute(_SELECT_COLUMNS.where(_p.created_modseq > since), parameters)
+    change.added = _columns(added.fetchall())
+    flagged = connection.execute(
+        _SELECT_COLUMNS.where(_p.modseq > since, _p.created_modseq <= since), parameters
+    )
+    change.flagged = _columns(flagged.fetchall())
+    gone = select(_t.uid).where(
+        _t.account_id == bindparam("account"),
+        _t.mailbox_id == bindparam("mailbox"),
+        _t.modseq > bindparam("since"),
+    )
+    change.expunged.extend(connection.execute(gone.order_by(_t.uid), parameters).scalars())
+    return change
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A section that is asked for: its IMAP specifier, and a range of it where only that is wanted."""
+
+    spec: str
+    offset: int = 0
+    length: int | None = None
+
+    @property
+    def whole(self) -> bool:
+        return not self.spec
+
+
+@dataclass(slots=True)
+class Batch:
+    """Some messages' columns and sections: parallel lists."""
+
+    uids: list[int] = field(default_factory=list)
+    email_ids: list[int] = field(default_factory=list)
+    columns: dict[str, list[Any]] = field(default_factory=dict)
+    sections: list[list[bytes | None]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """A fetch, compiled: reads one batch a call, so that no transaction waits for a client.
+
+    Attributes:
+        columns: of FETCHABLE.
+    """
+
+    account_id: int
+    mailbox_id: int
+    ranges: Ranges
+    columns: tuple[str, ...]
+    sections: tuple[Wanted, ...]
+    files: BlobFiles | None
+
+    def read(self, connection: Connection, position: Position) -> tuple[Batch, Position | None]:
+        """The next batch from a position, and the position after it (None: that was all)."""
+        batch = Batch()
+        rows: list[Any] = []
+        statement = _fetch_statement(self.columns, bool(self.sections))
+        number, uid = position
+        weight = 0
+        while number < len(self.ranges) and weight < BATCH_BYTES and len(rows) < BATCH_ROWS:
+            first, last = self.ranges[number]
+            parameters = {
+                "account": self.account_id,
+                "mailbox": self.mailbox_id,
+                "first": max(first, uid),
+                "last": last,
+            }
+            found = connection.execute(statement, parameters).fetchall()
+            taken = self._fit(found, weight)
+            rows += found[:taken]
+            weight += sum(map(self._weight, found[:taken]))
+            if taken < len(found) or len(found) == BATCH_ROWS:
+                uid = found[taken - 1][0] + 1
+            else:
+                number, uid = number + 1, 0
+        self._fill(batch, rows, connection)
+        return batch, (number, uid) if number < len(self.ranges) else None
+
+    def _fit(self, rows: Sequence[Any], weight: int) -> int:
+        """How many rows go into a batch; at least one."""
+        if not self.sections:
+            return len(rows)
+        for count, row in enumerate(rows, 1):
+            weight += self._weight(row)
+            if weight >= BATCH_BYTES:
+                return count
+        return len(rows)
+
+    def _weight(self, row: Any) -> int:
+        return int(row[2]) if self.sections else 0
+
+    def _fill(self, batch: Batch, rows: Sequence[Any], connection: Connection) -> None:
+        if not rows:
+            return
+        fields = list(zip(*rows, strict=True))
+        batch.uids = list(fields[0])
+        batch.email_ids = list(fields[1])
+        start = SECTION_FIELDS if self.sections else 2
+        batch.columns = {
+            name: list(column) for name, column in zip(self.columns, fields[start:], strict=True)
+        }
+        if "header" in batch.columns:
+            self._complete_headers(batch.columns["header"], batch.uids, connection)
+        batch.sections = [
+            [self._section(wanted, row, connection) for row in rows] for wanted in self.sections
+        ]
+
+    def _complete_headers(
+        self, headers: list[bytes | None], uids: list[int], connection: Connection
+    ) -> None:
+        """Read the headers that are too long to stand beside the rows from their contents."""
+        for index, header in enumerate(headers):
+            if header is None:
+                part = Fetch(
+                    self.account_id,
+                    self.mailbox_id,
+                    ((uids[index], uids[index]),),
+                    (),
+                    (Wanted("HEADER"),),
+                    self.files,
+                )
+                found, _ = part.read(connection, (0, 0))
+                headers[index] = found.sections[0][0] if found.sections else b""
+
+    def _section(self, wanted: Wanted, row: Any, connection: Connection) -> bytes | None:
+        _, _, size, digest, structure, header = row[:SECTION_FIELDS]
+        if wanted.spec == "HEADER" and header is not None:
+            end = None if wanted.length is None else wanted.offset + wanted.length
+            return bytes(header[wanted.offset : end])
+        span: tuple[int, int] | None = (0, size)
+        if not wanted.whole:
+            span = section(_structure(bytes(structure)), wanted.spec)
+        if span is None:
+            return None
+        start, end = span
+        first = min(start + wanted.offset, end)
+        stop = end if wanted.length is None else min(first + wanted.length, end)
+        return read_content(connection, self.files, self.account_id, digest, first, stop)
+
+
+@lru_cache(maxsize=64)
+def _structure(encoded: bytes) -> Structure:
+    return decode_structure(encoded)
+
+
+@lru_cache(maxsize=256)
+def _fetch_statement(columns: tuple[str, ...], content: bool) -> Select[Any]:
+    """Rows of (uid, email id, [what sections need,] columns...) for one range of UIDs."""
+    needed = (_e.size, _e.digest, _e.structure, _e.header) if content else ()
+    return (
+        select(_p.uid, _p.email_id, *needed, *(FETCHABLE[name] for name in columns))
+        .join_from(
+            tables.placements,
+            tables.emails,
+            and_(_e.account_id == _p.account_id, _e.email_id == _p.email_id),
+        )
+        .where(
+            _p.account_id == bindparam("account"),
+            _p.mailbox_id == bindparam("mailbox"),
+            _p.uid.between(bindparam("first"), bindparam("last")),
+        )
+        .order_by(_p.uid)
+        .limit(BATCH_ROWS)
+    )
+
+
+_SELECT_BLOB = select(tables.blobs.c.data, tables.blobs.c.size).where(
+    tables.blobs.c.account_id == bindparam("account"),
+    tables.blobs.c.digest == bindparam("wanted"),
+)
+
+
+def read_content(
+    connection: Connection,
+    files: BlobFiles | None,
+    account_id: int,
+    digest: bytes,
+    start: int = 0,
+    end: int | None = None,
+) -> bytes:
+    """A range of a content. Raises PostroomError INTERNAL where it is gone or damaged."""
+    parameters = {"account": account_id, "wanted": digest}
+    row = connection.execute(_SELECT_BLOB, parameters).first()
+    if row is None:
+        raise PostroomError(Kind.INTERNAL, "a message's content is missing")
+    data, size = row
+    try:
+        if data is None:
+            if files is None:
+                raise PostroomError(Kind.INTERNAL, "a message's content lies in a file")
+            data = files.read(digest)
+        return unpack(bytes(data), size, start, end)
+    except (OSError, ValueError) as error:
+        raise PostroomError(Kind.INTERNAL, "a message's content can't be read") from error
