@@ -183,6 +183,12 @@ class TestLiterals:
         assert reply(client.sends(sent)) == b"a BAD Unknown command\r\n"
         assert client.sends() == NOOP
 
+    def test_a_long_line_after_a_dropped_literal(self) -> None:
+        client = Client(SMALL)
+        sent = b"a FROB {1+}\r\nx" + b"y" * 100 + b" {8+}\r\nb NOOP\r\n\r\nz NOOP\r\n"
+        assert reply(client.sends(sent)) == b"a BAD Unknown command\r\n"
+        assert client.sends() == NOOP
+
     def test_in_the_wrong_state_does_not_get_its_literal(self) -> None:
         client = Client(state=State.NOT_AUTHENTICATED)
         answer = reply(client.sends(b"a APPEND x {3}\r\n"))
@@ -240,6 +246,10 @@ class TestAppend:
         end = drive(client.stream, read_append_end(client.stream, SMALL, b"a"))
         assert reply(end) == b"a BAD [TOOBIG] The command is too long\r\n"
         assert client.sends() == NOOP
+
+    def test_wrong_date(self) -> None:
+        answer = reply(Client().sends(b'a APPEND x "30-Feb-1996 02:44:25 -0700" {1}\r\n'))
+        assert answer == b"a BAD Not a valid date-time\r\n"
 
     def test_without_a_literal(self) -> None:
         assert reply(Client().sends(b"a APPEND x (\\Seen)\r\n")) == b"a BAD Expected a space\r\n"

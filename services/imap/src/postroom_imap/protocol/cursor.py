@@ -89,8 +89,14 @@ class Cursor:
         self.position = len(self.data)
         return rest
 
-    def list_of(self, element: Callable[[], T], empty: bool = False) -> tuple[T, ...]:
-        """``( element SP element … )``; ``empty`` allows ``()``. At most ``limits.elements``."""
+    def list_of(
+        self, element: Callable[[], T], empty: bool = False, most: int | None = None
+    ) -> tuple[T, ...]:
+        """``( element SP element … )``; ``empty`` allows ``()``.
+
+        ``most`` elements, or ``limits.elements``.
+        """
+        most = most or self.limits.elements
         self.expect(b"(")
         if empty and self.take(b")"):
             return ()
@@ -98,7 +104,7 @@ class Cursor:
         while not self.take(b")"):
             self.space()
             elements.append(element())
-            if len(elements) > self.limits.elements:
+            if len(elements) > most:
                 raise SyntaxFault("Too many elements in a list", b"LIMIT")
         return tuple(elements)
 
@@ -172,15 +178,15 @@ class Cursor:
 
     def mailbox(self) -> str:
         """A mailbox name, decoded, INBOX in upper case."""
-        return mailbox_name.canonical(_decode_name(self.astring()))
+        return mailbox_name.canonical(self._decode_name(self.astring()))
 
     def list_mailbox(self) -> str:
         """A pattern of LIST, decoded."""
         found = _LIST_ATOM.match(self.data, self.position)
         if found is None:
-            return _decode_name(self.string())
+            return self._decode_name(self.string())
         self.position = found.end()
-        return _decode_name(found.group())
+        return self._decode_name(found.group())
 
     def flag(self) -> str:
         """A flag that a client may set: a system flag in its own spelling, or a keyword."""
@@ -195,10 +201,11 @@ class Cursor:
         """Flags in parentheses, each once, in the client's order."""
         return tuple(dict.fromkeys(self.list_of(self.flag, empty=True)))
 
-
-def _decode_name(wire: bytes) -> str:
-    try:
-        return mailbox_name.decode(wire)
-    except ValueError:
-        text = "Mailbox name is not valid modified UTF-7"
-        raise SyntaxFault(text, b"CANNOT", Refusal.NO) from None
+    def _decode_name(self, wire: bytes) -> str:
+        if len(wire) > self.limits.mailbox:
+            raise SyntaxFault("Mailbox name is too long", b"LIMIT", Refusal.NO)
+        try:
+            return mailbox_name.decode(wire)
+        except ValueError:
+            text = "Mailbox name is not valid modified UTF-7"
+            raise SyntaxFault(text, b"CANNOT", Refusal.NO) from None

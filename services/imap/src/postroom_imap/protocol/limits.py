@@ -19,7 +19,9 @@ class Limits:
     sasl_line: int = 65_536  # one base64 line; Kerberos tickets take 16 KiB and more
     search_depth: int = 100
     search_keys: int = 2_000
-    elements: int = 1_000  # of any list: patterns, flags, FETCH items, header fields, ID fields
+    elements: int = 1_000  # of any other list: flags, FETCH items, header fields, ID fields
+    patterns: int = 50  # of one LIST; each is held against each mailbox
+    mailbox: int = 1_000  # a mailbox name or pattern as it is sent
     part_depth: int = 100  # numbers in one body part path
 
     def __post_init__(self) -> None:

@@ -32,7 +32,8 @@ def encode(name: str) -> bytes:
 
 def canonical(name: str) -> str:
     """``name`` with INBOX, in whatever case it came, in upper case at the first level."""
-    if name[:5].upper() == INBOX and name[5:6] in ("", DELIMITER):
+    # lower, not upper: that of the dotless i is an I.
+    if name[:5].lower() == "inbox" and name[5:6] in ("", DELIMITER):
         return INBOX + name[5:]
     return name
 

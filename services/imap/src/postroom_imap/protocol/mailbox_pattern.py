@@ -1,7 +1,7 @@
 """LIST patterns (RFC 3501 section 6.3.8): ``*`` matches anything, ``%`` anything below one level.
 
 A pattern runs as a bit-parallel automaton, all states in one ``int``, so that no pattern costs more
-than its length times that of the name.
+than its length times that of the name; ``Limits`` bounds lengths and how many patterns there are.
 """
 
 import re
@@ -36,13 +36,9 @@ def _compile(pattern: str) -> Matcher:
     if "*" not in pattern and "%" not in pattern:
         return lambda name: name == pattern
     automaton = _Automaton(pattern)
-    return lambda name: (
-        automaton.matches(name)
-        or (
-            # INBOX is one name in any case, also where a pattern spells a part of it.
-            name == INBOX and _Automaton(pattern.upper()).matches(name)
-        )
-    )
+    # INBOX is one name in any case, also where a pattern spells a part of it.
+    matches_inbox = _Automaton(pattern.lower()).matches("inbox")
+    return lambda name: automaton.matches(name) or (name == INBOX and matches_inbox)
 
 
 class _Automaton:

@@ -58,22 +58,13 @@ def parse_list(cursor: Cursor) -> List:
     """``LIST [(selection)] reference pattern|(patterns) [RETURN (options)]``."""
     cursor.space()
     selected = cursor.at(b"(")
-    selection = _options(cursor, SelectionOption) if selected else frozenset()
-    if SelectionOption.RECURSIVEMATCH in selection and not selection & _RECURSION_NEEDS:
-        raise SyntaxFault("RECURSIVEMATCH needs another selection option")
-    if selected:
-        cursor.space()
+    selection = _selection(cursor) if selected else frozenset()
     reference = cursor.mailbox()
     cursor.space()
     many = cursor.at(b"(")
-    patterns = cursor.list_of(cursor.list_mailbox) if many else (cursor.list_mailbox(),)
+    patterns = _patterns(cursor) if many else (cursor.list_mailbox(),)
     returned = cursor.take(b" ")
-    returns: frozenset[ReturnOption] = frozenset()
-    if returned:
-        if cursor.word() != b"RETURN":
-            raise SyntaxFault("Expected RETURN")
-        cursor.space()
-        returns = _options(cursor, ReturnOption)
+    returns = _returns(cursor) if returned else frozenset()
     patterns = tuple(_pattern(reference, pattern) for pattern in patterns)
     return List(reference, patterns, selection, returns, selected or many or returned)
 
@@ -84,6 +75,25 @@ def parse_lsub(cursor: Cursor) -> Lsub:
     reference = cursor.mailbox()
     cursor.space()
     return Lsub(reference, _pattern(reference, cursor.list_mailbox()))
+
+
+def _selection(cursor: Cursor) -> frozenset[SelectionOption]:
+    selection = _options(cursor, SelectionOption)
+    if SelectionOption.RECURSIVEMATCH in selection and not selection & _RECURSION_NEEDS:
+        raise SyntaxFault("RECURSIVEMATCH needs another selection option")
+    cursor.space()
+    return selection
+
+
+def _patterns(cursor: Cursor) -> tuple[str, ...]:
+    return cursor.list_of(cursor.list_mailbox, most=cursor.limits.patterns)
+
+
+def _returns(cursor: Cursor) -> frozenset[ReturnOption]:
+    if cursor.word() != b"RETURN":
+        raise SyntaxFault("Expected RETURN")
+    cursor.space()
+    return _options(cursor, ReturnOption)
 
 
 def _pattern(reference: str, pattern: str) -> str:

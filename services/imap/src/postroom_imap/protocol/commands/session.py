@@ -79,6 +79,8 @@ def parse_authenticate(cursor: Cursor) -> Authenticate:
     if not cursor.take(b" "):
         return Authenticate(mechanism)
     encoded = cursor.rest()
+    if not encoded:
+        raise SyntaxFault("Expected an initial response")
     try:
         return Authenticate(mechanism, Secret(b"" if encoded == b"=" else decode_base64(encoded)))
     except ValueError:
