@@ -1,4 +1,4 @@
-"""What is read of mailboxes and messages, in a reader's thread, each function in one transaction."""
+"""What is read of mailboxes and messages, in a reader's thread: a function, a transaction."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def changes_since(
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A section that is asked for: its IMAP specifier, and a range of it where only that is wanted."""
+    """A section that is asked for: its IMAP specifier, and the wanted range of it."""
 
     spec: str
     offset: int = 0

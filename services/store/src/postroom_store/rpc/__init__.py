@@ -1,0 +1,1 @@
+"""The RPC services: protobuf to domain and back, nothing else."""

@@ -1,0 +1,99 @@
+"""DeliveryService: mail that comes in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from postroom.store.v1 import delivery_pb2, message_pb2
+from postroom_chassis import logs
+from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.rpc.server import Call
+
+from postroom_store import delivery
+from postroom_store.answers import once
+from postroom_store.database import Readers
+from postroom_store.delivery import NO_ACCOUNT, Delivery, LocalRecipient
+from postroom_store.domain.names import INBOX, canonical
+from postroom_store.transaction import Transaction
+from postroom_store.uploads import Contents
+from postroom_store.writer import Writers
+
+log = logs.logger(__name__)
+
+MOST_MAILBOXES = 1000
+MOST_DELIVERIES = 1000
+MOST_RECIPIENTS = 10_000
+INLINE_BYTES = 1024 * 1024
+
+
+class DeliveryService:
+    """See protos/postroom/store/v1/delivery.proto."""
+
+    def __init__(self, readers: Readers, writers: Writers, contents: Contents) -> None:
+        self._readers = readers
+        self._writers = writers
+        self._contents = contents
+
+    async def Admit(
+        self, request: delivery_pb2.AdmitRequest, call: Call
+    ) -> delivery_pb2.AdmitResponse:
+        if len(request.mailboxes) > MOST_MAILBOXES:
+            raise PostroomError(Kind.INVALID, f"more than {MOST_MAILBOXES} mailboxes")
+        wanted = [(mailbox.account_id, mailbox.quota_bytes) for mailbox in request.mailboxes]
+        admitted = await self._readers.run(lambda c: delivery.admit(c, wanted, request.size))
+        return delivery_pb2.AdmitResponse(admitted=admitted)
+
+    async def Upload(
+        self, requests: AsyncIterator[message_pb2.UploadRequest], call: Call
+    ) -> message_pb2.UploadResponse:
+        upload_id, size = await self._contents.upload(
+            NO_ACCOUNT, (request.data async for request in requests)
+        )
+        return message_pb2.UploadResponse(upload_id=upload_id, size=size)
+
+    async def Deliver(
+        self, request: delivery_pb2.DeliverRequest, call: Call
+    ) -> delivery_pb2.DeliverResponse:
+        if len(request.deliveries) > MOST_DELIVERIES:
+            raise PostroomError(Kind.INVALID, f"more than {MOST_DELIVERIES} deliveries")
+        results = await asyncio.gather(*map(self._deliver, request.deliveries))
+        return delivery_pb2.DeliverResponse(results=results)
+
+    async def _deliver(self, incoming: delivery_pb2.Delivery) -> delivery_pb2.DeliveryResult:
+        try:
+            return await self._take(incoming)
+        except PostroomError as error:
+            return delivery_pb2.DeliveryResult(error_kind=error.kind, error_message=error.message)
+        except Exception:
+            log.exception("delivery.failed")
+            return delivery_pb2.DeliveryResult(
+                error_kind=Kind.INTERNAL, error_message="something went wrong here"
+            )
+
+    async def _take(self, incoming: delivery_pb2.Delivery) -> delivery_pb2.DeliveryResult:
+        if not 0 < len(incoming.local) + len(incoming.queue) <= MOST_RECIPIENTS:
+            raise PostroomError(Kind.INVALID, f"1 to {MOST_RECIPIENTS} recipients are needed")
+        if incoming.WhichOneof("source") == "upload_id":
+            content = await self._contents.uploaded(NO_ACCOUNT, incoming.upload_id)
+        else:
+            content = await self._contents.prepare(incoming.content)
+        wanted = Delivery(
+            content,
+            incoming.sender,
+            [
+                LocalRecipient(one.account_id, canonical(one.mailbox) if one.mailbox else INBOX)
+                for one in incoming.local
+            ],
+            [one.address for one in incoming.queue],
+            incoming.submitter_account_id,
+            incoming.trace_id,
+        )
+
+        def deliver(transaction: Transaction) -> bytes:
+            queue_ids = delivery.deliver(transaction, wanted)
+            return delivery_pb2.DeliveryResult(queue_ids=queue_ids).SerializeToString()
+
+        operation = once(wanted.home, incoming.idempotency_key, deliver)
+        answer = await self._writers.run(wanted.home, operation)
+        return delivery_pb2.DeliveryResult.FromString(answer)

@@ -1,0 +1,86 @@
+"""Domain values as protobuf messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from postroom.store.v1 import mailbox_pb2, message_pb2
+from postroom_chassis.errors import Kind, PostroomError
+
+from postroom_store.domain.change import Change, Columns
+from postroom_store.reading import ListedMailbox
+from postroom_store.transaction import Mailbox
+
+MOST_RANGES = 20_000
+
+
+def change_message(change: Change | None) -> message_pb2.Change | None:
+    """A change; nothing stays nothing."""
+    if change is None:
+        return None
+    return message_pb2.Change(
+        mailbox_id=change.mailbox_id,
+        previous_modseq=change.previous,
+        modseq=change.modseq,
+        uid_next=change.uid_next,
+        added=columns_message(change.added),
+        flagged=columns_message(change.flagged),
+        expunged=change.expunged,
+        keywords=keyword_messages(change.keywords),
+        deleted=change.deleted,
+    )
+
+
+def columns_message(columns: Columns) -> message_pb2.Columns | None:
+    if not columns.uids:
+        return None
+    return message_pb2.Columns(
+        uids=columns.uids,
+        flags=columns.flags,
+        modseqs=columns.modseqs,
+        email_ids=columns.email_ids,
+    )
+
+
+def keyword_messages(keywords: Iterable[tuple[int, str]]) -> list[message_pb2.Keyword]:
+    return [message_pb2.Keyword(number=number, name=name) for number, name in keywords]
+
+
+def mailbox_message(mailbox: Mailbox, *, subscribed: bool = False) -> mailbox_pb2.Mailbox:
+    return mailbox_pb2.Mailbox(
+        mailbox_id=mailbox.mailbox_id,
+        name=mailbox.name,
+        selectable=mailbox.selectable,
+        subscribed=subscribed,
+        special_use=mailbox_pb2.SpecialUse.ValueType(mailbox.special_use),
+        uid_validity=mailbox.uid_validity,
+        counts=mailbox_pb2.Counts(
+            messages=mailbox.messages,
+            unseen=mailbox.unseen,
+            deleted=mailbox.deleted,
+            uid_next=mailbox.uid_next,
+            highest_modseq=mailbox.highest_modseq,
+            size=mailbox.size,
+        ),
+    )
+
+
+def listed_message(listed: ListedMailbox) -> mailbox_pb2.Mailbox:
+    if listed.mailbox is None:
+        return mailbox_pb2.Mailbox(name=listed.name, subscribed=listed.subscribed)
+    return mailbox_message(listed.mailbox, subscribed=listed.subscribed)
+
+
+def ranges_of_message(ranges: Sequence[message_pb2.UidRange]) -> list[tuple[int, int]]:
+    """UID ranges, ascending, without overlap. Raises PostroomError INVALID."""
+    if len(ranges) > MOST_RANGES:
+        raise PostroomError(Kind.INVALID, f"more than {MOST_RANGES} ranges of UIDs")
+    merged: list[tuple[int, int]] = []
+    for first, last in sorted((r.first, r.last) for r in ranges):
+        if not 0 < first <= last:
+            raise PostroomError(Kind.INVALID, "a range of UIDs goes up from 1 or more")
+        if merged and first <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(last, merged[-1][1]))
+        else:
+            merged.append((first, last))
+    return merged

@@ -1,0 +1,122 @@
+"""MailboxService: the tree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from postroom.store.v1 import mailbox_pb2
+from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.rpc.server import Call
+
+from postroom_store import mailboxes, reading
+from postroom_store.answers import once
+from postroom_store.database import Readers
+from postroom_store.rpc.encoding import listed_message, mailbox_message
+from postroom_store.transaction import Transaction
+from postroom_store.writer import Writers
+
+MOST_NAMES = 1000
+
+
+class Provision:
+    """Makes an account's first mailboxes when it is first asked for."""
+
+    def __init__(self, readers: Readers, writers: Writers) -> None:
+        self._readers = readers
+        self._writers = writers
+        self._known: set[int] = set()
+
+    async def __call__(self, account_id: int) -> None:
+        if account_id in self._known:
+            return
+        if not await self._readers.run(lambda c: reading.has_account(c, account_id)):
+            await self._writers.run(account_id, lambda t: t.account(account_id))
+        self._known.add(account_id)
+
+    def forget(self, account_id: int) -> None:
+        """The account was purged."""
+        self._known.discard(account_id)
+
+
+class MailboxService:
+    """See protos/postroom/store/v1/mailbox.proto."""
+
+    def __init__(
+        self, readers: Readers, writers: Writers, provision: Provision, most_mailboxes: int
+    ) -> None:
+        self._readers = readers
+        self._writers = writers
+        self._provision = provision
+        self._most_mailboxes = most_mailboxes
+
+    async def List(self, request: mailbox_pb2.ListRequest, call: Call) -> mailbox_pb2.ListResponse:
+        account_id = call.ticket.account_id
+        await self._provision(account_id)
+        listed, more = await self._readers.run(
+            lambda c: reading.list_mailboxes(c, account_id, request.page_token)
+        )
+        return mailbox_pb2.ListResponse(mailboxes=map(listed_message, listed), next_page_token=more)
+
+    async def Status(
+        self, request: mailbox_pb2.StatusRequest, call: Call
+    ) -> mailbox_pb2.StatusResponse:
+        if len(request.names) > MOST_NAMES:
+            raise PostroomError(Kind.INVALID, f"more than {MOST_NAMES} names")
+        account_id = call.ticket.account_id
+        await self._provision(account_id)
+        found = await self._readers.run(
+            lambda c: [reading.find_mailbox_named(c, account_id, name) for name in request.names]
+        )
+        return mailbox_pb2.StatusResponse(mailboxes=map(mailbox_message, found))
+
+    async def Create(self, request: mailbox_pb2.CreateRequest, call: Call) -> mailbox_pb2.Mailbox:
+        account_id = call.ticket.account_id
+
+        def create(transaction: Transaction) -> bytes:
+            mailbox = mailboxes.create(
+                transaction, account_id, request.name, request.special_use, self._most_mailboxes
+            )
+            return mailbox_message(mailbox).SerializeToString()
+
+        answer = await self._once(call, request.idempotency_key, create)
+        return mailbox_pb2.Mailbox.FromString(answer)
+
+    async def Delete(
+        self, request: mailbox_pb2.DeleteRequest, call: Call
+    ) -> mailbox_pb2.DeleteResponse:
+        account_id = call.ticket.account_id
+
+        def remove(transaction: Transaction) -> bytes:
+            mailboxes.remove(transaction, account_id, request.name)
+            return b""
+
+        await self._once(call, request.idempotency_key, remove)
+        return mailbox_pb2.DeleteResponse()
+
+    async def Rename(
+        self, request: mailbox_pb2.RenameRequest, call: Call
+    ) -> mailbox_pb2.RenameResponse:
+        account_id = call.ticket.account_id
+
+        def rename(transaction: Transaction) -> bytes:
+            mailboxes.rename(transaction, account_id, request.name, request.new_name)
+            return b""
+
+        await self._once(call, request.idempotency_key, rename)
+        return mailbox_pb2.RenameResponse()
+
+    async def Subscribe(
+        self, request: mailbox_pb2.SubscribeRequest, call: Call
+    ) -> mailbox_pb2.SubscribeResponse:
+        account_id = call.ticket.account_id
+
+        def subscribe(transaction: Transaction) -> bytes:
+            mailboxes.subscribe(transaction, account_id, request.name, request.subscribed)
+            return b""
+
+        await self._once(call, request.idempotency_key, subscribe)
+        return mailbox_pb2.SubscribeResponse()
+
+    async def _once(self, call: Call, key: bytes, work: Callable[[Transaction], bytes]) -> bytes:
+        account_id = call.ticket.account_id
+        return await self._writers.run(account_id, once(account_id, key, work))

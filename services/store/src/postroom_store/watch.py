@@ -1,0 +1,150 @@
+"""The hub that tells watchers what happens to mailboxes.
+
+Writers publish after each commit. A watcher follows a mailbox's chain of changes: a change that
+begins where the last one ended is passed on; at a gap (another replica's change, a slow watcher, a
+start with an old modseq) what happened since is read from the database. So a lost or repeated
+notice does no harm.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from prometheus_client import Gauge
+
+from postroom_store.domain.change import Change, Published
+
+WATCHED = Gauge("postroom_store_watched_mailboxes", "Mailboxes watched by fronts now")
+
+MOST_WAITING = 256  # changes of one mailbox that wait for a slow watcher; more are read again
+BATCH_WEIGHT = 5000  # messages told in one batch
+
+Key = tuple[int, int]  # account id, mailbox id
+ReadSince = Callable[[int, int, int], Awaitable[Change | None]]
+
+
+@dataclass(slots=True)
+class _Following:
+    """Where a watcher is on one mailbox's chain."""
+
+    told: int
+    waiting: list[Change] = field(default_factory=list)
+    behind: bool = True  # the database knows more than `waiting`
+
+
+class Watcher:
+    """One stream's subscriptions."""
+
+    def __init__(self, hub: ChangeHub) -> None:
+        self._hub = hub
+        self._following: dict[Key, _Following] = {}
+        self._stale: dict[Key, None] = {}
+        self._ready = asyncio.Event()
+
+    def follow(self, account_id: int, mailbox_id: int, since: int) -> None:
+        """Tell all that happens to a mailbox after `since`."""
+        key = (account_id, mailbox_id)
+        self._following[key] = _Following(since)
+        self._hub.add(key, self)
+        self._mark(key)
+
+    def leave(self, account_id: int, mailbox_id: int) -> None:
+        key = (account_id, mailbox_id)
+        if self._following.pop(key, None) is not None:
+            self._hub.remove(key, self)
+
+    def close(self) -> None:
+        for account_id, mailbox_id in list(self._following):
+            self.leave(account_id, mailbox_id)
+
+    def notice(self, key: Key, change: Change | None) -> None:
+        """A mailbox changed; None where it is not known how."""
+        following = self._following.get(key)
+        if following is None:
+            return
+        last = following.waiting[-1].modseq if following.waiting else following.told
+        if change is None or change.previous != last or len(following.waiting) >= MOST_WAITING:
+            if change is not None and change.modseq <= last:
+                return
+            following.behind = True
+        elif not following.behind:
+            following.waiting.append(change)
+        self._mark(key)
+
+    async def wait(self) -> list[Published]:
+        """What happened, in order for each mailbox; waits until something did."""
+        while True:
+            await self._ready.wait()
+            self._ready.clear()
+            stale, self._stale = self._stale, {}
+            told = [p for key in stale for p in await self._collect(key)]
+            if told:
+                return told
+
+    async def _collect(self, key: Key) -> list[Published]:
+        following = self._following.get(key)
+        if following is None:
+            return []
+        changes, following.waiting = following.waiting, []
+        if changes:
+            following.told = changes[-1].modseq
+        if following.behind:
+            # Cleared first: what is committed while we read makes it true again.
+            following.behind = False
+            since = await self._hub.read_since(*key, following.told)
+            if since is not None:
+                changes.append(since)
+                following.told = since.modseq
+                following.waiting = [c for c in following.waiting if c.modseq > since.modseq]
+                if following.waiting and following.waiting[0].previous != since.modseq:
+                    following.waiting.clear()
+                    following.behind = True
+            if following.waiting or following.behind:
+                self._mark(key)
+        return [Published(key[0], change) for change in changes]
+
+    def _mark(self, key: Key) -> None:
+        self._stale[key] = None
+        self._ready.set()
+
+
+class ChangeHub:
+    """Hands published changes to watchers.
+
+    Args:
+        read_since: what happened to a mailbox after a modseq, from the database.
+    """
+
+    def __init__(self, read_since: ReadSince) -> None:
+        self.read_since = read_since
+        self._loop = asyncio.get_running_loop()
+        self._watchers: defaultdict[Key, set[Watcher]] = defaultdict(set)
+
+    def publish(self, changes: list[tuple[int, Change]]) -> None:
+        """Tell what was committed; from any thread."""
+        if changes:
+            self._loop.call_soon_threadsafe(self._hand_out, changes)
+
+    def notice(self, account_id: int, mailbox_id: int) -> None:
+        """Another replica changed a mailbox."""
+        for watcher in self._watchers.get((account_id, mailbox_id), ()):
+            watcher.notice((account_id, mailbox_id), None)
+
+    def add(self, key: Key, watcher: Watcher) -> None:
+        self._watchers[key].add(watcher)
+        WATCHED.set(len(self._watchers))
+
+    def remove(self, key: Key, watcher: Watcher) -> None:
+        self._watchers[key].discard(watcher)
+        if not self._watchers[key]:
+            del self._watchers[key]
+        WATCHED.set(len(self._watchers))
+
+    def _hand_out(self, changes: list[tuple[int, Change]]) -> None:
+        for account_id, change in changes:
+            key = (account_id, change.mailbox_id)
+            for watcher in self._watchers.get(key, ()):
+                watcher.notice(key, change)
