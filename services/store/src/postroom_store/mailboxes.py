@@ -150,4 +150,4 @@ def _has_inferiors(transaction: Transaction, account_id: int, name: str) -> bool
 
 def _below(name: str) -> ColumnElement[bool]:
     """Names below a mailbox: a range, since LIKE knows no case in SQLite ("0" follows "/")."""
-    return _m.name.between(name + DELIMITER, name + "0") & (_m.name != name + "0")
+    return (_m.name > name + DELIMITER) & (_m.name < name + "0")

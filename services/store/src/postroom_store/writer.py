@@ -115,8 +115,9 @@ class Writer:
         """Run a batch in one transaction; raises whatever makes that impossible."""
         if self._sqlite:
             durable = any(pending.durable for pending in batch)
-            connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
-            connection.commit()
+            # By the driver: SQLAlchemy would begin a transaction, in which it can't be changed.
+            driver = connection.connection.dbapi_connection
+            driver.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
         if not self._sqlite or len(self._rows.mailboxes) > CACHED_MAILBOXES:
             self._rows.clear()
         outcomes: list[Any] = []

@@ -1,0 +1,102 @@
+"""The tree of mailboxes."""
+
+from __future__ import annotations
+
+import pytest
+from postroom_chassis.errors import Kind, PostroomError
+from postroom_store import mailboxes, messages, reading
+from postroom_store.ingest import Ingest
+from postroom_store.messages import Arrival
+
+from .conftest import Store
+
+ANN = 7
+FIRST = ["Archive", "Drafts", "INBOX", "Junk", "Sent", "Trash"]
+
+
+async def create(store: Store, name: str) -> int:
+    return (await store.write(lambda t: mailboxes.create(t, ANN, name, 0, 20))).uid_validity
+
+
+def names(store: Store) -> list[str]:
+    listed, _ = store.read(lambda c: reading.list_mailboxes(c, ANN, ""))
+    return [one.name for one in listed if one.mailbox is not None and one.mailbox.selectable]
+
+
+async def test_a_new_account_has_the_usual_mailboxes(store: Store) -> None:
+    await store.write(lambda t: t.account(ANN))
+    assert names(store) == FIRST
+
+
+async def test_superiors_are_made_too(store: Store) -> None:
+    await create(store, "a/b/c/")
+    assert names(store) == sorted([*FIRST, "a", "a/b", "a/b/c"])
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("inbox", Kind.ALREADY_EXISTS),
+        ("a//b", Kind.INVALID),
+        ("", Kind.INVALID),
+        ("a\0b", Kind.INVALID),
+        ("x" * 2000, Kind.INVALID),
+        ("/".join("abcdefghijklmnopqrst"), Kind.LIMIT_EXCEEDED),
+    ],
+)
+async def test_a_bad_name_is_refused(store: Store, name: str, kind: Kind) -> None:
+    with pytest.raises(PostroomError) as refused:
+        await create(store, name)
+    assert refused.value.kind is kind
+
+
+async def test_a_name_with_inferiors_stays_when_it_is_removed(store: Store) -> None:
+    first = await create(store, "a/b")
+    await create(store, "a0")
+    await store.write(lambda t: mailboxes.remove(t, ANN, "a"))
+    assert "a" not in names(store)
+    assert "a/b" in names(store)
+    with pytest.raises(PostroomError) as refused:
+        await store.write(lambda t: mailboxes.remove(t, ANN, "a"))
+    assert refused.value.kind is Kind.CONFLICT
+    assert await create(store, "a") > first
+    assert "a" in names(store)
+
+
+async def test_a_mailbox_made_again_has_another_uid_validity(store: Store) -> None:
+    first = await create(store, "x")
+    await store.write(lambda t: mailboxes.remove(t, ANN, "x"))
+    assert "x" not in names(store)
+    assert await create(store, "x") > first
+
+
+async def test_a_rename_takes_inferiors_along_and_nothing_else(store: Store) -> None:
+    for name in ("a/b/c", "a0", "ab", "A"):
+        await create(store, name)
+    await store.write(lambda t: mailboxes.rename(t, ANN, "a", "new/place"))
+    made = {"A", "a0", "ab", "new", "new/place", "new/place/b", "new/place/b/c"}
+    assert set(names(store)) == {*FIRST, *made}
+    with pytest.raises(PostroomError) as refused:
+        await store.write(lambda t: mailboxes.rename(t, ANN, "new", "new/deeper"))
+    assert refused.value.kind is Kind.INVALID
+
+
+async def test_renaming_inbox_moves_its_messages(store: Store) -> None:
+    content = Ingest(None, 0).prepare(b"Subject: x\r\n\r\n")
+    await store.write(
+        lambda t: messages.append(t, t.mailbox_named(ANN, "INBOX"), [Arrival(content)], 0)
+    )
+    await store.write(lambda t: mailboxes.rename(t, ANN, "INBOX", "old"))
+    old, columns = store.read(lambda c: reading.open_mailbox(c, ANN, "old"))
+    inbox, none = store.read(lambda c: reading.open_mailbox(c, ANN, "INBOX"))
+    assert (old.messages, inbox.messages) == (1, 0)
+    assert (len(columns.uids), none.uids) == (1, [])
+
+
+async def test_subscriptions_need_no_mailbox(store: Store) -> None:
+    await store.write(lambda t: mailboxes.subscribe(t, ANN, "nowhere", True))
+    await store.write(lambda t: mailboxes.subscribe(t, ANN, "nowhere", True))
+    await store.write(lambda t: mailboxes.subscribe(t, ANN, "Trash", False))
+    listed, _ = store.read(lambda c: reading.list_mailboxes(c, ANN, ""))
+    subscribed = {one.name for one in listed if one.subscribed}
+    assert subscribed == {*FIRST, "nowhere"} - {"Trash"}
