@@ -10,7 +10,7 @@ from typing import Any
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_mime import Message as Structure
 from postroom_mime import decode_structure, section
-from sqlalchemy import Connection, Select, and_, bindparam, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, null, select
 
 from postroom_store import tables
 from postroom_store.blobs import BlobFiles, unpack
@@ -27,8 +27,9 @@ from postroom_store.transaction import (
 
 BATCH_BYTES = 256 * 1024
 BATCH_ROWS = 512
+SECTION_ROWS = 64  # rows read at once where each brings its content: 256 KiB of usual mail
 PAGE = 1000
-SECTION_FIELDS = 6  # fields of a row before its columns, where sections are read
+SECTION_FIELDS = 7  # fields of a row before its columns, where sections are read
 
 Position = tuple[int, int]  # number of a range, UID to go on with
 
@@ -36,6 +37,7 @@ _m = tables.mailboxes.c
 _p = tables.placements.c
 _e = tables.emails.c
 _t = tables.tombstones.c
+_b = tables.blobs.c
 
 # The columns of `emails` (or `placements`) by the names that the API gives them.
 FETCHABLE = {
@@ -197,10 +199,11 @@ class Fetch:
         """The next batch from a position, and the position after it (None: that was all)."""
         batch = Batch()
         rows: list[Any] = []
-        statement = _fetch_statement(self.columns, bool(self.sections))
+        statement = _fetch_statement(self.columns, _needs(self.sections))
+        most = SECTION_ROWS if self.sections else BATCH_ROWS
         number, uid = position
         weight = 0
-        while number < len(self.ranges) and weight < BATCH_BYTES and len(rows) < BATCH_ROWS:
+        while number < len(self.ranges) and weight < BATCH_BYTES and len(rows) < most:
             first, last = self.ranges[number]
             parameters = {
                 "account": self.account_id,
@@ -212,7 +215,7 @@ class Fetch:
             taken = self._fit(found, weight)
             rows += found[:taken]
             weight += sum(map(self._weight, found[:taken]))
-            if taken < len(found) or len(found) == BATCH_ROWS:
+            if taken < len(found) or len(found) == most:
                 uid = found[taken - 1][0] + 1
             else:
                 number, uid = number + 1, 0
@@ -266,7 +269,7 @@ class Fetch:
                 headers[index] = found.sections[0][0] if found.sections else b""
 
     def _section(self, wanted: Wanted, row: Any, connection: Connection) -> bytes | None:
-        _, _, size, digest, structure, header = row[:SECTION_FIELDS]
+        _, _, size, digest, structure, header, data = row[:SECTION_FIELDS]
         if wanted.spec == "HEADER" and header is not None:
             end = None if wanted.length is None else wanted.offset + wanted.length
             return bytes(header[wanted.offset : end])
@@ -278,7 +281,14 @@ class Fetch:
         start, end = span
         first = min(start + wanted.offset, end)
         stop = end if wanted.length is None else min(first + wanted.length, end)
-        return read_content(connection, self.files, self.account_id, digest, first, stop)
+        return _unpacked(self.files, digest, data, size, first, stop)
+
+
+def _needs(sections: tuple[Wanted, ...]) -> str:
+    """What the rows must bring for some sections: nothing, the content, or its structure too."""
+    if not sections:
+        return "nothing"
+    return "content" if all(wanted.whole for wanted in sections) else "structure"
 
 
 @lru_cache(maxsize=64)
@@ -287,23 +297,28 @@ def _structure(encoded: bytes) -> Structure:
 
 
 @lru_cache(maxsize=256)
-def _fetch_statement(columns: tuple[str, ...], content: bool) -> Select[Any]:
+def _fetch_statement(columns: tuple[str, ...], needs: str) -> Select[Any]:
     """Rows of (uid, email id, [what sections need,] columns...) for one range of UIDs."""
-    needed = (_e.size, _e.digest, _e.structure, _e.header) if content else ()
+    needed: tuple[ColumnElement[Any], ...] = ()
+    source = tables.placements.join(
+        tables.emails, and_(_e.account_id == _p.account_id, _e.email_id == _p.email_id)
+    )
+    if needs != "nothing":
+        source = source.join(
+            tables.blobs, and_(_b.account_id == _e.account_id, _b.digest == _e.digest)
+        )
+        parts = (_e.structure, _e.header) if needs == "structure" else (null(), null())
+        needed = (_e.size, _e.digest, *parts, _b.data)
     return (
         select(_p.uid, _p.email_id, *needed, *(FETCHABLE[name] for name in columns))
-        .join_from(
-            tables.placements,
-            tables.emails,
-            and_(_e.account_id == _p.account_id, _e.email_id == _p.email_id),
-        )
+        .select_from(source)
         .where(
             _p.account_id == bindparam("account"),
             _p.mailbox_id == bindparam("mailbox"),
             _p.uid.between(bindparam("first"), bindparam("last")),
         )
         .order_by(_p.uid)
-        .limit(BATCH_ROWS)
+        .limit(BATCH_ROWS if needs == "nothing" else SECTION_ROWS)
     )
 
 
@@ -326,12 +341,22 @@ def read_content(
     row = connection.execute(_SELECT_BLOB, parameters).first()
     if row is None:
         raise PostroomError(Kind.INTERNAL, "a message's content is missing")
-    data, size = row
+    return _unpacked(files, digest, row[0], row[1], start, end)
+
+
+def _unpacked(
+    files: BlobFiles | None,
+    digest: bytes,
+    data: bytes | None,
+    size: int,
+    start: int,
+    end: int | None,
+) -> bytes:
     try:
         if data is None:
             if files is None:
                 raise PostroomError(Kind.INTERNAL, "a message's content lies in a file")
             data = files.read(digest)
-        return unpack(bytes(data), size, start, end)
+        return unpack(data, size, start, end)
     except (OSError, ValueError) as error:
         raise PostroomError(Kind.INTERNAL, "a message's content can't be read") from error
