@@ -17,16 +17,17 @@ _UNSEEN: Final = re.compile(
     r"|(style|script|title)(?=[\s>/]).*?(?:</\1\s*>|\Z))",
     _FLAGS,
 )
-# Elements inside a word: `<b>bo</b>ld` reads "bold".
-_INLINE: Final = re.compile(
-    r"</?(?:a|abbr|b|big|code|em|font|i|ins|kbd|mark|o:p|s|small|span|strike|strong|sub|sup|tt|u|wbr)"
-    r"(?=[\s>/])[^<>]*(?:>|\Z|(?=<))",
-    _FLAGS,
+# Elements inside a word: `<b>bo</b>ld` reads "bold". Any other tag stands between words.
+_INSIDE: Final = (
+    r"/?(?:a|abbr|b|big|code|em|font|i|ins|kbd|mark|o:p|s|small|span|strike|strong|sub|sup|tt|u|wbr)"
+    r"(?=[\s>/])"
 )
-_TAG: Final = re.compile(r"<[a-z/!?][^<>]*(?:>|\Z|(?=<))", _FLAGS)
+_REST: Final = r"[^<>]*(?:>|\Z|(?=<))"
+_BETWEEN_WORDS: Final = re.compile(rf"<(?!{_INSIDE})[a-z/!?]{_REST}", _FLAGS)
+_INSIDE_WORDS: Final = re.compile(rf"<{_INSIDE}{_REST}", _FLAGS)
 
 
 def strip_markup(source: str) -> str:
     """Return the text of HTML: tags gone, blocks apart, entities resolved."""
-    text = _TAG.sub(" ", _INLINE.sub("", _UNSEEN.sub(" ", source)))
+    text = _INSIDE_WORDS.sub("", _BETWEEN_WORDS.sub(" ", _UNSEEN.sub(" ", source)))
     return html.unescape(text) if "&" in text else text

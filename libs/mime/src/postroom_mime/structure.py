@@ -100,7 +100,7 @@ def decode_structure(encoded: bytes) -> Message:
     try:
         size, truncated, root = json.loads(encoded[1:])
         return Message(size, _decode_part(root), bool(truncated))
-    except (AttributeError, IndexError, TypeError, RecursionError) as error:
+    except (AttributeError, IndexError, TypeError, ValueError, RecursionError) as error:
         raise ValueError("not a message structure") from error
 
 

@@ -55,10 +55,12 @@ def find_codec(charset: str) -> str | None:
     for, and would grow with each one that a stranger makes up.
     """
     name = re.sub(r"[^a-z0-9]+", "_", charset[:64].lower()).strip("_")
-    name = name.removeprefix("x_") if name not in _MEANT and name not in _KNOWN else name
-    module = aliases.aliases.get(name, name)
-    codec = _MEANT.get(name) or _MEANT.get(module) or module
-    return codec if codec in _KNOWN else None
+    for spelling in (name, name.removeprefix("x_"), name.replace("_", "")):
+        module = aliases.aliases.get(spelling, spelling)
+        codec = _MEANT.get(spelling) or _MEANT.get(module) or module
+        if codec in _KNOWN:
+            return codec
+    return None
 
 
 def decode_charset(data: bytes, charset: str | None) -> str:

@@ -1,0 +1,24 @@
+import pytest
+from postroom_mime import casemap
+
+
+@pytest.mark.parametrize(
+    ("text", "mapped"),
+    [
+        ("", ""),
+        ("aB_c", "AB_C"),
+        ("ä", "A\u0308"),
+        ("Ä", "A\u0308"),
+        ("ß", "ß"),
+        ("ǆ", "D\u007a\u030c"),
+        ("ﬁ", "fi"),
+        ("é", "E\u0301"),
+        ("σς", "ΣΣ"),
+    ],
+)
+def test_casemap(text: str, mapped: str) -> None:
+    assert casemap(text) == mapped
+
+
+def test_order_is_that_of_i_ascii_casemap() -> None:
+    assert sorted(["b", "_", "A"], key=casemap) == ["A", "b", "_"]
