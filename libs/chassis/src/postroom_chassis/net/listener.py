@@ -23,7 +23,7 @@ from postroom_chassis.net.tls import ServerTls
 
 log = logs.logger(__name__)
 
-OPEN = Gauge("postroom_connections", "Connections open now", ["listener"])
+OPEN = Gauge("postroom_open_connections", "Connections open now", ["listener"])
 ACCEPTED = Counter("postroom_connections_total", "Connections accepted", ["listener"])
 REFUSED = Counter("postroom_connections_refused_total", "Connections refused", ["listener", "why"])
 

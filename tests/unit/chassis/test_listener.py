@@ -1,0 +1,158 @@
+"""Listeners and connections, with real sockets and real TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from postroom_chassis.certificates import make_development_certificates
+from postroom_chassis.net.connection import Connection, Draining
+from postroom_chassis.net.listener import Limits, Listener, Network, parse_networks
+from postroom_chassis.net.tls import ServerTls
+
+
+async def echo(connection: Connection) -> None:
+    """Answer lines with who said them; "STLS" begins TLS."""
+    connection.write(b"hello\n")
+    try:
+        while True:
+            line = await connection.read(connection.stream.read_line(1000), 60, boundary=True)
+            if line == b"quit\n":
+                return
+            tls = connection.tls.version if connection.tls else "clear"
+            connection.write(b"%s %s %s" % (connection.peer.address.encode(), tls.encode(), line))
+    except Draining:
+        connection.write(b"bye\n")
+
+
+@asynccontextmanager
+async def listening(
+    session: Callable[[Connection], Awaitable[None]] = echo,
+    *,
+    tls: ServerTls | None = None,
+    proxies: tuple[Network, ...] = (),
+    limits: Limits | None = None,
+) -> AsyncIterator[tuple[Listener, int]]:
+    listener = Listener("test", session, tls=tls, proxies=proxies, limits=limits, refusal=b"full\n")
+    port = await listener.start("127.0.0.1", 0)
+    try:
+        yield listener, port
+    finally:
+        await listener.drain(1)
+
+
+async def connect(
+    port: int, context: ssl.SSLContext | None = None
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    name = "localhost" if context else None
+    return await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname=name)
+
+
+async def told(reader: asyncio.StreamReader) -> bytes:
+    """All that is said until the end; a reset says nothing."""
+    try:
+        return await reader.read()
+    except ConnectionResetError:
+        return b""
+
+
+async def test_a_session_is_served() -> None:
+    async with listening() as (_, port):
+        reader, writer = await connect(port)
+        writer.write(b"a\nb\nquit\n")
+        assert await reader.read() == b"hello\n127.0.0.1 clear a\n127.0.0.1 clear b\n"
+        writer.close()
+
+
+async def test_a_drain_ends_an_idle_session_at_once() -> None:
+    async with listening() as (listener, port):
+        reader, writer = await connect(port)
+        assert await reader.readline() == b"hello\n"
+        await listener.drain(10)
+        assert await reader.read() == b"bye\n"
+        writer.close()
+        with pytest.raises(ConnectionRefusedError):
+            await connect(port)
+
+
+async def test_one_address_gets_no_more_than_its_share() -> None:
+    async with listening(limits=Limits(per_address=1)) as (_, port):
+        reader, writer = await connect(port)
+        assert await reader.readline() == b"hello\n"
+        second, second_writer = await connect(port)
+        assert await second.read() == b"full\n"
+        writer.write(b"quit\n")
+        assert await reader.read() == b""
+        third, third_writer = await connect(port)
+        assert await third.readline() == b"hello\n"
+        for each in (writer, second_writer, third_writer):
+            each.close()
+
+
+async def test_a_client_that_says_nothing_is_closed() -> None:
+    async def impatient(connection: Connection) -> None:
+        await connection.read(connection.stream.read_line(1000), 0.1)
+
+    async with listening(impatient) as (_, port):
+        reader, writer = await connect(port)
+        assert await asyncio.wait_for(reader.read(), 30) == b""
+        writer.close()
+
+
+async def test_a_trusted_proxy_tells_the_client() -> None:
+    async with listening(proxies=parse_networks("127.0.0.0/8")) as (_, port):
+        reader, writer = await connect(port)
+        writer.write(b"PROXY TCP4 192.0.2.1 192.0.2.2 4711 143\r\na\nquit\n")
+        assert await reader.read() == b"hello\n192.0.2.1 clear a\n"
+        writer.close()
+
+
+@pytest.mark.parametrize("trusted", ["10.0.0.0/8", "127.0.0.1"])
+async def test_others_get_nowhere_with_a_header_or_without(trusted: str) -> None:
+    said = {"10.0.0.0/8": b"PROXY TCP4 192.0.2.1 192.0.2.2 4711 143\r\n", "127.0.0.1": b"no\n" * 9}
+    async with listening(proxies=parse_networks(trusted)) as (_, port):
+        reader, writer = await connect(port)
+        writer.write(said[trusted])
+        assert await told(reader) == b""
+        writer.close()
+
+
+async def test_starttls_forgets_what_came_in_clear(tmp_path: Path) -> None:
+    make_development_certificates(tmp_path)
+    tls = ServerTls(tmp_path / "tls.pem", tmp_path / "tls.key")
+
+    async def session(connection: Connection) -> None:
+        assert await connection.read(connection.stream.read_line(100), 60) == b"STLS\n"
+        connection.write(b"go\n")
+        await connection.start_tls(tls.context)
+        await echo(connection)
+
+    async with listening(session) as (_, port):
+        reader, writer = await connect(port)
+        writer.write(b"STLS\ninjected\n")
+        assert await reader.readline() == b"go\n"
+        context = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
+        await writer.start_tls(context, server_hostname="localhost")
+        writer.write(b"a\nquit\n")
+        assert await reader.read() == b"hello\n127.0.0.1 TLSv1.3 a\n"
+        writer.close()
+
+
+async def test_a_new_certificate_is_taken_up(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in (first, second):
+        make_development_certificates(folder)
+    tls = ServerTls(first / "tls.pem", first / "tls.key")
+    async with listening(tls=tls) as (_, port):
+        for folder in (first, second):
+            for name in ("tls.pem", "tls.key"):
+                (first / name).write_bytes((folder / name).read_bytes())
+            tls.reload()
+            context = ssl.create_default_context(cafile=str(folder / "ca.pem"))
+            reader, writer = await connect(port, context)
+            assert await reader.readline() == b"hello\n"
+            writer.close()
