@@ -7,6 +7,7 @@ are on the disk before they are answered. Nothing that the machine runs already 
 """
 
 import contextlib
+import grp
 import os
 import pwd
 import shutil
@@ -264,6 +265,6 @@ def _identities() -> dict[str, str]:
     return {
         "internal_user": me.pw_name,
         "login_user": me.pw_name,
-        "internal_group": str(me.pw_gid),
+        "internal_group": grp.getgrgid(me.pw_gid).gr_name,
         "chroot": "chroot =",
     }
