@@ -23,6 +23,7 @@ from postroom_store.database import Readers, is_sqlite, open_engine
 from postroom_store.domain.change import Change
 from postroom_store.ingest import Ingest
 from postroom_store.migrations import migrate
+from postroom_store.notices import Notices
 from postroom_store.reading import changes_since
 from postroom_store.rpc.admin import AdminService
 from postroom_store.rpc.changes import ChangeService
@@ -58,8 +59,15 @@ async def start(service: Service, settings: StoreSettings) -> None:
         if any(change.added.uids for _, change in changes):
             indexer.wake()
 
+    notices = None if is_sqlite(writing) else Notices()
+    if notices is not None:
+        listening = asyncio.create_task(notices.listen(writing, hub))
+        service.stack.callback(listening.cancel)
+    notify = notices.send if notices else None
     count = 1 if is_sqlite(writing) else settings.writers
-    writers = Writers([Writer(writing, publish, settings.batch_operations) for _ in range(count)])
+    writers = Writers(
+        [Writer(writing, publish, settings.batch_operations, notify) for _ in range(count)]
+    )
     indexer = Indexer(readers, writers, files)
     service.stack.callback(writers.close)
     indexing = asyncio.create_task(indexer.run())

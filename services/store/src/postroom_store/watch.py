@@ -133,6 +133,11 @@ class ChangeHub:
         for watcher in self._watchers.get((account_id, mailbox_id), ()):
             watcher.notice((account_id, mailbox_id), None)
 
+    def notice_all(self) -> None:
+        """Other replicas may have changed any mailbox."""
+        for account_id, mailbox_id in list(self._watchers):
+            self.notice(account_id, mailbox_id)
+
     def add(self, key: Key, watcher: Watcher) -> None:
         self._watchers[key].add(watcher)
         WATCHED.set(len(self._watchers))

@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 from postroom_chassis import logs
 from postroom_chassis.errors import Kind, PostroomError
 from prometheus_client import Counter, Histogram
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from postroom_store.database import is_sqlite
@@ -39,6 +39,7 @@ ATTEMPTS = 4  # of one operation, where PostgreSQL chose it as a deadlock's or a
 
 Operation = Callable[[Transaction], T]
 Publish = Callable[[list[tuple[int, Change]]], None]
+Notify = Callable[[Connection, list[tuple[int, Change]]], None]
 
 
 @dataclass(slots=True)
@@ -54,10 +55,14 @@ class Writer:
     Args:
         publish: told what changed, after each commit, in the writer's thread.
         most: operations in one transaction.
+        notify: tells other processes what changed, in the transaction.
     """
 
-    def __init__(self, engine: Engine, publish: Publish, most: int) -> None:
+    def __init__(
+        self, engine: Engine, publish: Publish, most: int, notify: Notify | None = None
+    ) -> None:
         self._engine = engine
+        self._notify = notify
         self._publish = publish
         self._most = most
         self._sqlite = is_sqlite(engine)
@@ -132,6 +137,8 @@ class Writer:
                         raise
                     outcomes.append(error)
             transaction.flush()
+            if self._notify is not None:
+                self._notify(connection, transaction.changes)
         BATCHES.inc()
         BATCH_SIZE.observe(len(batch))
         self._publish(transaction.changes)

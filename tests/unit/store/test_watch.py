@@ -1,0 +1,140 @@
+"""The hub: every watcher sees a chain without gaps, whoever wrote."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from postroom_store import mailboxes, messages, reading, tables
+from postroom_store.database import Readers, open_engine
+from postroom_store.domain.change import Change, Published
+from postroom_store.ingest import Ingest
+from postroom_store.messages import Arrival
+from postroom_store.notices import Notices
+from postroom_store.transaction import Transaction
+from postroom_store.watch import ChangeHub, Watcher
+from postroom_store.writer import Writer
+from sqlalchemy import Engine
+
+from .conftest import Store
+
+ANN = 7
+CONTENT = Ingest(None, 0).prepare(b"Subject: x\r\n\r\n")
+
+
+def append(transaction: Transaction) -> Change:
+    inbox = transaction.mailbox_named(ANN, "INBOX")
+    return messages.append(transaction, inbox, [Arrival(CONTENT)], 0).change
+
+
+@asynccontextmanager
+async def hub_of(engine: Engine) -> AsyncIterator[ChangeHub]:
+    readers = Readers(engine, 1)
+
+    async def read_since(account_id: int, mailbox_id: int, since: int) -> Change | None:
+        return await readers.run(lambda c: reading.changes_since(c, account_id, mailbox_id, since))
+
+    try:
+        yield ChangeHub(read_since)
+    finally:
+        readers.close()
+
+
+async def collect(watcher: Watcher, enough: Callable[[list[Change]], bool]) -> list[Change]:
+    """What a watcher is told until it is enough."""
+    told: list[Change] = []
+    async with asyncio.timeout(30):
+        while not enough(told):
+            told += [published.change for published in await watcher.wait()]
+    return told
+
+
+def uids(changes: list[Change]) -> list[int]:
+    return [uid for change in changes for uid in change.added.uids]
+
+
+def assert_chain(changes: list[Change], since: int) -> None:
+    for change in changes:
+        assert change.previous == since
+        since = change.modseq
+
+
+async def test_changes_arrive_in_order_without_gaps(store: Store) -> None:
+    async with hub_of(store.engine) as hub:
+        writer = Writer(store.engine, hub.publish, 5)
+        first = await writer.run(append)
+        watcher = Watcher(hub)
+        watcher.follow(ANN, first.mailbox_id, first.modseq)
+        await asyncio.gather(*(writer.run(append) for _ in range(40)))
+        told = await collect(watcher, lambda told: len(uids(told)) >= 40)
+        assert uids(told) == list(range(2, 42))
+        assert_chain(told, first.modseq)
+        writer.close()
+
+
+async def test_a_watcher_that_starts_behind_is_told_what_it_missed(store: Store) -> None:
+    async with hub_of(store.engine) as hub:
+        writer = Writer(store.engine, hub.publish, 5)
+        first = await writer.run(append)
+        for _ in range(3):
+            await writer.run(append)
+        watcher = Watcher(hub)
+        watcher.follow(ANN, first.mailbox_id, first.modseq)
+        told = await collect(watcher, lambda told: len(uids(told)) >= 3)
+        assert uids(told) == [2, 3, 4]
+        assert_chain(told, first.modseq)
+        writer.close()
+
+
+async def test_a_slow_watcher_is_told_everything_in_the_end(store: Store) -> None:
+    async with hub_of(store.engine) as hub:
+        writer = Writer(store.engine, hub.publish, 5)
+        first = await writer.run(append)
+        watcher = Watcher(hub)
+        watcher.follow(ANN, first.mailbox_id, first.modseq)
+        for _ in range(6):
+            await asyncio.gather(*(writer.run(append) for _ in range(100)))
+        told = await collect(watcher, lambda told: len(uids(told)) >= 600)
+        assert uids(told) == list(range(2, 602))
+        assert_chain(told, first.modseq)
+        writer.close()
+
+
+async def test_a_removed_mailbox_is_told(store: Store) -> None:
+    async with hub_of(store.engine) as hub:
+        writer = Writer(store.engine, hub.publish, 5)
+        made = await writer.run(lambda t: mailboxes.create(t, ANN, "x", 0, 100))
+        watcher = Watcher(hub)
+        watcher.follow(ANN, made.mailbox_id, made.highest_modseq)
+        await writer.run(lambda t: mailboxes.remove(t, ANN, "x"))
+        told = await collect(watcher, lambda told: any(change.deleted for change in told))
+        assert told[-1].deleted
+        writer.close()
+
+
+async def test_another_process_on_postgresql_is_told(postgresql_url: str) -> None:
+    here, there = open_engine(postgresql_url, 4), open_engine(postgresql_url, 4)
+    tables.metadata.create_all(here)
+    ours, theirs = Notices(), Notices()
+    async with hub_of(here) as hub:
+        listening = asyncio.create_task(ours.listen(here, hub))
+        writer = Writer(there, lambda _changes: None, 5, theirs.send)
+        first = await writer.run(append)
+        watcher = Watcher(hub)
+        watcher.follow(ANN, first.mailbox_id, first.modseq)
+        told: list[Published] = []
+        async with asyncio.timeout(30):
+            while not told:
+                # Notices begin once LISTEN is in force; until then each append is another chance.
+                await writer.run(append)
+                try:
+                    told = await asyncio.wait_for(watcher.wait(), 0.2)
+                except TimeoutError:
+                    continue
+        assert told[0].change.previous == first.modseq
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+        writer.close()
+    here.dispose()
+    there.dispose()
