@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 import pytest
-from postroom_store import tables
 from postroom_store.database import open_engine
 from postroom_store.domain.change import Change
+from postroom_store.migrations import migrate
 from postroom_store.transaction import Transaction
 from postroom_store.writer import Writer
 from sqlalchemy import Connection, Engine
@@ -34,7 +34,7 @@ class Store:
 @pytest.fixture
 def store(database_url: str) -> Iterator[Store]:
     engine = open_engine(database_url, 4)
-    tables.metadata.create_all(engine)
+    migrate(engine)
     published: list[tuple[int, Change]] = []
     made = Store(engine, Writer(engine, published.extend, 100), published)
     yield made

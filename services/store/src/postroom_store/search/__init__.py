@@ -1,0 +1,1 @@
+"""Searching: programs of keys, and the index that answers the textual ones."""

@@ -1,0 +1,160 @@
+"""Search programs, with the index full, half full and empty: the answers are the same."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from postroom.store.v1 import message_pb2
+from postroom_chassis.errors import Kind, PostroomError
+from postroom_store import messages, reading
+from postroom_store.database import Readers
+from postroom_store.ingest import Ingest
+from postroom_store.messages import Arrival
+from postroom_store.rpc.searching import key_of_message
+from postroom_store.search import index
+from postroom_store.search.index import Indexer
+from postroom_store.search.program import (
+    AllOf,
+    AnyOf,
+    Compared,
+    Flag,
+    Header,
+    Key,
+    Not,
+    Text,
+    Uids,
+    search,
+)
+from postroom_store.writer import Writers
+
+from .conftest import Store
+
+ANN, BOB = 7, 8
+INGEST = Ingest(None, 0)
+MAILS = (
+    b"From: Ann <ann@example.org>\r\n"
+    + b"Subject: Gr\xc3\xbc\xc3\x9fe aus Bern\r\n\r\nhello 100% sure\r\n",
+    b"From: bob@example.org\r\n"
+    + b"Subject: =?utf-8?q?Stra=C3=9Fe?=\r\nX-Odd: yes\r\n\r\nan apple_pie\r\n",
+    b"From: ann@example.org\r\nSubject: lunch\r\nDate: Mon, 1 Jan 2024 00:00:00 +0000\r\n\r\n"
+    + b"Hello again, \"quoted\" 'words'\r\n"
+    + b"x" * 2000,
+)
+
+
+async def fill(store: Store, account_id: int) -> int:
+    change = None
+    for number, mail in enumerate(MAILS):
+        arrival = Arrival(INGEST.prepare(mail), ["\\Seen", "work"][: number % 3], 1_000 + number)
+        change = (
+            await store.write(
+                lambda t, a=arrival: messages.append(  # type: ignore[misc]
+                    t, t.mailbox_named(account_id, "INBOX"), [a], 0
+                )
+            )
+        ).change
+    assert change is not None
+    return change.mailbox_id
+
+
+async def index_all(store: Store) -> None:
+    readers = Readers(store.engine, 1)
+    task = asyncio.create_task(Indexer(readers, Writers([store.writer]), None).run())
+    async with asyncio.timeout(30):
+        while any(store.read(lambda c: not_indexed(c))):  # noqa: ASYNC110 (a database has no event)
+            await asyncio.sleep(0.01)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    readers.close()
+
+
+def not_indexed(connection: reading.Connection) -> list[int]:
+    column = reading.tables.emails.c
+    return list(
+        connection.execute(
+            reading.select(column.email_id).where(column.indexed == index.NOT_YET)
+        ).scalars()
+    )
+
+
+@pytest.mark.parametrize("indexed", ["nothing", "everything", "the first"])
+@pytest.mark.parametrize(
+    ("key", "uids"),
+    [
+        (AllOf(), [1, 2, 3]),
+        (Text(("subject",), "GRÜSSE"), [1]),
+        (Text(("subject",), "straße"), [2]),
+        (Text(("subject",), "st"), [2]),
+        (Text(("body",), "hello"), [1, 3]),
+        (Text(("body",), "100%"), [1]),
+        (Text(("body",), "100_"), []),
+        (Text(("body",), "apple_pie"), [2]),
+        (Text(("body",), '"quoted"'), [3]),
+        (Text(("body",), "'words'"), [3]),
+        (Text(("from_",), "ann@"), [1, 3]),
+        (Text(("headers", "body"), "lunch"), [3]),
+        (Text(("body",), ""), [1, 2, 3]),
+        (Header("X-Odd", ""), [2]),
+        (Header("x-odd", "YES"), [2]),
+        (Header("subject", "bern"), [1]),
+        (Flag("\\Seen"), [2, 3]),
+        (Flag("WORK"), [3]),
+        (Flag("unheard-of"), []),
+        (Not(Flag("\\Seen")), [1]),
+        (Uids(((2, 9), (1, 1))), [1, 2, 3]),
+        (Compared("size", low=1000), [3]),
+        (Compared("internaldate", low=1001, high=1002), [2]),
+        (Compared("sent_at", low=1_700_000_000), [3]),
+        (AnyOf((Flag("work"), Text(("subject",), "bern"))), [1, 3]),
+        (AllOf((Text(("body",), "hello"), Not(Flag("\\Seen")))), [1]),
+        (AllOf((Uids(((2, 3),)), Header("subject", "lunch"))), [3]),
+    ],
+)
+async def test_a_key_finds(store: Store, key: Key, uids: list[int], indexed: str) -> None:
+    await fill(store, BOB)
+    mailbox_id = await fill(store, ANN)
+    if indexed == "everything":
+        await index_all(store)
+    elif indexed == "the first":
+        found = {1: index.search_text(MAILS[0])}
+        await store.write(lambda t: index.add(t, ANN, found))
+    assert store.read(lambda c: search(c, None, ANN, mailbox_id, key)) == uids
+
+
+async def test_what_left_the_index_is_not_found(store: Store) -> None:
+    mailbox_id = await fill(store, ANN)
+    await index_all(store)
+    found = {1: index.search_text(MAILS[0])}
+    await store.write(lambda t: index.remove(t, ANN, found))
+    assert store.read(lambda c: index.find(c, ANN, ("body",), "hello")) == [3]
+    assert store.read(lambda c: search(c, None, ANN, mailbox_id, AllOf())) == [1, 2, 3]
+
+
+def nested(depth: int) -> message_pb2.SearchKey:
+    key = message_pb2.SearchKey(flag=message_pb2.SearchKey.Flag(name="x"))
+    for _ in range(depth):
+        outer = message_pb2.SearchKey()
+        getattr(outer, "not").CopyFrom(key)
+        key = outer
+    return key
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        message_pb2.SearchKey(),
+        nested(60),
+        message_pb2.SearchKey(
+            all_of=message_pb2.SearchKey.Keys(keys=[message_pb2.SearchKey(larger=1)] * 1001)
+        ),
+    ],
+)
+def test_absurd_programs_are_refused(key: message_pb2.SearchKey) -> None:
+    with pytest.raises(PostroomError) as refused:
+        key_of_message(key)
+    assert refused.value.kind is Kind.INVALID
+
+
+def test_a_deep_program_is_read() -> None:
+    assert isinstance(key_of_message(nested(50)), Not)
