@@ -1,66 +1,52 @@
-# Postroom. `make help` tells what there is.
+# What can be done here. GNU make 3.81 is enough; nothing needs root.
 
-VENV := .venv
-BIN := $(VENV)/bin
-PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
-	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-	>/dev/null 2>&1 && echo $$p && break; done)
-MEMBERS := protos libs/chassis libs/mime services/auth services/store services/smtp services/pop3 \
-	services/imap services/admin
-PACKAGES := $(MEMBERS:%=%/pyproject.toml)
-SOURCES := $(addsuffix /src,$(filter-out protos,$(MEMBERS)))
-SERVICES := auth store smtp pop3 imap admin
-READY := $(VENV)/.ready
+PYTHON := .venv/bin/python
+PYPROJECTS := protos/pyproject.toml $(wildcard libs/*/pyproject.toml services/*/pyproject.toml)
+TYPED := protos/generate.py requirements libs services bench deploy/local tests/harness tests/system
+ARGS ?=
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
+.PHONY: help run test check format bench protos certs lock clean
 
-.PHONY: help
-help: ## Show this list
-	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+help: ## Tell what can be done
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-$(READY): requirements/dev.txt $(PACKAGES)
-	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it and run make again"; exit 1; }
-	@test -w . || { echo "$(CURDIR) can't be written: run make as its owner"; exit 1; }
-	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
-	echo "$(PYTHON) has no venv module: install it (Debian, Ubuntu: apt install python3-venv)"; exit 1; }
-	@test -x $(BIN)/python || { echo "making $(VENV)"; $(PYTHON) -m venv $(VENV); }
-	@echo "installing what requirements/dev.txt lists"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
-	$(MEMBERS:%=-e %)
-	@touch $@
+run: .venv/run.stamp ## Start Postroom on this machine, with two demo accounts; Ctrl-C stops it
+	@exec $(PYTHON) -m deploy.local.run $(ARGS)
 
-.PHONY: venv
-venv: $(READY) ## Make the Python environment
+test: .venv/dev.stamp ## Run every test that needs nothing but pip (ARGS='-k imap' for some)
+	@$(PYTHON) -m pytest $(ARGS)
 
-.PHONY: check
-check: $(READY) ## Format, lint, types, walls, generated stubs: what CI checks
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/mypy $(SOURCES) tests/harness bench
-	$(BIN)/lint-imports
-	@rm -rf .stubs && PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python protos/generate.py .stubs
-	@diff -r -x __pycache__ .stubs/postroom protos/gen/postroom >/dev/null || { \
-	echo "the stubs are not those of the .proto files: run make protos"; rm -rf .stubs; exit 1; }
-	@rm -rf .stubs
+check: .venv/dev.stamp ## Check format, lint, types, the walls between packages, and the stubs
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy $(TYPED)
+	.venv/bin/lint-imports
+	$(PYTHON) protos/compare.py
 
-.PHONY: format
-format: $(READY) ## Format and mend what can be mended
-	$(BIN)/ruff check --fix .
-	$(BIN)/ruff format .
+format: .venv/dev.stamp ## Format the code and mend what ruff can mend
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
 
-.PHONY: test
-test: $(READY) ## All tests that need nothing but pip
-	$(BIN)/pytest
+bench: .venv/dev.stamp ## Measure Postroom, and its peers where they are installed
+	@$(PYTHON) -m bench $(ARGS)
 
-.PHONY: bench
-bench: $(READY) ## Measure Postroom, and the peers where they are installed
-	$(BIN)/python -m bench
+protos: .venv/dev.stamp ## Make the stubs in protos/gen anew
+	PATH="$(CURDIR)/.venv/bin:$$PATH" $(PYTHON) protos/generate.py
 
-.PHONY: protos
-protos: $(READY) ## Make the stubs in protos/gen anew
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python protos/generate.py
+certs: .venv/run.stamp ## Make a development CA and certificates in .run/certs, where they are missing
+	$(PYTHON) -m postroom_chassis.certificates .run/certs
 
-.PHONY: lock
-lock: $(READY) ## Make the hash-locked requirements anew
-	$(BIN)/python requirements/lock.py
+lock: .venv/dev.stamp ## Lock the requirements anew (ARGS=--upgrade: at newer versions)
+	$(PYTHON) requirements/lock.py $(ARGS)
+
+clean: ## Remove the environment and caches; .run, with its mail, stays
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+.venv/run.stamp: requirements/run.txt $(PYPROJECTS) requirements/install
+	@requirements/install requirements/run.txt && touch $@
+
+.venv/dev.stamp: requirements/dev.txt .venv/run.stamp
+	@requirements/install requirements/dev.txt && touch $@

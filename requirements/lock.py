@@ -1,56 +1,68 @@
-"""Make the hash-locked requirements: dev.txt for everything, then one for each service.
+"""Lock what every service needs, one file per purpose, all at the same versions.
 
-Usage: python requirements/lock.py    (in the environment that `make venv` makes)
+Usage: python requirements/lock.py [--upgrade]
 
-The services' locks are constrained to the versions of dev.txt, so that what is tested is what
-runs. No lock names an index: where packages come from is the installer's setting.
+dev.txt is resolved from everything together; the others are cut from it. Versions that are locked
+already stay unless `--upgrade` is given.
 """
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent
-SERVICES = ("auth", "store", "smtp", "pop3", "imap", "admin")
-UV = [
-    str(Path(sys.executable).parent / "uv"),
-    *("pip", "compile", "--quiet", "--upgrade", "--generate-hashes", "--universal"),
-    *("--no-emit-index-url", "--no-header", "--no-annotate", "--python-version", "3.11"),
-]
+REPOSITORY = HERE.parent
+UV = Path(sys.executable).with_name("uv")
+
+# What builds our own packages where they are installed from this repository.
+BUILD = ("hatchling", "editables")
 
 
-def dependencies(member: Path) -> set[str]:
-    """What a member and those of ours that it stands on need from elsewhere."""
-    project = tomllib.loads((member / "pyproject.toml").read_text())["project"]
-    needed: set[str] = set()
-    for name in project["dependencies"]:
-        ours = {"postroom-protos": ROOT / "protos"}.get(name)
-        if found := re.fullmatch(r"postroom-(chassis|mime)", name):
-            ours = ROOT / "libs" / found[1]
-        needed |= dependencies(ours) if ours else {name}
-    return needed
+def main(flags: list[str]) -> None:
+    named = read_dependencies()
+    everything = {need for needs in named.values() for need in needs if need not in named}
+    tools = (line.partition("#")[0].strip() for line in (HERE / "dev.in").read_text().splitlines())
+    lock("dev", {*everything, *filter(None, tools)}, flags)
+    constraint = ["--constraint", str(HERE / "dev.txt")]
+    lock("run", {*everything, *BUILD}, constraint)
+    for path in sorted(REPOSITORY.glob("services/*/pyproject.toml")):
+        service = path.parent.name
+        lock(service, closure(f"postroom-{service}", named), constraint)
 
 
-def compile_lock(names: set[str], output: Path, *options: str) -> None:
-    """Lock some requirements with all that they need."""
-    source = "\n".join(sorted(names))
-    command = [*UV, *options, "-", "--output-file", str(output)]
-    subprocess.run(command, input=source, text=True, check=True)  # noqa: S603
-    print(f"made {output.relative_to(ROOT)}")
+def read_dependencies() -> dict[str, list[str]]:
+    """What each package of this repository names as its dependencies, by the package's name."""
+    named = {}
+    for path in [REPOSITORY / "protos/pyproject.toml", *REPOSITORY.glob("*/*/pyproject.toml")]:
+        project = tomllib.loads(path.read_text(encoding="utf-8"))["project"]
+        named[project["name"]] = project["dependencies"]
+    return named
 
 
-def main() -> None:
-    members = {name: dependencies(ROOT / "services" / name) for name in SERVICES}
-    own = {line.split("#")[0].strip() for line in (HERE / "dev.in").read_text().splitlines()} - {""}
-    compile_lock(set().union(own, *members.values()), HERE / "dev.txt")
-    for name, needed in members.items():
-        compile_lock(needed, HERE / f"{name}.txt", "--constraint", str(HERE / "dev.txt"))
+def closure(package: str, named: dict[str, list[str]]) -> set[str]:
+    """The dependencies of a package and of those of ours that it stands on, ours left out."""
+    found: set[str] = set()
+    for need in named[package]:
+        found |= closure(need, named) if need in named else {need}
+    return found
+
+
+def lock(name: str, requirements: Iterable[str], flags: list[str]) -> None:
+    """Resolve requirements into requirements/<name>.txt, with hashes, for every platform."""
+    subprocess.run(  # noqa: S603
+        [
+            *(UV, "pip", "compile", "-", "--output-file", HERE / f"{name}.txt", "--quiet"),
+            *("--generate-hashes", "--universal", "--python-version", "3.11"),
+            *("--no-emit-index-url", "--no-header", "--no-annotate", *flags),
+        ],
+        input="\n".join(sorted(requirements)).encode(),
+        check=True,
+    )
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

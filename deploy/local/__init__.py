@@ -1,0 +1,1 @@
+"""Postroom on one machine: every service as its own process on loopback, on SQLite."""

@@ -1,0 +1,122 @@
+"""What processes a local Postroom has, and how each is set up."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from .child import Child
+from .ports import HOST, SERVICES, Ports
+
+HAPROXY_CONFIGURATION = Path(__file__).resolve().parent.parent / "tls/haproxy.cfg"
+FRONTS = ("smtp", "pop3", "imap")
+OWNERS = ("auth", "store")
+
+# The listeners of each front: its own name for each, and the public port's.
+CLEAR = {
+    "smtp": {"mx": "smtp", "submission": "submission"},
+    "pop3": {"pop3": "pop3"},
+    "imap": {"imap": "imap"},
+}
+IMPLICIT_TLS = {"smtp": "submissions", "pop3": "pop3s", "imap": "imaps"}
+
+
+def make_children(
+    state: Path, ports: Ports, extra: Mapping[str, str], *, haproxy: bool
+) -> dict[str, Child]:
+    """Every process by name, none started.
+
+    Args:
+        state: folder with certs/ and logs/; databases go there.
+        extra: settings that overrule ours.
+        haproxy: whether HAProxy ends implicit TLS; else the fronts do.
+    """
+    children = {
+        service: Child(
+            service,
+            [sys.executable, "-m", f"postroom_{service}"],
+            {**settings_of(service, state, ports, haproxy=haproxy), **extra},
+            state / "logs" / f"{service}.log",
+            ports.internal[f"{service}-http"],
+        )
+        for service in SERVICES
+    }
+    if haproxy:
+        children["haproxy"] = Child(
+            "haproxy",
+            ["haproxy", "-db", "-f", HAPROXY_CONFIGURATION],
+            haproxy_settings(state, ports),
+            state / "logs/haproxy.log",
+            # Soft: it accepts no more and ends when its last connection does.
+            stop_signal=signal.SIGUSR1,
+        )
+    return children
+
+
+def settings_of(service: str, state: Path, ports: Ports, *, haproxy: bool) -> dict[str, str]:
+    """The environment variables of a service."""
+    certs = state / "certs"
+    settings = {
+        "http_port": str(ports.internal[f"{service}-http"]),
+        "rpc_certificate": str(certs / f"{service}.pem"),
+        "rpc_key": str(certs / f"{service}.key"),
+        "rpc_authority": str(certs / "ca.pem"),
+    }
+    if service in OWNERS:
+        settings["rpc_listen"] = ports.address(f"{service}-rpc")
+        settings["database_url"] = f"sqlite:///{state / service}.sqlite3"
+    else:
+        settings["auth_address"] = ports.address("auth-rpc")
+        settings["store_address"] = ports.address("store-rpc")
+    if service in FRONTS:
+        settings["tls_certificate"] = str(certs / "tls.pem")
+        settings["tls_key"] = str(certs / "tls.key")
+        settings["listeners"] = listeners_of(service, ports, haproxy=haproxy)
+        settings["proxy_networks"] = f"{HOST}/32" if haproxy else ""
+    match service:
+        case "auth":
+            settings["ticket_key"] = str(certs / "ticket.key")
+        case "store":
+            settings["ticket_public_keys"] = str(certs / "ticket.pub")
+            settings["blob_folder"] = str(state / "blobs")
+        case "smtp":
+            settings["hostname"] = "localhost"
+        case "admin":
+            settings["listeners"] = f"api={ports.address('admin')}"
+            settings["api_tokens"] = str(state / "api-tokens")
+    return {f"POSTROOM_{service}_{name}".upper(): value for name, value in settings.items()}
+
+
+def listeners_of(service: str, ports: Ports, *, haproxy: bool) -> str:
+    """The listeners of a front, as its setting of that name has them."""
+    own = [f"{name}={ports.address(port)}" for name, port in CLEAR[service].items()]
+    implicit = IMPLICIT_TLS[service]
+    if haproxy:
+        return ",".join([*own, f"{implicit}={ports.address(f'{implicit}-proxied')};proxy"])
+    return ",".join([*own, f"{implicit}={ports.address(implicit)};tls"])
+
+
+def haproxy_settings(state: Path, ports: Ports) -> dict[str, str]:
+    """The environment variables that deploy/tls/haproxy.cfg reads."""
+    settings = {"POSTROOM_TLS_PEM": str(state / "certs/haproxy.pem")}
+    for name in IMPLICIT_TLS.values():
+        settings[f"POSTROOM_{name}_BIND".upper()] = ports.address(name)
+        settings[f"POSTROOM_{name}_FRONT".upper()] = ports.address(f"{name}-proxied")
+    return settings
+
+
+def haproxy_fits(state: Path, ports: Ports) -> bool:
+    """Whether HAProxy is installed and takes our configuration (older ones may not)."""
+    if shutil.which("haproxy") is None:
+        return False
+    checked = subprocess.run(
+        ["haproxy", "-c", "-f", HAPROXY_CONFIGURATION],
+        env={**os.environ, **haproxy_settings(state, ports)},
+        capture_output=True,
+    )
+    return checked.returncode == 0
