@@ -221,7 +221,8 @@ class AccountServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListAliases(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Pages in order of address.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')

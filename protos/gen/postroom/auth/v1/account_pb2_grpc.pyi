@@ -60,6 +60,7 @@ class AccountServiceStub:
     CreateAlias: _grpc.UnaryUnaryMultiCallable[_account_pb2.CreateAliasRequest, _account_pb2.Alias]
     """An address that delivers to one or more others, here or elsewhere."""
     ListAliases: _grpc.UnaryUnaryMultiCallable[_account_pb2.ListAliasesRequest, _account_pb2.ListAliasesResponse]
+    """Pages in order of address."""
     DeleteAlias: _grpc.UnaryUnaryMultiCallable[_account_pb2.DeleteAliasRequest, _account_pb2.DeleteAliasResponse]
 
 @_typing.type_check_only
@@ -94,6 +95,7 @@ class AccountServiceAsyncStub(AccountServiceStub):
     CreateAlias: _aio.UnaryUnaryMultiCallable[_account_pb2.CreateAliasRequest, _account_pb2.Alias]  # type: ignore[assignment]
     """An address that delivers to one or more others, here or elsewhere."""
     ListAliases: _aio.UnaryUnaryMultiCallable[_account_pb2.ListAliasesRequest, _account_pb2.ListAliasesResponse]  # type: ignore[assignment]
+    """Pages in order of address."""
     DeleteAlias: _aio.UnaryUnaryMultiCallable[_account_pb2.DeleteAliasRequest, _account_pb2.DeleteAliasResponse]  # type: ignore[assignment]
 
 class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -214,7 +216,8 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _account_pb2.ListAliasesRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_account_pb2.ListAliasesResponse, _abc.Awaitable[_account_pb2.ListAliasesResponse]]: ...
+    ) -> _typing.Union[_account_pb2.ListAliasesResponse, _abc.Awaitable[_account_pb2.ListAliasesResponse]]:
+        """Pages in order of address."""
 
     @_abc_1.abstractmethod
     def DeleteAlias(

@@ -1,0 +1,100 @@
+"""A directory that remembers what it was told for a few seconds.
+
+Signing in and resolving a recipient then cost no database read while people are busy. What this
+process changes it sees at once (`forget`); what another replica changes, after those seconds.
+That somebody doesn't exist is remembered too: else an unknown name would take longer than a known
+one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import TypeVar
+
+from postroom_auth.domain.people import Credential
+from postroom_auth.domain.resolution import Forwarding, Hosted, Mailbox
+from postroom_auth.ports import Directory
+from postroom_auth.remembered import Remembered
+
+V = TypeVar("V")
+
+
+class _Missing:
+    """Told apart from a remembered None."""
+
+
+MISSING = _Missing()
+
+
+class CachedDirectory:
+    """Answers from memory, else from another directory.
+
+    Args:
+        seconds: how old an answer may be.
+        most: answers of each sort that are kept.
+        clock: seconds, monotonic.
+    """
+
+    def __init__(
+        self, directory: Directory, seconds: float, most: int, clock: Callable[[], float]
+    ) -> None:
+        self._directory = directory
+        self._by_key: Remembered[str, Credential | _Missing | None] = Remembered(
+            seconds, most, clock
+        )
+        self._by_id: Remembered[int, Credential | _Missing | None] = Remembered(
+            seconds, most, clock
+        )
+        self._domains: Remembered[str, Hosted | _Missing | None] = Remembered(seconds, most, clock)
+        self._entries: Remembered[str, Mailbox | Forwarding | _Missing | None] = Remembered(
+            seconds, most, clock
+        )
+
+    def forget(self) -> None:
+        """Something has changed: ask anew."""
+        for remembered in (self._by_key, self._by_id, self._domains, self._entries):
+            remembered.forget()
+
+    async def credential(self, key: str) -> Credential | None:
+        found = self._by_key.get(key, MISSING)
+        if not isinstance(found, _Missing):
+            return found
+        era = self._by_key.era
+        read = await self._directory.credential(key)
+        self._by_key.put(key, read, era)
+        return read
+
+    async def credential_of(self, account_id: int) -> Credential | None:
+        found = self._by_id.get(account_id, MISSING)
+        if not isinstance(found, _Missing):
+            return found
+        era = self._by_id.era
+        read = await self._directory.credential_of(account_id)
+        self._by_id.put(account_id, read, era)
+        return read
+
+    async def domains(self, names: Collection[str]) -> Mapping[str, Hosted | None]:
+        return await _complete(self._domains, names, self._directory.domains)
+
+    async def entries(self, keys: Collection[str]) -> Mapping[str, Mailbox | Forwarding | None]:
+        return await _complete(self._entries, keys, self._directory.entries)
+
+
+async def _complete(
+    remembered: Remembered[str, V | _Missing | None],
+    keys: Collection[str],
+    read: Callable[[Collection[str]], Awaitable[Mapping[str, V | None]]],
+) -> Mapping[str, V | None]:
+    """What is remembered of the keys, and what is read for the rest."""
+    found: dict[str, V | None] = {}
+    for key in keys:
+        value = remembered.get(key, MISSING)
+        if not isinstance(value, _Missing):
+            found[key] = value
+    missing = [key for key in keys if key not in found]
+    if missing:
+        era = remembered.era
+        for key, value in (await read(missing)).items():
+            found[key] = value
+            remembered.put(key, value, era)
+    return found

@@ -1,0 +1,155 @@
+"""Tenants, domains, accounts and aliases, and what is kept of a person's credential."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+
+from postroom_auth.domain.address import Address
+
+NAME_CHARACTERS = 200
+QUOTA_BYTES = 2**62
+ALIAS_TARGETS = 1000
+DEFAULT_TENANT = "default"
+
+
+class InvalidValue(ValueError):
+    """A name, a quota or a list that can't be. The text is for people."""
+
+
+def check_name(what: str, name: str, *, may_be_empty: bool = False) -> str:
+    """A name for people: printable, at most 200 characters. Raises InvalidValue."""
+    text = unicodedata.normalize("NFC", name.strip())
+    if not text and not may_be_empty:
+        raise InvalidValue(f"{what} is empty")
+    if len(text) > NAME_CHARACTERS:
+        raise InvalidValue(f"{what} is longer than {NAME_CHARACTERS} characters")
+    if not text.isprintable():
+        raise InvalidValue(f"{what} holds a control character")
+    return text
+
+
+def check_quota(quota_bytes: int) -> int:
+    """A quota in bytes, 0 for unlimited. Raises InvalidValue."""
+    if not 0 <= quota_bytes <= QUOTA_BYTES:
+        raise InvalidValue("a quota is a number of bytes from 0 (unlimited) up")
+    return quota_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """An organisation that owns domains."""
+
+    tenant_id: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """A domain whose mail is kept here.
+
+    Attributes:
+        catch_all: the address of the account that gets what nobody else gets, or nothing.
+        accounts: how many there are.
+    """
+
+    name: str
+    tenant: str
+    catch_all: str
+    accounts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A person, or a role, with a mailbox.
+
+    Attributes:
+        address: in the form in which addresses are compared.
+        quota_bytes: 0 for unlimited.
+        created_at: Unix seconds.
+    """
+
+    account_id: int
+    address: str
+    tenant: str
+    display_name: str
+    quota_bytes: int
+    disabled: bool
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewAccount:
+    """What is told of an account that is to be made.
+
+    Raises:
+        InvalidValue: the name or the quota can't be.
+    """
+
+    address: Address
+    display_name: str
+    quota_bytes: int
+
+    def __post_init__(self) -> None:
+        check_name("the display name", self.display_name, may_be_empty=True)
+        check_quota(self.quota_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What is to change of an account; None leaves a field as it is.
+
+    Raises:
+        InvalidValue: the name or the quota can't be.
+    """
+
+    display_name: str | None = None
+    quota_bytes: int | None = None
+    disabled: bool | None = None
+
+    def __post_init__(self) -> None:
+        if self.display_name is not None:
+            check_name("the display name", self.display_name, may_be_empty=True)
+        if self.quota_bytes is not None:
+            check_quota(self.quota_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """An address that stands for others.
+
+    Raises:
+        InvalidValue: there are no targets, too many, one twice, or the alias itself.
+    """
+
+    address: Address
+    targets: tuple[Address, ...]
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.targets) <= ALIAS_TARGETS:
+            raise InvalidValue(f"an alias has 1 to {ALIAS_TARGETS} targets")
+        keys = {target.key for target in self.targets}
+        if len(keys) < len(self.targets):
+            raise InvalidValue("an alias names each target once")
+        if self.address.domain.name.startswith("["):
+            raise InvalidValue("an alias belongs to a domain, not to an IP address")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Credential:
+    """What signing in needs to know of an account. Its `repr` shows no hash.
+
+    Attributes:
+        password_hash: a PHC string, or empty where nobody can sign in with a password.
+        version: grows with each change of the credential; tickets carry it.
+    """
+
+    account_id: int
+    address: str
+    quota_bytes: int
+    disabled: bool
+    password_hash: str
+    version: int
+
+    def __repr__(self) -> str:
+        return f"Credential({self.address}, version={self.version})"

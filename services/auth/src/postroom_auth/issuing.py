@@ -1,0 +1,99 @@
+"""Tickets for those who have proved who they are, and fresh ones for those who hold one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.tickets import (
+    SCOPE_MAIL,
+    SCOPE_MAILDROP,
+    SCOPE_SUBMIT,
+    Ticket,
+    TicketSigner,
+    TicketVerifier,
+)
+
+from postroom_auth.domain.people import Credential
+from postroom_auth.ports import Directory
+from postroom_auth.remembered import Remembered
+
+# What a person may do on a connection of each protocol, and which service frames that protocol.
+SCOPES = {
+    "imap": frozenset({SCOPE_MAIL}),
+    "pop3": frozenset({SCOPE_MAILDROP}),
+    "smtp": frozenset({SCOPE_SUBMIT}),
+    "api": frozenset({SCOPE_MAIL}),
+}
+PROTOCOLS_OF = {"imap": "imap", "pop3": "pop3", "smtp": "smtp", "admin": "api"}
+
+REUSED_PART = 0.2  # of a ticket's life: as long is one handed out to further sessions
+REUSED_TICKETS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A ticket and its serialisation."""
+
+    ticket: Ticket
+    token: str
+
+
+class TicketOffice:
+    """Issues and renews tickets.
+
+    Sessions of one person that begin within a fifth of a ticket's life share one: it saves the
+    signature here and the check of it in the store.
+
+    Args:
+        seconds: how long a ticket is good for.
+        clock: Unix seconds.
+    """
+
+    def __init__(
+        self,
+        signer: TicketSigner,
+        verifier: TicketVerifier,
+        directory: Directory,
+        seconds: int,
+        clock: Callable[[], float],
+    ) -> None:
+        self._signer = signer
+        self._verifier = verifier
+        self._directory = directory
+        self._seconds = seconds
+        self._clock = clock
+        self._fresh: Remembered[tuple[Credential, frozenset[str]], Issued | None] = Remembered(
+            seconds * REUSED_PART, REUSED_TICKETS, clock
+        )
+
+    def issue(self, credential: Credential, scopes: frozenset[str]) -> Issued:
+        """A ticket for an account."""
+        key = (credential, scopes)
+        if issued := self._fresh.get(key, None):
+            return issued
+        ticket = Ticket(
+            account_id=credential.account_id,
+            address=credential.address,
+            scopes=scopes,
+            expires_at=int(self._clock()) + self._seconds,
+            quota_bytes=credential.quota_bytes,
+            credential=credential.version,
+        )
+        issued = Issued(ticket, self._signer.sign(ticket))
+        self._fresh.put(key, issued, self._fresh.era)
+        return issued
+
+    async def renew(self, token: str) -> Issued:
+        """A fresh ticket for one that has not expired.
+
+        Raises:
+            PostroomError: EXPIRED; UNAUTHENTICATED where it is no ticket of ours, or the account
+                is disabled or gone, or its credential has changed.
+        """
+        ticket = self._verifier.verify(token)
+        credential = await self._directory.credential_of(ticket.account_id)
+        if credential is None or credential.disabled or credential.version != ticket.credential:
+            raise PostroomError(Kind.UNAUTHENTICATED, "sign in again")
+        return self.issue(credential, ticket.scopes)

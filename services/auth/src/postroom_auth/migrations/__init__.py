@@ -1,0 +1,1 @@
+"""Alembic's environment and the steps that bring a database's schema up to date."""

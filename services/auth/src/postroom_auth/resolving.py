@@ -1,0 +1,107 @@
+"""Resolving addresses in batches: a few queries for each level of aliases."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from postroom_chassis.errors import Kind, PostroomError
+
+from postroom_auth.domain.address import Address, InvalidAddress
+from postroom_auth.domain.resolution import (
+    Forwarding,
+    Known,
+    Mailbox,
+    Resolution,
+    Ways,
+    keys_of,
+)
+from postroom_auth.domain.resolution import Kind as Outcome
+from postroom_auth.ports import Directory
+
+BATCH = 1000
+LEVELS = 32  # of aliases that lead to aliases
+KEYS = 50_000  # looked up for one batch, aliases' targets included
+
+
+class Resolving:
+    """Answers where mail goes and who may send as whom.
+
+    Args:
+        postmaster: key of the account that reads mail to postmaster where nobody else does; empty:
+            nobody.
+    """
+
+    def __init__(self, directory: Directory, postmaster: str) -> None:
+        self._directory = directory
+        self._postmaster = postmaster
+
+    async def resolve(self, texts: Sequence[str]) -> list[Resolution]:
+        """A resolution for each address, in order.
+
+        Raises:
+            PostroomError: INVALID for more than 1,000; LIMIT_EXCEEDED where their aliases lead to
+                more than 50,000 addresses: ask for fewer.
+        """
+        addresses = self._read(texts)
+        known = await self._learn([address for address in addresses if address])
+        ways = Ways(known, await self._house_postmaster())
+        return [
+            Resolution(Outcome.INVALID) if address is None else ways.resolve(address)
+            for address in addresses
+        ]
+
+    async def may_send_as(self, account_id: int, texts: Sequence[str]) -> list[bool]:
+        """For each address whether it is the account's own or that of an alias which leads to it.
+
+        Raises:
+            PostroomError: as `resolve`.
+        """
+        addresses = self._read(texts)
+        ways = Ways(await self._learn([address for address in addresses if address]))
+        return [address is not None and ways.leads_to(address, account_id) for address in addresses]
+
+    def _read(self, texts: Sequence[str]) -> list[Address | None]:
+        if len(texts) > BATCH:
+            raise PostroomError(Kind.INVALID, f"at most {BATCH} addresses a call")
+        return [self._address(text) for text in texts]
+
+    def _address(self, text: str) -> Address | None:
+        # "Postmaster" alone is an address too (RFC 5321 section 4.1.1.3).
+        if self._postmaster and text.lower() == "postmaster":
+            text = self._postmaster
+        try:
+            return Address.parse(text)
+        except InvalidAddress:
+            return None
+
+    async def _learn(self, addresses: Sequence[Address]) -> Known:
+        """Everything that the addresses lead to, level by level."""
+        known = Known()
+        frontier = list(addresses)
+        for _ in range(LEVELS):
+            names = {address.domain.name for address in frontier} - known.domains.keys()
+            if names:
+                known.domains.update(await self._directory.domains(names))
+            keys = set[str]().union(
+                *(keys_of(address) for address in frontier if known.domains[address.domain.name])
+            )
+            keys -= known.entries.keys()
+            if not keys:
+                return known
+            if len(keys) + len(known.entries) > KEYS:
+                break
+            found = await self._directory.entries(keys)
+            known.entries.update(found)
+            frontier = [
+                target
+                for entry in found.values()
+                if isinstance(entry, Forwarding)
+                for target in entry.targets
+            ]
+        raise PostroomError(Kind.LIMIT_EXCEEDED, "the aliases lead too far: ask for fewer at once")
+
+    async def _house_postmaster(self) -> Mailbox | None:
+        if not self._postmaster:
+            return None
+        entry = (await self._directory.entries({self._postmaster}))[self._postmaster]
+        return entry if isinstance(entry, Mailbox) else None

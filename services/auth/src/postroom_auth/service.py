@@ -1,0 +1,152 @@
+"""The service put together out of its settings; what `__main__` runs and what tests start."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import sqlalchemy as sa
+from postroom_chassis import logs
+from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.lifecycle import Service
+from postroom_chassis.rpc.server import Server
+from postroom_chassis.tickets import (
+    TicketSigner,
+    TicketVerifier,
+    read_signing_key,
+    read_verification_keys,
+)
+
+from postroom_auth import rpc
+from postroom_auth.administering import Administering
+from postroom_auth.cached_directory import CachedDirectory
+from postroom_auth.database import Database, open_engine
+from postroom_auth.domain.throttle import Pace
+from postroom_auth.hashing import Argon2Hasher
+from postroom_auth.issuing import TicketOffice
+from postroom_auth.migrating import migrate
+from postroom_auth.passwords import PasswordChecks
+from postroom_auth.remembered import CheckedPasswords
+from postroom_auth.resolving import Resolving
+from postroom_auth.settings import AuthSettings
+from postroom_auth.signing_in import SigningIn
+from postroom_auth.sql_directory import SqlDirectory
+from postroom_auth.sql_registry import SqlRegistry
+from postroom_auth.throttling import MemoryThrottle
+
+log = logs.logger(__name__)
+
+RETRY_SECONDS = 0.5
+
+
+async def start(service: Service, settings: AuthSettings) -> None:
+    """Start serving. Raises OSError where the key, the database or the address can't be had."""
+    database = await open_database(settings)
+    service.stack.callback(database.close)
+    hasher = open_hasher(settings)
+    service.stack.callback(hasher.close)
+    directory = CachedDirectory(
+        SqlDirectory(database),
+        settings.directory_seconds,
+        settings.directory_entries,
+        time.monotonic,
+    )
+    registry = SqlRegistry(database, time.time)
+    checks = PasswordChecks(
+        directory,
+        registry,
+        hasher,
+        open_throttle(settings, time.monotonic),
+        CheckedPasswords(
+            settings.remembered_seconds, settings.remembered_passwords, time.monotonic
+        ),
+        settings.default_domain,
+    )
+    service.stack.push_async_callback(checks.close)
+    office = open_office(settings, directory)
+    signing_in = SigningIn(
+        checks,
+        office,
+        settings.offered,
+        allow_cleartext=settings.allow_cleartext,
+        exchange_seconds=settings.exchange_seconds,
+    )
+    server = Server(settings.rpc_tls)
+    server.add(rpc.AUTHENTICATION, rpc.AuthenticationService(signing_in, office))
+    server.add(rpc.DIRECTORY, rpc.DirectoryService(Resolving(directory, settings.postmaster)))
+    server.add(rpc.ACCOUNT, rpc.AccountService(Administering(registry, directory, hasher)))
+    service.ports["rpc"] = await server.start(settings.rpc_listen)
+    service.stack.push_async_callback(server.stop, 0)
+    service.on_drain(server.stop)
+    service.ready_when("database", database.ping)
+
+
+async def open_database(settings: AuthSettings) -> Database:
+    """The database, with its schema up to date. Raises OSError where it stays away."""
+    try:
+        engine = open_engine(settings.database_url.get_secret_value(), settings.database_threads)
+    except (ValueError, sa.exc.ArgumentError) as error:
+        raise OSError(f"POSTROOM_AUTH_DATABASE_URL can't be used: {error}") from None
+    database = Database(engine, settings.database_threads)
+    try:
+        async with asyncio.timeout(settings.database_wait_seconds or None):
+            await _until_it_answers(database)
+        if settings.migrate:
+            await database.write(migrate)
+    except TimeoutError:
+        database.close()
+        raise OSError("the database doesn't answer") from None
+    except PostroomError as error:
+        database.close()
+        raise OSError(error.message) from error
+    return database
+
+
+async def _until_it_answers(database: Database) -> None:
+    while True:
+        try:
+            return await database.ping()
+        except PostroomError as error:
+            if error.kind is not Kind.UNAVAILABLE:
+                raise
+            await asyncio.sleep(RETRY_SECONDS)
+
+
+def open_hasher(settings: AuthSettings) -> Argon2Hasher:
+    return Argon2Hasher(
+        memory_kib=settings.argon2_memory_kib,
+        passes=settings.argon2_passes,
+        lanes=settings.argon2_lanes,
+        threads=settings.hash_threads,
+        queue=settings.hash_queue,
+    )
+
+
+def open_throttle(settings: AuthSettings, clock: Callable[[], float]) -> MemoryThrottle:
+    def pace(free: int) -> Pace:
+        return Pace(
+            free=free,
+            first=settings.throttle_first_seconds,
+            most=settings.throttle_most_seconds,
+            memory=settings.throttle_memory_seconds,
+            subjects=settings.throttle_subjects,
+        )
+
+    return MemoryThrottle(
+        pace(settings.throttle_account_failures),
+        pace(settings.throttle_network_failures),
+        clock,
+        settings.exempt_networks,
+    )
+
+
+def open_office(settings: AuthSettings, directory: CachedDirectory) -> TicketOffice:
+    """Where tickets are issued. Raises OSError where the key can't be read."""
+    pem = settings.ticket_key.read_bytes()
+    try:
+        key = read_signing_key(pem)
+    except ValueError as error:
+        raise OSError(f"{settings.ticket_key} holds no private Ed25519 key") from error
+    verifier = TicketVerifier(read_verification_keys([pem]))
+    return TicketOffice(TicketSigner(key), verifier, directory, settings.ticket_seconds, time.time)

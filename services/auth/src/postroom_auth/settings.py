@@ -1,0 +1,128 @@
+"""What auth can be told: environment variables POSTROOM_AUTH_<FIELD>."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from pathlib import Path
+
+from postroom_chassis.settings import ServiceSettings
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import SettingsConfigDict
+
+from postroom_auth.domain.address import Address, DomainName
+from postroom_auth.domain.sasl import MECHANISMS
+
+
+class AuthSettings(ServiceSettings):
+    """The settings of the auth service."""
+
+    model_config = SettingsConfigDict(env_prefix="POSTROOM_AUTH_")
+
+    rpc_listen: str = Field("127.0.0.1:0", description="host:port where RPCs are served")
+    database_url: SecretStr = Field(
+        SecretStr("sqlite:///auth.sqlite3"),
+        description="sqlite:///path or postgresql://user:password@host/database",
+    )
+    database_threads: int = Field(4, ge=1, le=64, description="database calls at a time")
+    database_wait_seconds: float = Field(
+        30.0, ge=0, description="how long to wait at start for a database that is away; 0: for ever"
+    )
+    migrate: bool = Field(True, description="bring the database's schema up to date at start")
+    ticket_key: Path = Field(description="PEM: the Ed25519 key that signs tickets")
+    ticket_seconds: int = Field(300, ge=10, le=86_400, description="how long a ticket is good for")
+    mechanisms: str = Field(
+        ",".join(MECHANISMS), description="SASL mechanisms on offer, comma separated"
+    )
+    allow_cleartext: bool = Field(
+        False, description="take passwords on connections without TLS, not from loopback alone"
+    )
+    default_domain: str = Field(
+        "", description="whose accounts may sign in by local part alone; empty: nobody"
+    )
+    postmaster: str = Field(
+        "",
+        description="account that gets mail to postmaster at domains where nobody else does",
+    )
+    exchange_seconds: float = Field(
+        120.0, gt=0, description="how long a client may take for each answer of a SASL exchange"
+    )
+    argon2_memory_kib: int = Field(
+        19_456, ge=8, le=4_194_304, description="memory that one password hash takes"
+    )
+    argon2_passes: int = Field(2, ge=1, le=100, description="passes over that memory")
+    argon2_lanes: int = Field(1, ge=1, le=16, description="threads that work on one hash")
+    hash_threads: int = Field(
+        os.cpu_count() or 1, ge=1, le=64, description="password hashes computed at a time"
+    )
+    hash_queue: int = Field(
+        256, ge=1, description="sign-ins that wait for a hash; beyond, they are put off"
+    )
+    remembered_passwords: int = Field(
+        10_000, ge=0, description="checked passwords remembered, as keyed hashes; 0: none"
+    )
+    remembered_seconds: float = Field(300.0, ge=0, description="how long each is remembered")
+    directory_entries: int = Field(
+        100_000, ge=1, description="addresses and domains remembered between database reads"
+    )
+    directory_seconds: float = Field(
+        5.0, ge=0, description="after how long another replica's change is seen at the latest"
+    )
+    throttle_account_failures: int = Field(
+        5, ge=0, description="wrong passwords for an account before guesses must wait"
+    )
+    throttle_network_failures: int = Field(
+        20, ge=0, description="failures from an address (IPv6: a /64) before it must wait"
+    )
+    throttle_first_seconds: float = Field(
+        1.0, gt=0, description="the first wait; each further failure doubles it"
+    )
+    throttle_most_seconds: float = Field(900.0, gt=0, description="the longest wait")
+    throttle_memory_seconds: float = Field(
+        3600.0, gt=0, description="after how long without a failure all are forgotten"
+    )
+    throttle_subjects: int = Field(
+        100_000, ge=1, description="accounts and addresses whose failures are remembered, each"
+    )
+    throttle_exempt: str = Field(
+        "", description="networks whose failures are not counted by address (a webmail's)"
+    )
+
+    @field_validator("mechanisms")
+    @classmethod
+    def _known_mechanisms(cls, text: str) -> str:
+        for name in _listed(text):
+            if name not in MECHANISMS:
+                raise ValueError(f"there is no mechanism {name}; there are {', '.join(MECHANISMS)}")
+        return text
+
+    @field_validator("default_domain")
+    @classmethod
+    def _domain(cls, text: str) -> str:
+        return DomainName.parse(text).name if text else ""
+
+    @field_validator("postmaster")
+    @classmethod
+    def _address(cls, text: str) -> str:
+        return Address.parse(text).key if text else ""
+
+    @field_validator("throttle_exempt")
+    @classmethod
+    def _networks(cls, text: str) -> str:
+        for network in _listed(text):
+            ipaddress.ip_network(network)
+        return text
+
+    @property
+    def offered(self) -> tuple[str, ...]:
+        """The mechanisms on offer, strongest first."""
+        wanted = _listed(self.mechanisms)
+        return tuple(name for name in MECHANISMS if name in wanted)
+
+    @property
+    def exempt_networks(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+        return tuple(ipaddress.ip_network(network) for network in _listed(self.throttle_exempt))
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(item.strip() for item in text.split(",") if item.strip())

@@ -1,0 +1,194 @@
+"""One person signing in: a SASL exchange, its audit line, and the ticket at its end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from postroom_chassis import logs
+from postroom_chassis.errors import Kind, PostroomError
+from prometheus_client import Counter
+
+from postroom_auth.domain.password import Password
+from postroom_auth.domain.people import Credential
+from postroom_auth.domain.sasl import MECHANISMS, Challenge, Malformed, Mechanism, NotAuthorized
+from postroom_auth.domain.throttle import network_of
+from postroom_auth.issuing import PROTOCOLS_OF, SCOPES, Issued, TicketOffice
+from postroom_auth.passwords import REFUSED, PasswordChecks
+
+log = logs.logger("postroom.auth.audit")
+
+LOGINS = Counter(
+    "postroom_auth_logins_total", "Exchanges that ended", ["protocol", "mechanism", "outcome"]
+)
+SUCCEEDED = "OK"
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """The connection on which a person signs in.
+
+    Attributes:
+        protocol: "imap", "pop3", "smtp" or "api".
+        address: IP address.
+        network: what its failures are counted for.
+        secure: nobody else can read it.
+        tls_version: for the audit line.
+
+    Raises:
+        PostroomError: INVALID where the protocol or the address is none.
+    """
+
+    protocol: str
+    address: str
+    secure: bool
+    tls_version: str = ""
+
+    def __post_init__(self) -> None:
+        if self.protocol not in SCOPES:
+            raise PostroomError(Kind.INVALID, f"no protocol {self.protocol[:32]!r}")
+        try:
+            network_of(self.address)
+        except ValueError:
+            raise PostroomError(Kind.INVALID, "the client's address is no IP address") from None
+
+    @property
+    def network(self) -> str:
+        return network_of(self.address)
+
+
+@dataclass(frozen=True, slots=True)
+class Success:
+    """The end of an exchange that proved who the client is."""
+
+    issued: Issued
+    additional_data: bytes
+
+
+class _Attempt:
+    """What one exchange claims, on its way to be checked; remembers the name for the audit."""
+
+    def __init__(self, checks: PasswordChecks, client: Client) -> None:
+        self._checks = checks
+        self._client = client
+        self.account = ""
+
+    async def check_password(self, name: str, password: Password) -> Credential:
+        self.account = self._checks.key(name)
+        return await self._checks.check(self.account, password, self._client.network)
+
+    def same_person(self, one: str, other: str) -> bool:
+        return one == other or self._checks.key(one) == self._checks.key(other) != ""
+
+
+class SigningIn:
+    """Runs exchanges.
+
+    Args:
+        offered: the mechanisms on offer.
+        allow_cleartext: offer those that reveal a password on connections that others can read.
+        exchange_seconds: how long a client may take for a response.
+    """
+
+    def __init__(
+        self,
+        checks: PasswordChecks,
+        office: TicketOffice,
+        offered: tuple[str, ...],
+        *,
+        allow_cleartext: bool,
+        exchange_seconds: float,
+    ) -> None:
+        self._checks = checks
+        self._office = office
+        self._offered = offered
+        self._allow_cleartext = allow_cleartext
+        self._exchange_seconds = exchange_seconds
+
+    def mechanisms(self, secure: bool) -> list[str]:
+        """The mechanisms on offer for a connection, strongest first."""
+        return [name for name in self._offered if self._permitted(MECHANISMS[name], secure)]
+
+    async def exchange(
+        self,
+        caller: str,
+        mechanism: str,
+        client: Client,
+        initial: bytes | None,
+        responses: AsyncIterator[bytes],
+    ) -> AsyncIterator[Challenge | Success]:
+        """Run an exchange: challenges, and success as the last.
+
+        Args:
+            caller: the service that frames it; it may do so for its own protocol alone.
+            responses: the client's; may raise PostroomError where the client cancels.
+
+        Raises:
+            PostroomError: as AuthenticationService.Authenticate says, and DENIED.
+        """
+        attempt = _Attempt(self._checks, client)
+        outcome = Kind.INTERNAL.value
+        try:
+            if PROTOCOLS_OF.get(caller) != client.protocol:
+                raise PostroomError(Kind.DENIED, f"{caller} doesn't speak {client.protocol}")
+            begun = self._mechanism(mechanism, client).begin(initial, attempt)
+            step = await anext(begun)
+            while isinstance(step, Challenge):
+                yield step
+                step = await begun.asend(await self._response(responses))
+            issued = self._office.issue(step.credential, SCOPES[client.protocol])
+            outcome = SUCCEEDED
+        except PostroomError as error:
+            outcome = error.kind.value
+            raise
+        except Malformed as error:
+            outcome = Kind.INVALID.value
+            raise PostroomError(Kind.INVALID, str(error)) from None
+        except NotAuthorized:
+            outcome = Kind.UNAUTHENTICATED.value
+            raise PostroomError(Kind.UNAUTHENTICATED, REFUSED) from None
+        except (asyncio.CancelledError, GeneratorExit):
+            outcome = "CANCELLED"
+            raise
+        finally:
+            self._audit(attempt.account, mechanism, client, outcome)
+        yield Success(issued, step.additional_data)
+
+    def _mechanism(self, name: str, client: Client) -> Mechanism:
+        mechanism = MECHANISMS.get(name)
+        if mechanism is None or name not in self._offered:
+            raise PostroomError(Kind.UNSUPPORTED, "there is no such mechanism here")
+        if not self._permitted(mechanism, client.secure):
+            raise PostroomError(Kind.UNSUPPORTED, f"{name} needs a connection with TLS")
+        return mechanism
+
+    def _permitted(self, mechanism: Mechanism, secure: bool) -> bool:
+        return secure or self._allow_cleartext or not mechanism.reveals_password
+
+    async def _response(self, responses: AsyncIterator[bytes]) -> bytes:
+        try:
+            async with asyncio.timeout(self._exchange_seconds):
+                return await anext(responses)
+        except StopAsyncIteration:
+            raise PostroomError(Kind.INVALID, "the exchange ended early") from None
+        except TimeoutError:
+            raise PostroomError(Kind.INVALID, "the client took too long to answer") from None
+
+    @staticmethod
+    def _audit(account: str, mechanism: str, client: Client, outcome: str) -> None:
+        if mechanism not in MECHANISMS:
+            mechanism = UNKNOWN
+        LOGINS.labels(client.protocol, mechanism, outcome).inc()
+        succeeded = outcome == SUCCEEDED
+        fields = {} if succeeded else {"reason": outcome}
+        log.info(
+            "login.succeeded" if succeeded else "login.failed",
+            account=account,
+            client=client.address,
+            protocol=client.protocol,
+            mechanism=mechanism,
+            tls=client.tls_version or client.secure,
+            **fields,
+        )

@@ -1,0 +1,98 @@
+"""The tables, as SQLAlchemy Core knows them; `migrations/` makes them.
+
+Accounts and aliases share one namespace, `addresses`, so that the database itself keeps an address
+from meaning two things. Addresses and domains are stored in the form in which they are compared.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+)
+
+metadata = MetaData()
+
+# SQLite numbers rows by itself in INTEGER columns alone.
+Id = BigInteger().with_variant(Integer(), "sqlite")
+# Ordered by code point on every engine, whatever the database's locale: pages depend on it.
+Name = Text().with_variant(Text(collation="C"), "postgresql")
+
+tenants = Table(
+    "tenants",
+    metadata,
+    Column("tenant_id", Id, primary_key=True),
+    Column("name", Name, nullable=False, unique=True),
+    sqlite_autoincrement=True,
+)
+
+domains = Table(
+    "domains",
+    metadata,
+    Column("domain_id", Id, primary_key=True),
+    Column("name", Name, nullable=False, unique=True),
+    Column("tenant_id", ForeignKey("tenants.tenant_id"), nullable=False, index=True),
+    Column(
+        "catch_all_id",
+        ForeignKey("accounts.account_id", ondelete="SET NULL", use_alter=True),
+        index=True,
+    ),
+    sqlite_autoincrement=True,
+)
+
+# Numbers are never given twice: an account's mail may outlive it.
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("account_id", Id, primary_key=True),
+    Column("address", Name, nullable=False, unique=True),
+    Column("domain_id", ForeignKey("domains.domain_id"), nullable=False),
+    Column("display_name", Text, nullable=False),
+    Column("quota_bytes", BigInteger, nullable=False),
+    Column("disabled", Boolean, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Index("accounts_by_domain", "domain_id", "address"),
+    sqlite_autoincrement=True,
+)
+
+credentials = Table(
+    "credentials",
+    metadata,
+    Column(
+        "account_id",
+        ForeignKey("accounts.account_id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("password_hash", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+)
+
+# account_id: the account whose main address it is; null: an alias.
+addresses = Table(
+    "addresses",
+    metadata,
+    Column("address", Name, primary_key=True),
+    Column("domain_id", ForeignKey("domains.domain_id"), nullable=False),
+    Column("account_id", ForeignKey("accounts.account_id", ondelete="CASCADE"), unique=True),
+    Index("addresses_by_domain", "domain_id", "address"),
+)
+
+# target: as written (the local part elsewhere may be case-sensitive); the keys: to find it by.
+alias_targets = Table(
+    "alias_targets",
+    metadata,
+    Column("address", ForeignKey("addresses.address", ondelete="CASCADE"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("target", Name, nullable=False),
+    Column("target_key", Name, nullable=False, index=True),
+    Column("undetailed_key", Name, nullable=False, index=True),
+)

@@ -1,0 +1,163 @@
+"""A running auth service, and what its callers do with it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from postroom.auth.v1 import (
+    account_pb2,
+    account_pb2_grpc,
+    authentication_pb2,
+    authentication_pb2_grpc,
+    directory_pb2,
+    directory_pb2_grpc,
+)
+from postroom_auth.service import start
+from postroom_auth.settings import AuthSettings
+from postroom_chassis.lifecycle import Service
+from postroom_chassis.rpc.client import Channel
+from postroom_chassis.settings import Tls
+
+ADDRESS = "192.0.2.1"
+# Quick enough that a test may hash dozens.
+QUICK_HASHES = {"argon2_memory_kib": 64, "argon2_passes": 1, "argon2_lanes": 1}
+
+
+def tls(certificates: Path, service: str) -> Tls:
+    return Tls(
+        certificate=certificates / f"{service}.pem",
+        key=certificates / f"{service}.key",
+        authority=certificates / "ca.pem",
+    )
+
+
+def settings(certificates: Path, database_url: str, **changes: Any) -> AuthSettings:
+    own = tls(certificates, "auth")
+    values = {
+        "rpc_certificate": own.certificate,
+        "rpc_key": own.key,
+        "rpc_authority": own.authority,
+        "database_url": database_url,
+        "ticket_key": certificates / "ticket.key",
+        **QUICK_HASHES,
+        **changes,
+    }
+    return AuthSettings.model_validate(values)
+
+
+@dataclass
+class House:
+    """A running service. Its methods are what fronts and administrators do, shortened."""
+
+    service: Service
+    certificates: Path
+    channels: dict[str, Channel] = field(default_factory=dict)
+
+    def channel(self, caller: str) -> Channel:
+        if caller not in self.channels:
+            address = f"127.0.0.1:{self.service.ports['rpc']}"
+            self.channels[caller] = Channel(address, "auth", tls(self.certificates, caller))
+        return self.channels[caller]
+
+    @property
+    def accounts(self) -> Any:
+        return self.channel("admin").stub(account_pb2_grpc.AccountServiceStub)
+
+    @property
+    def directory(self) -> Any:
+        return self.channel("smtp").stub(directory_pb2_grpc.DirectoryServiceStub)
+
+    def authentication(self, caller: str = "imap") -> Any:
+        return self.channel(caller).stub(authentication_pb2_grpc.AuthenticationServiceStub)
+
+    async def add_domain(self, name: str, tenant: str = "") -> account_pb2.Domain:
+        request = account_pb2.CreateDomainRequest(name=name, tenant=tenant)
+        return await self.accounts.CreateDomain(request)
+
+    async def add_account(
+        self, address: str, password: str = "", **fields: Any
+    ) -> account_pb2.Account:
+        request = account_pb2.CreateAccountRequest(address=address, password=password, **fields)
+        return await self.accounts.CreateAccount(request)
+
+    async def add_alias(self, address: str, *targets: str) -> account_pb2.Alias:
+        request = account_pb2.CreateAliasRequest(address=address, targets=targets)
+        return await self.accounts.CreateAlias(request)
+
+    async def resolve(self, *addresses: str) -> list[directory_pb2.Resolution]:
+        answer = await self.directory.Resolve(directory_pb2.ResolveRequest(addresses=addresses))
+        return list(answer.resolutions)
+
+    async def may_send_as(self, account_id: int, *addresses: str) -> list[bool]:
+        request = directory_pb2.MaySendAsRequest(account_id=account_id, addresses=addresses)
+        return list((await self.directory.MaySendAs(request)).allowed)
+
+    async def exchange(
+        self,
+        mechanism: str,
+        *responses: bytes,
+        initial: bytes | None = None,
+        secure: bool = True,
+        address: str = ADDRESS,
+        protocol: str = "imap",
+        caller: str = "imap",
+    ) -> tuple[list[bytes], authentication_pb2.Ticket]:
+        """A whole exchange: the challenges and the ticket at its end."""
+        client = authentication_pb2.Client(
+            protocol=protocol, address=address, secure=secure, tls_version="TLSv1.3"
+        )
+        start = authentication_pb2.AuthenticateRequest.Start(
+            mechanism=mechanism, initial_response=initial, client=client
+        )
+        steps = [authentication_pb2.AuthenticateRequest(start=start)]
+        steps += [authentication_pb2.AuthenticateRequest(response=text) for text in responses]
+        return await self.play(steps, caller)
+
+    async def play(
+        self, steps: Sequence[authentication_pb2.AuthenticateRequest], caller: str = "imap"
+    ) -> tuple[list[bytes], authentication_pb2.Ticket]:
+        """Send one step for each answer, as a front does."""
+        challenges: list[bytes] = []
+        ticket = None
+        async for answer in self.authentication(caller).Authenticate(_each(steps)):
+            if answer.WhichOneof("step") == "success":
+                ticket = answer.success.ticket
+            else:
+                challenges.append(answer.challenge)
+        assert ticket is not None
+        return challenges, ticket
+
+    async def login(self, name: str, password: str, **client: Any) -> authentication_pb2.Ticket:
+        """Sign in by PLAIN with an initial response."""
+        message = f"\0{name}\0{password}".encode()
+        _, ticket = await self.exchange("PLAIN", initial=message, **client)
+        return ticket
+
+    async def renew(self, token: str) -> authentication_pb2.Ticket:
+        request = authentication_pb2.RenewRequest(token=token)
+        return (await self.authentication().Renew(request)).ticket
+
+
+async def _each(
+    steps: Sequence[authentication_pb2.AuthenticateRequest],
+) -> AsyncIterator[authentication_pb2.AuthenticateRequest]:
+    for step in steps:
+        yield step
+
+
+@asynccontextmanager
+async def opened(certificates: Path, database_url: str, **changes: Any) -> AsyncIterator[House]:
+    """A service on a database, stopped at the end."""
+    async with AsyncExitStack() as stack:
+        service = Service(stack)
+        await start(service, settings(certificates, database_url, **changes))
+        house = House(service, certificates)
+        try:
+            yield house
+        finally:
+            for channel in house.channels.values():
+                await channel.close()
