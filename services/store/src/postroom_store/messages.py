@@ -361,6 +361,21 @@ def _remove(
     return change
 
 
+def restore(
+    transaction: Transaction, mailbox: Mailbox, restored: Sequence[tuple[int, int, int]]
+) -> Change:
+    """Put emails that are there back into a mailbox.
+
+    Args:
+        restored: email id, flags, size.
+    """
+    account = transaction.account(mailbox.account_id)
+    change = transaction.begin_change(account, mailbox)
+    for email_id, flags, size in restored:
+        _place(transaction, account, mailbox, change, email_id, flags, size)
+    return change
+
+
 def _learn(mailbox: Mailbox, keywords: list[str], change: Change) -> None:
     """Give a mailbox the keywords that are new in it."""
     there = len(mailbox.keywords)

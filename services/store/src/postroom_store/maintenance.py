@@ -1,0 +1,302 @@
+"""What keeps the store in order: usage, undelete, purge, integrity, garbage, reindex.
+
+Long work goes in steps, each a short transaction of one account, so that clients are served in
+between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from postroom_mime import SearchText, derive, search_text
+from sqlalchemy import Connection, Table, and_, delete, exists, func, select, update
+
+from postroom_store import messages, tables
+from postroom_store.blobs import BlobFiles, digest_of
+from postroom_store.domain.flags import DELETED, SEEN
+from postroom_store.ingest import derived_columns
+from postroom_store.reading import read_content
+from postroom_store.search import index
+from postroom_store.transaction import Mailbox, Transaction
+
+PAGE = 1000
+STEP = 200  # rows of one step: a few ms
+BLOB_GRACE_SECONDS = 24 * 3600  # a content may be there before the row that refers to it
+
+_a = tables.accounts.c
+_m = tables.mailboxes.c
+_p = tables.placements.c
+_e = tables.emails.c
+_t = tables.tombstones.c
+_b = tables.blobs.c
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    account_id: int
+    messages: int
+    size: int
+    mailboxes: int
+
+
+def usage(connection: Connection, account_id: int, after: int) -> list[Usage]:
+    """What accounts keep: one, or (0) a page of them after an id."""
+    count = select(func.count()).where(_m.account_id == _a.account_id).scalar_subquery()
+    statement = select(_a.account_id, _a.used_messages, _a.used_bytes, count)
+    chosen = _a.account_id == account_id if account_id else _a.account_id > after
+    rows = connection.execute(statement.where(chosen).order_by(_a.account_id).limit(PAGE))
+    return [Usage(*row) for row in rows]
+
+
+def accounts_of(connection: Connection, account_id: int) -> list[int]:
+    """One account, or (0) all of them."""
+    statement = select(_a.account_id).order_by(_a.account_id)
+    if account_id:
+        statement = statement.where(_a.account_id == account_id)
+    return list(connection.execute(statement).scalars())
+
+
+def undelete(transaction: Transaction, mailbox: Mailbox, since: int) -> int:
+    """Bring back what was expunged from a mailbox since a time, with new UIDs; answers how many."""
+    here = (_t.account_id == mailbox.account_id, _t.mailbox_id == mailbox.mailbox_id)
+    rows = transaction.execute(
+        select(_t.uid, _t.email_id, _t.flags, _t.size)
+        .where(*here, _t.expunged_at >= since)
+        .order_by(_t.uid)
+    ).fetchall()
+    if not rows:
+        return 0
+    restored = [(row[1], row[2] & ~DELETED, row[3]) for row in rows]
+    messages.restore(transaction, mailbox, restored)
+    for start in range(0, len(rows), STEP):
+        uids = [row[0] for row in rows[start : start + STEP]]
+        transaction.execute(delete(tables.tombstones).where(*here, _t.uid.in_(uids)))
+    return len(rows)
+
+
+def purge_step(transaction: Transaction, account_id: int) -> bool:
+    """Remove some of an account; False when nothing is left."""
+    transaction.forget_account(account_id)
+    for table in (
+        tables.placements,
+        tables.tombstones,
+        tables.queue,
+        tables.uploads,
+        tables.threads,
+        tables.answers,
+        tables.leases,
+        tables.subscriptions,
+        tables.mailboxes,
+        tables.accounts,
+    ):
+        statement = delete(table).where(table.c.account_id == account_id)
+        if transaction.execute(statement).rowcount:
+            return True
+    return False
+
+
+# Integrity.
+
+
+def faults_of(connection: Connection, account_id: int) -> Iterator[str]:
+    """What is wrong with an account's counters and references."""
+    for row in connection.execute(select(tables.mailboxes).where(_m.account_id == account_id)):
+        here = and_(_p.account_id == account_id, _p.mailbox_id == row.mailbox_id)
+        found = connection.execute(
+            select(
+                func.count(),
+                func.coalesce(func.sum(_p.size), 0),
+                func.count().filter(_p.flags.op("&")(SEEN) == 0),
+                func.count().filter(_p.flags.op("&")(DELETED) != 0),
+                func.coalesce(func.max(_p.uid), 0),
+            ).where(here)
+        ).one()
+        told = (row.messages, row.size, row.unseen, row.deleted)
+        if told != tuple(found[:4]):
+            yield f"account {account_id}, {row.name}: counts {told}, found {tuple(found[:4])}"
+        if found[4] >= row.uid_next:
+            yield f"account {account_id}, {row.name}: UIDNEXT {row.uid_next}, found {found[4]}"
+    lost = connection.execute(
+        select(func.count()).where(
+            _p.account_id == account_id,
+            ~exists().where(_e.account_id == account_id, _e.email_id == _p.email_id),
+        )
+    ).scalar_one()
+    if lost:
+        yield f"account {account_id}: {lost} messages without their email"
+    missing = connection.execute(
+        select(func.count()).where(
+            _e.account_id == account_id,
+            ~exists().where(_b.account_id == account_id, _b.digest == _e.digest),
+        )
+    ).scalar_one()
+    if missing:
+        yield f"account {account_id}: {missing} emails without their content"
+
+
+def damaged_contents(
+    connection: Connection, files: BlobFiles | None, account_id: int
+) -> Iterator[str]:
+    """Contents that can't be read, or are not what their digest says."""
+    digests = connection.execute(select(_b.digest).where(_b.account_id == account_id)).scalars()
+    for digest in digests.all():
+        try:
+            good = digest_of(read_content(connection, files, account_id, digest)) == digest
+        except Exception as error:
+            yield f"account {account_id}: content {digest.hex()}: {error}"
+            continue
+        if not good:
+            yield f"account {account_id}: content {digest.hex()} is damaged"
+
+
+# Garbage.
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What a step removed; `more` while there may be more."""
+
+    expunged: int = 0
+    contents: int = 0
+    size: int = 0
+    digests: Sequence[bytes] = ()
+
+    @property
+    def more(self) -> bool:
+        return bool(self.expunged or self.contents)
+
+
+def forget_old(transaction: Transaction, account_id: int, answers: int, uploads: int) -> None:
+    """Remove answers and uploads from before some times."""
+    for table, before in ((tables.answers, answers), (tables.uploads, uploads)):
+        transaction.execute(
+            delete(table).where(table.c.account_id == account_id, table.c.created_at < before)
+        )
+
+
+def sweep_expunged(
+    transaction: Transaction, files: BlobFiles | None, account_id: int, before: int
+) -> Swept:
+    """Remove some tombstones past their grace time, and the emails that nothing refers to then."""
+    rows = transaction.execute(
+        select(_t.mailbox_id, _t.uid)
+        .where(_t.account_id == account_id, _t.expunged_at < before)
+        .limit(STEP)
+    ).fetchall()
+    for mailbox_id, uid in rows:
+        transaction.execute(
+            delete(tables.tombstones).where(
+                _t.account_id == account_id, _t.mailbox_id == mailbox_id, _t.uid == uid
+            )
+        )
+    orphans = transaction.execute(
+        select(_e.email_id, _e.digest, _e.indexed)
+        .where(
+            _e.account_id == account_id,
+            ~exists().where(_p.account_id == account_id, _p.email_id == _e.email_id),
+            ~exists().where(_t.account_id == account_id, _t.email_id == _e.email_id),
+        )
+        .limit(STEP)
+    ).fetchall()
+    if orphans:
+        _remove_emails(transaction, files, account_id, orphans)
+    return Swept(expunged=len(rows) or len(orphans))
+
+
+def _remove_emails(
+    transaction: Transaction, files: BlobFiles | None, account_id: int, orphans: Sequence[Any]
+) -> None:
+    texts: dict[int, SearchText] = {}
+    for email_id, digest, indexed in orphans:
+        if indexed != index.NOT_YET:
+            content = read_content(transaction.connection, files, account_id, digest)
+            texts[email_id] = search_text(content)
+    if texts:
+        index.remove(transaction, account_id, texts)
+    ids = [row[0] for row in orphans]
+    transaction.execute(
+        delete(tables.emails).where(_e.account_id == account_id, _e.email_id.in_(ids))
+    )
+
+
+def sweep_contents(transaction: Transaction, account_id: int) -> Swept:
+    """Remove some contents that nothing refers to and that are old enough."""
+
+    def used(table: Table) -> Any:
+        return exists().where(table.c.account_id == account_id, table.c.digest == _b.digest)
+
+    rows = transaction.execute(
+        select(_b.digest, _b.size, _b.data.is_(None))
+        .where(
+            _b.account_id == account_id,
+            _b.created_at < transaction.now - BLOB_GRACE_SECONDS,
+            ~used(tables.emails),
+            ~used(tables.uploads),
+            ~used(tables.queue),
+        )
+        .limit(STEP)
+    ).fetchall()
+    digests = [row[0] for row in rows]
+    if digests:
+        transaction.execute(
+            delete(tables.blobs).where(_b.account_id == account_id, _b.digest.in_(digests))
+        )
+    in_files = [row[0] for row in rows if row[2]]
+    return Swept(contents=len(rows), size=sum(row[1] for row in rows), digests=in_files)
+
+
+def unused_files(connection: Connection, digests: Sequence[bytes]) -> list[bytes]:
+    """Those contents in files that no account refers to any more."""
+    used = set(connection.execute(select(_b.digest).where(_b.digest.in_(digests))).scalars())
+    return [digest for digest in digests if digest not in used]
+
+
+# Reindex.
+
+
+def email_ids_after(connection: Connection, account_id: int, after: int) -> list[int]:
+    """The next emails of an account, by id."""
+    statement = (
+        select(_e.email_id)
+        .where(_e.account_id == account_id, _e.email_id > after)
+        .order_by(_e.email_id)
+        .limit(STEP)
+    )
+    return list(connection.execute(statement).scalars())
+
+
+def count_emails(connection: Connection, account_id: int) -> int:
+    """How many emails an account has, or (0) all accounts have."""
+    statement = select(func.count()).select_from(tables.emails)
+    if account_id:
+        statement = statement.where(_e.account_id == account_id)
+    return int(connection.execute(statement).scalar_one())
+
+
+def reindex_step(
+    transaction: Transaction, files: BlobFiles | None, account_id: int, ids: Sequence[int]
+) -> None:
+    """Make the derived columns and the index of some emails anew from their contents."""
+    rows = transaction.execute(
+        select(_e.email_id, _e.digest, _e.indexed).where(
+            _e.account_id == account_id, _e.email_id.in_(ids)
+        )
+    ).fetchall()
+    before: dict[int, SearchText] = {}
+    texts: dict[int, SearchText] = {}
+    for email_id, digest, indexed in rows:
+        content = read_content(transaction.connection, files, account_id, digest)
+        texts[email_id] = search_text(content)
+        if indexed != index.NOT_YET:
+            before[email_id] = texts[email_id]
+        transaction.execute(
+            update(tables.emails)
+            .where(_e.account_id == account_id, _e.email_id == email_id)
+            .values(derived_columns(derive(content)))
+        )
+    if before:
+        index.remove(transaction, account_id, before)
+    if texts:
+        index.add(transaction, account_id, texts)
