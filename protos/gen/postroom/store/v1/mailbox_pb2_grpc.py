@@ -102,7 +102,7 @@ class MailboxServiceServicer:
 
     def Delete(self, request, context):
         """Removes a mailbox with its messages (kept for the grace time). Inferiors stay, the name becoming
-        \Noselect while there are any (RFC 9051 section 6.3.5). NOT_FOUND; INVALID for INBOX.
+        Noselect while there are any (RFC 9051 section 6.3.5). NOT_FOUND; INVALID for INBOX.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -46,7 +46,7 @@ class MailboxServiceStub:
     """Makes a mailbox and the missing levels above it. ALREADY_EXISTS; INVALID for a name that can't be; LIMIT_EXCEEDED."""
     Delete: _grpc.UnaryUnaryMultiCallable[_mailbox_pb2.DeleteRequest, _mailbox_pb2.DeleteResponse]
     """Removes a mailbox with its messages (kept for the grace time). Inferiors stay, the name becoming
-    \\Noselect while there are any (RFC 9051 section 6.3.5). NOT_FOUND; INVALID for INBOX.
+    Noselect while there are any (RFC 9051 section 6.3.5). NOT_FOUND; INVALID for INBOX.
     """
     Rename: _grpc.UnaryUnaryMultiCallable[_mailbox_pb2.RenameRequest, _mailbox_pb2.RenameResponse]
     """Renames a mailbox and its inferiors. Renaming INBOX moves its messages into a new mailbox and leaves
@@ -73,7 +73,7 @@ class MailboxServiceAsyncStub(MailboxServiceStub):
     """Makes a mailbox and the missing levels above it. ALREADY_EXISTS; INVALID for a name that can't be; LIMIT_EXCEEDED."""
     Delete: _aio.UnaryUnaryMultiCallable[_mailbox_pb2.DeleteRequest, _mailbox_pb2.DeleteResponse]  # type: ignore[assignment]
     """Removes a mailbox with its messages (kept for the grace time). Inferiors stay, the name becoming
-    \\Noselect while there are any (RFC 9051 section 6.3.5). NOT_FOUND; INVALID for INBOX.
+    Noselect while there are any (RFC 9051 section 6.3.5). NOT_FOUND; INVALID for INBOX.
     """
     Rename: _aio.UnaryUnaryMultiCallable[_mailbox_pb2.RenameRequest, _mailbox_pb2.RenameResponse]  # type: ignore[assignment]
     """Renames a mailbox and its inferiors. Renaming INBOX moves its messages into a new mailbox and leaves
@@ -121,7 +121,7 @@ class MailboxServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_mailbox_pb2.DeleteResponse, _abc.Awaitable[_mailbox_pb2.DeleteResponse]]:
         """Removes a mailbox with its messages (kept for the grace time). Inferiors stay, the name becoming
-        \\Noselect while there are any (RFC 9051 section 6.3.5). NOT_FOUND; INVALID for INBOX.
+        Noselect while there are any (RFC 9051 section 6.3.5). NOT_FOUND; INVALID for INBOX.
         """
 
     @_abc_1.abstractmethod

@@ -95,8 +95,8 @@ Global___UidRange: _TypeAlias = UidRange  # noqa: Y015
 
 @_typing.final
 class Keyword(_message.Message):
-    """The flags of a message are a 64-bit mask. Bits 0 to 4 are \\Seen, \\Answered, \\Flagged, \\Deleted, \\Draft; bit 8 + i is
-    the keyword with number i in the mailbox's list (at most 56). \\Recent is not stored.
+    """The flags of a message are a 64-bit mask. Bits 0 to 4 are Seen, Answered, Flagged, Deleted, Draft; bit 8 + i is
+    the keyword with number i in the mailbox's list (at most 55). Recent is not stored.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -104,7 +104,7 @@ class Keyword(_message.Message):
     NUMBER_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     number: _builtins.int
-    """0 to 55"""
+    """0 to 54"""
     name: _builtins.str
     """as first seen; compared case-insensitively"""
     def __init__(

@@ -151,7 +151,7 @@ class MessageServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Expunge(self, request, context):
-        """Removes those of the given messages that are \Deleted.
+        """Removes those of the given messages that are deleted (flag).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

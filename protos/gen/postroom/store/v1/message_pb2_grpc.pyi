@@ -61,7 +61,7 @@ class MessageServiceStub:
     Move: _grpc.UnaryUnaryMultiCallable[_message_pb2.CopyRequest, _message_pb2.CopyResponse]
     """The same, and takes them away here (RFC 6851), in one transaction."""
     Expunge: _grpc.UnaryUnaryMultiCallable[_message_pb2.ExpungeRequest, _message_pb2.ExpungeResponse]
-    """Removes those of the given messages that are \\Deleted."""
+    """Removes those of the given messages that are deleted (flag)."""
     Search: _grpc.UnaryStreamMultiCallable[_message_pb2.SearchRequest, _message_pb2.SearchResponse]
     """The UIDs that match, ascending. Complete even where the search index lags behind."""
 
@@ -98,7 +98,7 @@ class MessageServiceAsyncStub(MessageServiceStub):
     Move: _aio.UnaryUnaryMultiCallable[_message_pb2.CopyRequest, _message_pb2.CopyResponse]  # type: ignore[assignment]
     """The same, and takes them away here (RFC 6851), in one transaction."""
     Expunge: _aio.UnaryUnaryMultiCallable[_message_pb2.ExpungeRequest, _message_pb2.ExpungeResponse]  # type: ignore[assignment]
-    """Removes those of the given messages that are \\Deleted."""
+    """Removes those of the given messages that are deleted (flag)."""
     Search: _aio.UnaryStreamMultiCallable[_message_pb2.SearchRequest, _message_pb2.SearchResponse]  # type: ignore[assignment]
     """The UIDs that match, ascending. Complete even where the search index lags behind."""
 
@@ -180,7 +180,7 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _message_pb2.ExpungeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_message_pb2.ExpungeResponse, _abc.Awaitable[_message_pb2.ExpungeResponse]]:
-        """Removes those of the given messages that are \\Deleted."""
+        """Removes those of the given messages that are deleted (flag)."""
 
     @_abc_1.abstractmethod
     def Search(
