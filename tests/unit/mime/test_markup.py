@@ -23,6 +23,8 @@ from postroom_mime.markup import strip_markup
         ("a<style>open", "a"),
         ("a<p open", "a"),
         ("a<p open <b>b", "a b"),
+        ("a&#99999999;b&#" + "1" * 5_000 + ";c", "a\ufffdb\ufffdc"),
+        ("&#x" + "f" * 5_000 + ";&#0;&#xD800;", "\ufffd\ufffd\ufffd"),
         ("1 < 2 and 3 > 2", "1 < 2 and 3 > 2"),
         ("<3 you", "<3 you"),
         ("<!DOCTYPE html><?xml x?><html>a", "a"),

@@ -40,15 +40,15 @@ AddressItem = Address | GroupStart | GroupEnd
 def parse_addresses(field: bytes) -> list[AddressItem]:
     """Parse the value of a From, Sender, Reply-To, To, Cc or Bcc field.
 
-    At most `limits.ADDRESSES` addresses come out, of the first `limits.HEADER_BYTES` bytes; a group
-    that is cut is ended.
+    At most `limits.ADDRESSES` addresses come out, of at most `limits.ADDRESS_TOKENS` tokens; a
+    group that is cut is ended.
     """
-    return _Parser(field[: limits.HEADER_BYTES], limits.ADDRESSES).parse()
+    return _Parser(field[: limits.ADDRESS_BYTES], limits.ADDRESSES).parse()
 
 
 def first_item(field: bytes) -> AddressItem | None:
     """Return the first address of a field, or the start of the group that stands before it."""
-    items = _Parser(field[: limits.HEADER_BYTES], 1).parse()
+    items = _Parser(field[: limits.ADDRESS_BYTES], 1).parse()
     return items[0] if items else None
 
 
@@ -91,12 +91,14 @@ class _Parser:
         "_left",
         "_phrase",
         "_route",
+        "_tokens",
         "_words",
     )
 
     def __init__(self, data: bytes, most: int) -> None:
         self._data = data
         self._left = most
+        self._tokens = limits.ADDRESS_TOKENS
         self._items: list[AddressItem] = []
         self._group = False
         self._clear()
@@ -112,8 +114,12 @@ class _Parser:
     def parse(self) -> list[AddressItem]:
         """Return the items up to the end of the field or the limit."""
         position = self._read_common(0)
-        while self._left > 0 and (token := _TOKEN.match(self._data, position)):
+        while self._left > 0 and self._tokens > 0:
+            token = _TOKEN.match(self._data, position)
+            if token is None:
+                break
             position = token.end()
+            self._tokens -= 1
             match token.lastindex:
                 case 1:  # white space
                     self._words.append(b" ")
@@ -172,7 +178,10 @@ class _Parser:
         """Keep the first comment of an address; comments nest (RFC 5322 section 3.2.2)."""
         depth = 1
         for found in _IN_COMMENT.finditer(self._data, position):
+            self._tokens -= 1
             depth += {b"(": 1, b")": -1}.get(found[0], 0)
+            if self._tokens <= 0:
+                break
             if depth == 0:
                 self._keep_comment(self._data[position : found.start()])
                 return found.end()

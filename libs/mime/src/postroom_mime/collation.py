@@ -1,6 +1,6 @@
 """The collation i;unicode-casemap (RFC 5051), as a mapping: compare what comes out."""
 
-import unicodedata
+from postroom_mime.normal_form import normal_form
 
 
 def casemap(text: str) -> str:
@@ -11,7 +11,7 @@ def casemap(text: str) -> str:
     """
     if text.isascii():
         return text.upper()
-    return unicodedata.normalize("NFKD", "".join(map(_titled, text)))
+    return normal_form("NFKD", "".join(map(_titled, text)))
 
 
 def _titled(character: str) -> str:

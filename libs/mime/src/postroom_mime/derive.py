@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from postroom_mime import limits
 from postroom_mime.address import Address, GroupStart, first_item
 from postroom_mime.collation import casemap
 from postroom_mime.dates import parse_date
@@ -22,7 +23,7 @@ class Derived:
     """The derived columns of a message. All can be made again from its bytes.
 
     `envelope`, `body` and `bodystructure` are ready to send (RFC 3501 section 7.4.2). Sort keys are
-    mapped by i;unicode-casemap and "" where the message has nothing to sort by.
+    mapped by i;unicode-casemap, cut at `limits.SORT_KEY`, and "" where there is nothing to sort by.
     """
 
     size: int
@@ -60,7 +61,7 @@ def derive(raw: bytes) -> Derived:
         bodystructure=bodystructure(raw, message),
         message_id=parse_message_id(_value(fields, b"message-id")),
         references=parse_references(_value(fields, b"references"), _value(fields, b"in-reply-to")),
-        base_subject=casemap(subject),
+        base_subject=_key(subject),
         is_reply_or_forward=is_reply_or_forward,
         sent_at=parse_date(_value(fields, b"date")),
         from_=from_,
@@ -109,13 +110,14 @@ def _sort_keys(field: bytes) -> tuple[str, str]:
     """Return the keys of an address field: mailbox (RFC 5256 section 2.2), name (RFC 5957)."""
     match first_item(field) if field else None:
         case Address(name, mailbox, host):
-            shown = decode_words(name).strip() if name else ""
+            shown = _key(decode_words(name).strip()) if name else ""
             address = mailbox + b"@" + host if host else mailbox
-            return _key(mailbox), casemap(shown) or _key(address)
+            return _key(decode_words(mailbox)), shown or _key(decode_words(address))
         case GroupStart(name):
-            return _key(name), casemap(decode_words(name))
+            key = _key(decode_words(name))
+            return key, key
     return "", ""
 
 
-def _key(text: bytes) -> str:
-    return casemap(decode_words(text))
+def _key(text: str) -> str:
+    return casemap(text[: limits.SORT_KEY])[: limits.SORT_KEY]

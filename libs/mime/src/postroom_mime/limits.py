@@ -36,6 +36,13 @@ PARAMS: Final = 100
 # Addresses rendered of one field; clients show a few dozen.
 ADDRESSES: Final = 1_000
 
+# Bytes read of one address field: that number of addresses of a generous length.
+ADDRESS_BYTES: Final = 100 * ADDRESSES
+
+# Words, blanks and signs read of one address field: ten for each address, nearly all of which are
+# read in one piece anyway. A field of nothing but commas would take a second otherwise.
+ADDRESS_TOKENS: Final = 10 * ADDRESSES
+
 # Message-IDs kept of one References field; threads that are longer keep their root and the latest.
 REFERENCES: Final = 256
 
@@ -53,6 +60,10 @@ SEARCH_TEXT: Final = 1024 * 1024
 
 # Encoded bytes of one part decoded for search: 1 MiB of text with room for markup and base64.
 SEARCH_PART_BYTES: Final = 4 * 1024 * 1024
+
+# Characters of a sort key. PostgreSQL refuses index entries over 2,704 bytes; what is equal so far
+# may as well sort as equal.
+SORT_KEY: Final = 500
 
 # A subject longer than this is cut before it is parsed, sorted or threaded.
 SUBJECT_BYTES: Final = 8 * 1024

@@ -23,11 +23,14 @@ _INSIDE: Final = (
     r"(?=[\s>/])"
 )
 _REST: Final = r"[^<>]*(?:>|\Z|(?=<))"
-_BETWEEN_WORDS: Final = re.compile(rf"<(?!{_INSIDE})[a-z/!?]{_REST}", _FLAGS)
-_INSIDE_WORDS: Final = re.compile(rf"<{_INSIDE}{_REST}", _FLAGS)
+_BETWEEN_WORDS: Final = re.compile(rf"<(?=[a-z/!?])(?!{_INSIDE}){_REST}", _FLAGS)
+_INSIDE_WORDS: Final = re.compile(rf"<(?=[a-z/]){_INSIDE}{_REST}", _FLAGS)
+
+# `html.unescape` raises for numbers beyond 4,300 digits; no character has more than seven.
+_OVERLONG: Final = re.compile(r"&#[0-9]{8,};?")
 
 
 def strip_markup(source: str) -> str:
     """Return the text of HTML: tags gone, blocks apart, entities resolved."""
     text = _INSIDE_WORDS.sub("", _BETWEEN_WORDS.sub(" ", _UNSEEN.sub(" ", source)))
-    return html.unescape(text) if "&" in text else text
+    return html.unescape(_OVERLONG.sub("\ufffd", text)) if "&" in text else text

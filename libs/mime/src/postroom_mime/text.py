@@ -5,7 +5,6 @@ normalised: NFKC and case folding (Unicode section 3.13, D146), invisible charac
 space folded to single blanks. A key matches where `normalise(key) in field`.
 """
 
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -13,6 +12,7 @@ from typing import Final
 from postroom_mime import limits
 from postroom_mime.headers import parse_fields
 from postroom_mime.markup import strip_markup
+from postroom_mime.normal_form import normal_form
 from postroom_mime.scan import scan
 from postroom_mime.structure import Message, Part
 from postroom_mime.transfer import decode_body
@@ -71,7 +71,8 @@ def search_text(raw: bytes, structure: Message | None = None) -> SearchText:
     def named(name: str) -> str:
         return " ".join(value for key, value in fields if key == name)
 
-    body, truncated = _cut(_body_texts(raw, message), limits.SEARCH_TEXT)
+    body, joined_cut = _join(_body_texts(raw, message), limits.SEARCH_TEXT)
+    part_cut = any(p.size > limits.SEARCH_PART_BYTES for p in message.walk() if _is_textual(p))
     return SearchText(
         subject=named("subject"),
         from_=named("from"),
@@ -80,7 +81,7 @@ def search_text(raw: bytes, structure: Message | None = None) -> SearchText:
         bcc=named("bcc"),
         headers="".join([f"{name}: {value}\n" for name, value in fields]),
         body=body,
-        truncated=truncated,
+        truncated=joined_cut or part_cut,
     )
 
 
@@ -133,8 +134,14 @@ def _body_texts(raw: bytes, message: Message) -> Iterator[str]:
         if part.is_message:
             root = part.children[0]
             yield from _header_texts(raw[root.header_start : root.body_start])
-        elif part.type in ("text", "message", "multipart") and not part.children:
-            yield _normal(part_text(raw, part, limits.SEARCH_PART_BYTES))
+        elif _is_textual(part):
+            text = part_text(raw, part, limits.SEARCH_PART_BYTES)
+            yield _normal(text[: limits.SEARCH_TEXT + 1])
+
+
+def _is_textual(part: Part) -> bool:
+    """Tell whether a part is a leaf with text; an opaque multipart or message is read as text."""
+    return part.type in ("text", "message", "multipart") and not part.children
 
 
 def _header_texts(header: bytes) -> Iterator[str]:
@@ -142,16 +149,15 @@ def _header_texts(header: bytes) -> Iterator[str]:
         yield f"{name.decode()}: {_normal(decode_words(value))}"
 
 
-def _cut(texts: Iterator[str], most: int) -> tuple[str, bool]:
+def _join(texts: Iterator[str], most: int) -> tuple[str, bool]:
     """Join texts by blanks until they are too long; tell whether they were."""
     kept: list[str] = []
-    for text in texts:
-        most -= len(text) + 1
-        if most < 0:
-            kept.append(text[:most])
-            return " ".join(kept), True
-        if text:
-            kept.append(text)
+    length = 0
+    for text in filter(None, texts):
+        kept.append(text)
+        length += len(text) + 1
+        if length > most + 1:
+            return " ".join(kept)[:most], True
     return " ".join(kept), False
 
 
@@ -162,5 +168,5 @@ def _normal(text: str) -> str:
 def _fold_case(text: str) -> str:
     if text.isascii():
         return text.lower()
-    folded = unicodedata.normalize("NFKC", text).casefold().translate(_WITHOUT_INVISIBLE)
-    return unicodedata.normalize("NFKC", folded)
+    visible = text.translate(_WITHOUT_INVISIBLE)
+    return normal_form("NFKC", normal_form("NFKC", visible).casefold())
