@@ -1,0 +1,188 @@
+"""The AUTHORIZATION state (RFC 1939 section 4): who the client is, and nothing else.
+
+No command here can reach a mailbox: the maildrop is had by `enter`, once, for the person who
+signed in.
+"""
+
+from __future__ import annotations
+
+import binascii
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from postroom_chassis import logs
+from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.net.tls import ServerTls
+from prometheus_client import Counter
+
+from postroom_pop3.dialogue import Dialogue, Row, Table
+from postroom_pop3.ports import Authenticator, Client, Identity, LockedMaildrop
+from postroom_pop3.protocol import command, replies
+from postroom_pop3.protocol.capabilities import capabilities
+from postroom_pop3.protocol.command import SaslStart
+
+log = logs.logger(__name__)
+
+LOGINS = Counter("postroom_pop3_logins_total", "Sign-ins", ["outcome"])
+
+TLS_FIRST = replies.err("passwords in clear text aren't taken here: use STLS first")
+
+Enter = Callable[[Identity], Awaitable[LockedMaildrop]]
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """How people get in.
+
+    Attributes:
+        authenticator: asked who they are.
+        enter: takes the maildrop of who signed in.
+        tls: for STLS; None where there is no certificate.
+        clear_text_login: passwords in clear text are taken from everywhere, not just loopback.
+        failures: how many end a connection.
+        seconds: how long a client may take for each line.
+    """
+
+    authenticator: Authenticator
+    enter: Enter
+    tls: ServerTls | None
+    clear_text_login: bool
+    failures: int
+    seconds: float
+
+
+@dataclass(slots=True)
+class Authorization:
+    """One session until somebody has signed in.
+
+    Attributes:
+        identity: who signed in.
+        locked: that person's maildrop; set together with `identity`.
+    """
+
+    admission: Admission
+    dialogue: Dialogue
+    done: bool = False
+    identity: Identity | None = None
+    locked: LockedMaildrop | None = None
+    _name: bytes | None = None
+    _failures: int = field(default=0)
+
+    @property
+    def client(self) -> Client:
+        connection = self.dialogue.connection
+        tls, peer = connection.tls, connection.peer
+        secure = tls is not None or peer.loopback
+        return Client(peer.address, secure, tls.version if tls else "")
+
+    @property
+    def permitted(self) -> bool:
+        """Whether a password may travel on this connection."""
+        return self.client.secure or self.admission.clear_text_login
+
+    @property
+    def tls_offered(self) -> bool:
+        return self.admission.tls is not None and self.dialogue.connection.tls is None
+
+    async def capa(self, _: None) -> bytes:
+        mechanisms = await self._mechanisms() if self.permitted else ()
+        return replies.multiline(
+            "capabilities",
+            capabilities(user=self.permitted, stls=self.tls_offered, mechanisms=mechanisms),
+        )
+
+    async def user(self, name: bytes) -> bytes:
+        if not self.permitted:
+            return TLS_FIRST
+        self._name = name
+        # The same for names that exist and names that don't (RFC 1939 section 13).
+        return replies.ok("now the password")
+
+    async def password(self, password: bytes) -> bytes:
+        if not self.permitted:
+            return TLS_FIRST
+        name, self._name = self._name, None
+        if name is None:
+            return replies.err("USER comes first")
+        return await self._sign_in("PLAIN", b"\0" + name + b"\0" + password)
+
+    async def auth(self, start: SaslStart | None) -> bytes:
+        if not self.permitted:
+            return TLS_FIRST
+        if start is None:
+            return replies.multiline("mechanisms", await self._mechanisms())
+        return await self._sign_in(start.mechanism, start.initial)
+
+    async def stls(self, _: None) -> bytes:
+        tls, connection = self.admission.tls, self.dialogue.connection
+        if connection.tls is not None:
+            return replies.err("this connection has TLS already")
+        if tls is None:
+            return replies.err("there is no TLS here")
+        connection.write(replies.ok("begin TLS"))
+        # RFC 2595 section 4: what was learnt in clear text is forgotten.
+        self._name = None
+        await connection.start_tls(tls.context)
+        return b""
+
+    async def noop(self, _: None) -> bytes:
+        return replies.ok()
+
+    async def quit(self, _: None) -> bytes:
+        self.done = True
+        return replies.ok("good-bye")
+
+    async def _mechanisms(self) -> tuple[str, ...]:
+        """Those on offer; none while auth is away, so that the other capabilities are told."""
+        try:
+            return tuple(await self.admission.authenticator.mechanisms(self.client))
+        except PostroomError:
+            return ()
+
+    async def _answer(self, challenge: bytes) -> bytes | None:
+        encoded = binascii.b2a_base64(challenge, newline=False)
+        return await self.dialogue.ask(encoded, self.admission.seconds)
+
+    async def _sign_in(self, mechanism: str, initial: bytes | None) -> bytes:
+        try:
+            identity = await self.admission.authenticator.authenticate(
+                self.client, mechanism, initial, self._answer
+            )
+            self.locked = await self.admission.enter(identity)
+        except PostroomError as error:
+            return self._refuse(mechanism, error)
+        self.identity = identity
+        self.done = True
+        LOGINS.labels("ok").inc()
+        sizes = self.locked.snapshot.sizes
+        log.info("pop3.login", account=identity.address, mechanism=mechanism, messages=len(sizes))
+        return replies.ok(f"{len(sizes)} messages ({sum(sizes)} octets)")
+
+    def _refuse(self, mechanism: str, error: PostroomError) -> bytes:
+        LOGINS.labels(error.kind.lower()).inc()
+        log.info(
+            "pop3.login_refused",
+            address=self.client.address,
+            mechanism=mechanism,
+            why=error.kind,
+        )
+        if error.kind is Kind.UNAUTHENTICATED:
+            self._failures += 1
+            self.done = self._failures >= self.admission.failures
+        return replies.refusal(error)
+
+
+COMMANDS: dict[bytes, Row[Authorization]] = {
+    b"CAPA": Row(command.no_arguments, Authorization.capa),
+    b"USER": Row(command.text, Authorization.user),
+    b"PASS": Row(command.text, Authorization.password),
+    b"AUTH": Row(command.sasl_start, Authorization.auth),
+    b"STLS": Row(command.no_arguments, Authorization.stls),
+    b"NOOP": Row(command.no_arguments, Authorization.noop),
+    b"QUIT": Row(command.no_arguments, Authorization.quit),
+}
+
+TABLE = Table(
+    COMMANDS,
+    frozenset({b"STAT", b"LIST", b"RETR", b"DELE", b"RSET", b"TOP", b"UIDL"}),
+)

@@ -1,0 +1,96 @@
+"""What a POP3 session needs of others. Every method may raise PostroomError UNAVAILABLE, DEADLINE
+or INTERNAL beside what it names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from postroom_pop3.protocol.maildrop import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """The connection on which a person signs in.
+
+    Attributes:
+        address: IP address.
+        secure: TLS or loopback.
+        tls_version: empty in clear text.
+    """
+
+    address: str
+    secure: bool
+    tls_version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who signed in, and what lets the front act for them.
+
+    Attributes:
+        expires_at: Unix seconds, of the ticket.
+    """
+
+    account_id: int
+    address: str
+    ticket: str = field(repr=False)
+    expires_at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A message's content, or the next part of it."""
+
+    uid: int
+    data: bytes
+
+
+# Sends a challenge and gives the client's response, None where the client cancels.
+Answer = Callable[[bytes], Awaitable[bytes | None]]
+
+
+class Authenticator(Protocol):
+    """Proves who a person is (RFC 4422); mechanisms live behind it."""
+
+    async def mechanisms(self, client: Client) -> Sequence[str]:
+        """The mechanisms on offer for a connection, strongest first."""
+
+    async def authenticate(
+        self, client: Client, mechanism: str, initial: bytes | None, answer: Answer
+    ) -> Identity:
+        """Run one exchange to its end.
+
+        Raises:
+            PostroomError: UNAUTHENTICATED, RATE_LIMITED, UNSUPPORTED; INVALID for bad syntax and
+                where the client cancels.
+            Whatever `answer` raises.
+        """
+
+
+class LockedMaildrop(Protocol):
+    """A maildrop that this session alone has (RFC 1939 section 4).
+
+    Every method raises PostroomError LEASE_LOST where another session has had it since.
+    """
+
+    @property
+    def snapshot(self) -> Snapshot: ...
+
+    async def renew(self) -> None:
+        """Keep the lease and the right to act. Raises UNAUTHENTICATED or EXPIRED where the person
+        may no longer.
+        """
+
+    def retrieve(self, uids: Sequence[int]) -> AsyncGenerator[Piece, None]:
+        """The contents of messages, ascending; those that are gone are passed over."""
+
+    async def commit(self, uids: Sequence[int]) -> None:
+        """Remove messages and give the maildrop back, in one transaction. May be repeated."""
+
+
+class Maildrops(Protocol):
+    async def lock(self, identity: Identity) -> LockedMaildrop:
+        """Take a person's maildrop. Raises PostroomError IN_USE."""

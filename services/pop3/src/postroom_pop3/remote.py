@@ -1,0 +1,164 @@
+"""The ports over gRPC: auth and store as a session sees them."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Sequence
+from contextlib import aclosing
+from typing import TypeVar, cast
+
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from postroom.auth.v1 import authentication_pb2, authentication_pb2_grpc
+from postroom.store.v1 import maildrop_pb2, maildrop_pb2_grpc
+from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.rpc.client import Channel, ticketed
+
+from postroom_pop3.ports import Answer, Client, Identity, Piece
+from postroom_pop3.protocol.maildrop import Snapshot
+
+MECHANISMS_SECONDS = 60.0  # how long an answer about mechanisms is kept
+EXCHANGE_SECONDS = 300.0
+TICKET_MARGIN_SECONDS = 60.0  # a ticket that ends within these is renewed
+
+T = TypeVar("T")
+
+AuthenticateRequest = authentication_pb2.AuthenticateRequest
+
+
+async def check(channel: Channel) -> None:
+    """Raise unless the service at the other end says that it serves."""
+    health = health_pb2_grpc.HealthStub(channel.grpc)
+    answer = await health.Check(health_pb2.HealthCheckRequest())
+    if answer.status != health_pb2.HealthCheckResponse.SERVING:
+        raise PostroomError(Kind.UNAVAILABLE, "it does not serve now")
+
+
+class RemoteAuthenticator:
+    """Authenticator over postroom.auth.v1.AuthenticationService."""
+
+    def __init__(self, auth: Channel) -> None:
+        self._stub = auth.stub(authentication_pb2_grpc.AuthenticationServiceStub)
+        self._offers: dict[bool, tuple[float, tuple[str, ...]]] = {}
+
+    async def mechanisms(self, client: Client) -> Sequence[str]:
+        expires, offer = self._offers.get(client.secure, (0.0, ()))
+        if time.monotonic() >= expires:
+            request = authentication_pb2.ListMechanismsRequest(client=_client(client))
+            offer = tuple((await self._stub.ListMechanisms(request)).mechanisms)
+            self._offers[client.secure] = (time.monotonic() + MECHANISMS_SECONDS, offer)
+        return offer
+
+    async def authenticate(
+        self, client: Client, mechanism: str, initial: bytes | None, answer: Answer
+    ) -> Identity:
+        start = AuthenticateRequest.Start(mechanism=mechanism, client=_client(client))
+        if initial is not None:
+            start.initial_response = initial
+        requests: asyncio.Queue[AuthenticateRequest] = asyncio.Queue()
+        requests.put_nowait(AuthenticateRequest(start=start))
+        call = self._stub.Authenticate(_taken(requests), timeout=EXCHANGE_SECONDS)
+        async with _closing(call) as responses:
+            async for response in responses:
+                if response.WhichOneof("step") == "success":
+                    # RFC 5034 section 4: data that end an exchange travel as a last challenge.
+                    if response.success.additional_data:
+                        await answer(response.success.additional_data)
+                    return _identity(response.success.ticket)
+                said = await answer(response.challenge)
+                requests.put_nowait(
+                    AuthenticateRequest(cancel=True)
+                    if said is None
+                    else AuthenticateRequest(response=said)
+                )
+        raise PostroomError(Kind.INTERNAL, "the exchange ended without an outcome")
+
+    async def renew(self, identity: Identity) -> Identity:
+        """A fresh ticket for the same person. Raises UNAUTHENTICATED, EXPIRED."""
+        request = authentication_pb2.RenewRequest(token=identity.ticket)
+        return _identity((await self._stub.Renew(request)).ticket)
+
+
+class RemoteMaildrops:
+    """Maildrops over postroom.store.v1.MaildropService."""
+
+    def __init__(self, store: Channel, authenticator: RemoteAuthenticator) -> None:
+        self._stub = store.stub(maildrop_pb2_grpc.MaildropServiceStub)
+        self._authenticator = authenticator
+
+    async def lock(self, identity: Identity) -> RemoteMaildrop:
+        request = maildrop_pb2.LockRequest(idempotency_key=secrets.token_bytes(16))
+        lease_id, uid_validity = b"", 0
+        uids: list[int] = []
+        sizes: list[int] = []
+        call = self._stub.Lock(request, metadata=ticketed(identity.ticket))
+        async with _closing(call) as responses:
+            async for response in responses:
+                lease_id = lease_id or response.lease_id
+                uid_validity = uid_validity or response.uid_validity
+                uids.extend(response.uids)
+                sizes.extend(response.sizes)
+        snapshot = Snapshot(uid_validity, uids, sizes)
+        return RemoteMaildrop(self._stub, self._authenticator, identity, lease_id, snapshot)
+
+
+class RemoteMaildrop:
+    """LockedMaildrop: a lease, and the ticket that it is used with."""
+
+    def __init__(
+        self,
+        stub: maildrop_pb2_grpc.MaildropServiceAsyncStub,
+        authenticator: RemoteAuthenticator,
+        identity: Identity,
+        lease_id: bytes,
+        snapshot: Snapshot,
+    ) -> None:
+        self._stub = stub
+        self._authenticator = authenticator
+        self._identity = identity
+        self._lease_id = lease_id
+        self.snapshot = snapshot
+
+    async def renew(self) -> None:
+        if self._identity.expires_at - time.time() < TICKET_MARGIN_SECONDS:
+            self._identity = await self._authenticator.renew(self._identity)
+        request = maildrop_pb2.RenewLeaseRequest(lease_id=self._lease_id)
+        await self._stub.RenewLease(request, metadata=ticketed(self._identity.ticket))
+
+    async def retrieve(self, uids: Sequence[int]) -> AsyncGenerator[Piece, None]:
+        request = maildrop_pb2.RetrieveRequest(lease_id=self._lease_id, uids=uids)
+        call = self._stub.Retrieve(request, metadata=ticketed(self._identity.ticket))
+        async with _closing(call) as responses:
+            async for response in responses:
+                for uid, data in zip(response.uids, response.contents, strict=True):
+                    yield Piece(uid, data)
+
+    async def commit(self, uids: Sequence[int]) -> None:
+        request = maildrop_pb2.CommitRequest(lease_id=self._lease_id, deleted_uids=uids)
+        await self._stub.Commit(request, metadata=ticketed(self._identity.ticket))
+
+
+async def _taken(
+    requests: asyncio.Queue[AuthenticateRequest],
+) -> AsyncIterator[AuthenticateRequest]:
+    while True:
+        yield await requests.get()
+
+
+def _closing(call: AsyncIterable[T]) -> aclosing[AsyncGenerator[T, None]]:
+    """The responses of a call that is cancelled where they are not read to the end."""
+    return aclosing(cast(AsyncGenerator[T, None], call))
+
+
+def _client(client: Client) -> authentication_pb2.Client:
+    return authentication_pb2.Client(
+        protocol="pop3",
+        address=client.address,
+        secure=client.secure,
+        tls_version=client.tls_version,
+    )
+
+
+def _identity(ticket: authentication_pb2.Ticket) -> Identity:
+    return Identity(ticket.account_id, ticket.address, ticket.token, ticket.expires_at)

@@ -1,0 +1,158 @@
+"""The TRANSACTION state (RFC 1939 section 5) and, with QUIT, UPDATE (section 6)."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from postroom_chassis import logs
+from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.net.connection import Connection
+from prometheus_client import Counter
+
+from postroom_pop3.dialogue import Row, Table
+from postroom_pop3.ports import LockedMaildrop
+from postroom_pop3.protocol import command, replies
+from postroom_pop3.protocol.capabilities import capabilities
+from postroom_pop3.protocol.content import Stuffer, Top
+from postroom_pop3.protocol.maildrop import Maildrop
+from postroom_pop3.retrieval import Retrieval
+
+log = logs.logger(__name__)
+
+MESSAGES = Counter("postroom_pop3_messages_total", "Messages sent or removed", ["command"])
+_RETRIEVED, _TOPPED, _DELETED = (MESSAGES.labels(verb) for verb in ("RETR", "TOP", "DELE"))
+
+COMMIT_ATTEMPTS = 3
+
+
+@dataclass(slots=True)
+class Transaction:
+    """One session that has a maildrop.
+
+    Attributes:
+        committed: QUIT was answered, and the maildrop given back.
+        retrieved: how many messages were sent.
+    """
+
+    connection: Connection
+    locked: LockedMaildrop
+    maildrop: Maildrop
+    retrieval: Retrieval
+    done: bool = False
+    committed: bool = False
+    retrieved: int = 0
+
+    async def capa(self, _: None) -> bytes:
+        # STLS, USER and SASL can't be had here (RFC 2449 section 5 lets the list differ by state).
+        lines = capabilities(user=False, stls=False, mechanisms=())
+        return replies.multiline("capabilities", lines)
+
+    async def stat(self, _: None) -> bytes:
+        return replies.ok(f"{len(self.maildrop)} {self.maildrop.octets}")
+
+    async def scan(self, number: int | None) -> bytes:
+        if number is None:
+            listing = self.maildrop.scan_listing()
+            return f"+OK {len(self.maildrop)} messages\r\n{listing}.\r\n".encode()
+        size = self.maildrop.snapshot.sizes[self.maildrop.index(number)]
+        return replies.ok(f"{number} {size}")
+
+    async def uidl(self, number: int | None) -> bytes:
+        if number is None:
+            return f"+OK\r\n{self.maildrop.unique_id_listing()}.\r\n".encode()
+        return replies.ok(f"{number} {self.maildrop.unique_id(self.maildrop.index(number))}")
+
+    async def retr(self, number: int) -> bytes:
+        index = self.maildrop.index(number)
+        opening = replies.ok(f"{self.maildrop.snapshot.sizes[index]} octets")
+        if self.retrieval.streams(index):
+            reply = await self._stream(index, opening, None)
+        else:
+            content = await self.retrieval.content(index)
+            stuffer = Stuffer()
+            reply = opening + stuffer.feed(content) + stuffer.end()
+        self.retrieved += 1
+        _RETRIEVED.inc()
+        return reply
+
+    async def top(self, wanted: tuple[int, int]) -> bytes:
+        number, lines = wanted
+        index = self.maildrop.index(number)
+        opening = replies.ok()
+        top = Top(lines)
+        if self.retrieval.streams(index):
+            reply = await self._stream(index, opening, top)
+        else:
+            stuffer = Stuffer()
+            content = await self.retrieval.content(index)
+            reply = opening + stuffer.feed(top.feed(content)) + stuffer.end()
+        _TOPPED.inc()
+        return reply
+
+    async def dele(self, number: int) -> bytes:
+        self.maildrop.mark(number)
+        return replies.ok("marked")
+
+    async def noop(self, _: None) -> bytes:
+        return replies.ok()
+
+    async def rset(self, _: None) -> bytes:
+        self.maildrop.unmark_all()
+        return replies.ok(f"{len(self.maildrop)} messages ({self.maildrop.octets} octets)")
+
+    async def quit(self, _: None) -> bytes:
+        """UPDATE: all that is marked goes, or nothing does; the session ends either way."""
+        self.done = True
+        uids = self.maildrop.deleted_uids
+        await self._commit(uids)
+        self.committed = True
+        _DELETED.inc(len(uids))
+        return replies.ok(f"good-bye, {len(uids)} messages removed")
+
+    async def _commit(self, uids: list[int]) -> None:
+        """Commit, again where the answer was lost: a repeat does no harm."""
+        for attempt in range(1, COMMIT_ATTEMPTS + 1):
+            try:
+                return await self.locked.commit(uids)
+            except PostroomError as error:
+                lost = error.kind in (Kind.UNAVAILABLE, Kind.DEADLINE)
+                if not lost or attempt == COMMIT_ATTEMPTS:
+                    raise
+
+    async def _stream(self, index: int, opening: bytes, top: Top | None) -> bytes:
+        """Send a large message, or its top, as it comes; answer what is left to be sent."""
+        connection, stuffer = self.connection, Stuffer()
+        async with aclosing(self.retrieval.stream(index)) as pieces:
+            pending = opening
+            try:
+                async for piece in pieces:
+                    connection.write(pending + stuffer.feed(top.feed(piece) if top else piece))
+                    pending = b""
+                    await connection.drain()
+                    if top is not None and top.complete:
+                        break
+            except PostroomError:
+                if pending:
+                    raise
+                # Half a message is out and nothing can take it back: only a lost connection tells
+                # the client so.
+                connection.abort()
+                raise ConnectionAbortedError("the message broke off") from None
+        return stuffer.end()
+
+
+COMMANDS: dict[bytes, Row[Transaction]] = {
+    b"STAT": Row(command.no_arguments, Transaction.stat),
+    b"LIST": Row(command.optional_message_number, Transaction.scan),
+    b"RETR": Row(command.message_number, Transaction.retr),
+    b"DELE": Row(command.message_number, Transaction.dele),
+    b"NOOP": Row(command.no_arguments, Transaction.noop),
+    b"RSET": Row(command.no_arguments, Transaction.rset),
+    b"TOP": Row(command.message_number_and_lines, Transaction.top),
+    b"UIDL": Row(command.optional_message_number, Transaction.uidl),
+    b"CAPA": Row(command.no_arguments, Transaction.capa),
+    b"QUIT": Row(command.no_arguments, Transaction.quit),
+}
+
+TABLE = Table(COMMANDS, frozenset({b"USER", b"PASS", b"AUTH", b"STLS"}))
