@@ -64,14 +64,15 @@ class House:
         return self.channels[caller]
 
     @property
-    def accounts(self) -> Any:
+    def accounts(self) -> account_pb2_grpc.AccountServiceAsyncStub:
         return self.channel("admin").stub(account_pb2_grpc.AccountServiceStub)
 
     @property
-    def directory(self) -> Any:
+    def directory(self) -> directory_pb2_grpc.DirectoryServiceAsyncStub:
         return self.channel("smtp").stub(directory_pb2_grpc.DirectoryServiceStub)
 
     def authentication(self, caller: str = "imap") -> Any:
+        """Untyped: the stubs don't know that a stream can be opened without requests."""
         return self.channel(caller).stub(authentication_pb2_grpc.AuthenticationServiceStub)
 
     async def add_domain(self, name: str, tenant: str = "") -> account_pb2.Domain:
@@ -139,7 +140,8 @@ class House:
 
     async def renew(self, token: str) -> authentication_pb2.Ticket:
         request = authentication_pb2.RenewRequest(token=token)
-        return (await self.authentication().Renew(request)).ticket
+        answer: authentication_pb2.RenewResponse = await self.authentication().Renew(request)
+        return answer.ticket
 
 
 async def _each(

@@ -94,12 +94,14 @@ async def open_database(settings: AuthSettings) -> Database:
             await _until_it_answers(database)
         if settings.migrate:
             await database.write(migrate)
-    except TimeoutError:
+    except BaseException as error:
         database.close()
-        raise OSError("the database doesn't answer") from None
-    except PostroomError as error:
-        database.close()
-        raise OSError(error.message) from error
+        match error:
+            case TimeoutError():
+                raise OSError("the database doesn't answer") from None
+            case PostroomError():
+                raise OSError(error.message) from error
+        raise
     return database
 
 

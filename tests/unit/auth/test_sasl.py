@@ -1,0 +1,106 @@
+"""SASL mechanisms as transcripts: what the server asks, what the client says, what comes of it."""
+
+from __future__ import annotations
+
+import pytest
+from postroom_auth.domain.password import Password
+from postroom_auth.domain.people import Credential
+from postroom_auth.domain.sasl import (
+    MECHANISMS,
+    Challenge,
+    Malformed,
+    NotAuthorized,
+    Proven,
+)
+
+TIM = Credential(1, "tim@example.org", 0, False, "", 1)
+
+
+class Everybody:
+    """Believes every claim, and keeps it."""
+
+    def __init__(self) -> None:
+        self.claims: list[tuple[str, bytes]] = []
+
+    async def check_password(self, name: str, password: Password) -> Credential:
+        self.claims.append((name, password.prepared))
+        return TIM
+
+    def same_person(self, one: str, other: str) -> bool:
+        return one.lower() == other.lower()
+
+
+async def play(
+    mechanism: str, initial: bytes | None, *responses: bytes
+) -> tuple[list[bytes], list[tuple[str, bytes]]]:
+    """The challenges of an exchange and the claims that it made."""
+    everybody = Everybody()
+    exchange = MECHANISMS[mechanism].begin(initial, everybody)
+    challenges = []
+    step = await anext(exchange)
+    for response in responses:
+        assert isinstance(step, Challenge)
+        challenges.append(step.data)
+        step = await exchange.asend(response)
+    assert step == Proven(TIM)
+    return challenges, everybody.claims
+
+
+async def test_the_examples_of_rfc_4616() -> None:
+    assert await play("PLAIN", None, b"\0tim\0tanstaaftanstaaf") == (
+        [b""],
+        [("tim", b"tanstaaftanstaaf")],
+    )
+
+
+async def test_plain_without_a_round_trip() -> None:
+    assert await play("PLAIN", b"\0tim\0tanstaaftanstaaf") == ([], [("tim", b"tanstaaftanstaaf")])
+    assert await play("PLAIN", b"TIM\0tim\0x") == ([], [("tim", b"x")])
+
+
+async def test_acting_for_another_is_not_authorized_and_never_checked() -> None:
+    # RFC 4616 section 4, the third example: Kurt asks to act as Ursel.
+    with pytest.raises(NotAuthorized):
+        await play("PLAIN", b"Ursel\0Kurt\0xipj3plmq")
+
+
+async def test_login_with_and_without_an_initial_response() -> None:
+    asked = [b"Username:", b"Password:"]
+    assert await play("LOGIN", None, b"tim", b"secret") == (asked, [("tim", b"secret")])
+    assert await play("LOGIN", b"tim", b"secret") == (asked[1:], [("tim", b"secret")])
+
+
+@pytest.mark.parametrize(
+    ("mechanism", "initial", "responses"),
+    [
+        ("PLAIN", b"", []),
+        ("PLAIN", b"tim", []),
+        ("PLAIN", b"\0tim", []),
+        ("PLAIN", b"\0\0secret", []),
+        ("PLAIN", b"\0tim\0", []),
+        ("PLAIN", b"\0tim\0secret\0", []),
+        ("PLAIN", b"\0tim\0\xff", []),
+        ("PLAIN", b"\0tim\0secret\x07", []),
+        ("PLAIN", b"\0" + b"t" * 321 + b"\0secret", []),
+        ("PLAIN", b"\0tim\0" + b"secret" * 1000, []),
+        ("PLAIN", None, [b""]),
+        ("LOGIN", b"", []),
+        ("LOGIN", b"t\0m", []),
+        ("LOGIN", None, [b"tim", b""]),
+        ("LOGIN", None, [b"tim", b"\xff"]),
+        ("LOGIN", None, [b"t" * 5000]),
+    ],
+)
+async def test_malformed_messages_are_refused_without_showing_them(
+    mechanism: str, initial: bytes | None, responses: list[bytes]
+) -> None:
+    with pytest.raises(Malformed) as refused:
+        await play(mechanism, initial, *responses)
+    assert "secret" not in str(refused.value)
+
+
+def test_every_mechanism_here_reveals_the_password() -> None:
+    assert {name: row.reveals_password for name, row in MECHANISMS.items()} == {
+        "PLAIN": True,
+        "LOGIN": True,
+    }

@@ -1,0 +1,61 @@
+"""Settings that can't be used are all told at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from postroom_auth.settings import AuthSettings
+from postroom_chassis.settings import load
+
+NEEDED = {
+    "POSTROOM_RPC_CERTIFICATE": "a.pem",
+    "POSTROOM_RPC_KEY": "a.key",
+    "POSTROOM_RPC_AUTHORITY": "ca.pem",
+    "POSTROOM_AUTH_TICKET_KEY": "ticket.key",
+}
+
+
+def test_the_least_that_is_needed() -> None:
+    settings = load(AuthSettings, NEEDED)
+    assert settings.offered == ("PLAIN", "LOGIN")
+    assert settings.ticket_seconds == 300
+
+
+def test_a_database_url_comes_from_a_file_and_is_not_shown(tmp_path: Path) -> None:
+    secret = tmp_path / "url"
+    secret.write_text("postgresql://auth:hunter2@db/auth\n")
+    settings = load(AuthSettings, {**NEEDED, "POSTROOM_AUTH_DATABASE_URL_FILE": str(secret)})
+    assert settings.database_url.get_secret_value() == "postgresql://auth:hunter2@db/auth"
+    assert "hunter2" not in repr(settings)
+
+
+def test_names_are_normalised() -> None:
+    settings = load(
+        AuthSettings,
+        {
+            **NEEDED,
+            "POSTROOM_AUTH_DEFAULT_DOMAIN": "xn--bcher-kva.EXAMPLE",
+            "POSTROOM_AUTH_POSTMASTER": "Ann@Example.ORG",
+            "POSTROOM_AUTH_MECHANISMS": "LOGIN, PLAIN",
+        },
+    )
+    assert settings.default_domain == "b\u00fccher.example"
+    assert settings.postmaster == "ann@example.org"
+    assert settings.offered == ("PLAIN", "LOGIN")
+
+
+def test_every_wrong_value_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    wrong = {
+        "TICKET_SECONDS": "soon",
+        "MECHANISMS": "PLAIN,MAGIC",
+        "DEFAULT_DOMAIN": "-",
+        "POSTMASTER": "nobody",
+        "THROTTLE_EXEMPT": "10.0.0.0/99",
+        "TICKET_SECOND": "300",
+    }
+    with pytest.raises(SystemExit):
+        load(AuthSettings, {f"POSTROOM_AUTH_{name}": value for name, value in wrong.items()})
+    told = capsys.readouterr().err
+    for name in (*wrong, "TICKET_KEY", "RPC_KEY"):
+        assert f"POSTROOM_AUTH_{name}: " in told
