@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from postroom_mime import Address, GroupEnd, GroupStart, limits, parse_addresses
-from postroom_mime.address import AddressItem, first_item
+from postroom_mime.address import AddressItem
 
 
 @pytest.mark.parametrize(
@@ -75,12 +75,6 @@ def test_number_of_addresses_is_bounded_and_a_cut_group_ends() -> None:
     assert len(items) == limits.ADDRESSES + 1
     assert items[-1] == GroupEnd()
     assert len(parse_addresses(b":" * 100_000)) <= 2 * limits.ADDRESSES
-
-
-def test_first_item() -> None:
-    assert first_item(b"a@b, c@d") == Address(None, b"a", b"b")
-    assert first_item(b"G:a@b;") == GroupStart(b"G")
-    assert first_item(b" , ") is None
 
 
 @given(st.binary(max_size=200))

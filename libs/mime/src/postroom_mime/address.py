@@ -43,13 +43,7 @@ def parse_addresses(field: bytes) -> list[AddressItem]:
     At most `limits.ADDRESSES` addresses come out, of at most `limits.ADDRESS_TOKENS` tokens; a
     group that is cut is ended.
     """
-    return _Parser(field[: limits.ADDRESS_BYTES], limits.ADDRESSES).parse()
-
-
-def first_item(field: bytes) -> AddressItem | None:
-    """Return the first address of a field, or the start of the group that stands before it."""
-    items = _Parser(field[: limits.ADDRESS_BYTES], 1).parse()
-    return items[0] if items else None
+    return _Parser(field[: limits.ADDRESS_BYTES]).parse()
 
 
 # Blanks and controls, a quoted string, a domain literal, a word (its dots inside), or one special.
@@ -95,9 +89,9 @@ class _Parser:
         "_words",
     )
 
-    def __init__(self, data: bytes, most: int) -> None:
+    def __init__(self, data: bytes) -> None:
         self._data = data
-        self._left = most
+        self._left = limits.ADDRESSES
         self._tokens = limits.ADDRESS_TOKENS
         self._items: list[AddressItem] = []
         self._group = False

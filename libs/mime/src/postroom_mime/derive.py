@@ -1,16 +1,16 @@
 """Everything that is stored beside a message, from one scan of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from postroom_mime import limits
-from postroom_mime.address import Address, GroupStart, first_item
+from postroom_mime.address import Address, AddressItem, GroupStart
 from postroom_mime.collation import casemap
 from postroom_mime.dates import parse_date
 from postroom_mime.headers import unfold
 from postroom_mime.references import parse_message_id, parse_references
-from postroom_mime.render import body, bodystructure, envelope_of
+from postroom_mime.render import address_fields, bodies, envelope_of
 from postroom_mime.scan import scan_fields
 from postroom_mime.structure import Message, Part, encode_structure
 from postroom_mime.subject import base_subject
@@ -50,15 +50,17 @@ def derive(raw: bytes) -> Derived:
     """Scan a message once and return all that is stored beside it. Never raises."""
     message, fields = scan_fields(raw)
     subject, is_reply_or_forward = base_subject(_value(fields, b"subject"))
-    from_, display_from = _sort_keys(_value(fields, b"from"))
-    to, display_to = _sort_keys(_value(fields, b"to"))
+    addresses = address_fields(fields)
+    from_, display_from = _sort_keys(addresses.get(b"from"))
+    to, display_to = _sort_keys(addresses.get(b"to"))
+    plain_body, extended_body = bodies(raw, message.root)
     return Derived(
         size=len(raw),
         header=raw[: message.root.body_start],
         structure=encode_structure(message),
-        envelope=envelope_of(fields),
-        body=body(raw, message),
-        bodystructure=bodystructure(raw, message),
+        envelope=envelope_of(fields, addresses),
+        body=plain_body,
+        bodystructure=extended_body,
         message_id=parse_message_id(_value(fields, b"message-id")),
         references=parse_references(_value(fields, b"references"), _value(fields, b"in-reply-to")),
         base_subject=_key(subject),
@@ -66,7 +68,7 @@ def derive(raw: bytes) -> Derived:
         sent_at=parse_date(_value(fields, b"date")),
         from_=from_,
         to=to,
-        cc=_sort_keys(_value(fields, b"cc"))[0],
+        cc=_sort_keys(addresses.get(b"cc"))[0],
         display_from=display_from,
         display_to=display_to,
         preview=preview(raw, message),
@@ -106,9 +108,9 @@ def _value(fields: Mapping[bytes, bytes], name: bytes) -> bytes:
     return unfold(value) if value else b""
 
 
-def _sort_keys(field: bytes) -> tuple[str, str]:
+def _sort_keys(items: Sequence[AddressItem] | None) -> tuple[str, str]:
     """Return the keys of an address field: mailbox (RFC 5256 section 2.2), name (RFC 5957)."""
-    match first_item(field) if field else None:
+    match items[0] if items else None:
         case Address(name, mailbox, host):
             shown = _key(decode_words(name).strip()) if name else ""
             address = mailbox + b"@" + host if host else mailbox

@@ -45,37 +45,40 @@ def _literal(value: bytes) -> bytes:
     return b"{%d}\r\n%b" % (len(value), value)
 
 
+_ADDRESS_FIELDS: Final = (b"from", b"sender", b"reply-to", b"to", b"cc", b"bcc")
+
+
 def envelope(header: bytes) -> bytes:
     """Return the ENVELOPE of a header block."""
-    return envelope_of(first_fields(header))
+    fields = first_fields(header)
+    return envelope_of(fields, address_fields(fields))
 
 
-def envelope_of(fields: Mapping[bytes, bytes]) -> bytes:
-    """Return the ENVELOPE of fields as `first_fields` gives them."""
-    sender_of = addresses(fields.get(b"from"))
+def address_fields(fields: Mapping[bytes, bytes]) -> dict[bytes, list[AddressItem]]:
+    """Return the parsed addresses of each address field that has any."""
+    parsed = {n: parse_addresses(unfold(fields[n])) for n in _ADDRESS_FIELDS if n in fields}
+    return {name: items for name, items in parsed.items() if items}
+
+
+def envelope_of(
+    fields: Mapping[bytes, bytes], addresses: Mapping[bytes, list[AddressItem]]
+) -> bytes:
+    """Return the ENVELOPE of what `first_fields` and `address_fields` give."""
+    rendered = {name: b"(%b)" % b"".join(map(_address, addresses[name])) for name in addresses}
+    author = rendered.get(b"from", b"NIL")
     return b"(%b %b %b %b %b %b %b %b %b %b)" % (
         _field(fields, b"date"),
         _field(fields, b"subject"),
-        sender_of,
+        author,
         # RFC 3501 section 7.4.2: the server fills in an absent Sender and Reply-To from From.
-        _or(addresses(fields.get(b"sender")), sender_of),
-        _or(addresses(fields.get(b"reply-to")), sender_of),
-        addresses(fields.get(b"to")),
-        addresses(fields.get(b"cc")),
-        addresses(fields.get(b"bcc")),
+        rendered.get(b"sender", author),
+        rendered.get(b"reply-to", author),
+        rendered.get(b"to", b"NIL"),
+        rendered.get(b"cc", b"NIL"),
+        rendered.get(b"bcc", b"NIL"),
         _field(fields, b"in-reply-to"),
         _field(fields, b"message-id"),
     )
-
-
-def addresses(field: bytes | None) -> bytes:
-    """Return the value of an address field as the list that ENVELOPE has of it, or NIL."""
-    items = parse_addresses(unfold(field)) if field else []
-    return b"(%b)" % b"".join(map(_address, items)) if items else b"NIL"
-
-
-def _or(rendered: bytes, default: bytes) -> bytes:
-    return default if rendered == b"NIL" else rendered
 
 
 def _field(fields: Mapping[bytes, bytes], name: bytes) -> bytes:
@@ -100,26 +103,30 @@ def _address(item: AddressItem) -> bytes:
 
 def body(raw: bytes, message: Message) -> bytes:
     """Return the non-extensible BODY of a message."""
-    return _render(raw, message.root, extended=False)
+    return bodies(raw, message.root)[0]
 
 
 def bodystructure(raw: bytes, message: Message) -> bytes:
     """Return the BODYSTRUCTURE of a message, with all extension data that RFC 3501 defines."""
-    return _render(raw, message.root, extended=True)
+    return bodies(raw, message.root)[1]
 
 
-def _render(raw: bytes, part: Part, extended: bool) -> bytes:
+def bodies(raw: bytes, part: Part) -> tuple[bytes, bytes]:
+    """Return BODY and BODYSTRUCTURE of a part: the second is the first with more at every end."""
     if part.is_multipart:
-        parts = b"".join([_render(raw, child, extended) for child in part.children])
-        fields = b'%b "%b"' % (parts, part.subtype.encode())
+        plain, extended = zip(*[bodies(raw, child) for child in part.children], strict=True)
+        subtype = part.subtype.encode()
+        fields = b'%b "%b"' % (b"".join(plain), subtype)
+        extended_fields = b'%b "%b"' % (b"".join(extended), subtype)
         extension = _params(part.params)
-    else:
-        fields = _leaf(raw, part, extended)
+    elif part.is_message:
+        fields, extended_fields = _message(raw, part)
         extension = nstring(part.md5)
-    if not extended:
-        return b"(%b)" % fields
-    return b"(%b %b %b %b %b)" % (
-        fields,
+    else:
+        fields = extended_fields = _leaf(part)
+        extension = nstring(part.md5)
+    return b"(%b)" % fields, b"(%b %b %b %b %b)" % (
+        extended_fields,
         extension,
         _disposition(part),
         _language(part),
@@ -127,17 +134,35 @@ def _render(raw: bytes, part: Part, extended: bool) -> bytes:
     )
 
 
-def _leaf(raw: bytes, part: Part, extended: bool) -> bytes:
-    """Return media type, body-fields, and what body-type-msg or body-type-text adds to them."""
-    kind, subtype = part.type, part.subtype
-    if part.type == "multipart":
+def _message(raw: bytes, part: Part) -> tuple[bytes, bytes]:
+    """Return body-type-msg: the fields of a leaf, then envelope, body and lines of the message."""
+    root = part.children[0]
+    fields = _fields(part, part.type, part.subtype, part.params)
+    nested = envelope(raw[root.header_start : root.body_start])
+    plain, extended = bodies(raw, root)
+    return (
+        b"%b %b %b %d" % (fields, nested, plain, part.lines),
+        b"%b %b %b %d" % (fields, nested, extended, part.lines),
+    )
+
+
+def _leaf(part: Part) -> bytes:
+    """Return body-type-basic or body-type-text."""
+    kind, subtype, params = part.type, part.subtype, part.params
+    if kind == "multipart":
         kind, subtype = "text", "plain"
-    elif part.type == "message" and subtype in _NESTED and not part.is_message:
+    elif kind == "message" and subtype in _NESTED:
         kind, subtype = "application", "octet-stream"
-    params = part.params
-    if not params and (kind, subtype) == ("text", "plain"):
+    if kind != "text":
+        return _fields(part, kind, subtype, params)
+    if not params and subtype == "plain":
         params = _US_ASCII
-    fields = b'"%b" "%b" %b %b %b "%b" %d' % (
+    return b"%b %d" % (_fields(part, kind, subtype, params), part.lines)
+
+
+def _fields(part: Part, kind: str, subtype: str, params: Params) -> bytes:
+    """Return media type and body-fields."""
+    return b'"%b" "%b" %b %b %b "%b" %d' % (
         kind.encode(),
         subtype.encode(),
         _params(params),
@@ -146,11 +171,6 @@ def _leaf(raw: bytes, part: Part, extended: bool) -> bytes:
         part.encoding.encode(),
         part.size,
     )
-    if part.is_message:
-        root = part.children[0]
-        nested = envelope(raw[root.header_start : root.body_start])
-        return b"%b %b %b %d" % (fields, nested, _render(raw, root, extended), part.lines)
-    return b"%b %d" % (fields, part.lines) if kind == "text" else fields
 
 
 def _params(params: Params) -> bytes:

@@ -29,15 +29,15 @@ class Part:
     type: str = "text"
     subtype: str = "plain"
     params: Params = ()
-    id: bytes | None = None
-    description: bytes | None = None
     encoding: str = "7bit"
     lines: int = 0
-    md5: bytes | None = None
+    children: tuple["Part", ...] = ()
+    id: bytes | None = None
+    description: bytes | None = None
     disposition: tuple[str, Params] | None = None
     language: tuple[bytes, ...] = ()
     location: bytes | None = None
-    children: tuple["Part", ...] = ()
+    md5: bytes | None = None
 
     @property
     def size(self) -> int:
@@ -106,8 +106,8 @@ def decode_structure(encoded: bytes) -> Message:
 
 _dump: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
-# A part as an array: three offsets relative to what came before (short numbers), the names, then
-# the optional fields up to the last that is set. Bytes are written as Latin-1.
+# A part as an array, in the order of its attributes: three offsets relative to what came before
+# (short numbers), what every part has, then the rest if a part has any of it. Bytes are Latin-1.
 
 
 def _encode_part(part: Part, origin: int = 0) -> list[Any]:
@@ -121,6 +121,16 @@ def _encode_part(part: Part, origin: int = 0) -> list[Any]:
         part.encoding,
         part.lines,
         [_encode_part(child, part.body_start) for child in part.children],
+    ]
+    rest = part.id, part.description, part.disposition, part.language, part.location, part.md5
+    return fields if rest == _NO_REST else fields + _encode_rest(part)
+
+
+_NO_REST: Final = (None, None, None, (), None, None)
+
+
+def _encode_rest(part: Part) -> list[Any]:
+    return [
         _encode_text(part.id),
         _encode_text(part.description),
         part.disposition and [part.disposition[0], _encode_params(part.disposition[1])],
@@ -128,9 +138,6 @@ def _encode_part(part: Part, origin: int = 0) -> list[Any]:
         _encode_text(part.location),
         _encode_text(part.md5),
     ]
-    while not fields[-1] and fields[-1] != "":
-        fields.pop()
-    return fields
 
 
 def _encode_params(params: Params) -> list[str]:
@@ -141,30 +148,39 @@ def _encode_text(value: bytes | None) -> str | None:
     return None if value is None else value.decode("latin-1")
 
 
-_ABSENT: Final[list[Any]] = [0, 0, 0, "", "", [], "", 0, [], None, None, None, [], None, None]
-
-
 def _decode_part(fields: list[Any], origin: int = 0) -> Part:
-    fields = fields + _ABSENT[len(fields) :]
-    header_start = origin + fields[0]
-    body_start = header_start + fields[1]
-    disposition = fields[11]
+    header, body, end, kind, subtype, params, encoding, lines, children, *rest = fields
+    header_start = origin + header
+    body_start = header_start + body
     return Part(
-        header_start=header_start,
-        body_start=body_start,
-        body_end=body_start + fields[2],
-        type=fields[3],
-        subtype=fields[4],
-        params=_decode_params(fields[5]),
-        encoding=fields[6],
-        lines=fields[7],
-        children=tuple([_decode_part(child, body_start) for child in fields[8]]),
-        id=_decode_text(fields[9]),
-        description=_decode_text(fields[10]),
-        disposition=disposition and (disposition[0], _decode_params(disposition[1])),
-        language=tuple([tag.encode("latin-1") for tag in fields[12]]),
-        location=_decode_text(fields[13]),
-        md5=_decode_text(fields[14]),
+        header_start,
+        body_start,
+        body_start + end,
+        kind,
+        subtype,
+        _decode_params(params) if params else (),
+        encoding,
+        lines,
+        tuple([_decode_part(child, body_start) for child in children]),
+        *(_decode_rest(*rest) if rest else ()),
+    )
+
+
+def _decode_rest(
+    id_: str | None,
+    description: str | None,
+    disposition: list[Any] | None,
+    language: list[str],
+    location: str | None,
+    md5: str | None,
+) -> tuple[Any, ...]:
+    return (
+        _decode_text(id_),
+        _decode_text(description),
+        disposition and (disposition[0], _decode_params(disposition[1])),
+        tuple([tag.encode("latin-1") for tag in language]),
+        _decode_text(location),
+        _decode_text(md5),
     )
 
 

@@ -22,8 +22,8 @@ from postroom_mime.words import decode_charset, decode_words
 _INVISIBLE: Final = "\u00ad\u034f\u061c\u180e\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
 _WITHOUT_INVISIBLE: Final = dict.fromkeys(map(ord, _INVISIBLE))
 
-# Most previews are in the first bytes; `limits.PREVIEW_BYTES` are read only where they are not.
-_FIRST_LOOK: Final = 4 * 1024
+# Most previews are in the first kilobyte; more is read only where they are not.
+_LOOKS: Final = (1024, 8 * 1024, limits.PREVIEW_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +96,9 @@ def preview(raw: bytes, message: Message) -> str:
 
 
 def _preview_part(raw: bytes, part: Part) -> str:
-    for size in (_FIRST_LOOK, limits.PREVIEW_BYTES):
-        text = part_text(raw, part, size)
-        line = " ".join(text[: 4 * size].split())
+    line = ""
+    for size in _LOOKS:
+        line = " ".join(part_text(raw, part, size).split())
         if not (line.isascii() and line.isprintable()):
             line = " ".join(filter(_is_visible, "".join(filter(_is_printable, line)).split(" ")))
         if len(line) >= limits.PREVIEW or size >= part.size:
