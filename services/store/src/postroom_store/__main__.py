@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 
 from postroom.store.v1 import (
     admin_pb2,
@@ -38,8 +39,13 @@ from postroom_store.uploads import Contents
 from postroom_store.watch import ChangeHub
 from postroom_store.writer import Writer, Writers
 
+# How long a thread waits for one that computes before it may ask for the interpreter's lock. A write
+# passes between threads a few times: Python's own 5 ms would be most of what it takes.
+SWITCH_SECONDS = 0.0005
+
 
 async def start(service: Service, settings: StoreSettings) -> None:
+    sys.setswitchinterval(SWITCH_SECONDS)
     writing = open_engine(settings.database_url, settings.writers + 1)
     service.stack.callback(writing.dispose)
     migrate(writing)

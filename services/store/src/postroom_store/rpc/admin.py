@@ -154,8 +154,11 @@ class AdminService:
         self, request: admin_pb2.PurgeAccountRequest, call: Call
     ) -> admin_pb2.PurgeAccountResponse:
         account_id = request.account_id
-        while await self._writers.run(account_id, lambda t: maintenance.purge_step(t, account_id)):
-            await asyncio.sleep(PAUSE_SECONDS)
+        more = True
+        while more:
+            more = await self._writers.run(
+                account_id, lambda t: maintenance.purge_step(t, account_id)
+            )
         self._provision.forget(account_id)
         return admin_pb2.PurgeAccountResponse()
 

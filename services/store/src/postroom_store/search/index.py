@@ -9,15 +9,18 @@ exactly.
 from __future__ import annotations
 
 import asyncio
-import time
+import os
+import signal
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from typing import Any
 
 from postroom_chassis import logs
 from postroom_chassis.errors import PostroomError
 from postroom_mime import SearchText, search_text
-from sqlalchemy import ColumnElement, Connection, or_, select, text, update
+from sqlalchemy import Connection, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from postroom_store import tables
@@ -39,6 +42,11 @@ PAUSE_SECONDS = 0.005
 RETRY_SECONDS = 5.0
 
 NOT_YET, WHOLE, IN_PART = 0, 1, 2
+
+LIKE_SPECIAL = re.compile(r"[\\%_]")
+# What FTS5 takes for the end of a text or for U+FFFD, and what PostgreSQL doesn't take. Stored as
+# U+FFFD; a search for any of it reads the messages.
+UNSURE = re.compile("[\0\ud800-\udfff\ufffd-\uffff]")
 
 _e = tables.emails.c
 
@@ -83,50 +91,53 @@ def _has_trigrams(connection: Connection) -> bool:
     return True
 
 
+def can_find(phrase: str) -> bool:
+    """Tell whether `find` answers a normalised text as reading the messages would."""
+    return len(phrase) >= SHORTEST and not UNSURE.search(phrase)
+
+
 def find(
-    connection: Connection, account_id: int, fields: Sequence[str], wanted: str
-) -> list[int] | None:
-    """The emails of an account with a text in some fields, as far as they are indexed.
+    connection: Connection,
+    account_id: int,
+    mailbox_id: int,
+    fields: Sequence[str],
+    phrases: Sequence[str],
+) -> set[int]:
+    """The UIDs of a mailbox's messages that have each phrase in one of the fields.
 
     Args:
         fields: of FIELDS.
-        wanted: normalised.
-
-    Returns None where the text is too short for the index.
+        phrases: normalised; `can_find` holds for each.
     """
     columns = [COLUMNS[FIELDS.index(field)] for field in fields]
+    parameters: dict[str, Any] = {"account": account_id, "mailbox": mailbox_id}
     if is_sqlite(connection):
-        if len(wanted) < SHORTEST:
-            return None
-        phrase = '"' + wanted.replace('"', '""') + '"'
-        first = account_id << EMAIL_BITS
-        rows = connection.execute(
-            text(
-                "SELECT rowid FROM search_index WHERE search_index MATCH :match "
-                "AND rowid BETWEEN :first AND :last"
-            ),
-            {
-                "match": f"{{{' '.join(columns)}}} : {phrase}",
-                "first": first,
-                "last": first | ((1 << EMAIL_BITS) - 1),
-            },
-        )
-        return [row[0] - first for row in rows]
-    pattern = "%" + wanted.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-    condition = " OR ".join(f"{column} LIKE :pattern" for column in columns)
-    rows = connection.execute(
-        text(f"SELECT email_id FROM search_text WHERE account_id = :account AND ({condition})"),  # noqa: S608 (columns are ours)
-        {"account": account_id, "pattern": pattern},
-    )
-    return list(rows.scalars())
+        quoted = ['"' + phrase.replace('"', '""') + '"' for phrase in phrases]
+        parameters["match"] = " AND ".join(f"{{{' '.join(columns)}}} : {each}" for each in quoted)
+        parameters["first"] = account_id << EMAIL_BITS
+        parameters["last"] = parameters["first"] | ((1 << EMAIL_BITS) - 1)
+        return set(connection.execute(FIND_SQLITE, parameters).scalars())
+    conditions = []
+    for number, phrase in enumerate(phrases):
+        escaped = LIKE_SPECIAL.sub(r"\\\g<0>", phrase)
+        parameters[f"pattern{number}"] = f"%{escaped}%"
+        either = " OR ".join(f"s.{column} LIKE :pattern{number}" for column in columns)
+        conditions.append(f" AND ({either})")
+    statement = text(FIND_POSTGRESQL + "".join(conditions))
+    return set(connection.execute(statement, parameters).scalars())
 
 
-def any_range(column: ColumnElement[int], ranges: Sequence[tuple[int, int]]) -> ColumnElement[bool]:
-    """Whether a number is in one of some ranges."""
-    return or_(
-        column.in_([first for first, last in ranges if first == last]),
-        *(column.between(first, last) for first, last in ranges if first != last),
-    )
+# The index leads; a hit is looked up among the placements, however large the mailbox is.
+FIND_SQLITE = text(
+    "SELECT p.uid FROM search_index AS s CROSS JOIN placements AS p "
+    "ON p.account_id = :account AND p.email_id = s.rowid - :first AND p.mailbox_id = :mailbox "
+    "WHERE search_index MATCH :match AND s.rowid BETWEEN :first AND :last"
+)
+FIND_POSTGRESQL = (
+    "SELECT p.uid FROM search_text AS s JOIN placements AS p "
+    "ON p.account_id = s.account_id AND p.email_id = s.email_id "
+    "WHERE s.account_id = :account AND p.mailbox_id = :mailbox"
+)
 
 
 def add(transaction: Transaction, account_id: int, texts: dict[int, SearchText]) -> None:
@@ -134,7 +145,7 @@ def add(transaction: Transaction, account_id: int, texts: dict[int, SearchText])
     rows = [
         {"email_id": email_id, "account_id": account_id, "id": account_id << EMAIL_BITS | email_id}
         | {
-            column: getattr(found, field).replace("\0", "")
+            column: UNSURE.sub("\ufffd", getattr(found, field))
             for column, field in zip(COLUMNS, FIELDS, strict=True)
         }
         for email_id, found in texts.items()
@@ -170,7 +181,7 @@ def remove(transaction: Transaction, account_id: int, texts: dict[int, SearchTex
     rows = [
         {"id": account_id << EMAIL_BITS | email_id}
         | {
-            column: getattr(found, field).replace("\0", "")
+            column: UNSURE.sub("\ufffd", getattr(found, field))
             for column, field in zip(COLUMNS, FIELDS, strict=True)
         }
         for email_id, found in texts.items()
@@ -185,11 +196,15 @@ def remove(transaction: Transaction, account_id: int, texts: dict[int, SearchTex
 @dataclass(frozen=True, slots=True)
 class _Work:
     account_id: int
-    texts: dict[int, SearchText]
+    contents: dict[int, bytes]
 
 
 class Indexer:
-    """Fills the index in the background."""
+    """Fills the index in the background.
+
+    The text of messages is taken out by a process of its own, at low priority: in a thread it would
+    make every client wait for the interpreter's lock.
+    """
 
     def __init__(self, readers: Readers, writers: Writers, files: BlobFiles | None) -> None:
         self._readers = readers
@@ -205,25 +220,30 @@ class Indexer:
 
     async def run(self) -> None:
         """Index what comes, until cancelled."""
-        while True:
-            await self._woken.wait()
-            self._woken.clear()
-            try:
-                while work := await self._readers.run(self._read):
-                    await self._write(work)
-                    await asyncio.sleep(PAUSE_SECONDS)
-            except (PostroomError, DBAPIError) as error:
-                log.warning("search.indexing_failed", error=str(error))
-                await asyncio.sleep(RETRY_SECONDS)
-                self._woken.set()
+        with ProcessPoolExecutor(
+            1, mp_context=get_context("forkserver"), initializer=_step_back
+        ) as pool:
+            while True:
+                await self._woken.wait()
+                self._woken.clear()
+                try:
+                    while work := await self._readers.run(self._read):
+                        await self._index(work, pool)
+                        await asyncio.sleep(PAUSE_SECONDS)
+                except (PostroomError, DBAPIError) as error:
+                    log.warning("search.indexing_failed", error=str(error))
+                    await asyncio.sleep(RETRY_SECONDS)
+                    self._woken.set()
 
-    async def _write(self, work: _Work) -> None:
+    async def _index(self, work: _Work, pool: ProcessPoolExecutor) -> None:
+        found = await self._loop.run_in_executor(pool, _extract, list(work.contents.values()))
+        texts = dict(zip(work.contents, found, strict=True))
         await self._writers.run(
-            work.account_id, lambda t: add(t, work.account_id, work.texts), durable=False
+            work.account_id, lambda t: add(t, work.account_id, texts), durable=False
         )
 
     def _read(self, connection: Connection) -> _Work | None:
-        """The texts of some emails of one account that are not indexed yet."""
+        """The contents of some emails of one account that are not indexed yet."""
         statement = (
             select(_e.account_id, _e.email_id, _e.digest, _e.size)
             .where(_e.indexed == NOT_YET)
@@ -234,13 +254,21 @@ class Indexer:
         if not rows:
             return None
         account_id = rows[0][0]
-        texts: dict[int, SearchText] = {}
+        contents: dict[int, bytes] = {}
         weight = 0
         for owner, email_id, digest, size in rows:
-            if owner != account_id or (texts and weight + size > BATCH_BYTES):
+            if owner != account_id or (contents and weight + size > BATCH_BYTES):
                 break
             weight += size
-            content = read_content(connection, self._files, account_id, digest)
-            texts[email_id] = search_text(content)
-            time.sleep(0)  # lets the threads that serve clients go first
-        return _Work(account_id, texts)
+            contents[email_id] = read_content(connection, self._files, account_id, digest)
+        return _Work(account_id, contents)
+
+
+def _step_back() -> None:
+    """In the extracting process: clients go first, and its parent's signals are not for it."""
+    os.nice(10)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _extract(contents: list[bytes]) -> list[SearchText]:
+    return [search_text(content) for content in contents]

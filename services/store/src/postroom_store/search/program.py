@@ -2,17 +2,19 @@
 
 Keys on flags, dates and sizes are SQL over the mailbox's rows. Textual keys are substrings under
 i;unicode-casemap: the index answers them for the messages it has whole, and the others are read and
-looked at. A conjunction runs from cheap to dear, each key over what the ones before left.
+looked at. A conjunction runs from cheap to dear, each key over what the ones before left. The text
+of a message is what `search_text` says it is, with the index and without.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from postroom_mime import SearchText, header_matches, normalise, search_text
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, select
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, literal_column, select
 
 from postroom_store import tables
 from postroom_store.blobs import BlobFiles
@@ -22,7 +24,7 @@ from postroom_store.reading import find_mailbox, read_content
 from postroom_store.search import index
 from postroom_store.transaction import Mailbox
 
-PART = 500  # messages in one statement
+FEW = 500  # UIDs that are named in a statement; where it is about more, all are read
 
 _p = tables.placements.c
 _e = tables.emails.c
@@ -93,10 +95,8 @@ NUMBERS: dict[str, ColumnElement[Any]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    uid: int
-    email_id: int
+# What the index does not have yet. A literal, or SQLite would not use the partial index for it.
+UNINDEXED = _e.indexed == literal_column(str(index.NOT_YET))
 
 
 def search(
@@ -108,14 +108,14 @@ def search(
 
 
 def cost(key: Key) -> int:
-    """How dear a key is: 0 one statement, 1 a join, 2 the index, 3 reading headers."""
+    """How dear a key is: 0 one statement, 1 a join, 2 the index, 3 also headers, 4 contents."""
     match key:
         case Uids() | Flag():
             return 0
         case Compared():
             return 1
-        case Text():
-            return 2
+        case Text(_, value):
+            return 2 if index.can_find(normalise(value)) else 4
         case Header():
             return 3
         case Not(inner):
@@ -132,6 +132,7 @@ class _Search:
         self._files = files
         self._mailbox = mailbox
         self._here = {"account": mailbox.account_id, "mailbox": mailbox.mailbox_id}
+        self._all: set[int] | None = None
 
     def run(self, key: Key, among: set[int] | None) -> set[int]:
         """The UIDs that match, of some (None: of all)."""
@@ -142,37 +143,58 @@ class _Search:
                     left = self.run(each, left)
                     if not left:
                         return set()
-                return self._all() if left is None else left
+                return self._those(left)
             case AnyOf(keys):
                 found: set[int] = set()
                 for each in sorted(keys, key=cost):
-                    found |= self.run(each, among)
+                    found |= self.run(each, None if among is None else among - found)
                 return found
             case Not(inner):
-                universe = self._all() if among is None else among
-                return universe - self.run(inner, among)
-            case Uids() | Flag() | Compared():
-                found = self._select(self._condition(key), among)
-                return found
+                return self._those(among) - self.run(inner, among)
+            case Uids(ranges):
+                return self._within(ranges, among)
+            case Flag() | Compared():
+                return self._select(key, among)
             case Text():
                 return self._text(key, among)
             case Header():
                 return self._header(key, among)
 
-    def _all(self) -> set[int]:
-        return self._select([], None)
+    def _those(self, among: set[int] | None) -> set[int]:
+        """Some UIDs, or all of the mailbox."""
+        if among is not None:
+            return among
+        if self._all is None:
+            statement = select(_p.uid).where(_HERE)
+            self._all = set(self._connection.execute(statement, self._here).scalars())
+        return self._all
 
-    def _select(
-        self, conditions: Sequence[ColumnElement[bool]], among: set[int] | None
-    ) -> set[int]:
-        statement = _rows(_p.uid).where(*conditions)
+    def _within(self, ranges: Ranges, among: set[int] | None) -> set[int]:
+        if among is None and len(ranges) == 1:
+            statement = select(_p.uid).where(_HERE, _p.uid.between(*ranges[0]))
+            return set(self._connection.execute(statement, self._here).scalars())
+        # Thousands of ranges are more than a statement can have.
+        firsts = [first for first, _ in ranges]
+
+        def is_within(uid: int) -> bool:
+            number = bisect_right(firsts, uid)
+            return number > 0 and uid <= ranges[number - 1][1]
+
+        return set(filter(is_within, self._those(among)))
+
+    def _select(self, key: Flag | Compared, among: set[int] | None) -> set[int]:
+        joined = isinstance(key, Compared) and key.column in ("internaldate", "sent_at")
+        statement = _rows(_p.uid) if joined else select(_p.uid).where(_HERE)
+        return self._narrowed(statement.where(*self._condition(key)), among)
+
+    def _narrowed(self, statement: Any, among: set[int] | None) -> set[int]:
+        if among is not None and len(among) <= FEW:
+            statement = statement.where(_p.uid.in_(among))
         found = set(self._connection.execute(statement, self._here).scalars())
         return found if among is None else found & among
 
-    def _condition(self, key: Uids | Flag | Compared) -> list[ColumnElement[bool]]:
+    def _condition(self, key: Flag | Compared) -> list[ColumnElement[bool]]:
         match key:
-            case Uids(ranges):
-                return [index.any_range(_p.uid, ranges)]
             case Flag(name):
                 mask = flagging.known_mask([name], self._mailbox.keywords)
                 return [_p.flags.op("&")(mask) != 0]
@@ -188,30 +210,35 @@ class _Search:
     def _text(self, key: Text, among: set[int] | None) -> set[int]:
         wanted = normalise(key.value)
         if not wanted:
-            return self._all() if among is None else among
+            return self._those(among)
 
         def matches(text: SearchText) -> bool:
             return any(wanted in getattr(text, field) for field in key.fields)
 
-        hits = index.find(self._connection, self._mailbox.account_id, key.fields, wanted)
-        if hits is None:  # too short for the index
+        if not index.can_find(wanted):
             return self._scan(matches, among, [])
-        found = self._placed(hits)
-        found |= self._scan(matches, among, [_e.indexed != 1])
-        return found if among is None else found & among
+        found = self._look_up(key.fields, [wanted], among)
+        return found | self._scan(matches, among, [UNINDEXED])
 
     def _header(self, key: Header, among: set[int] | None) -> set[int]:
         wanted = normalise(key.value)
-        return self._scan(lambda text: header_matches(text, key.field, wanted), among, [])
 
-    def _placed(self, email_ids: Sequence[int]) -> set[int]:
-        """The UIDs of some emails in this mailbox."""
-        found: set[int] = set()
-        for start in range(0, len(email_ids), PART):
-            part = email_ids[start : start + PART]
-            statement = select(_p.uid).where(_HERE, _p.email_id.in_(part))
-            found.update(self._connection.execute(statement, self._here).scalars())
-        return found
+        def matches(text: SearchText) -> bool:
+            return header_matches(text, key.field, wanted)
+
+        # The index tells that both are in the header, not that they are in one line.
+        phrases = [p for p in (f"{key.field.lower()}: ", wanted) if index.can_find(p)]
+        found = self._look_up(("headers",), phrases, among) if phrases else among
+        verified = self._scan(matches, found, [])
+        return verified | self._scan(matches, among, [UNINDEXED])
+
+    def _look_up(
+        self, fields: Sequence[str], phrases: Sequence[str], among: set[int] | None
+    ) -> set[int]:
+        found = index.find(
+            self._connection, self._mailbox.account_id, self._mailbox.mailbox_id, fields, phrases
+        )
+        return found if among is None else found & among
 
     def _scan(
         self,
@@ -220,15 +247,16 @@ class _Search:
         conditions: Sequence[ColumnElement[bool]],
     ) -> set[int]:
         """Read messages and look."""
-        statement = _rows(_p.uid, _e.digest).where(*conditions).order_by(_p.uid)
+        statement = _rows(_p.uid, _e.digest).where(*conditions)
+        if among is not None and len(among) <= FEW:
+            statement = statement.where(_p.uid.in_(among))
+        account_id = self._mailbox.account_id
         found: set[int] = set()
         for uid, digest in self._connection.execute(statement, self._here).fetchall():
-            if among is not None and uid not in among:
-                continue
-            account_id = self._mailbox.account_id
-            content = read_content(self._connection, self._files, account_id, digest)
-            if matches(search_text(content)):
-                found.add(uid)
+            if among is None or uid in among:
+                content = read_content(self._connection, self._files, account_id, digest)
+                if matches(search_text(content)):
+                    found.add(uid)
         return found
 
 
