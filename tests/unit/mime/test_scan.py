@@ -220,6 +220,17 @@ def test_number_of_parts_is_bounded() -> None:
     assert message.truncated
 
 
+def test_headers_of_parts_are_bounded() -> None:
+    part = b"--b\n\nContent-Type: message/rfc822\nSubject: " + b"x" * 100_000 + b"\n\n"
+    count = limits.PART_HEADERS_BYTES // 100_000
+    opening = b"Content-Type: multipart/digest; boundary=b\n\n"
+    assert not scan(opening + part * (count - 1)).truncated
+    message = scan(opening + part * (count + 10))
+    assert message.truncated
+    assert message.root.children[-1].children == ()
+    check_ranges(opening + part * (count + 10), message)
+
+
 def test_false_delimiters_are_bounded() -> None:
     false = b"--bb\n" * (limits.FALSE_DELIMITERS + 1)
     raw = b"Content-Type: multipart/mixed; boundary=b\n\n--b\n\n" + false + b"--b\n\nx\n--b--\n"

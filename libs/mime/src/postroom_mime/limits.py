@@ -36,6 +36,10 @@ PARAMS: Final = 100
 # Addresses rendered of one field; clients show a few dozen.
 ADDRESSES: Final = 1_000
 
+# The headers of all parts together. They come back in structure and BODYSTRUCTURE, longer than they
+# were: a digest of a thousand messages fits, a message that is all headers does not fill the disk.
+PART_HEADERS_BYTES: Final = 4 * 1024 * 1024
+
 # Bytes read of one address field: that number of addresses of a generous length.
 ADDRESS_BYTES: Final = 100 * ADDRESSES
 

@@ -66,11 +66,12 @@ class Span(NamedTuple):
 class _Scanner:
     """The state of one scan: what is left of the limits, and whether one was met."""
 
-    __slots__ = ("_false_delimiters", "_parts", "_raw", "_work", "truncated")
+    __slots__ = ("_false_delimiters", "_headers", "_parts", "_raw", "_work", "truncated")
 
     def __init__(self, raw: bytes) -> None:
         self._raw = raw
         self._parts = limits.PARTS
+        self._headers = limits.PART_HEADERS_BYTES
         self._work = max(limits.WORK_FLOOR, limits.SEARCHES_OF_MESSAGE * len(raw))
         self._false_delimiters = limits.FALSE_DELIMITERS
         self.truncated = False
@@ -109,7 +110,8 @@ class _Scanner:
         """Read the message inside a message/rfc822."""
         if encoding not in _IDENTITY or not self._admit(depth):
             return ()
-        return (self._read_between(span.body, span.end, span.end, _TEXT, depth),)
+        root = self._read_between(span.body, span.end, span.end, _TEXT, depth)
+        return (root,) if root else ()
 
     def _read_multipart(self, span: Span, kind: ContentType, depth: int) -> tuple[Part, ...]:
         """Read the parts of a multipart; none without boundary or delimiter, or too deep."""
@@ -121,18 +123,27 @@ class _Scanner:
         for start, end, delimiter in self._between_delimiters(span, b"\n--" + boundary):
             if not self._admit(depth):
                 break
-            parts.append(self._read_between(start, end, delimiter, default, depth))
+            part = self._read_between(start, end, delimiter, default, depth)
+            if part is None:
+                break
+            parts.append(part)
         return tuple(parts)
 
     def _read_between(
         self, start: int, end: int, delimiter: int, default: ContentType, depth: int
-    ) -> Part:
+    ) -> Part | None:
         """Read the part from `start` to `end`, where the line break before `delimiter` begins.
+
+        None: its header is more than the limit leaves.
 
         A part with an empty body has one empty line before the delimiter, not two: it is the
         header's, or BODY[n.MIME] would lack the end that RFC 3501 section 6.4.5 wants.
         """
         body = find_body(self._raw, start, delimiter)
+        if body - start > self._headers:
+            self.truncated = True
+            return None
+        self._headers -= body - start
         fields = first_fields(self._raw[start:body])
         return self.read_part(Span(start, body, max(body, end)), fields, default, depth + 1)
 

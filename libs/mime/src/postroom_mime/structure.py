@@ -98,12 +98,13 @@ def decode_structure(encoded: bytes) -> Message:
     if encoded[:1] != _VERSION:
         raise ValueError("not a message structure of a known version")
     try:
-        size, truncated, root = json.loads(encoded[1:])
+        size, truncated, root = _load(encoded[1:].decode("ascii"))
         return Message(size, _decode_part(root), bool(truncated))
     except (AttributeError, IndexError, TypeError, ValueError, RecursionError) as error:
         raise ValueError("not a message structure") from error
 
 
+_load: Final = json.JSONDecoder().decode
 _dump: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 # A part as an array, in the order of its attributes: three offsets relative to what came before
