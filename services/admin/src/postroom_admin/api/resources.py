@@ -1,0 +1,156 @@
+"""The bodies of requests and responses, as OpenAPI describes them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from postroom_admin.model import QueueState
+
+T = TypeVar("T")
+
+LONGEST_ADDRESS = 320  # RFC 5321 section 4.5.3.1: 64 for the local part, 255 for the domain
+LARGEST = 2**63 - 1
+
+AddressField = Annotated[str, Field(max_length=LONGEST_ADDRESS, examples=["ann@example.org"])]
+DomainField = Annotated[str, Field(min_length=1, max_length=255, examples=["example.org"])]
+QuotaField = Annotated[
+    int,
+    Field(ge=0, le=LARGEST, description="bytes; 0 means unlimited", examples=[2_147_483_648]),
+]
+PasswordField = Annotated[
+    SecretStr, Field(min_length=1, max_length=1024, examples=["correct horse battery staple"])
+]
+
+
+class Request(BaseModel):
+    """A request's body: what it doesn't describe is an error."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Resource(BaseModel):
+    """A response's body, made from a value of the model."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+class Listing(Resource, Generic[T]):
+    """A page of a list."""
+
+    items: list[T]
+    next_page_token: str = Field(
+        "", description="ask for the next page with it as `page_token`; empty: this is the last"
+    )
+
+
+class Tenant(Resource):
+    name: str = Field(examples=["default"])
+
+
+class NewTenant(Request):
+    name: str = Field(min_length=1, max_length=255, examples=["school"])
+
+
+class Domain(Resource):
+    name: DomainField
+    tenant: str = Field(examples=["default"])
+    catch_all: str = Field(
+        description="the account that gets mail for addresses nobody has; empty: it is refused"
+    )
+    accounts: int
+
+
+class NewDomain(Request):
+    name: DomainField
+    tenant: str = Field("", max_length=255, description='empty: "default"')
+
+
+class CatchAll(Request):
+    address: AddressField
+
+
+class Account(Resource):
+    account_id: int
+    address: AddressField
+    tenant: str = Field(examples=["default"])
+    display_name: str = Field(examples=["Ann Example"])
+    quota_bytes: QuotaField
+    disabled: bool
+    created_at: datetime
+
+
+class NewAccount(Request):
+    address: AddressField
+    password: PasswordField | None = Field(
+        None, description="without one nobody can sign in until one is set"
+    )
+    display_name: str = Field("", max_length=255, examples=["Ann Example"])
+    quota_bytes: QuotaField = 0
+
+
+class AccountChange(Request):
+    """What is to change; what is missing stays."""
+
+    display_name: str | None = Field(None, max_length=255, examples=["Ann Example"])
+    quota_bytes: QuotaField | None = None
+    disabled: bool | None = None
+
+
+class NewPassword(Request):
+    password: PasswordField
+
+
+class Quota(Resource):
+    quota_bytes: QuotaField
+    bytes: int = Field(description="what the account keeps", examples=[734_003_200])
+
+
+class NewQuota(Request):
+    quota_bytes: QuotaField
+
+
+class Alias(Resource):
+    address: AddressField
+    targets: list[str] = Field(examples=[["ann@example.org", "ben@example.net"]])
+
+
+class NewAlias(Request):
+    address: AddressField
+    targets: list[AddressField] = Field(min_length=1, max_length=1000)
+
+
+class QueueEntry(Resource):
+    """One recipient of a message that waits to be sent elsewhere."""
+
+    queue_id: int
+    account_id: int = Field(description="who submitted it; 0: a trusted network")
+    sender: str = Field(description="reverse-path; empty: the null sender")
+    recipient: str
+    state: QueueState
+    size: int = Field(description="bytes")
+    created_at: datetime
+    next_attempt_at: datetime
+    attempts: int
+    last_reply: str = Field(description="what the other server said last")
+    message_id: str
+
+
+class DomainSummary(Resource):
+    """The mail that waits for one domain."""
+
+    domain: DomainField
+    waiting: int
+    held: int
+    sending: int
+    bytes: int
+    oldest: datetime
+
+
+class Usage(Resource):
+    account_id: int
+    messages: int
+    bytes: int
+    mailboxes: int

@@ -1,0 +1,1 @@
+"""The `postroom` command: a file for each family of commands, `session` and `output` below them."""

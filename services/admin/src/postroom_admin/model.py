@@ -1,0 +1,163 @@
+"""The values that administrators see: plain, immutable, with times in UTC.
+
+Sizes are bytes. A limit of 0 bytes means unlimited, as in the RPC API.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+PAGE = 1000  # entries; what every paged RPC gives at most
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """Some entries of a longer list, and what to ask for next (empty: that was all)."""
+
+    items: Sequence[T]
+    next_page_token: str = ""
+
+
+async def every(fetch: Callable[[str], Awaitable[Page[T]]]) -> AsyncIterator[T]:
+    """All entries of a paged list, page by page.
+
+    Args:
+        fetch: answers the page for a token; the first is asked for with an empty one.
+    """
+    token = ""
+    while True:
+        page = await fetch(token)
+        for item in page.items:
+            yield item
+        token = page.next_page_token
+        if not token:
+            return
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """A domain that mail is received for; `catch_all` is an account's address, or empty."""
+
+    name: str
+    tenant: str
+    catch_all: str
+    accounts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    account_id: int
+    address: str
+    tenant: str
+    display_name: str
+    quota_bytes: int
+    disabled: bool
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """An address that delivers to others, here or elsewhere."""
+
+    address: str
+    targets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What an account keeps."""
+
+    account_id: int
+    messages: int = 0
+    bytes: int = 0
+    mailboxes: int = 0
+
+
+class QueueState(StrEnum):
+    WAITING = "waiting"
+    HELD = "held"
+    SENDING = "sending"
+
+
+@dataclass(frozen=True, slots=True)
+class QueueEntry:
+    """One recipient of a message that waits to be sent elsewhere."""
+
+    queue_id: int
+    account_id: int
+    sender: str
+    recipient: str
+    state: QueueState
+    size: int
+    created_at: datetime
+    next_attempt_at: datetime
+    attempts: int
+    last_reply: str
+    message_id: str
+
+    @property
+    def domain(self) -> str:
+        """The recipient's domain."""
+        return self.recipient.rpartition("@")[2].lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    name: str
+    selectable: bool
+    messages: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewMessage:
+    """A message to be imported: its bytes, or an upload that holds them.
+
+    Attributes:
+        flags: system flags and keywords as in IMAP.
+        internaldate: Unix seconds.
+    """
+
+    content: bytes
+    flags: tuple[str, ...]
+    internaldate: int
+    upload_id: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMessage:
+    """A message as a mailbox has it."""
+
+    uid: int
+    content: bytes
+    flags: tuple[str, ...]
+    internaldate: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a long job of the store is, and what it found wrong since it last told."""
+
+    done: int
+    total: int
+    faults: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What garbage collection has removed so far."""
+
+    expunged: int
+    contents: int
+    bytes: int

@@ -1,0 +1,133 @@
+"""What administration needs of the services that own accounts and mail.
+
+Every method may raise PostroomError: UNAVAILABLE and DEADLINE where the owner can't be asked,
+DENIED where our certificate is not one of admin's, and what its docstring names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from postroom_admin.model import (
+    Account,
+    Alias,
+    Collected,
+    Domain,
+    Mailbox,
+    NewMessage,
+    Page,
+    Progress,
+    QueueEntry,
+    StoredMessage,
+    Tenant,
+    Usage,
+)
+
+
+class Directory(Protocol):
+    """Who there is (postroom.auth.v1.AccountService).
+
+    Creating what is there raises ALREADY_EXISTS, naming what is not NOT_FOUND, what can't be
+    INVALID, removing what others need CONFLICT.
+    """
+
+    async def create_tenant(self, name: str) -> Tenant: ...
+    async def list_tenants(self) -> Sequence[Tenant]: ...
+    async def delete_tenant(self, name: str) -> None: ...
+
+    async def create_domain(self, name: str, tenant: str = "") -> Domain: ...
+    async def list_domains(self, tenant: str = "") -> Sequence[Domain]: ...
+    async def set_catch_all(self, name: str, address: str) -> Domain:
+        """An empty address clears it."""
+
+    async def delete_domain(self, name: str) -> None: ...
+
+    async def create_account(
+        self, address: str, password: str = "", display_name: str = "", quota_bytes: int = 0
+    ) -> Account:
+        """Without a password nobody can sign in until one is set."""
+
+    async def get_account(self, address: str) -> Account: ...
+    async def list_accounts(
+        self, domain: str = "", page_token: str = "", page_size: int = 0
+    ) -> Page[Account]: ...
+    async def update_account(
+        self,
+        address: str,
+        *,
+        display_name: str | None = None,
+        quota_bytes: int | None = None,
+        disabled: bool | None = None,
+    ) -> Account:
+        """Change what is not None."""
+
+    async def set_password(self, address: str, password: str) -> Account: ...
+    async def delete_account(self, address: str) -> int:
+        """Remove an account and its aliases. Answers its id: its mail is still in the store."""
+
+    async def create_alias(self, address: str, targets: Sequence[str]) -> Alias: ...
+    async def list_aliases(self, domain: str = "") -> Sequence[Alias]: ...
+    async def delete_alias(self, address: str) -> None: ...
+
+
+class Queue(Protocol):
+    """Mail that waits to be sent elsewhere (postroom.store.v1.QueueService)."""
+
+    async def list(
+        self, domain: str = "", page_token: str = "", page_size: int = 0
+    ) -> Page[QueueEntry]:
+        """Oldest first."""
+
+    async def hold(self, queue_ids: Sequence[int]) -> int:
+        """Answers how many it changed; at most 1,000 ids, as below. CONFLICT: one is being sent."""
+
+    async def release(self, queue_ids: Sequence[int]) -> int: ...
+    async def cancel(self, queue_ids: Sequence[int]) -> int: ...
+
+
+class MailStore(Protocol):
+    """The mail of every account (postroom.store.v1.AdminService)."""
+
+    async def usage(self, account_id: int = 0, page_token: str = "") -> Page[Usage]:
+        """In order of account id; id 0: all accounts."""
+
+    async def list_mailboxes(self, account_id: int, page_token: str = "") -> Page[Mailbox]: ...
+    async def upload(self, content: bytes) -> bytes:
+        """Take a content over 1 MiB and answer the id that stands for it. TOO_LARGE."""
+
+    async def import_messages(
+        self,
+        key: bytes,
+        account_id: int,
+        mailbox: str,
+        messages: Sequence[NewMessage],
+        quota_bytes: int,
+    ) -> int:
+        """Add all messages or none, once for each key, making the mailbox if it is missing.
+
+        Answers how many were added by the call that first had this key.
+
+        INVALID, TOO_LARGE, LIMIT_EXCEEDED: one of them can't be kept; OVER_QUOTA.
+        """
+
+    def export_messages(self, account_id: int, mailbox: str) -> AsyncIterator[StoredMessage]:
+        """In order of UID. NOT_FOUND."""
+
+    async def undelete(self, account_id: int, mailbox: str, since: int) -> int:
+        """Bring back what was expunged since a Unix time. Answers how many."""
+
+    async def purge_account(self, account_id: int) -> None: ...
+    def check_integrity(self, account_id: int, contents: bool) -> AsyncIterator[Progress]: ...
+    def collect_garbage(self) -> AsyncIterator[Collected]: ...
+    def reindex(self, account_id: int) -> AsyncIterator[Progress]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """All that commands and REST resources work with."""
+
+    directory: Directory
+    queue: Queue
+    store: MailStore

@@ -1,0 +1,334 @@
+"""The ports over gRPC: the only file that knows the stubs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from postroom.auth.v1 import account_pb2, account_pb2_grpc
+from postroom.store.v1 import admin_pb2, admin_pb2_grpc, message_pb2, queue_pb2, queue_pb2_grpc
+from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.rpc.client import Channel
+
+from postroom_admin.model import (
+    Account,
+    Alias,
+    Collected,
+    Domain,
+    Mailbox,
+    NewMessage,
+    Page,
+    Progress,
+    QueueEntry,
+    QueueState,
+    StoredMessage,
+    Tenant,
+    Usage,
+)
+from postroom_admin.ports import Services
+from postroom_admin.settings import AdminSettings
+
+PIECE = 256 * 1024  # bytes of an upload in one message
+IMPORT_SECONDS = 120.0
+JOB_SECONDS = 24 * 3600.0  # checks, reindexing and exports of large accounts take hours
+STATES = {
+    queue_pb2.QueueEntry.STATE_WAITING: QueueState.WAITING,
+    queue_pb2.QueueEntry.STATE_HELD: QueueState.HELD,
+    queue_pb2.QueueEntry.STATE_LEASED: QueueState.SENDING,
+}
+SYSTEM_FLAGS = ("\\Seen", "\\Answered", "\\Flagged", "\\Deleted", "\\Draft")
+FIRST_KEYWORD = 8  # message.proto: bit 8 + i is the keyword with number i
+
+
+@asynccontextmanager
+async def connect(settings: AdminSettings) -> AsyncIterator[Services]:
+    """Connections to auth and store, made when they are first used. Raises OSError where the
+    certificate can't be read.
+    """
+    channels = owner_channels(settings)
+    try:
+        yield services_over(channels)
+    finally:
+        for channel in channels.values():
+            await channel.close()
+
+
+def owner_channels(settings: AdminSettings) -> dict[str, Channel]:
+    """A channel to each owner, by name."""
+    addresses = {"auth": settings.auth_address, "store": settings.store_address}
+    return {
+        owner: Channel(address, owner, settings.rpc_tls) for owner, address in addresses.items()
+    }
+
+
+def services_over(channels: dict[str, Channel]) -> Services:
+    """The ports over channels to "auth" and "store"."""
+    auth, store = channels["auth"], channels["store"]
+    return Services(RemoteDirectory(auth), RemoteQueue(store), RemoteStore(store))
+
+
+async def check_health(channel: Channel) -> None:
+    """Raise PostroomError UNAVAILABLE unless the service at the other end says it is serving."""
+    stub = channel.stub(health_pb2_grpc.HealthStub)
+    answer = await stub.Check(health_pb2.HealthCheckRequest())
+    if answer.status != health_pb2.HealthCheckResponse.SERVING:
+        raise PostroomError(Kind.UNAVAILABLE, "the service is not ready")
+
+
+class RemoteDirectory:
+    """ports.Directory at auth."""
+
+    def __init__(self, auth: Channel) -> None:
+        self._stub = auth.stub(account_pb2_grpc.AccountServiceStub)
+
+    async def create_tenant(self, name: str) -> Tenant:
+        answer = await self._stub.CreateTenant(account_pb2.CreateTenantRequest(name=name))
+        return Tenant(answer.name)
+
+    async def list_tenants(self) -> Sequence[Tenant]:
+        answer = await self._stub.ListTenants(account_pb2.ListTenantsRequest())
+        return [Tenant(tenant.name) for tenant in answer.tenants]
+
+    async def delete_tenant(self, name: str) -> None:
+        await self._stub.DeleteTenant(account_pb2.DeleteTenantRequest(name=name))
+
+    async def create_domain(self, name: str, tenant: str = "") -> Domain:
+        request = account_pb2.CreateDomainRequest(name=name, tenant=tenant)
+        return _domain(await self._stub.CreateDomain(request))
+
+    async def list_domains(self, tenant: str = "") -> Sequence[Domain]:
+        answer = await self._stub.ListDomains(account_pb2.ListDomainsRequest(tenant=tenant))
+        return [_domain(domain) for domain in answer.domains]
+
+    async def set_catch_all(self, name: str, address: str) -> Domain:
+        request = account_pb2.SetCatchAllRequest(name=name, address=address)
+        return _domain(await self._stub.SetCatchAll(request))
+
+    async def delete_domain(self, name: str) -> None:
+        await self._stub.DeleteDomain(account_pb2.DeleteDomainRequest(name=name))
+
+    async def create_account(
+        self, address: str, password: str = "", display_name: str = "", quota_bytes: int = 0
+    ) -> Account:
+        request = account_pb2.CreateAccountRequest(
+            address=address, password=password, display_name=display_name, quota_bytes=quota_bytes
+        )
+        return _account(await self._stub.CreateAccount(request))
+
+    async def get_account(self, address: str) -> Account:
+        return _account(await self._stub.GetAccount(account_pb2.GetAccountRequest(address=address)))
+
+    async def list_accounts(
+        self, domain: str = "", page_token: str = "", page_size: int = 0
+    ) -> Page[Account]:
+        request = account_pb2.ListAccountsRequest(
+            domain=domain, page_token=page_token, page_size=page_size
+        )
+        answer = await self._stub.ListAccounts(request)
+        return Page([_account(account) for account in answer.accounts], answer.next_page_token)
+
+    async def update_account(
+        self,
+        address: str,
+        *,
+        display_name: str | None = None,
+        quota_bytes: int | None = None,
+        disabled: bool | None = None,
+    ) -> Account:
+        request = account_pb2.UpdateAccountRequest(
+            address=address, display_name=display_name, quota_bytes=quota_bytes, disabled=disabled
+        )
+        return _account(await self._stub.UpdateAccount(request))
+
+    async def set_password(self, address: str, password: str) -> Account:
+        request = account_pb2.SetPasswordRequest(address=address, password=password)
+        return _account(await self._stub.SetPassword(request))
+
+    async def delete_account(self, address: str) -> int:
+        request = account_pb2.DeleteAccountRequest(address=address)
+        return (await self._stub.DeleteAccount(request)).account_id
+
+    async def create_alias(self, address: str, targets: Sequence[str]) -> Alias:
+        request = account_pb2.CreateAliasRequest(address=address, targets=targets)
+        return _alias(await self._stub.CreateAlias(request))
+
+    async def list_aliases(self, domain: str = "") -> Sequence[Alias]:
+        answer = await self._stub.ListAliases(account_pb2.ListAliasesRequest(domain=domain))
+        return [_alias(alias) for alias in answer.aliases]
+
+    async def delete_alias(self, address: str) -> None:
+        await self._stub.DeleteAlias(account_pb2.DeleteAliasRequest(address=address))
+
+
+class RemoteQueue:
+    """ports.Queue at store."""
+
+    def __init__(self, store: Channel) -> None:
+        self._stub = store.stub(queue_pb2_grpc.QueueServiceStub)
+
+    async def list(
+        self, domain: str = "", page_token: str = "", page_size: int = 0
+    ) -> Page[QueueEntry]:
+        request = queue_pb2.ListQueueRequest(
+            domain=domain, page_token=page_token, page_size=page_size
+        )
+        answer = await self._stub.List(request)
+        return Page([_queue_entry(entry) for entry in answer.entries], answer.next_page_token)
+
+    async def hold(self, queue_ids: Sequence[int]) -> int:
+        return (await self._stub.Hold(_entries(queue_ids))).changed
+
+    async def release(self, queue_ids: Sequence[int]) -> int:
+        return (await self._stub.Release(_entries(queue_ids))).changed
+
+    async def cancel(self, queue_ids: Sequence[int]) -> int:
+        return (await self._stub.Cancel(_entries(queue_ids))).changed
+
+
+class RemoteStore:
+    """ports.MailStore at store."""
+
+    def __init__(self, store: Channel) -> None:
+        self._stub = store.stub(admin_pb2_grpc.AdminServiceStub)
+
+    async def usage(self, account_id: int = 0, page_token: str = "") -> Page[Usage]:
+        request = admin_pb2.UsageRequest(account_id=account_id, page_token=page_token)
+        answer = await self._stub.Usage(request)
+        found = [
+            Usage(entry.account_id, entry.messages, entry.bytes, entry.mailboxes)
+            for entry in answer.accounts
+        ]
+        return Page(found, answer.next_page_token)
+
+    async def list_mailboxes(self, account_id: int, page_token: str = "") -> Page[Mailbox]:
+        request = admin_pb2.ListMailboxesRequest(account_id=account_id, page_token=page_token)
+        answer = await self._stub.ListMailboxes(request)
+        found = [
+            Mailbox(entry.name, entry.selectable, entry.counts.messages, entry.counts.size)
+            for entry in answer.mailboxes
+            if entry.mailbox_id  # 0: a subscription to nothing
+        ]
+        return Page(found, answer.next_page_token)
+
+    async def upload(self, content: bytes) -> bytes:
+        async def pieces() -> AsyncIterator[message_pb2.UploadRequest]:
+            for offset in range(0, len(content), PIECE):
+                yield message_pb2.UploadRequest(data=content[offset : offset + PIECE])
+
+        return (await self._stub.Upload(pieces())).upload_id
+
+    async def import_messages(
+        self,
+        key: bytes,
+        account_id: int,
+        mailbox: str,
+        messages: Sequence[NewMessage],
+        quota_bytes: int,
+    ) -> int:
+        request = admin_pb2.ImportRequest(
+            idempotency_key=key,
+            account_id=account_id,
+            name=mailbox,
+            messages=[_new_message(message) for message in messages],
+            quota_bytes=quota_bytes,
+        )
+        return len((await self._stub.Import(request, timeout=IMPORT_SECONDS)).uids)
+
+    async def export_messages(self, account_id: int, mailbox: str) -> AsyncIterator[StoredMessage]:
+        request = admin_pb2.ExportRequest(account_id=account_id, name=mailbox)
+        keywords: dict[int, str] = {}
+        begun = bytearray()  # of the message that goes on in the next response
+        async for answer in self._stub.Export(request, timeout=JOB_SECONDS):
+            keywords.update({keyword.number: keyword.name for keyword in answer.keywords})
+            last = len(answer.uids) - 1
+            for index, uid in enumerate(answer.uids):
+                begun += answer.contents[index]
+                if answer.more and index == last:
+                    break
+                flags = _flag_names(answer.flags[index], keywords)
+                yield StoredMessage(uid, bytes(begun), flags, answer.internaldates[index])
+                begun.clear()
+
+    async def undelete(self, account_id: int, mailbox: str, since: int) -> int:
+        request = admin_pb2.UndeleteRequest(account_id=account_id, name=mailbox, since=since)
+        return (await self._stub.Undelete(request, timeout=IMPORT_SECONDS)).restored
+
+    async def purge_account(self, account_id: int) -> None:
+        request = admin_pb2.PurgeAccountRequest(account_id=account_id)
+        await self._stub.PurgeAccount(request, timeout=IMPORT_SECONDS)
+
+    async def check_integrity(self, account_id: int, contents: bool) -> AsyncIterator[Progress]:
+        request = admin_pb2.CheckIntegrityRequest(account_id=account_id, contents=contents)
+        async for answer in self._stub.CheckIntegrity(request, timeout=JOB_SECONDS):
+            yield Progress(answer.done, answer.total, tuple(answer.faults))
+
+    async def collect_garbage(self) -> AsyncIterator[Collected]:
+        request = admin_pb2.CollectGarbageRequest()
+        async for answer in self._stub.CollectGarbage(request, timeout=JOB_SECONDS):
+            yield Collected(answer.expunged, answer.contents, answer.bytes)
+
+    async def reindex(self, account_id: int) -> AsyncIterator[Progress]:
+        request = admin_pb2.ReindexRequest(account_id=account_id)
+        async for answer in self._stub.Reindex(request, timeout=JOB_SECONDS):
+            yield Progress(answer.done, answer.total)
+
+
+def _time(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _domain(domain: account_pb2.Domain) -> Domain:
+    return Domain(domain.name, domain.tenant, domain.catch_all, domain.accounts)
+
+
+def _account(account: account_pb2.Account) -> Account:
+    return Account(
+        account_id=account.account_id,
+        address=account.address,
+        tenant=account.tenant,
+        display_name=account.display_name,
+        quota_bytes=account.quota_bytes,
+        disabled=account.disabled,
+        created_at=_time(account.created_at),
+    )
+
+
+def _alias(alias: account_pb2.Alias) -> Alias:
+    return Alias(alias.address, tuple(alias.targets))
+
+
+def _queue_entry(entry: queue_pb2.QueueEntry) -> QueueEntry:
+    return QueueEntry(
+        queue_id=entry.queue_id,
+        account_id=entry.account_id,
+        sender=entry.sender,
+        recipient=entry.recipient,
+        state=STATES.get(entry.state, QueueState.WAITING),
+        size=entry.size,
+        created_at=_time(entry.created_at),
+        next_attempt_at=_time(entry.next_attempt_at),
+        attempts=entry.attempts,
+        last_reply=entry.last_reply,
+        message_id=entry.message_id,
+    )
+
+
+def _entries(queue_ids: Iterable[int]) -> queue_pb2.QueueEntriesRequest:
+    return queue_pb2.QueueEntriesRequest(queue_ids=queue_ids)
+
+
+def _new_message(message: NewMessage) -> message_pb2.NewMessage:
+    made = message_pb2.NewMessage(flags=message.flags, internaldate=message.internaldate)
+    if message.upload_id:
+        made.upload_id = message.upload_id
+    else:
+        made.content = message.content
+    return made
+
+
+def _flag_names(mask: int, keywords: dict[int, str]) -> tuple[str, ...]:
+    system = (name for bit, name in enumerate(SYSTEM_FLAGS) if mask >> bit & 1)
+    named = (name for number, name in keywords.items() if mask >> FIRST_KEYWORD + number & 1)
+    return (*system, *named)

@@ -1,0 +1,45 @@
+"""What the command line and the REST API can be told, from POSTROOM_ADMIN_*."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from postroom_chassis.net.listener import parse_listeners
+from postroom_chassis.settings import ServiceSettings
+from pydantic import Field, field_validator
+from pydantic_settings import SettingsConfigDict
+
+
+class AdminSettings(ServiceSettings):
+    """What both need: where the owners are, and the certificate that opens their doors."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix="POSTROOM_ADMIN_")
+
+    auth_address: str = Field(description="host:port where auth serves RPC")
+    store_address: str = Field(description="host:port where store serves RPC")
+    env: Path | None = Field(
+        None, description="a file with these settings, for the postroom command alone"
+    )
+    listeners: str = Field(
+        "api=127.0.0.1:0", description="where the REST API listens; ';tls' makes it HTTPS"
+    )
+    api_tokens: Path | None = Field(
+        None, description="file of bearer tokens' hashes, as `postroom token add` writes it"
+    )
+    tls_certificate: Path | None = Field(None, description="PEM chain, for a listener with ';tls'")
+    tls_key: Path | None = Field(None, description="PEM private key of tls_certificate")
+
+    @field_validator("listeners")
+    @classmethod
+    def _check_listeners(cls, text: str) -> str:
+        if any(address.proxy for address in parse_listeners(text)):
+            raise ValueError("the API takes no PROXY header")
+        return text
+
+
+class ApiSettings(AdminSettings):
+    """What the REST API can't do without."""
+
+    api_tokens: Path = Field(
+        description="file of bearer tokens' hashes, as `postroom token add` writes it"
+    )

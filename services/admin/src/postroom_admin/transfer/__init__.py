@@ -1,0 +1,1 @@
+"""Mail in and out of the store in bulk: Maildir and mbox."""
