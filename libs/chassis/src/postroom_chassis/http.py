@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
@@ -11,6 +12,7 @@ from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from postroom_chassis.errors import PostroomError
+from postroom_chassis.net.tls import ServerTls
 
 Check = Callable[[], Awaitable[None]]
 
@@ -77,19 +79,29 @@ class HttpServer(uvicorn.Server):
         yield
 
     @classmethod
-    async def start(cls, app: FastAPI, host: str, port: int) -> HttpServer:
+    async def start(
+        cls, app: FastAPI, host: str, port: int, tls: ServerTls | None = None
+    ) -> HttpServer:
         """Serve an application and answer once it listens. Raises OSError where the address is
         taken.
         """
         config = uvicorn.Config(
-            app, host=host, port=port, log_config=None, access_log=False, lifespan="off"
+            app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            proxy_headers=False,
+            server_header=False,
+            ssl_context_factory=(lambda *_: tls.context) if tls else None,
         )
         server = cls(config)
-        socket = config.bind_socket() if port == 0 else None
-        server._task = asyncio.create_task(server.serve([socket] if socket else None))
+        # Bound here: where it can't bind, uvicorn leaves the process instead of raising.
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        bound = socket.create_server((host, port), family=family, backlog=config.backlog)
+        server._task = asyncio.create_task(server.serve([bound]))
         while not server.started:
             if server._task.done():
-                raise OSError(f"can't listen on {host}:{port}: is it taken?")
+                raise OSError(f"can't listen on {host}:{port}")
             await asyncio.sleep(0.01)
         return server
 
