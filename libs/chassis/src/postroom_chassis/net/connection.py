@@ -257,6 +257,11 @@ class Connection(asyncio.Protocol):
     def closed(self) -> bool:
         return self._closed
 
+    @property
+    def congested(self) -> bool:
+        """Whether the client leaves much of what was written unread."""
+        return self._paused_writing is not None
+
     def _note_tls(self) -> None:
         tls = self._transport.get_extra_info("ssl_object") if self._transport else None
         if tls is not None:

@@ -1,0 +1,70 @@
+"""The IMAP front's wiring."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from postroom_chassis.lifecycle import Service, run
+from postroom_chassis.net.listener import Limits, Listener
+from postroom_chassis.net.tls import ServerTls
+from postroom_chassis.rpc.client import Channel
+
+from postroom_imap.commands import HANDLERS
+from postroom_imap.items import ItemCache
+from postroom_imap.remote import (
+    RemoteAuthenticator,
+    RemoteChanges,
+    RemoteMailboxes,
+    RemoteMessages,
+    check,
+)
+from postroom_imap.session import LARGEST_BODY, LARGEST_ITEM, REFUSED, Front
+from postroom_imap.settings import ImapSettings
+from postroom_imap.views import Views
+
+
+async def start(service: Service, settings: ImapSettings) -> None:
+    auth = Channel(settings.auth_address, "auth", settings.rpc_tls)
+    service.stack.push_async_callback(auth.close)
+    store = Channel(settings.store_address, "store", settings.rpc_tls)
+    service.stack.push_async_callback(store.close)
+    service.ready_when("auth", lambda: check(auth))
+    service.ready_when("store", lambda: check(store))
+    changes = RemoteChanges(store)
+    service.stack.push_async_callback(changes.close)
+    mailboxes, messages = RemoteMailboxes(store), RemoteMessages(store)
+    views = Views(mailboxes, messages, changes, settings.warmth, time.monotonic)
+    sweeper = asyncio.create_task(views.sweep_forever())
+    service.stack.callback(sweeper.cancel)
+    tls = (
+        ServerTls(settings.tls_certificate, settings.tls_key)
+        if settings.tls_certificate and settings.tls_key
+        else None
+    )
+    front = Front(
+        authenticator=RemoteAuthenticator(auth),
+        mailboxes=mailboxes,
+        messages=messages,
+        views=views,
+        items=ItemCache(settings.item_cache_bytes, LARGEST_ITEM),
+        bodies=ItemCache(settings.body_cache_bytes, LARGEST_BODY),
+        bounds=settings.bounds,
+        handlers=HANDLERS,
+        tls=tls,
+    )
+    for address in settings.addresses:
+        listener = Listener(
+            address.name,
+            front.serve,
+            tls=tls if address.tls else None,
+            proxies=settings.proxies if address.proxy else (),
+            limits=Limits(settings.connections, settings.connections_per_address),
+            refusal=REFUSED,
+        )
+        service.ports[address.name] = await listener.start(address.host, address.port)
+        service.on_drain(listener.drain)
+
+
+if __name__ == "__main__":
+    run("imap", ImapSettings, start)

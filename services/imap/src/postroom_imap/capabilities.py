@@ -1,0 +1,40 @@
+"""What the server says it can do (RFC 3501 section 6.1.1), by where the session stands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+# RFC 7888, 4959, 2971, 5161, 2177, 2342, 4315, 3691, 3348, 6154, 6851.
+ALWAYS = ("IMAP4rev1", "LITERAL+", "SASL-IR", "ID", "ENABLE")
+AFTER_LOGIN = (
+    "IDLE",
+    "NAMESPACE",
+    "UIDPLUS",
+    "UNSELECT",
+    "CHILDREN",
+    "SPECIAL-USE",
+    "MOVE",
+)
+
+
+def before_login(*, tls_offered: bool, may_login: bool, mechanisms: Sequence[str]) -> list[str]:
+    """Capabilities of a session that nobody has signed in to.
+
+    Args:
+        tls_offered: STARTTLS can be used now.
+        may_login: credentials may travel on this connection (RFC 3501 section 7.2.1:
+            LOGINDISABLED where they may not).
+    """
+    names = [*ALWAYS]
+    if tls_offered:
+        names.append("STARTTLS")
+    if may_login:
+        names += [f"AUTH={mechanism}" for mechanism in mechanisms]
+    else:
+        names.append("LOGINDISABLED")
+    return names
+
+
+def after_login() -> list[str]:
+    """Capabilities of a session that somebody has signed in to."""
+    return [*ALWAYS, *AFTER_LOGIN]

@@ -1,0 +1,64 @@
+"""What each command does: one table from command to handler, one file a command or family.
+
+A handler is `async (session, tag, command)`: it checks, calls a port, writes. Which command is
+legal in which state, the grammar's own table says (`protocol.table`).
+"""
+
+from __future__ import annotations
+
+from postroom_imap.commands.append import append
+from postroom_imap.commands.authenticate import authenticate
+from postroom_imap.commands.capability import capability
+from postroom_imap.commands.copy import copy, move
+from postroom_imap.commands.enable import enable
+from postroom_imap.commands.expunge import close, expunge, uid_expunge
+from postroom_imap.commands.fetch import fetch
+from postroom_imap.commands.identify import identify
+from postroom_imap.commands.idle import idle
+from postroom_imap.commands.list import list_, lsub
+from postroom_imap.commands.login import login
+from postroom_imap.commands.logout import logout
+from postroom_imap.commands.mailboxes import create, delete, rename, subscribe, unsubscribe
+from postroom_imap.commands.namespace import namespace
+from postroom_imap.commands.noop import check, noop
+from postroom_imap.commands.search import search
+from postroom_imap.commands.select import select, unselect
+from postroom_imap.commands.starttls import starttls
+from postroom_imap.commands.status import status
+from postroom_imap.commands.store import store
+from postroom_imap.protocol import commands as grammar
+from postroom_imap.session import Handler
+
+HANDLERS: dict[type[grammar.Command], Handler] = {
+    grammar.Append: append,
+    grammar.Authenticate: authenticate,
+    grammar.Capability: capability,
+    grammar.Check: check,
+    grammar.Close: close,
+    grammar.Copy: copy,
+    grammar.Create: create,
+    grammar.Delete: delete,
+    grammar.Enable: enable,
+    grammar.Examine: select,
+    grammar.Expunge: expunge,
+    grammar.Fetch: fetch,
+    grammar.Id: identify,
+    grammar.Idle: idle,
+    grammar.List: list_,
+    grammar.Login: login,
+    grammar.Logout: logout,
+    grammar.Lsub: lsub,
+    grammar.Move: move,
+    grammar.Namespace: namespace,
+    grammar.Noop: noop,
+    grammar.Rename: rename,
+    grammar.Search: search,
+    grammar.Select: select,
+    grammar.StartTls: starttls,
+    grammar.Status: status,
+    grammar.Store: store,
+    grammar.Subscribe: subscribe,
+    grammar.UidExpunge: uid_expunge,
+    grammar.Unselect: unselect,
+    grammar.Unsubscribe: unsubscribe,
+}

@@ -1,0 +1,44 @@
+"""EXPUNGE, UID EXPUNGE, CLOSE (RFC 3501 sections 6.4.2, 6.4.3; RFC 4315 section 2.1)."""
+
+from __future__ import annotations
+
+from postroom_imap.keywords import DELETED
+from postroom_imap.ports import Ranges
+from postroom_imap.protocol.commands import Close, Expunge, UidExpunge
+from postroom_imap.session import Session
+
+
+async def expunge(session: Session, tag: bytes, command: Expunge) -> None:
+    if _may_change(session, tag):
+        await _remove(session, ())
+        session.finish(tag, "EXPUNGE completed")
+
+
+async def uid_expunge(session: Session, tag: bytes, command: UidExpunge) -> None:
+    if not _may_change(session, tag):
+        return
+    tracker = session.selected
+    if uids := tracker.ranges_at(tracker.positions(command.uids, uid=True)):
+        await _remove(session, uids)
+    session.finish(tag, "EXPUNGE completed", uid=True)
+
+
+async def close(session: Session, tag: bytes, command: Close) -> None:
+    tracker = session.selected
+    if not tracker.read_only and any(mask & DELETED for mask in tracker.view.flags):
+        await _remove(session, ())
+    session.unselect()
+    session.finish(tag, "CLOSE completed")
+
+
+def _may_change(session: Session, tag: bytes) -> bool:
+    if session.selected.read_only:
+        session.refuse(tag, "The mailbox is selected read-only")
+        return False
+    return True
+
+
+async def _remove(session: Session, uids: Ranges) -> None:
+    tracker, front = session.selected, session.front
+    change = await front.messages.expunge(session.ticket, tracker.view.mailbox_id, uids)
+    await front.views.take(tracker.view, session.ticket, change, tracker)

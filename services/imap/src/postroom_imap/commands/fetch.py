@@ -1,0 +1,93 @@
+"""FETCH, UID FETCH (RFC 3501 section 6.4.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import aclosing
+from typing import TYPE_CHECKING, cast
+
+from postroom_imap.fetching import Fetching, Rows, read_ahead
+from postroom_imap.keywords import SEEN
+from postroom_imap.plan import Plan, compile_plan
+from postroom_imap.ports import Batch, FlagMode
+from postroom_imap.protocol import flag
+from postroom_imap.protocol.commands import Fetch
+from postroom_imap.protocol.responses import codes
+from postroom_imap.protocol.sequence_set import SequenceSet
+from postroom_imap.session import Session
+from postroom_imap.tracker import Tracker
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+
+async def fetch(session: Session, tag: bytes, command: Fetch) -> None:
+    tracker = session.selected
+    if not command.uid and command.sequence_set.exceeds(tracker.exists):
+        session.reject(tag, "No message has such a number")
+        return
+    positions = tracker.positions(command.sequence_set, command.uid)
+    gone = 0
+    if positions:
+        marked = command.items.sets_seen and await _mark_seen(session, positions)
+        # What others did comes first: it may hold a FLAGS response that these flags need.
+        session.write(b"".join(tracker.tell(expunge=False, uid=command.uid)))
+        gone = await _send(session, compile_plan(command.items, flags_too=marked), positions)
+    if gone and not command.uid:
+        session.refuse(tag, "Some of the messages are gone", codes.EXPUNGE_ISSUED)
+        return
+    session.finish(tag, "FETCH completed", expunge=command.uid, uid=command.uid)
+
+
+async def _mark_seen(session: Session, positions: Sequence[range]) -> bool:
+    """Set \\Seen on those messages that lack it, by one call; says whether there were any."""
+    tracker, front = session.selected, session.front
+    if tracker.read_only:
+        return False
+    rows = Rows(tracker, positions)
+    unseen = [uid for uid, mask in zip(rows.uids, rows.flags, strict=True) if not mask & SEEN]
+    if not unseen:
+        return False
+    view = tracker.view
+    change = await front.messages.store_flags(
+        session.ticket,
+        view.mailbox_id,
+        SequenceSet.of(unseen).ranges,
+        FlagMode.ADD,
+        (flag.SEEN,),
+    )
+    await front.views.take(view, session.ticket, change, tracker)
+    return True
+
+
+async def _send(session: Session, plan: Plan, positions: Sequence[range]) -> int:
+    """Write the responses; answers how many messages were gone."""
+    tracker, front = session.selected, session.front
+    cache = front.bodies if plan.bodies else front.items
+    rows = Rows(tracker, positions)
+    fetching = Fetching(tracker, plan, rows, cache, session)
+    missing = fetching.look_up()
+    if missing and _walks(session, tracker, plan, positions):
+        await read_ahead(front.messages, session.ticket, tracker, plan, positions[0].start, cache)
+        missing = fetching.look_up()
+    _note_walk(session, plan, positions)
+    if not missing:
+        return rows.gone + await fetching.write_all()
+    stream = front.messages.fetch(
+        session.ticket, tracker.view.mailbox_id, missing, plan.columns, plan.sections
+    )
+    async with aclosing(cast("AsyncGenerator[Batch, None]", stream)) as batches:
+        return rows.gone + await fetching.write_from(batches)
+
+
+def _walks(session: Session, tracker: Tracker, plan: Plan, positions: Sequence[range]) -> bool:
+    """Whether the client fetches sections message by message, this one behind the last."""
+    if not plan.bodies or len(positions) != 1 or len(positions[0]) != 1 or session.walk is None:
+        return False
+    last_plan, last_position = session.walk
+    return last_plan.key == plan.key and positions[0].start == last_position + 1
+
+
+def _note_walk(session: Session, plan: Plan, positions: Sequence[range]) -> None:
+    if plan.bodies and len(positions) == 1 and len(positions[0]) == 1:
+        session.walk = (plan, positions[0].start)

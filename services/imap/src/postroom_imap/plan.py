@@ -1,0 +1,171 @@
+"""A FETCH request, compiled: what to ask the store for, and how to render what it answers.
+
+A response is `* n FETCH (UID … FLAGS … rest)`. UID and FLAGS come from the view; the rest never
+changes for a message, is rendered once, and may be kept (`items`). The order of items in a response
+is the server's choice (RFC 3501 section 7.4.2), so the rest is one run of bytes, rendered by one
+`%` per message, and each response by another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import cast
+
+from postroom_mime import header_fields
+
+from postroom_imap.ports import Batch, Column, Section, Text
+from postroom_imap.protocol.commands import BodySection, FetchAttribute, FetchItems, SectionText
+from postroom_imap.protocol.commands.fetch import FetchItem
+from postroom_imap.protocol.date_time import format_date_time
+from postroom_imap.protocol.responses.messages import item_name
+from postroom_imap.protocol.responses.strings import literal
+
+NIL = b"NIL"
+
+_COLUMNS = {
+    FetchAttribute.INTERNALDATE: Column.INTERNALDATE,
+    FetchAttribute.RFC822_SIZE: Column.SIZE,
+    FetchAttribute.ENVELOPE: Column.ENVELOPE,
+    FetchAttribute.BODY: Column.BODY,
+    FetchAttribute.BODYSTRUCTURE: Column.BODYSTRUCTURE,
+}
+_TEXTS = {
+    SectionText.WHOLE: Text.WHOLE,
+    SectionText.HEADER: Text.HEADER,
+    SectionText.HEADER_FIELDS: Text.HEADER,
+    SectionText.HEADER_FIELDS_NOT: Text.HEADER,
+    SectionText.TEXT: Text.TEXT,
+    SectionText.MIME: Text.MIME,
+}
+_SELECTIONS = frozenset({SectionText.HEADER_FIELDS, SectionText.HEADER_FIELDS_NOT})
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One item of the rest.
+
+    Attributes:
+        name: as the response has it.
+        column: where its value comes from, unless
+        section: is the number of the section that it comes from.
+        select: turns a header into what the client wants of it.
+    """
+
+    name: bytes
+    column: Column | None = None
+    section: int = -1
+    select: Callable[[bytes], bytes] | None = None
+
+    def values(self, batch: Batch) -> Iterable[bytes | int]:
+        """This item of each message, rendered."""
+        if self.column is None:
+            return map(self.render, batch.sections[self.section].data)
+        values = batch.columns[self.column]
+        match self.column:
+            case Column.INTERNALDATE:
+                return map(_date, cast(Sequence[int], values))
+            case Column.HEADER:
+                return map(self.render, cast(Sequence[bytes], values))
+        return values
+
+    def render(self, data: bytes | None) -> bytes:
+        """A section's bytes as a literal."""
+        if data is None:
+            return NIL
+        return literal(data if self.select is None else self.select(data))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """How to answer one FETCH.
+
+    Attributes:
+        key: equal for plans with the same rest.
+        bodies: the rest holds sections, which may be large.
+        template: takes the sequence number, then UID, FLAGS and the rest where wanted.
+    """
+
+    uid: bool
+    flags: bool
+    parts: tuple[Part, ...]
+    columns: tuple[Column, ...]
+    sections: tuple[Section, ...]
+    key: tuple[FetchItem, ...]
+    template: bytes
+    rest_template: bytes
+
+    @property
+    def bodies(self) -> bool:
+        return bool(self.sections)
+
+    def render(self, batch: Batch) -> list[bytes]:
+        """The rest for each message of a batch whose data are whole."""
+        template = self.rest_template
+        rows = zip(*(part.values(batch) for part in self.parts), strict=False)
+        return [template % row for row in rows]
+
+
+@lru_cache(1024)
+def compile_plan(items: FetchItems, flags_too: bool) -> Plan:
+    """The plan for a request; `flags_too` adds FLAGS, which the fetch itself changes."""
+    rest = tuple(item for item in items.items if item not in _LIVE)
+    sections: list[Section] = []
+    parts = tuple(_part(item, sections) for item in rest)
+    columns = dict.fromkeys(part.column for part in parts if part.column is not None)
+    uid = FetchAttribute.UID in items.attributes
+    flags = flags_too or FetchAttribute.FLAGS in items.attributes
+    pieces = [b"UID %d"] * uid + [b"FLAGS %b"] * flags + [b"%b"] * bool(rest)
+    return Plan(
+        uid=uid,
+        flags=flags,
+        parts=parts,
+        columns=tuple(columns),
+        sections=tuple(sections),
+        key=rest,
+        template=b"* %%d FETCH (%b)\r\n" % b" ".join(pieces),
+        rest_template=b" ".join(_placeholder(part) for part in parts),
+    )
+
+
+_LIVE = frozenset({FetchAttribute.UID, FetchAttribute.FLAGS})
+
+
+def _part(item: FetchItem, sections: list[Section]) -> Part:
+    name = item_name(item)
+    if not isinstance(item, BodySection):
+        return Part(name, _COLUMNS[item])
+    select = _selection(item)
+    if not item.part and _TEXTS[item.text] is Text.HEADER:
+        return Part(name, Column.HEADER, select=select)
+    partial = None
+    if item.partial is not None and select is None:
+        partial = (item.partial.offset, item.partial.size)
+    # One section for each item, even where two are the same: large ones come in this order.
+    sections.append(Section(item.part, _TEXTS[item.text], partial))
+    return Part(name, section=len(sections) - 1, select=select)
+
+
+def _selection(item: BodySection) -> Callable[[bytes], bytes] | None:
+    """What the front itself does with a header: choose fields, then cut."""
+    wanted, partial = item.fields, item.partial
+    if item.text in _SELECTIONS:
+        invert = item.text is SectionText.HEADER_FIELDS_NOT
+        if partial is None:
+            return lambda header: header_fields(header, wanted, invert)
+        start, stop = partial.offset, partial.offset + partial.size
+        return lambda header: header_fields(header, wanted, invert)[start:stop]
+    if partial is not None and not item.part and item.text is SectionText.HEADER:
+        start, stop = partial.offset, partial.offset + partial.size
+        return lambda header: header[start:stop]
+    return None
+
+
+def _placeholder(part: Part) -> bytes:
+    name = part.name.replace(b"%", b"%%")  # a header field name may hold one
+    return name + (b" %d" if part.column is Column.SIZE else b" %b")
+
+
+def _date(epoch: int) -> bytes:
+    return b'"%b"' % format_date_time(epoch, 0)

@@ -1,0 +1,204 @@
+"""SEARCH: answered from the view where it can be, else put to the store with UIDs for numbers.
+
+Flags, UIDs, sequence numbers and \\Recent are the view's; dates, sizes, headers and texts are the
+store's, which gets the whole program, so that what it must look into stays small.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
+
+from postroom_imap.keywords import RECENT
+from postroom_imap.ports import (
+    AllOf,
+    AnyOf,
+    Compares,
+    HasFlag,
+    HasHeader,
+    HasText,
+    InUids,
+    Not,
+    NumberField,
+    StoreKey,
+    TextField,
+)
+from postroom_imap.protocol.commands.search_keys import (
+    AllKey,
+    AndKey,
+    DateField,
+    DateKey,
+    DateRelation,
+    FlagKey,
+    HeaderKey,
+    NotKey,
+    OrKey,
+    RecentKey,
+    SearchKey,
+    SequenceKey,
+    SizeKey,
+    SizeRelation,
+    TextKey,
+    TextScope,
+    UidKey,
+)
+from postroom_imap.protocol.sequence_set import SequenceSet
+from postroom_imap.tracker import Tracker
+
+_LOCAL = (AllKey, FlagKey, RecentKey, SequenceKey, UidKey)
+_ADDRESS_FIELDS = {field.value: field for field in TextField if field.value not in ("body", "text")}
+
+
+def is_local(key: SearchKey) -> bool:
+    """Whether the view alone can answer."""
+    match key:
+        case AndKey(keys) | OrKey(keys):
+            return all(map(is_local, keys))
+        case NotKey(inner):
+            return is_local(inner)
+    return isinstance(key, _LOCAL)
+
+
+def numbers_in(key: SearchKey) -> Iterable[SequenceSet]:
+    """The sets of sequence numbers that a program names."""
+    match key:
+        case AndKey(keys) | OrKey(keys):
+            for inner in keys:
+                yield from numbers_in(inner)
+        case NotKey(inner):
+            yield from numbers_in(inner)
+        case SequenceKey(numbers):
+            yield numbers
+
+
+class LocalSearch:
+    """Finds positions of a session's messages by what the view knows."""
+
+    def __init__(self, tracker: Tracker) -> None:
+        self._tracker = tracker
+        self._everything = range(tracker.exists)
+        self._flags: list[int] | None = None
+
+    def run(self, key: SearchKey) -> list[int]:
+        """The positions that match, ascending."""
+        wanted = _one_mask(key)
+        if wanted is not None:
+            return self._by_mask(*self._masks(wanted))
+        return sorted(self._find(key))
+
+    def _find(self, key: SearchKey) -> set[int]:
+        match key:
+            case AllKey():
+                return set(self._everything)
+            case AndKey(keys):
+                return set.intersection(*map(self._find, keys))
+            case OrKey(keys):
+                return set.union(*map(self._find, keys))
+            case NotKey(inner):
+                return set(self._everything) - self._find(inner)
+            case FlagKey():
+                return set(self._by_mask(*self._masks([key])))
+            case RecentKey():
+                return {p for p in self._everything if self._masked()[p] & RECENT}
+            case SequenceKey(numbers):
+                return self._in(numbers, uid=False)
+            case UidKey(uids):
+                return self._in(uids, uid=True)
+        raise TypeError(f"{type(key).__name__} is not for the view to answer")
+
+    def _in(self, wanted: SequenceSet, uid: bool) -> set[int]:
+        return {p for part in self._tracker.positions(wanted, uid) for p in part}
+
+    def _masks(self, keys: Iterable[FlagKey]) -> tuple[int, int]:
+        """Which bits count, and how they must be; (0, 1) matches nothing."""
+        keywords = self._tracker.view.keywords
+        care = must = 0
+        for key in keys:
+            bit = keywords.bit(key.flag)
+            if key.present and (not bit or care & bit & ~must):
+                return 0, 1
+            if not key.present and bit & must:
+                return 0, 1
+            care |= bit
+            must |= bit if key.present else 0
+        return care, must
+
+    def _by_mask(self, care: int, must: int) -> list[int]:
+        return [p for p, mask in enumerate(self._masked()) if mask & care == must]
+
+    def _masked(self) -> list[int]:
+        """The flags of the session's messages; those of expunged ones are none."""
+        if self._flags is None:
+            tracker, view = self._tracker, self._tracker.view
+            if tracker.aligned:
+                masks = view.flags[: tracker.exists]
+            else:
+                masks = view.flags[:0]
+                for uid in tracker.uids[: tracker.exists]:
+                    index = view.index(uid)
+                    masks.append(view.flags[index] if index >= 0 else 0)
+            if tracker.recent:
+                masks = tracker.mark_recent(tracker.uids[: tracker.exists], masks)
+            self._flags = masks.tolist()
+        return self._flags
+
+
+def _one_mask(key: SearchKey) -> list[FlagKey] | None:
+    """The flags of a program that asks for nothing else: one pass over a column."""
+    if isinstance(key, FlagKey):
+        return [key]
+    if isinstance(key, AndKey) and all(isinstance(inner, FlagKey) for inner in key.keys):
+        return [inner for inner in key.keys if isinstance(inner, FlagKey)]
+    return None
+
+
+def for_store(key: SearchKey, tracker: Tracker) -> StoreKey:
+    """The program as the store takes it."""
+    match key:
+        case AllKey():
+            return AllOf(())
+        case AndKey(keys):
+            return AllOf(tuple(for_store(inner, tracker) for inner in keys))
+        case OrKey(keys):
+            return AnyOf(tuple(for_store(inner, tracker) for inner in keys))
+        case NotKey(inner):
+            return Not(for_store(inner, tracker))
+        case SequenceKey(numbers):
+            return InUids(tracker.ranges_at(tracker.positions(numbers, uid=False)))
+        case UidKey(uids):
+            return InUids(tracker.ranges_at(tracker.positions(uids, uid=True)))
+        case RecentKey():
+            return InUids([(low, high - 1) for low, high in tracker.recent])
+        case FlagKey(name, present):
+            return HasFlag(name) if present else Not(HasFlag(name))
+        case HeaderKey(name, text):
+            field = _ADDRESS_FIELDS.get(name)
+            return HasHeader(name, text) if field is None or not text else HasText(field, text)
+        case TextKey(scope, text):
+            return HasText(TextField.BODY if scope is TextScope.BODY else TextField.TEXT, text)
+        case SizeKey(relation, size):
+            larger = relation is SizeRelation.LARGER
+            return Compares(NumberField.LARGER if larger else NumberField.SMALLER, size)
+        case DateKey():
+            return _dates(key)
+
+
+def _dates(key: DateKey) -> StoreKey:
+    """A day as moments in UTC, the zone in which INTERNALDATE is told."""
+    sent = key.field is DateField.SENT
+    since = NumberField.SENT_SINCE if sent else NumberField.SINCE
+    before = NumberField.SENT_BEFORE if sent else NumberField.BEFORE
+    match key.relation:
+        case DateRelation.BEFORE:
+            return Compares(before, _midnight(key.day))
+        case DateRelation.SINCE:
+            return Compares(since, _midnight(key.day))
+    return AllOf((Compares(since, _midnight(key.day)), Compares(before, _next_midnight(key.day))))
+
+
+def _midnight(day: date) -> int:
+    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
+
+
+def _next_midnight(day: date) -> int:
+    return _midnight(day) + int(timedelta(days=1).total_seconds())

@@ -1,0 +1,410 @@
+"""One client's session: read a command, run its handler, write; every error ends up here.
+
+The driver's loop is the whole of the control flow; what a command does is in `commands/`. A
+handler writes its untagged responses and its tagged one through the session, raises PostroomError
+where a port did, and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import structlog
+from postroom_chassis import logs
+from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.net.connection import Connection, Draining, TimedOut
+from postroom_chassis.net.stream import EndOfStream
+from postroom_chassis.net.tls import ServerTls
+from prometheus_client import Counter, Histogram
+
+from postroom_imap import capabilities, replies
+from postroom_imap.bounds import Bounds
+from postroom_imap.fetching import BrokenResponse
+from postroom_imap.items import ItemCache
+from postroom_imap.plan import Plan
+from postroom_imap.ports import Authenticator, Client, Mailboxes, Messages, Ticket
+from postroom_imap.protocol.commands import Command
+from postroom_imap.protocol.invalid import InvalidCommand
+from postroom_imap.protocol.limits import Limits
+from postroom_imap.protocol.reading import read_command
+from postroom_imap.protocol.responses import codes, status
+from postroom_imap.protocol.state import State
+from postroom_imap.protocol.table import Request
+from postroom_imap.tracker import Tracker
+from postroom_imap.views import Views
+
+log = logs.logger(__name__)
+
+COMMANDS = Counter("postroom_imap_commands_total", "Commands answered", ["command", "outcome"])
+SECONDS = Histogram(
+    "postroom_imap_command_seconds",
+    "How long commands took, without the wait for the client",
+    ["command"],
+    buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30),
+)
+
+REFUSED = status.bye("Too many connections; come back soon", codes.UNAVAILABLE)
+LARGEST_ITEM = 64 * 1024  # of what the caches keep
+LARGEST_BODY = 256 * 1024
+
+TURN_COMMANDS = 32  # commands of one client that may run before the others get a turn
+RENEW_AT = (0.5, 0.8)  # of a ticket's life: renewed at a random moment between
+RENEW_RETRY_SECONDS = 15.0
+
+_ENDS = (Draining, TimedOut, BrokenResponse, ConnectionError, EndOfStream)
+
+Handler = Callable[["Session", bytes, Any], Awaitable[None]]
+
+
+class Goodbye(Exception):
+    """The session ends after this last response, or after none."""
+
+    def __init__(self, farewell: bytes = b"") -> None:
+        super().__init__()
+        self.farewell = farewell
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Front:
+    """What all sessions of a process share.
+
+    Attributes:
+        tls: for STARTTLS; None where it isn't offered.
+        items: rendered envelopes, structures, chosen header fields.
+        bodies: sections, apart, so that a walk over bodies doesn't push out the rest.
+    """
+
+    authenticator: Authenticator
+    mailboxes: Mailboxes
+    messages: Messages
+    views: Views
+    items: ItemCache
+    bodies: ItemCache
+    bounds: Bounds
+    handlers: dict[type[Command], Handler]
+    tls: ServerTls | None = None
+
+    async def serve(self, connection: Connection) -> None:
+        """Serve one connection to its end."""
+        await Session(self, connection).run()
+
+
+class Session:
+    """One connection and what it stands for.
+
+    Attributes:
+        ticket: whose session it is, once somebody has signed in.
+        tracker: the selected mailbox.
+        interruptible: nothing is being answered, so that the session may end at once.
+        walk: the plan and the position of the last fetch of one message: the next one may show
+            that the client walks through the mailbox.
+    """
+
+    __slots__ = (
+        "_answered",
+        "_bad",
+        "_expired",
+        "_failures",
+        "_limits",
+        "_refused",
+        "_renewal",
+        "connection",
+        "front",
+        "interruptible",
+        "state",
+        "ticket_or_none",
+        "tracker",
+        "walk",
+    )
+
+    def __init__(self, front: Front, connection: Connection) -> None:
+        self.front = front
+        self.connection = connection
+        self.state = State.NOT_AUTHENTICATED
+        self.ticket_or_none: Ticket | None = None
+        self.tracker: Tracker | None = None
+        self.walk: tuple[Plan, int] | None = None
+        self._limits: Limits = front.bounds.commands_before_login
+        self._bad = 0
+        self._failures = 0
+        self._answered = 0
+        self._refused = False
+        self._expired = False
+        self.interruptible = False
+        self._renewal: asyncio.TimerHandle | asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Greet, serve commands, say goodbye."""
+        try:
+            await self._greet()
+            while True:
+                await self._serve_command()
+        except Goodbye as goodbye:
+            self.write(goodbye.farewell)
+        except Draining:
+            self.write(status.bye("The server is going down; come back soon", codes.UNAVAILABLE))
+        except TimedOut:
+            self.write(status.bye("Nothing was heard from you for too long"))
+        except BrokenResponse:
+            log.warning("fetch.broken")
+            self.connection.abort()
+        finally:
+            self.unselect()
+            if self._renewal is not None:
+                self._renewal.cancel()
+
+    # -- what handlers use
+
+    @property
+    def ticket(self) -> Ticket:
+        """Whose session it is; the table of commands lets nobody ask before that is known."""
+        if self.ticket_or_none is None:
+            raise PostroomError(Kind.UNAUTHENTICATED, "nobody has signed in")
+        return self.ticket_or_none
+
+    @property
+    def selected(self) -> Tracker:
+        """The selected mailbox; the table of commands lets nobody ask without one."""
+        if self.tracker is None:
+            raise PostroomError(Kind.INVALID, "no mailbox is selected")
+        return self.tracker
+
+    @property
+    def client(self) -> Client:
+        """The connection as authentication sees it."""
+        tls = self.connection.tls
+        peer = self.connection.peer
+        return Client(peer.address, self.secure, tls.version if tls else "")
+
+    @property
+    def secure(self) -> bool:
+        """Whether nobody on the way can read what is said."""
+        return self.connection.tls is not None or self.connection.peer.loopback
+
+    @property
+    def may_login(self) -> bool:
+        """Whether credentials may travel on this connection."""
+        return self.secure or self.front.bounds.cleartext_login
+
+    @property
+    def tls_offered(self) -> bool:
+        """Whether STARTTLS can be used now."""
+        return self.front.tls is not None and self.connection.tls is None
+
+    @property
+    def limits(self) -> Limits:
+        """On what is read of commands."""
+        return self._limits
+
+    def write(self, data: bytes) -> None:
+        """Send."""
+        if data:
+            self.connection.write(data)
+
+    async def breathe(self) -> None:
+        """Wait for a slow client, and let other sessions run."""
+        await self.connection.drain()
+        await asyncio.sleep(0)
+
+    def finish(
+        self,
+        tag: bytes,
+        text: str,
+        code: bytes | None = None,
+        *,
+        before: bytes = b"",
+        expunge: bool = True,
+        uid: bool = False,
+    ) -> None:
+        """Answer OK, after what there is to tell of the selected mailbox.
+
+        Args:
+            before: untagged responses of the command itself.
+            expunge: sequence numbers may shift now (RFC 3501 section 7.4.1).
+            uid: a UID command: FETCH responses name UIDs.
+        """
+        done = status.ok(tag, text, code)
+        if self.tracker is not None:
+            done = b"".join((before, *self.tracker.tell(expunge=expunge, uid=uid), done))
+        elif before:
+            done = before + done
+        self.connection.write(done)
+
+    def refuse(self, tag: bytes, text: str, code: bytes | None = None) -> None:
+        """Answer NO."""
+        self._refused = True
+        self.write(status.no(tag, text, code))
+
+    def reject(self, tag: bytes, text: str) -> None:
+        """Answer BAD; too many of them end the session."""
+        self.complain(InvalidCommand(tag, text))
+
+    def complain(self, invalid: InvalidCommand) -> None:
+        """Answer what couldn't be obeyed. Raises Goodbye after too much of it."""
+        self._refused = True
+        self.write(invalid.reply())
+        if invalid.fatal:
+            raise Goodbye
+        self._bad += 1
+        if self._bad >= self.front.bounds.bad_commands:
+            raise Goodbye(status.bye("Too many bad commands", codes.CLIENT_BUG))
+
+    def select(self, tracker: Tracker) -> None:
+        """A mailbox is selected; its view was acquired."""
+        self.unselect()
+        self.tracker = tracker
+        self.state = State.SELECTED
+
+    def unselect(self) -> None:
+        """No mailbox is selected any more."""
+        if self.tracker is not None:
+            self.front.views.release(self.tracker.view)
+            self.tracker = None
+            self.walk = None
+            self.state = State.AUTHENTICATED
+
+    def sign_in(self, ticket: Ticket) -> None:
+        """Somebody has authenticated."""
+        self.ticket_or_none = ticket
+        self.state = State.AUTHENTICATED
+        self._limits = self.front.bounds.commands
+        structlog.contextvars.bind_contextvars(account=ticket.account_id)
+        log.info("imap.login", address=ticket.address, peer=self.connection.peer.address)
+        self._plan_renewal()
+
+    async def fail_login(self, tag: bytes, error: PostroomError) -> None:
+        """Answer a refused login; too many of them end the session."""
+        log.info("imap.login_refused", peer=self.connection.peer.address, why=error.kind)
+        self._refused = True
+        self.write(replies.refusal(tag, error))
+        self._failures += error.kind is Kind.UNAUTHENTICATED
+        if self._failures >= self.front.bounds.login_failures:
+            raise Goodbye(status.bye("Too many refused logins"))
+
+    # -- the loop
+
+    async def _greet(self) -> None:
+        if self.connection.draining:
+            raise Draining
+        names = await self.capabilities()
+        self.write(status.untagged_ok("Postroom is ready", codes.capability(names)))
+
+    async def capabilities(self) -> list[str]:
+        """What the session can do now."""
+        if self.ticket_or_none is not None:
+            return capabilities.after_login()
+        mechanisms: tuple[str, ...] = ()
+        if self.may_login:
+            try:
+                mechanisms = await self.front.authenticator.mechanisms(self.client)
+            except PostroomError as error:
+                log.warning("imap.mechanisms_unknown", error=error.kind)
+        return capabilities.before_login(
+            tls_offered=self.tls_offered, may_login=self.may_login, mechanisms=mechanisms
+        )
+
+    async def _serve_command(self) -> None:
+        connection, bounds = self.connection, self.front.bounds
+        reading = read_command(connection.stream, self._limits, self.state, connection.write)
+        signed_in = self.ticket_or_none is not None
+        seconds = bounds.autologout_seconds if signed_in else bounds.login_seconds
+        self.interruptible = True
+        request = await connection.read(reading, seconds, boundary=True)
+        self.interruptible = False
+        if isinstance(request, InvalidCommand):
+            self.complain(request)
+        else:
+            await self._answer(request)
+        self._answered += 1
+        if self._answered % TURN_COMMANDS == 0:
+            await asyncio.sleep(0)
+        await connection.drain()
+        if self._expired:
+            raise Goodbye(_expired())
+
+    async def _answer(self, request: Request) -> None:
+        name = type(request.command).__name__
+        started = time.perf_counter()
+        self._refused = False
+        try:
+            await self._check_view()
+            await self.front.handlers[type(request.command)](self, request.tag, request.command)
+        except PostroomError as error:
+            self._fail(request.tag, error)
+        except (Goodbye, *_ENDS):
+            raise
+        except Exception:
+            log.exception("imap.command_failed", command=name)
+            self._refused = True
+            text = "Something went wrong here; it was logged"
+            self.write(status.no(request.tag, text, codes.SERVER_BUG))
+        answered, refused, seconds = _meters(name)
+        (refused if self._refused else answered).inc()
+        seconds.observe(time.perf_counter() - started)
+
+    async def _check_view(self) -> None:
+        """The selected mailbox may be gone, or its view may need to be read anew."""
+        if self.tracker is None:
+            return
+        view = self.tracker.view
+        if view.stale and not view.gone:
+            await self.front.views.reach(view, self.ticket, view.modseq)
+        if view.gone:
+            raise Goodbye(status.bye("The selected mailbox was deleted"))
+
+    def _fail(self, tag: bytes, error: PostroomError) -> None:
+        self._refused = True
+        if error.kind in (Kind.EXPIRED, Kind.UNAUTHENTICATED) and self.ticket_or_none is not None:
+            raise Goodbye(replies.refusal(tag, error) + _expired())
+        if error.kind in (Kind.INTERNAL, Kind.UNAVAILABLE, Kind.DEADLINE):
+            log.warning("imap.store_failed", kind=error.kind, error=error.message)
+        tracker = self.tracker
+        told = b"".join(tracker.tell(expunge=False)) if tracker is not None else b""
+        self.write(told + replies.refusal(tag, error))
+
+    # -- renewal of the ticket
+
+    def _plan_renewal(self) -> None:
+        life = max(1.0, self.ticket.expires_at - time.time())
+        delay = life * random.uniform(*RENEW_AT)  # noqa: S311 (spreads load, hides nothing)
+        self._renew_in(delay)
+
+    def _renew_in(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        self._renewal = loop.call_later(seconds, self._start_renewal)
+
+    def _start_renewal(self) -> None:
+        self._renewal = asyncio.create_task(self._renew())
+
+    async def _renew(self) -> None:
+        try:
+            self.ticket_or_none = await self.front.authenticator.renew(self.ticket)
+        except PostroomError as error:
+            if error.temporary and self.ticket.expires_at > time.time():
+                self._renew_in(RENEW_RETRY_SECONDS)
+                return
+            log.info("imap.renewal_refused", why=error.kind)
+            self._expired = True
+            if self.interruptible:
+                self.write(_expired())
+                self.connection.close()
+            return
+        if self.tracker is not None:
+            self.front.views.renewed(self.tracker.view, self.ticket)
+        self._plan_renewal()
+
+
+@lru_cache(256)
+def _meters(name: str) -> tuple[Counter, Counter, Histogram]:
+    """The meters of one command: answered, refused, seconds."""
+    return COMMANDS.labels(name, "ok"), COMMANDS.labels(name, "refused"), SECONDS.labels(name)
+
+
+def _expired() -> bytes:
+    return status.bye("Sign in again: the session's authority has ended", codes.EXPIRED)

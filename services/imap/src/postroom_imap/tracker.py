@@ -1,0 +1,202 @@
+"""What one session has been told of its mailbox: sequence numbers, and the news still to tell.
+
+RFC 3501 section 7.4.1: EXPUNGE, which shifts sequence numbers, is never sent while FETCH, STORE or
+SEARCH run, nor between commands. So the session's numbers come from the array of UIDs as it was
+when it was last told, which is the view's own array as long as nothing was expunged since; a
+session that is up to date holds a reference and three numbers.
+
+New messages are held back with the expunges before them: EXISTS may not shrink (section 7.3.1).
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable
+
+from postroom_imap.keywords import RECENT
+from postroom_imap.ports import Ranges
+from postroom_imap.protocol.responses import mailboxes as mailbox_responses
+from postroom_imap.protocol.responses import messages as message_responses
+from postroom_imap.protocol.sequence_set import SequenceSet
+from postroom_imap.view import MailboxView, News
+
+
+class Tracker:
+    """One session's selected mailbox.
+
+    Attributes:
+        view: the mailbox.
+        read_only: selected by EXAMINE.
+        uids: message n of the session has UID uids[n - 1], up to `exists`.
+        recent: ranges of UIDs that are \\Recent in this session, ascending.
+    """
+
+    __slots__ = (
+        "_flags_told",
+        "_keywords_told",
+        "_modseq_told",
+        "_told",
+        "exists",
+        "read_only",
+        "recent",
+        "uids",
+        "view",
+    )
+
+    def __init__(self, view: MailboxView, read_only: bool) -> None:
+        self.view = view
+        self.read_only = read_only
+        self.uids = view.uids
+        self.exists = len(view.uids)
+        self.recent: list[tuple[int, int]] = []
+        self._told = self._flags_told = view.applied
+        self._modseq_told = view.modseq
+        self._keywords_told = len(view.keywords.names)
+        self._claim()
+
+    # -- looking
+
+    @property
+    def aligned(self) -> bool:
+        """Whether the session's positions are the view's: nothing was expunged unbeknown to it."""
+        return self.uids is self.view.uids
+
+    def positions(self, wanted: SequenceSet, uid: bool) -> list[range]:
+        """Positions (sequence number minus one) of the messages in a set, ascending."""
+        if not uid:
+            return [range(low - 1, high) for low, high in wanted.resolve(self.exists)]
+        if self.exists == len(self.uids):
+            return wanted.slices(self.uids)
+        return wanted.slices(self.uids[: self.exists])
+
+    def uids_at(self, positions: Iterable[range]) -> array[int]:
+        """The UIDs of messages by position."""
+        parts = [self.uids[part.start : part.stop] for part in positions]
+        return parts[0] if len(parts) == 1 else array("I", [uid for part in parts for uid in part])
+
+    def ranges_at(self, positions: Iterable[range]) -> Ranges:
+        """The UIDs of messages by position, as ranges that hold no other message of the mailbox."""
+        uids = self.uids
+        return [(uids[part.start], uids[part.stop - 1]) for part in positions if part]
+
+    def position(self, uid: int) -> int:
+        """Where the session counts a message, or -1 where it was not told of it."""
+        index = bisect_left(self.uids, uid, 0, self.exists)
+        return index if index < self.exists and self.uids[index] == uid else -1
+
+    def recent_count(self) -> int:
+        """How many messages are \\Recent in this session."""
+        uids, end = self.uids, self.exists
+        return sum(
+            bisect_left(uids, high, 0, end) - bisect_left(uids, low, 0, end)
+            for low, high in self.recent
+        )
+
+    def is_recent(self, uid: int) -> bool:
+        """Whether a message is \\Recent in this session."""
+        return any(low <= uid < high for low, high in self.recent)
+
+    def mark_recent(self, uids: array[int], masks: array[int]) -> array[int]:
+        """The masks of messages (ascending by UID) with this session's \\Recent in them."""
+        for low, high in self.recent:
+            for index in range(bisect_left(uids, low), bisect_left(uids, high)):
+                masks[index] |= RECENT
+        return masks
+
+    # -- telling
+
+    def tell(self, *, expunge: bool = True, uid: bool = False) -> list[bytes]:
+        """The untagged responses for what happened since the session was last told.
+
+        Args:
+            expunge: the command in hand lets sequence numbers shift (section 7.4.1).
+            uid: FETCH responses name UIDs (RFC 3501 section 6.4.8).
+        """
+        view = self.view
+        if self._told == view.applied:
+            return []
+        out: list[bytes] = []
+        if expunge or self.aligned:
+            news = view.news_since(self._told)
+            recent = self.recent_count()
+            out += self._tell_expunged(news)
+            self._told = view.applied
+            out += self._tell_keywords()
+            out += self._tell_flags(uid)
+            out += self._tell_new(recent)
+        else:
+            out += self._tell_keywords()
+            out += self._tell_flags(uid)
+        self._flags_told = view.applied
+        self._modseq_told = view.modseq
+        return out
+
+    def _tell_expunged(self, news: list[News] | None) -> list[bytes]:
+        view = self.view
+        if self.uids is view.uids:
+            return []
+        was, end = self.uids, self.exists
+        if news is None:
+            there = frozenset(view.uids)
+            gone = [index for index in range(end) if was[index] not in there]
+        else:
+            places = {self.position(uid) for one in news for uid in one.expunged}
+            gone = sorted(places - {-1})
+        self.uids = view.uids
+        self.exists = end - len(gone)
+        # From the last to the first, so that each number is right when it is told.
+        return [message_responses.expunge(index + 1) for index in reversed(gone)]
+
+    def _tell_keywords(self) -> list[bytes]:
+        keywords = self.view.keywords
+        if len(keywords.names) == self._keywords_told:
+            return []
+        self._keywords_told = len(keywords.names)
+        return [mailbox_responses.flags_response(keywords.flags())]
+
+    def _tell_flags(self, uid: bool) -> list[bytes]:
+        """New flags of messages that the session knows of and the mailbox still has."""
+        view = self.view
+        news = view.news_since(self._flags_told)
+        changed: Iterable[int]
+        if news is None:
+            changed = view.changed_since(self._modseq_told)
+        else:
+            changed = sorted({uid for one in news if one.origin is not self for uid in one.flagged})
+        out: list[bytes] = []
+        for number in changed:
+            index, position = view.index(number), self.position(number)
+            if index < 0 or position < 0:
+                continue
+            mask = view.flags[index] | (RECENT if self.is_recent(number) else 0)
+            flags = view.keywords[mask]
+            out.append(
+                message_responses.fetch_uid_flags(position + 1, number, flags)
+                if uid
+                else message_responses.fetch_flags(position + 1, flags)
+            )
+        return out
+
+    def _tell_new(self, recent_before: int) -> list[bytes]:
+        known = self.exists
+        self.exists = len(self.view.uids)
+        self._claim()
+        out = [mailbox_responses.exists(self.exists)] if self.exists > known else []
+        if (recent := self.recent_count()) != recent_before:
+            out.append(mailbox_responses.recent(recent))
+        return out
+
+    def _claim(self) -> None:
+        """Take the messages that are recent to nobody yet; EXAMINE only looks at them."""
+        view = self.view
+        end = self.uids[self.exists - 1] + 1 if self.exists else 0
+        start = max(view.unclaimed, self.recent[-1][1] if self.recent else 0)
+        if start >= end:
+            return
+        if self.recent and self.recent[-1][1] == start:
+            self.recent[-1] = (self.recent[-1][0], end)
+        else:
+            self.recent.append((start, end))
+        if not self.read_only:
+            view.unclaimed = end
