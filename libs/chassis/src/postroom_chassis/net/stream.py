@@ -59,6 +59,11 @@ class ByteStream:
         self._buffer.clear()
         self._searched = 0
 
+    def unread(self, data: bytes) -> None:
+        """Put back what was taken and belongs to what follows."""
+        self._buffer[:0] = data
+        self._searched = 0
+
     def read_line(self, limit: int) -> Reader[bytes]:
         """One line with its LF, at most `limit` bytes long.
 

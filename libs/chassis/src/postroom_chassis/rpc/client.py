@@ -20,6 +20,7 @@ from postroom_chassis.rpc.server import KIND_KEY, MAX_MESSAGE, TICKET_KEY
 from postroom_chassis.settings import Tls
 
 UNARY_SECONDS = 20.0
+OURS = "/postroom."  # services whose calls ride the stream; gRPC's own (health) don't
 STREAM_SECONDS = 600.0
 
 Stub = TypeVar("Stub")
@@ -68,12 +69,23 @@ class Channel:
     def unary_unary(
         self, method: str, request_serializer: Any, response_deserializer: Any, **_: Any
     ) -> Any:
+        alone = (
+            None
+            if method.startswith(OURS)
+            else self.grpc.unary_unary(method, request_serializer, response_deserializer)
+        )
+
         async def call(
             request: Any,
             *,
             timeout: float = UNARY_SECONDS,  # noqa: ASYNC109 (gRPC's own parameter)
             metadata: Metadata = (),
         ) -> Any:
+            if alone is not None:
+                try:
+                    return await alone(request, timeout=timeout, metadata=_headers(metadata))
+                except grpc.aio.AioRpcError as error:
+                    raise error_of(error) from error
             payload = request_serializer(request)
             answer = await self.calls.call(
                 method, payload, dict(metadata).get(TICKET_KEY, ""), timeout
