@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -202,3 +206,28 @@ async def test_a_broken_connection_is_made_anew(certificates: Path, postgresql_u
         engine.dispose()
         (answer,) = await house.resolve(ANN)
         assert len(answer.recipients) == 1
+
+
+async def test_it_runs_as_a_process_until_sigterm(certificates: Path, sqlite_url: str) -> None:
+    own = settings(certificates, sqlite_url)
+    environment = {
+        **os.environ,
+        "POSTROOM_RPC_CERTIFICATE": str(own.rpc_certificate),
+        "POSTROOM_RPC_KEY": str(own.rpc_key),
+        "POSTROOM_RPC_AUTHORITY": str(own.rpc_authority),
+        "POSTROOM_AUTH_TICKET_KEY": str(own.ticket_key),
+        "POSTROOM_AUTH_DATABASE_URL": sqlite_url,
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "postroom_auth", env=environment, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    async with asyncio.timeout(60):
+        ready: dict[str, Any] = {}
+        while ready.get("event") != "service.ready":
+            ready = json.loads(await process.stdout.readline())
+        assert ready["ports"]["rpc"] > 0
+        process.terminate()
+        last = (await process.stdout.read()).decode().splitlines()[-1]
+        assert json.loads(last)["event"] == "service.stopped"
+        assert await process.wait() == 0

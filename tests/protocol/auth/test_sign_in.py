@@ -65,6 +65,42 @@ async def test_login_takes_the_name_as_initial_response(sqlite_house: House) -> 
     assert ticket.address == ANN
 
 
+async def sign_in(
+    house: House, mechanism: str, initial: bytes, *, secure: bool = True
+) -> authentication_pb2.SignInResponse:
+    request = authentication_pb2.SignInRequest(
+        mechanism=mechanism,
+        initial_response=initial,
+        client=authentication_pb2.Client(protocol="imap", address="192.0.2.1", secure=secure),
+    )
+    answer: authentication_pb2.SignInResponse = await house.authentication().SignIn(request)
+    return answer
+
+
+async def test_an_exchange_of_one_step_needs_no_stream(house: House) -> None:
+    await with_ann(house)
+    answer = await sign_in(house, "PLAIN", b"\0ann@example.org\0correct horse")
+    assert (answer.ticket.address, answer.ticket.quota_bytes) == (ANN, 5000)
+
+
+@pytest.mark.parametrize(
+    ("mechanism", "initial", "secure", "kind"),
+    [
+        ("PLAIN", b"\0ann@example.org\0wrong", True, Kind.UNAUTHENTICATED),
+        ("PLAIN", b"\0ann@example.org\0correct horse", False, Kind.UNSUPPORTED),
+        ("PLAIN", b"", True, Kind.INVALID),
+        ("LOGIN", b"ann@example.org", True, Kind.UNSUPPORTED),
+        ("MAGIC", b"", True, Kind.UNSUPPORTED),
+    ],
+)
+async def test_a_call_of_one_step_fails_like_an_exchange(
+    sqlite_house: House, mechanism: str, initial: bytes, secure: bool, kind: Kind
+) -> None:
+    house = await with_ann(sqlite_house)
+    error = await refused(sign_in(house, mechanism, initial, secure=secure))
+    assert error.kind is kind
+
+
 @pytest.mark.parametrize(
     ("caller", "protocol", "scope"),
     [
@@ -293,3 +329,41 @@ def computed() -> float:
     return (
         REGISTRY.get_sample_value("postroom_auth_password_checks_total", {"how": "computed"}) or 0.0
     )
+
+
+async def test_others_are_served_while_a_hash_is_computed(
+    certificates: Path, sqlite_url: str
+) -> None:
+    slow = {"argon2_memory_kib": 65_536, "argon2_passes": 8, "hash_threads": 1}
+    async with opened(certificates, sqlite_url, **slow) as house:
+        await house.add_domain("example.org")
+        hashing = asyncio.create_task(refused(house.login(ANN, SECRET)))
+        order = []
+        hashing.add_done_callback(lambda _done: order.append("hashed"))
+        for _ in range(5):
+            await house.resolve(ANN)
+        order.append("resolved")
+        assert (await hashing).kind is Kind.UNAUTHENTICATED
+        assert order == ["resolved", "hashed"]
+
+
+async def test_who_gives_up_leaves_the_queue(certificates: Path, sqlite_url: str) -> None:
+    slow = {"argon2_memory_kib": 65_536, "argon2_passes": 3, "hash_threads": 1}
+    async with opened(certificates, sqlite_url, **slow) as house:
+        await house.add_domain("example.org")
+        before = computed()
+        waiting = [
+            asyncio.create_task(house.login(f"p{number}@example.org", "x")) for number in range(10)
+        ]
+        async with asyncio.timeout(30):
+            while waited() < 5:
+                await house.resolve(ANN)
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting)
+        assert (await refused(house.login(ANN, SECRET))).kind is Kind.UNAUTHENTICATED
+        assert computed() - before < 10
+
+
+def waited() -> float:
+    return REGISTRY.get_sample_value("postroom_auth_hashes_waiting") or 0.0

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from postroom_auth.settings import AuthSettings
-from postroom_chassis.settings import load
+from postroom_chassis.settings import ServiceSettings, load
 
 NEEDED = {
     "POSTROOM_RPC_CERTIFICATE": "a.pem",
@@ -59,3 +59,11 @@ def test_every_wrong_value_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     told = capsys.readouterr().err
     for name in (*wrong, "TICKET_KEY", "RPC_KEY"):
         assert f"POSTROOM_AUTH_{name}: " in told
+
+
+def test_every_setting_is_in_the_readme_and_described() -> None:
+    readme = (Path(__file__).parents[3] / "services/auth/README.md").read_text()
+    own = AuthSettings.model_fields.keys() - ServiceSettings.model_fields.keys()
+    for name in own:
+        assert f"`{name.upper()}`" in readme
+        assert AuthSettings.model_fields[name].description

@@ -19,7 +19,7 @@ from postroom_auth.domain.resolution import Resolution
 from postroom_auth.domain.sasl import Challenge
 from postroom_auth.issuing import Issued, TicketOffice
 from postroom_auth.resolving import Resolving
-from postroom_auth.signing_in import Client, SigningIn
+from postroom_auth.signing_in import Client, SigningIn, Success
 
 AUTHENTICATION: Final[ServiceDescriptor] = authentication_pb2.DESCRIPTOR.services_by_name[
     "AuthenticationService"
@@ -64,6 +64,23 @@ class AuthenticationService:
                         ticket=_ticket(step.issued), additional_data=step.additional_data
                     )
                 )
+
+    async def SignIn(
+        self, request: authentication_pb2.SignInRequest, call: Call
+    ) -> authentication_pb2.SignInResponse:
+        steps = self._signing_in.exchange(
+            call.caller,
+            request.mechanism,
+            _client(request.client),
+            request.initial_response,
+            _no_responses(),
+        )
+        async for step in steps:
+            if isinstance(step, Success):
+                return authentication_pb2.SignInResponse(
+                    ticket=_ticket(step.issued), additional_data=step.additional_data
+                )
+        raise PostroomError(Kind.INTERNAL, "the exchange ended with nothing")
 
     async def ListMechanisms(
         self, request: authentication_pb2.ListMechanismsRequest, call: Call
@@ -245,6 +262,11 @@ async def _responses(
                 raise PostroomError(Kind.INVALID, "the client cancelled the exchange")
             case _:
                 raise PostroomError(Kind.INVALID, "a response was due")
+
+
+async def _no_responses() -> AsyncIterator[bytes]:
+    raise PostroomError(Kind.UNSUPPORTED, "this mechanism takes more steps")
+    yield b""
 
 
 def _client(client: authentication_pb2.Client) -> Client:

@@ -43,6 +43,11 @@ class AuthenticationServiceStub:
                 request_serializer=postroom_dot_auth_dot_v1_dot_authentication__pb2.AuthenticateRequest.SerializeToString,
                 response_deserializer=postroom_dot_auth_dot_v1_dot_authentication__pb2.AuthenticateResponse.FromString,
                 _registered_method=True)
+        self.SignIn = channel.unary_unary(
+                '/postroom.auth.v1.AuthenticationService/SignIn',
+                request_serializer=postroom_dot_auth_dot_v1_dot_authentication__pb2.SignInRequest.SerializeToString,
+                response_deserializer=postroom_dot_auth_dot_v1_dot_authentication__pb2.SignInResponse.FromString,
+                _registered_method=True)
         self.ListMechanisms = channel.unary_unary(
                 '/postroom.auth.v1.AuthenticationService/ListMechanisms',
                 request_serializer=postroom_dot_auth_dot_v1_dot_authentication__pb2.ListMechanismsRequest.SerializeToString,
@@ -77,6 +82,15 @@ class AuthenticationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SignIn(self, request, context):
+        """An exchange that ends with its initial response (PLAIN), as one small call: a stream costs several times as
+        much. The same errors; UNSUPPORTED also where the mechanism has more to ask: use Authenticate. Not idempotent, and
+        safe to repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListMechanisms(self, request, context):
         """The mechanisms on offer for a connection, strongest first. Answers change only with the
         service's settings: a front may keep one for minutes.
@@ -100,6 +114,11 @@ def add_AuthenticationServiceServicer_to_server(servicer, server):
                     servicer.Authenticate,
                     request_deserializer=postroom_dot_auth_dot_v1_dot_authentication__pb2.AuthenticateRequest.FromString,
                     response_serializer=postroom_dot_auth_dot_v1_dot_authentication__pb2.AuthenticateResponse.SerializeToString,
+            ),
+            'SignIn': grpc.unary_unary_rpc_method_handler(
+                    servicer.SignIn,
+                    request_deserializer=postroom_dot_auth_dot_v1_dot_authentication__pb2.SignInRequest.FromString,
+                    response_serializer=postroom_dot_auth_dot_v1_dot_authentication__pb2.SignInResponse.SerializeToString,
             ),
             'ListMechanisms': grpc.unary_unary_rpc_method_handler(
                     servicer.ListMechanisms,
@@ -143,6 +162,33 @@ class AuthenticationService:
             '/postroom.auth.v1.AuthenticationService/Authenticate',
             postroom_dot_auth_dot_v1_dot_authentication__pb2.AuthenticateRequest.SerializeToString,
             postroom_dot_auth_dot_v1_dot_authentication__pb2.AuthenticateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SignIn(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/postroom.auth.v1.AuthenticationService/SignIn',
+            postroom_dot_auth_dot_v1_dot_authentication__pb2.SignInRequest.SerializeToString,
+            postroom_dot_auth_dot_v1_dot_authentication__pb2.SignInResponse.FromString,
             options,
             channel_credentials,
             insecure,

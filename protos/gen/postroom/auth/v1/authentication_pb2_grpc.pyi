@@ -48,6 +48,11 @@ class AuthenticationServiceStub:
       UNAVAILABLE      the directory can't be asked now.
     Not idempotent, and safe to repeat.
     """
+    SignIn: _grpc.UnaryUnaryMultiCallable[_authentication_pb2.SignInRequest, _authentication_pb2.SignInResponse]
+    """An exchange that ends with its initial response (PLAIN), as one small call: a stream costs several times as
+    much. The same errors; UNSUPPORTED also where the mechanism has more to ask: use Authenticate. Not idempotent, and
+    safe to repeat.
+    """
     ListMechanisms: _grpc.UnaryUnaryMultiCallable[_authentication_pb2.ListMechanismsRequest, _authentication_pb2.ListMechanismsResponse]
     """The mechanisms on offer for a connection, strongest first. Answers change only with the
     service's settings: a front may keep one for minutes.
@@ -76,6 +81,11 @@ class AuthenticationServiceAsyncStub(AuthenticationServiceStub):
       UNSUPPORTED      no such mechanism here, or not on a connection like this one;
       UNAVAILABLE      the directory can't be asked now.
     Not idempotent, and safe to repeat.
+    """
+    SignIn: _aio.UnaryUnaryMultiCallable[_authentication_pb2.SignInRequest, _authentication_pb2.SignInResponse]  # type: ignore[assignment]
+    """An exchange that ends with its initial response (PLAIN), as one small call: a stream costs several times as
+    much. The same errors; UNSUPPORTED also where the mechanism has more to ask: use Authenticate. Not idempotent, and
+    safe to repeat.
     """
     ListMechanisms: _aio.UnaryUnaryMultiCallable[_authentication_pb2.ListMechanismsRequest, _authentication_pb2.ListMechanismsResponse]  # type: ignore[assignment]
     """The mechanisms on offer for a connection, strongest first. Answers change only with the
@@ -108,6 +118,17 @@ class AuthenticationServiceServicer(metaclass=_abc_1.ABCMeta):
           UNSUPPORTED      no such mechanism here, or not on a connection like this one;
           UNAVAILABLE      the directory can't be asked now.
         Not idempotent, and safe to repeat.
+        """
+
+    @_abc_1.abstractmethod
+    def SignIn(
+        self,
+        request: _authentication_pb2.SignInRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_authentication_pb2.SignInResponse, _abc.Awaitable[_authentication_pb2.SignInResponse]]:
+        """An exchange that ends with its initial response (PLAIN), as one small call: a stream costs several times as
+        much. The same errors; UNSUPPORTED also where the mechanism has more to ask: use Authenticate. Not idempotent, and
+        safe to repeat.
         """
 
     @_abc_1.abstractmethod

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ipaddress
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import lru_cache
 
 IPV6_PREFIX = 64  # what one customer has at least; addresses within it cost nothing
 DOUBLINGS = 30
@@ -87,6 +88,7 @@ class Failures:
         return record
 
 
+@lru_cache(maxsize=4096)
 def network_of(address: str) -> str:
     """The network that guesses from an IP address are counted for: the address itself, or its /64.
 
