@@ -22,7 +22,7 @@ from array import array
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import compress
 
 from postroom_imap.keywords import SEEN, Keywords
@@ -40,9 +40,11 @@ class News:
     """What one change did, for sessions that were not told yet.
 
     Attributes:
+        modseq: that it led to.
         origin: the session whose command made it, and told its flags itself; else None.
     """
 
+    modseq: int
     flagged: Sequence[int]
     expunged: Sequence[int]
     origin: object | None
@@ -151,6 +153,7 @@ class MailboxView:
     def follow(self, change: Change, origin: object | None = None) -> None:
         """Take up what happened; `origin` is the session that did it."""
         if change.modseq <= self.modseq:
+            self._attribute(change, origin)
             return
         if change.previous > self.modseq:
             self._keep(change, origin)
@@ -161,6 +164,20 @@ class MailboxView:
         for listener in list(self._listeners):
             listener()
         self._wake()
+
+    def _attribute(self, change: Change, origin: object | None) -> None:
+        """Note who made a change that the stream told of before the answer came."""
+        if origin is None:
+            return
+        for index in range(len(self._news) - 1, -1, -1):
+            news = self._news[index]
+            if news.modseq == change.modseq and news.origin is None:
+                # Only where the stream told of it alone, not folded with what others did.
+                if sorted(news.flagged) == sorted(change.flagged.uids):
+                    self._news[index] = replace(news, origin=origin)
+                return
+            if news.modseq < change.modseq:
+                return
 
     def lose(self, temporary: bool) -> None:
         """The change stream tells us no more: for good where the mailbox is gone."""
@@ -229,7 +246,7 @@ class MailboxView:
         self.uid_next = max(self.uid_next, change.uid_next)
         self.applied += 1
         self._unseen = None
-        self._tell(News(flagged, expunged, origin))
+        self._tell(News(change.modseq, flagged, expunged, origin))
 
     def _add(self, added: Columns) -> array[int]:
         """Append what is new; answers the UIDs that we had already, whose flags were set."""
