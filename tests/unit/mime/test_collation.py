@@ -21,7 +21,7 @@ def test_casemap(text: str, mapped: str) -> None:
 
 
 def test_marks_beyond_thirty_in_a_row_are_dropped() -> None:
-    assert len(casemap("a" + "\u0301\u0323" * 500_000)) == 31
+    assert len(casemap("a" + "\u0301\u0323" * 100_000)) == 31
 
 
 def test_order_is_that_of_i_ascii_casemap() -> None:

@@ -44,5 +44,5 @@ def test_any_text_is_markup(source: str) -> None:
     "unit", ["<", "<!--", "<style>", "<b", "<b>", "&", "&#", "</", "<p ", "<a <", "<script ", "--"]
 )
 def test_hostile_markup_ends(unit: str) -> None:
-    # A pattern that reads on to the end from every one of these would not come back within hours.
-    assert len(strip_markup(unit * 1_000_000)) <= len(unit) * 1_000_000
+    # A pattern that reads on to the end from every one of these would take minutes.
+    assert len(strip_markup(unit * 200_000)) <= len(unit) * 200_000

@@ -5,13 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from postroom_mime.normal_form import normal_form
 
-# Sorted by insertion, these would take hours.
+# Sorted by insertion, these would take minutes.
 HOSTILE = ["\u0301\u0323", "\u0301\uff9e", "\uff9f\u0301", "\u0f73\u0301", "\u0301\u0f81"]
 
 
 @pytest.mark.parametrize("marks", HOSTILE)
 def test_runs_of_marks_are_cut(marks: str) -> None:
-    assert len(normal_form("NFKC", "a" + marks * 1_000_000)) <= 61
+    assert len(normal_form("NFKC", "a" + marks * 100_000)) <= 61
     assert normal_form("NFKD", marks * 5 + "a" + marks * 5) == unicodedata.normalize(
         "NFKD", marks * 5 + "a" + marks * 5
     )

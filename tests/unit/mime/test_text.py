@@ -141,7 +141,7 @@ def test_search_text_is_bounded() -> None:
 
 
 def test_a_part_cut_before_the_end_of_its_text_is_told() -> None:
-    raw = b"Content-Type: text/html\r\n\r\n" + b"<p>" * limits.SEARCH_PART_BYTES + b"late"
+    raw = b"Content-Type: text/html\r\n\r\n" + b"<p>" * (limits.SEARCH_BYTES // 3) + b"late"
     assert search_text(raw).truncated
 
 

@@ -63,7 +63,7 @@ _ATEXT: Final = rb"[^\x00-\x20\x7f()<>,:;@\[\]\"\\]+"
 _COMMON: Final = re.compile(
     rb'(?:(?:"([^"\\]*)"|(' + _ATEXT + rb"(?: " + _ATEXT + rb")*))? ?"
     rb"<(" + _ATEXT + rb")@(" + _ATEXT + rb")>|(" + _ATEXT + rb")@(" + _ATEXT + rb"))"
-    rb"(?:, *|\Z)"
+    rb"(?:,[ \t]*|\Z)"
 )
 
 
@@ -163,7 +163,7 @@ class _Parser:
                 self._end_address()
                 if special == b";":
                     self._end_group()
-                while self._data.startswith(b" ", position):
+                while self._data.startswith((b" ", b"\t"), position):
                     position += 1
                 return self._read_common(position)
         return position

@@ -56,14 +56,17 @@ QUOTED_BYTES: Final = 4_096
 # RFC 8970 section 3.1: "SHOULD limit the length of the preview text to 200 preview characters".
 PREVIEW: Final = 200
 
-# Body bytes looked at for a preview: mail made by machines opens with kilobytes of style sheet.
+# Text parts looked at for one: the first that shows anything is nearly always the first.
+PREVIEW_PARTS: Final = 10
+
+# Bytes of each looked at for a preview: mail made by machines opens with kilobytes of style sheet.
 PREVIEW_BYTES: Final = 64 * 1024
 
 # Characters of text kept for search, per message.
 SEARCH_TEXT: Final = 1024 * 1024
 
-# Encoded bytes of one part decoded for search: 1 MiB of text with room for markup and base64.
-SEARCH_PART_BYTES: Final = 4 * 1024 * 1024
+# Encoded bytes of text parts read for that, per message: room for markup and base64.
+SEARCH_BYTES: Final = 8 * 1024 * 1024
 
 # Characters of a sort key. PostgreSQL refuses index entries over 2,704 bytes; what is equal so far
 # may as well sort as equal.

@@ -7,6 +7,7 @@ space folded to single blanks. A key matches where `normalise(key) in field`.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from postroom_mime import limits
@@ -24,6 +25,7 @@ _WITHOUT_INVISIBLE: Final = dict.fromkeys(map(ord, _INVISIBLE))
 
 # Most previews are in the first kilobyte; more is read only where they are not.
 _LOOKS: Final = (1024, 8 * 1024, limits.PREVIEW_BYTES)
+_CUT_MARGIN: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +73,8 @@ def search_text(raw: bytes, structure: Message | None = None) -> SearchText:
     def named(name: str) -> str:
         return " ".join(value for key, value in fields if key == name)
 
-    body, joined_cut = _join(_body_texts(raw, message), limits.SEARCH_TEXT)
-    part_cut = any(p.size > limits.SEARCH_PART_BYTES for p in message.walk() if _is_textual(p))
+    body, too_long = _join(_body_texts(raw, message), limits.SEARCH_TEXT)
+    size = sum(part.size for part in message.walk() if _is_textual(part))
     return SearchText(
         subject=named("subject"),
         from_=named("from"),
@@ -81,13 +83,13 @@ def search_text(raw: bytes, structure: Message | None = None) -> SearchText:
         bcc=named("bcc"),
         headers="".join([f"{name}: {value}\n" for name, value in fields]),
         body=body,
-        truncated=joined_cut or part_cut,
+        truncated=too_long or size > limits.SEARCH_BYTES,
     )
 
 
 def preview(raw: bytes, message: Message) -> str:
     """Return the beginning of the text on one line (RFC 8970): of plain text, else of HTML."""
-    shown = [part for part in message.walk() if _is_shown(part)]
+    shown = list(islice(filter(_is_shown, message.walk()), limits.PREVIEW_PARTS))
     for subtype in ("plain", "html"):
         for part in shown:
             if part.subtype == subtype and (text := _preview_part(raw, part)):
@@ -101,7 +103,8 @@ def _preview_part(raw: bytes, part: Part) -> str:
         line = " ".join(part_text(raw, part, size).split())
         if not (line.isascii() and line.isprintable()):
             line = " ".join(filter(_is_visible, "".join(filter(_is_printable, line)).split(" ")))
-        if len(line) >= limits.PREVIEW or size >= part.size:
+        # Behind the cut there may be half a character or half a tag.
+        if len(line) > limits.PREVIEW + _CUT_MARGIN or size >= part.size:
             break
     return line[: limits.PREVIEW].rstrip()
 
@@ -128,6 +131,7 @@ def part_text(raw: bytes, part: Part, most: int) -> str:
 
 def _body_texts(raw: bytes, message: Message) -> Iterator[str]:
     """Yield normalised text: of each textual leaf, each file name, each attached header."""
+    left = limits.SEARCH_BYTES
     for part in message.walk():
         if part is not message.root and (name := part.filename):
             yield _normal(name)
@@ -135,8 +139,8 @@ def _body_texts(raw: bytes, message: Message) -> Iterator[str]:
             root = part.children[0]
             yield from _header_texts(raw[root.header_start : root.body_start])
         elif _is_textual(part):
-            text = part_text(raw, part, limits.SEARCH_PART_BYTES)
-            yield _normal(text[: limits.SEARCH_TEXT + 1])
+            yield _normal(part_text(raw, part, left)[: limits.SEARCH_TEXT + 1])
+            left = max(0, left - part.size)
 
 
 def _is_textual(part: Part) -> bool:
