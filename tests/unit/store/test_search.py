@@ -127,7 +127,7 @@ async def test_what_left_the_index_is_not_found(store: Store) -> None:
     await index_all(store)
     found = {1: index.search_text(MAILS[0])}
     await store.write(lambda t: index.remove(t, ANN, found))
-    assert store.read(lambda c: index.find(c, ANN, ("body",), "hello")) == [3]
+    assert store.read(lambda c: index.find(c, ANN, mailbox_id, ("body",), ["hello"])) == {3}
     assert store.read(lambda c: search(c, None, ANN, mailbox_id, AllOf())) == [1, 2, 3]
 
 

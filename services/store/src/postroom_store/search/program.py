@@ -174,11 +174,12 @@ class _Search:
             statement = select(_p.uid).where(_HERE, _p.uid.between(*ranges[0]))
             return set(self._connection.execute(statement, self._here).scalars())
         # Thousands of ranges are more than a statement can have.
-        firsts = [first for first, _ in ranges]
+        ordered = sorted(ranges)
+        firsts = [first for first, _ in ordered]
 
         def is_within(uid: int) -> bool:
             number = bisect_right(firsts, uid)
-            return number > 0 and uid <= ranges[number - 1][1]
+            return number > 0 and uid <= ordered[number - 1][1]
 
         return set(filter(is_within, self._those(among)))
 
