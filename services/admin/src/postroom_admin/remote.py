@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -239,17 +240,24 @@ class RemoteStore:
     async def export_messages(self, account_id: int, mailbox: str) -> AsyncIterator[StoredMessage]:
         request = admin_pb2.ExportRequest(account_id=account_id, name=mailbox)
         keywords: dict[int, str] = {}
-        begun = bytearray()  # of the message that goes on in the next response
+        begun: StoredMessage | None = None  # it goes on in the next response
+        pieces = bytearray()
         async for answer in self._stub.Export(request, timeout=JOB_SECONDS):
             keywords.update({keyword.number: keyword.name for keyword in answer.keywords})
-            last = len(answer.uids) - 1
-            for index, uid in enumerate(answer.uids):
-                begun += answer.contents[index]
-                if answer.more and index == last:
+            for index, content in enumerate(answer.contents):
+                message = begun or StoredMessage(
+                    answer.uids[index],
+                    b"",
+                    _flag_names(answer.flags[index], keywords),
+                    answer.internaldates[index],
+                )
+                pieces += content
+                if answer.more and index == len(answer.contents) - 1:
+                    begun = message
                     break
-                flags = _flag_names(answer.flags[index], keywords)
-                yield StoredMessage(uid, bytes(begun), flags, answer.internaldates[index])
-                begun.clear()
+                yield replace(message, content=bytes(pieces))
+                begun = None
+                pieces.clear()
 
     async def undelete(self, account_id: int, mailbox: str, since: int) -> int:
         request = admin_pb2.UndeleteRequest(account_id=account_id, name=mailbox, since=since)
