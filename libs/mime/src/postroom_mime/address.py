@@ -43,7 +43,10 @@ def parse_addresses(field: bytes) -> list[AddressItem]:
     At most `limits.ADDRESSES` addresses come out, of at most `limits.ADDRESS_TOKENS` tokens; a
     group that is cut is ended.
     """
-    return _Parser(field[: limits.ADDRESS_BYTES]).parse()
+    data = field[: limits.ADDRESS_BYTES]
+    items: list[AddressItem] = []
+    position = _read_common(data, 0, items)
+    return items if position == len(data) else _Parser(data, position, items).parse()
 
 
 # Blanks and controls, a quoted string, a domain literal, a word (its dots inside), or one special.
@@ -59,12 +62,22 @@ _QUOTED_PAIR: Final = re.compile(rb"\\(.)", re.DOTALL)
 _IN_COMMENT: Final = re.compile(rb"\\.|[()]", re.DOTALL)
 
 # The forms that most addresses have: "Name" <a@b>, Name <a@b> or a@b, up to a comma or the end.
-_ATEXT: Final = rb"[^\x00-\x20\x7f()<>,:;@\[\]\"\\]+"
+_ATEXT: Final = rb"[^\x00-\x20\x7f()<>,:;@\[\]\"\\]++"
 _COMMON: Final = re.compile(
-    rb'(?:(?:"([^"\\]*)"|(' + _ATEXT + rb"(?: " + _ATEXT + rb")*))? ?"
+    rb'(?:(?:"([^"\\]*+)"|(' + _ATEXT + rb"(?: " + _ATEXT + rb")*+))? ?"
     rb"<(" + _ATEXT + rb")@(" + _ATEXT + rb")>|(" + _ATEXT + rb")@(" + _ATEXT + rb"))"
-    rb"(?:,[ \t]*|\Z)"
+    rb"(?:,[ \t]*+|\Z)"
 )
+
+
+def _read_common(data: bytes, position: int, items: list[AddressItem]) -> int:
+    """Read as many addresses of the common forms as follow one another; return where they end."""
+    while len(items) < limits.ADDRESSES and (found := _COMMON.match(data, position)):
+        quoted, phrase, mailbox, host, bare_mailbox, bare_host = found.groups()
+        name = phrase if quoted is None else quoted
+        items.append(Address(name or None, mailbox or bare_mailbox, host or bare_host))
+        position = found.end()
+    return position
 
 
 class _Parser:
@@ -82,18 +95,18 @@ class _Parser:
         "_data",
         "_group",
         "_items",
-        "_left",
         "_phrase",
+        "_position",
         "_route",
         "_tokens",
         "_words",
     )
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, position: int, items: list[AddressItem]) -> None:
         self._data = data
-        self._left = limits.ADDRESSES
+        self._position = position
         self._tokens = limits.ADDRESS_TOKENS
-        self._items: list[AddressItem] = []
+        self._items = items
         self._group = False
         self._clear()
 
@@ -106,14 +119,14 @@ class _Parser:
         self._address: tuple[bytes, bytes] | None = None
 
     def parse(self) -> list[AddressItem]:
-        """Return the items up to the end of the field or the limit."""
-        position = self._read_common(0)
-        while self._left > 0 and self._tokens > 0:
-            token = _TOKEN.match(self._data, position)
+        """Return the items up to the end of the field or a limit."""
+        while self._tokens > 0 and len(self._items) < limits.ADDRESSES:
+            token = _TOKEN.match(self._data, self._position)
             if token is None:
+                self._end_address()
                 break
-            position = token.end()
             self._tokens -= 1
+            self._position = token.end()
             match token.lastindex:
                 case 1:  # white space
                     self._words.append(b" ")
@@ -122,27 +135,16 @@ class _Parser:
                 case 3 | 4:  # a domain literal, a word
                     self._words.append(token[0])
                 case _:
-                    position = self._read_special(token[0], position)
-        if self._left > 0:
-            self._end_address()
+                    self._read_special(token[0])
         if self._group:
             self._items.append(GroupEnd())
         return self._items
 
-    def _read_common(self, position: int) -> int:
-        """Read as many addresses of the common forms as follow one another."""
-        while self._left > 0 and (found := _COMMON.match(self._data, position)):
-            quoted, phrase, mailbox, host, bare_mailbox, bare_host = found.groups()
-            name = phrase if quoted is None else quoted
-            self._add(Address(name or None, mailbox or bare_mailbox, host or bare_host))
-            position = found.end()
-        return position
-
-    def _read_special(self, special: bytes, position: int) -> int:
-        """Act on a character with a meaning; return where to read on."""
+    def _read_special(self, special: bytes) -> None:
+        """Act on a character with a meaning."""
         match special:
             case b"(":
-                return self._read_comment(position)
+                self._read_comment()
             case b"@":
                 self._at = len(self._words)
                 self._words.append(special)
@@ -163,29 +165,26 @@ class _Parser:
                 self._end_address()
                 if special == b";":
                     self._end_group()
-                while self._data.startswith((b" ", b"\t"), position):
-                    position += 1
-                return self._read_common(position)
-        return position
+                while self._data.startswith((b" ", b"\t"), self._position):
+                    self._position += 1
+                self._position = _read_common(self._data, self._position, self._items)
 
-    def _read_comment(self, position: int) -> int:
+    def _read_comment(self) -> None:
         """Keep the first comment of an address; comments nest (RFC 5322 section 3.2.2)."""
-        depth = 1
-        for found in _IN_COMMENT.finditer(self._data, position):
+        start, depth = self._position, 1
+        for found in _IN_COMMENT.finditer(self._data, start):
             self._tokens -= 1
             depth += {b"(": 1, b")": -1}.get(found[0], 0)
-            if self._tokens <= 0:
-                break
-            if depth == 0:
-                self._keep_comment(self._data[position : found.start()])
-                return found.end()
-        self._keep_comment(self._data[position:])
-        return len(self._data)
+            if depth == 0 or self._tokens <= 0:
+                self._keep_comment(start, found.start(), found.end())
+                return
+        self._keep_comment(start, len(self._data), len(self._data))
 
-    def _keep_comment(self, text: bytes) -> None:
+    def _keep_comment(self, start: int, end: int, position: int) -> None:
         if self._comment is None:
-            self._comment = _QUOTED_PAIR.sub(rb"\1", text).strip()
+            self._comment = _QUOTED_PAIR.sub(rb"\1", self._data[start:end]).strip()
         self._words.append(b" ")
+        self._position = position
 
     def _restart_words(self) -> None:
         self._words, self._at = [], -1
@@ -207,15 +206,15 @@ class _Parser:
         if self._phrase is not None:
             mailbox, host = self._address or self._take_address()
             name = self._phrase or self._comment
-            self._add(Address(name or None, mailbox, host, self._route))
+            self._items.append(Address(name or None, mailbox, host, self._route))
         elif any(word != b" " for word in words) or self._at >= 0:
             mailbox, host = self._take_address()
-            self._add(Address(self._comment or None, mailbox, host))
+            self._items.append(Address(self._comment or None, mailbox, host))
         self._clear()
 
     def _start_group(self) -> None:
         self._end_group()
-        self._add(GroupStart(_join_phrase(self._words)))
+        self._items.append(GroupStart(_join_phrase(self._words)))
         self._group = True
         self._clear()
 
@@ -223,10 +222,6 @@ class _Parser:
         if self._group:
             self._items.append(GroupEnd())
             self._group = False
-
-    def _add(self, item: AddressItem) -> None:
-        self._items.append(item)
-        self._left -= 1
 
 
 def _join(words: list[bytes]) -> bytes:

@@ -18,8 +18,8 @@ _EMPTY_LINE: Final = re.compile(rb"\n\r?\n")
 # RFC 5322 section 2.2: a name is printable US-ASCII but the colon; section 4.5.3: white space may
 # follow it. The line break in front lets the engine jump from line to line by memchr; callers put
 # one before the first line.
-_VALUE: Final = rb"[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)"
-_FIELD: Final = re.compile(rb"\n([!-9;-~]+)" + _VALUE)
+_VALUE: Final = rb"[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)"
+_FIELD: Final = re.compile(rb"\n([!-9;-~]++)" + _VALUE)
 
 
 def find_body(message: bytes, start: int, end: int) -> int:
@@ -94,7 +94,7 @@ def _named(names: tuple[str | bytes, ...]) -> re.Pattern[bytes]:
     """
     spelt = [_either_case(name if isinstance(name, bytes) else name.encode()) for name in names]
     alternatives = b"|".join(spelt) or rb"(?!)"
-    return re.compile(rb"\n(?:" + alternatives + rb")[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*")
+    return re.compile(rb"\n(?:" + alternatives + rb")[ \t]*+:[^\n]*+(?:\n[ \t][^\n]*+)*+")
 
 
 def _either_case(name: bytes) -> bytes:

@@ -90,12 +90,8 @@ def _address(item: AddressItem) -> bytes:
     """Return one address structure; a group begins and ends with one without a host."""
     match item:
         case Address(name, mailbox, host, route):
-            return b"(%b %b %b %b)" % (
-                nstring(name),
-                nstring(route),
-                nstring(mailbox),
-                nstring(host),
-            )
+            texts = nstring(name), nstring(route), nstring(mailbox), nstring(host)
+            return b"(%b %b %b %b)" % texts
         case GroupStart(name):
             return b"(NIL NIL %b NIL)" % nstring(name)
     return b"(NIL NIL NIL NIL)"

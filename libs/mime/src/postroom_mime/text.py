@@ -23,8 +23,8 @@ from postroom_mime.words import decode_charset, decode_words
 _INVISIBLE: Final = "\u00ad\u034f\u061c\u180e\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
 _WITHOUT_INVISIBLE: Final = dict.fromkeys(map(ord, _INVISIBLE))
 
-# Most previews are in the first kilobyte; more is read only where they are not.
-_LOOKS: Final = (1024, 8 * 1024, limits.PREVIEW_BYTES)
+# Most previews are in the first 512 bytes; more is read only where they are not.
+_LOOKS: Final = (512, 4 * 1024, limits.PREVIEW_BYTES)
 _CUT_MARGIN: Final = 16
 
 
