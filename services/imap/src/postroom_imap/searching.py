@@ -59,18 +59,6 @@ def is_local(key: SearchKey) -> bool:
     return isinstance(key, _LOCAL)
 
 
-def numbers_in(key: SearchKey) -> Iterable[SequenceSet]:
-    """The sets of sequence numbers that a program names."""
-    match key:
-        case AndKey(keys) | OrKey(keys):
-            for inner in keys:
-                yield from numbers_in(inner)
-        case NotKey(inner):
-            yield from numbers_in(inner)
-        case SequenceKey(numbers):
-            yield numbers
-
-
 class LocalSearch:
     """Finds positions of a session's messages by what the view knows."""
 

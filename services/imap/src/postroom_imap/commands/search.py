@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from postroom_imap.protocol.commands import Search
 from postroom_imap.protocol.responses.messages import search_response
-from postroom_imap.searching import LocalSearch, for_store, is_local, numbers_in
+from postroom_imap.searching import LocalSearch, for_store, is_local
 from postroom_imap.session import Session
 from postroom_imap.tracker import Tracker
 
@@ -14,9 +14,6 @@ from postroom_imap.tracker import Tracker
 async def search(session: Session, tag: bytes, command: Search) -> None:
     tracker = session.selected
     program = command.program
-    if any(numbers.exceeds(tracker.exists) for numbers in numbers_in(program)):
-        session.reject(tag, "No message has such a number")
-        return
     if is_local(program):
         positions = LocalSearch(tracker).run(program)
     else:
