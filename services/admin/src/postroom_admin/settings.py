@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from postroom_chassis.net.listener import parse_listeners
 from postroom_chassis.settings import ServiceSettings
 from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
@@ -32,6 +31,9 @@ class AdminSettings(ServiceSettings):
     @field_validator("listeners")
     @classmethod
     def _check_listeners(cls, text: str) -> str:
+        # Imported here: the command, which has no listeners, would wait for it each time.
+        from postroom_chassis.net.listener import parse_listeners
+
         if any(address.proxy for address in parse_listeners(text)):
             raise ValueError("the API takes no PROXY header")
         return text

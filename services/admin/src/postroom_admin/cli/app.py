@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from postroom_admin.cli import access, directory, mail, queue, upkeep
 from postroom_admin.cli.session import Session, examples
-from postroom_admin.remote import connect
+
+if TYPE_CHECKING:
+    from postroom_admin.ports import Services
+    from postroom_admin.settings import AdminSettings
 
 app = typer.Typer(
     name="postroom",
@@ -42,7 +46,7 @@ def postroom(
 ) -> None:
     if ctx.obj is None:
         named = os.environ.get("POSTROOM_ADMIN_ENV")
-        ctx.obj = Session(connect, os.environ, env or (Path(named) if named else None))
+        ctx.obj = Session(_connect, os.environ, env or (Path(named) if named else None))
 
 
 app.add_typer(directory.tenant, name="tenant")
@@ -56,6 +60,12 @@ app.add_typer(queue.queue, name="queue")
 app.add_typer(mail.imports, name="import")
 mail.add_commands(app)
 upkeep.add_commands(app)
+
+
+def _connect(settings: AdminSettings) -> AbstractAsyncContextManager[Services]:
+    from postroom_admin.remote import connect  # help and completion don't wait for gRPC
+
+    return connect(settings)
 
 
 def main() -> None:

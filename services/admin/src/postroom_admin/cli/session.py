@@ -6,17 +6,18 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import typer
 from postroom_chassis.errors import Kind, PostroomError
-from postroom_chassis.settings import load
 
 from postroom_admin.ports import Services
-from postroom_admin.settings import AdminSettings
+
+if TYPE_CHECKING:
+    from postroom_admin.settings import AdminSettings
 
 T = TypeVar("T")
-Connect = Callable[[AdminSettings], AbstractAsyncContextManager[Services]]
+Connect = Callable[["AdminSettings"], AbstractAsyncContextManager[Services]]
 Use = Callable[[Services], Awaitable[T]]
 
 RUN_FILE = ".run/admin.env"  # where `make run` writes the settings
@@ -62,6 +63,11 @@ class Session:
 
     def settings(self) -> AdminSettings:
         """All settings; ends the command with status 1 and what is missing where they won't do."""
+        # Imported here: help and completion come without, in half the time.
+        from postroom_chassis.settings import load
+
+        from postroom_admin.settings import AdminSettings
+
         variables = self._variables()
         missing = [name for name in NEEDED if not _set(name, variables)]
         if missing:
