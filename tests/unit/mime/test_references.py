@@ -23,7 +23,7 @@ from postroom_mime.references import parse_ids, parse_message_id, parse_referenc
         (b"your message of Tuesday <a@b>", ["a@b"]),
         (b"no id, <none>, <>, <open@x", []),
         (b"<a@\xff>", ["a@\ufffd"]),
-        (b"<" + b"x" * 999 + b"@y>", []),
+        (b"<" + b"x" * limits.ID_BYTES + b"@y>", []),
     ],
 )
 def test_parse_ids(field: bytes, ids: list[str]) -> None:

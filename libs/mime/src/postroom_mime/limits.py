@@ -47,13 +47,17 @@ ADDRESS_BYTES: Final = 100 * ADDRESSES
 # read in one piece anyway. A field of nothing but commas would take a second otherwise.
 ADDRESS_TOKENS: Final = 10 * ADDRESSES
 
+# Bytes of a Message-ID: 998 fit on a line, but PostgreSQL refuses index entries over 2,704 bytes, and
+# a byte that is no UTF-8 becomes three.
+ID_BYTES: Final = 800
+
 # Message-IDs kept of one References field; threads that are longer keep their root and the latest.
 REFERENCES: Final = 256
 
 # A quoted string longer than this goes out as a literal: clients read lines into fixed buffers.
 QUOTED_BYTES: Final = 4_096
 
-# RFC 8970 section 3.1: "SHOULD limit the length of the preview text to 200 preview characters".
+# Characters of a preview, as many as RFC 8970 section 3.1 wants at most.
 PREVIEW: Final = 200
 
 # Text parts looked at for one: the first that shows anything is nearly always the first.

@@ -9,9 +9,8 @@ from typing import Final
 
 from postroom_mime import limits
 
-# What is between angle brackets and has an "@". A real id is short; one over 998 characters can't
-# stand on a line (RFC 5322 section 2.1.1).
-_ID: Final = re.compile(rb"<([^<>]{1,998})>")
+# What is between angle brackets; it must have an "@" too.
+_ID: Final = re.compile(rb"<([^<>]{1,%d})>" % limits.ID_BYTES)
 _QUOTED: Final = re.compile(rb'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _BLANKS: Final = re.compile(rb"[\x00-\x20\x7f]+")
 
