@@ -47,8 +47,8 @@ ADDRESS_BYTES: Final = 100 * ADDRESSES
 # read in one piece anyway. A field of nothing but commas would take a second otherwise.
 ADDRESS_TOKENS: Final = 10 * ADDRESSES
 
-# Bytes of a Message-ID: 998 fit on a line, but PostgreSQL refuses index entries over 2,704 bytes, and
-# a byte that is no UTF-8 becomes three.
+# Bytes of a Message-ID: 998 fit on a line, but PostgreSQL refuses index entries over 2,704 bytes,
+# and a byte that is no UTF-8 becomes three.
 ID_BYTES: Final = 800
 
 # Message-IDs kept of one References field; threads that are longer keep their root and the latest.
