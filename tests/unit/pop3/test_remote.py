@@ -45,6 +45,11 @@ class Auth:
             token=token, account_id=7, address="ann@example.org", expires_at=expires_at
         )
 
+    async def SignIn(
+        self, request: authentication_pb2.SignInRequest, call: Call
+    ) -> authentication_pb2.SignInResponse:
+        raise PostroomError(Kind.UNSUPPORTED, "LOGIN takes more than one step")
+
     async def Authenticate(
         self, requests: AsyncIterator[Request], call: Call
     ) -> AsyncIterator[Response]:
