@@ -39,8 +39,8 @@ from postroom_store.uploads import Contents
 from postroom_store.watch import ChangeHub
 from postroom_store.writer import Writer, Writers
 
-# How long a thread waits for one that computes before it may ask for the interpreter's lock. A write
-# passes between threads a few times: Python's own 5 ms would be most of what it takes.
+# How long a thread waits for one that computes before it may ask for the interpreter's lock. A
+# write passes between threads a few times: Python's own 5 ms would be most of what it takes.
 SWITCH_SECONDS = 0.0005
 
 
