@@ -49,6 +49,7 @@ class Child:
         self._stop_signal = stop_signal
         self._process: subprocess.Popen[bytes] | None = None
         self._log_start = 0
+        self._answer = ""
 
     @property
     def pid(self) -> int:
@@ -86,7 +87,9 @@ class Child:
         connection = http.client.HTTPConnection(HOST, self._http_port, timeout=PROBE_SECONDS)
         try:
             connection.request("GET", "/readyz")
-            return connection.getresponse().status == 200
+            response = connection.getresponse()
+            self._answer = response.read().decode("utf-8", "replace")
+            return response.status == 200
         except (OSError, http.client.HTTPException):
             return False
         finally:
@@ -102,7 +105,7 @@ class Child:
             if not self.running:
                 raise StartFailed(f"{self.name} {self.status}:\n{self.tail()}")
             if time.monotonic() > deadline:
-                raise StartFailed(f"{self.name} isn't ready:\n{self.tail()}")
+                raise StartFailed(f"{self.name} isn't ready: {self._answer}\n{self.tail()}")
             time.sleep(POLL_SECONDS)
 
     def ask_to_stop(self) -> None:

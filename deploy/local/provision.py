@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import grpc
 from postroom.auth.v1 import account_pb2, account_pb2_grpc
-from postroom_chassis.errors import Kind, PostroomError
-from postroom_chassis.rpc.client import Channel
-from postroom_chassis.settings import Tls
+from postroom_chassis.rpc.callers import SUFFIX
 
 DOMAIN = "example.test"  # RFC 6761 §6.2: never anybody's
 DEMO = ("ann", "bob")
+SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,37 +38,39 @@ def demo_accounts(file: Path) -> list[Account]:
 
 
 def provision(auth_address: str, certs: Path, accounts: Sequence[Account]) -> None:
-    """Make accounts with their domains; those that are there get their password anew."""
-    asyncio.run(_provision(auth_address, certs, accounts))
+    """Make accounts with their domains; those that are there get their password anew.
 
-
-async def _provision(auth_address: str, certs: Path, accounts: Sequence[Account]) -> None:
-    own = Tls(certificate=certs / "admin.pem", key=certs / "admin.key", authority=certs / "ca.pem")
-    channel = Channel(auth_address, "auth", own)
-    stub = channel.stub(account_pb2_grpc.AccountServiceStub)
-    try:
+    Raises:
+        grpc.RpcError: auth refuses, or can't be reached.
+    """
+    credentials = grpc.ssl_channel_credentials(
+        (certs / "ca.pem").read_bytes(),
+        (certs / "admin.key").read_bytes(),
+        (certs / "admin.pem").read_bytes(),
+    )
+    target = (("grpc.ssl_target_name_override", f"auth{SUFFIX}"),)
+    with grpc.secure_channel(auth_address, credentials, options=target) as channel:
+        stub = account_pb2_grpc.AccountServiceStub(channel)
         for domain in {account.address.partition("@")[2] for account in accounts}:
-            try:
-                await stub.CreateDomain(account_pb2.CreateDomainRequest(name=domain))
-            except PostroomError as error:
-                _expect_it_there(error)
+            with _there_already():
+                stub.CreateDomain(account_pb2.CreateDomainRequest(name=domain), timeout=SECONDS)
         for account in accounts:
-            await _make_account(stub, account)
-    finally:
-        await channel.close()
+            address, password = account.address, account.password
+            with _there_already():
+                stub.CreateAccount(
+                    account_pb2.CreateAccountRequest(address=address, password=password),
+                    timeout=SECONDS,
+                )
+                continue
+            stub.SetPassword(
+                account_pb2.SetPasswordRequest(address=address, password=password), timeout=SECONDS
+            )
 
 
-async def _make_account(stub: account_pb2_grpc.AccountServiceAsyncStub, account: Account) -> None:
-    address, password = account.address, account.password
+@contextmanager
+def _there_already() -> Iterator[None]:
     try:
-        await stub.CreateAccount(
-            account_pb2.CreateAccountRequest(address=address, password=password)
-        )
-    except PostroomError as error:
-        _expect_it_there(error)
-        await stub.SetPassword(account_pb2.SetPasswordRequest(address=address, password=password))
-
-
-def _expect_it_there(error: PostroomError) -> None:
-    if error.kind is not Kind.ALREADY_EXISTS:
-        raise error
+        yield
+    except grpc.RpcError as error:
+        if error.code() is not grpc.StatusCode.ALREADY_EXISTS:
+            raise

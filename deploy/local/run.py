@@ -91,7 +91,7 @@ def welcome(system: System, accounts: list[Account]) -> str:
     """What people need to know."""
     at = system.ports.public
     ann, bob = accounts
-    ca = os.path.relpath(system.authority)
+    ca = shown(system.authority)
     tls_by = "HAProxy" if "haproxy" in system.children else "the services themselves"
     header = f"From: <{ann.address}>\\r\\nTo: <{bob.address}>\\r\\nSubject: Hello\\r\\n"
     return f"""
@@ -112,8 +112,14 @@ curl -sS --cacert {ca} --user {bob.address}:{bob.password} \
 'imaps://localhost:{at["imaps"]}/INBOX;MAILINDEX=1'
 curl -sS --ssl-reqd --cacert {ca} --user {bob.address}:{bob.password} pop3://localhost:{at["pop3"]}/1
 
-Logs are in {os.path.relpath(system.state / "logs")}. Ctrl-C stops it all; the mail stays.
+Administer it by {shown(Path(sys.executable).with_name("postroom"))} --env {shown(system.admin_environment)}
+Logs are in {shown(system.state / "logs")}. Ctrl-C stops it all; the mail stays.
 """  # noqa: E501 (lines to be pasted)
+
+
+def shown(path: Path) -> str:
+    """A path as it is shortest from here."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def tell(text: str) -> None:

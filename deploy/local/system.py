@@ -127,6 +127,7 @@ class System:
             (self.certificates / "tls.pem").read_bytes()
             + (self.certificates / "tls.key").read_bytes()
         )
+        (self.state / "api-tokens").touch(0o600)
         settings = settings_of("admin", self.state, self.ports, haproxy=False)
         self.admin_environment.write_text(
             "".join(f"{name}={value}\n" for name, value in settings.items())

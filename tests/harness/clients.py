@@ -1,0 +1,46 @@
+"""Mail clients that come as programs: which a test needs, and how they are run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+CLIENT_SECONDS = 120.0
+
+
+def require_clients(item: pytest.Item) -> None:
+    """Skip a test marked `clients("curl", ...)` where one isn't installed; fail it where all must
+    be (POSTROOM_REQUIRE_CLIENTS=1).
+    """
+    needed = [name for marker in item.iter_markers("clients") for name in marker.args]
+    missing = [name for name in needed if shutil.which(name) is None]
+    if missing and os.environ.get("POSTROOM_REQUIRE_CLIENTS") == "1":
+        pytest.fail(f"not installed: {', '.join(missing)}", pytrace=False)
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)}")
+
+
+def run_client(
+    *command: str | Path,
+    stdin: bytes = b"",
+    environment: Mapping[str, str] | None = None,
+    status: int = 0,
+    seconds: float = CLIENT_SECONDS,
+) -> bytes:
+    """Run a client to its end and return what it wrote on stdout; it must end with a status."""
+    ran = subprocess.run(
+        [str(word) for word in command],
+        input=stdin,
+        env={**os.environ, **(environment or {})},
+        capture_output=True,
+        timeout=seconds,
+    )
+    told = f"{command[0]} exited with {ran.returncode}, not {status}"
+    output = (ran.stdout[-4000:] + ran.stderr[-4000:]).decode("utf-8", "replace")
+    assert ran.returncode == status, f"{told}:\n{output}"
+    return ran.stdout

@@ -1,0 +1,146 @@
+"""A running Postroom for system tests, whatever it runs as.
+
+Tests are written against `MailSystem`; a runner brings one about. POSTROOM_TEST_RUNNER names the
+runner: `processes` (each service by itself, as `make run` starts them) is the only one so far.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import psutil
+
+from deploy.local import ports
+from deploy.local.provision import Account
+from deploy.local.system import System
+
+DOMAIN = "example.test"
+COMMAND_SECONDS = 300.0
+
+# Every test comes from loopback: the failures of one must not keep the others waiting.
+SETTINGS = {"POSTROOM_AUTH_THROTTLE_EXEMPT": "127.0.0.0/8"}
+
+
+class MailSystem(Protocol):
+    """What a test may know of the system under it."""
+
+    host: str
+
+    @property
+    def authority(self) -> Path:
+        """The CA of the certificates that clients see."""
+
+    @property
+    def haproxy(self) -> bool:
+        """Whether implicit TLS ends in HAProxy."""
+
+    def port(self, name: str) -> int:
+        """Where clients come: smtp, submission, submissions, imap, imaps, pop3, pop3s."""
+
+    def new_account(self) -> Account:
+        """An account that nobody else uses."""
+
+    def postroom(self, *arguments: str) -> str:
+        """What the `postroom` command answers. Raises subprocess.CalledProcessError."""
+
+    def kill(self, service: str) -> None:
+        """End a service as a crash would."""
+
+    def restart(self, service: str) -> None:
+        """Start a service that was killed, and wait until it is ready."""
+
+    def memory(self, service: str) -> int:
+        """The resident memory of a service, in bytes."""
+
+    def log(self, service: str) -> str:
+        """What a service has logged."""
+
+
+class Processes:
+    """The runner that starts every service as its own process on free ports.
+
+    Args:
+        state: a folder for all that it writes.
+        haproxy: whether HAProxy ends implicit TLS; None: where it is installed.
+        settings: environment variables of the services.
+    """
+
+    host = ports.HOST
+
+    def __init__(
+        self,
+        state: Path,
+        *,
+        haproxy: bool | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        self.system = System(state, ports.free(), {**SETTINGS, **(settings or {})}, haproxy=haproxy)
+        self._numbers = itertools.count(1)
+
+    @property
+    def authority(self) -> Path:
+        return self.system.authority
+
+    @property
+    def haproxy(self) -> bool:
+        return "haproxy" in self.system.children
+
+    def port(self, name: str) -> int:
+        return self.system.ports.public[name]
+
+    def new_account(self) -> Account:
+        account = Account(f"user{next(self._numbers)}@{DOMAIN}", "correct horse")
+        self.system.provision([account])
+        return account
+
+    def postroom(self, *arguments: str) -> str:
+        lines = self.system.admin_environment.read_text().splitlines()
+        settings = dict(line.split("=", 1) for line in lines)
+        ran = subprocess.run(
+            [sys.executable, "-m", "postroom_admin.cli", *arguments],
+            env={**os.environ, **settings},
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_SECONDS,
+        )
+        if ran.returncode:
+            raise AssertionError(f"postroom {' '.join(arguments)}: {ran.stdout}{ran.stderr}")
+        return ran.stdout
+
+    def kill(self, service: str) -> None:
+        self.system.kill(service)
+
+    def restart(self, service: str) -> None:
+        self.system.restart(service)
+
+    def memory(self, service: str) -> int:
+        process = psutil.Process(self.system.pids[service])
+        family = [process, *process.children(recursive=True)]
+        return sum(int(member.memory_info().rss) for member in family)
+
+    def log(self, service: str) -> str:
+        return self.system.log(service)
+
+
+@contextmanager
+def running(state: Path, *, haproxy: bool | None = None) -> Iterator[MailSystem]:
+    """A system by the runner that POSTROOM_TEST_RUNNER names, until the context ends."""
+    runner = os.environ.get("POSTROOM_TEST_RUNNER", "processes")
+    if runner != "processes":
+        raise ValueError(f"POSTROOM_TEST_RUNNER: there is no runner {runner}")
+    processes = Processes(state, haproxy=haproxy)
+    with processes.system:
+        yield processes
+
+
+def client_tls(system: MailSystem) -> ssl.SSLContext:
+    """What a client trusts: the system's CA alone."""
+    return ssl.create_default_context(cafile=str(system.authority))

@@ -1,0 +1,35 @@
+"""One Postroom for all system tests; accounts are each test's own."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from deploy.local.provision import Account
+from tests.harness.clients import require_clients
+from tests.harness.system import MailSystem, running
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    require_clients(item)
+
+
+@pytest.fixture(scope="session")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MailSystem]:
+    # Whoever ends the tests by SIGTERM must not leave the services behind.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with running(tmp_path_factory.mktemp("postroom")) as started:
+        yield started
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture
+def account(system: MailSystem) -> Account:
+    return system.new_account()
+
+
+@pytest.fixture
+def sender(system: MailSystem) -> Account:
+    return system.new_account()
