@@ -13,6 +13,8 @@ from postroom_admin.api.problems import STATUS
 from postroom_admin.model import NewMessage
 from postroom_admin.tokens import TokenFile, new_token, write_tokens
 from postroom_chassis.errors import Kind, PostroomError
+from prometheus_client import REGISTRY
+from prometheus_client.samples import Sample
 
 from tests.unit.admin.fakes import FakeServices
 
@@ -277,8 +279,37 @@ async def test_a_body_has_a_limit(api: httpx.AsyncClient) -> None:
         assert (refused.status_code, kind_of(refused)) == (413, "too-large")
 
 
+async def test_what_strangers_make_up_makes_no_new_metrics(api: httpx.AsyncClient) -> None:
+    del api.headers["Authorization"]
+    await api.get("/v1/unknown-first")
+    await api.request("BREW", "/v1/tenants")
+    before = {sample.name + str(sample.labels) for sample in samples()}
+    for number in range(5):
+        await api.get(f"/v1/unknown-{number}/{'x' * 1000}")
+        await api.request(f"BREW{number}", "/v1/tenants")
+        await api.get(f"/v1/accounts/{number}@example.org")
+    after = {sample.name + str(sample.labels) for sample in samples()}
+    assert {one for one in after - before if "{address}" not in one} == set()
+
+
+def samples() -> list[Sample]:
+    found = [family for family in REGISTRY.collect() if family.name.startswith("postroom_api")]
+    return [sample for family in found for sample in family.samples]
+
+
 async def test_caches_keep_nothing(api: httpx.AsyncClient) -> None:
     assert (await api.get("/v1/tenants")).headers["cache-control"] == "no-store"
+
+
+async def test_a_page_lists_every_operation_and_loads_nothing(api: httpx.AsyncClient) -> None:
+    del api.headers["Authorization"]
+    page = await api.get("/docs")
+    assert page.headers["content-type"].startswith("text/html")
+    for path in (await api.get("/openapi.json")).json()["paths"]:
+        assert f"<code>{path}</code>" in page.text
+    assert "address, [password], [display_name], [quota_bytes]" in page.text
+    assert "<script" not in page.text
+    assert "default-src 'none'" in page.headers["content-security-policy"]
 
 
 async def test_openapi_describes_it(api: httpx.AsyncClient) -> None:

@@ -6,6 +6,7 @@ import time
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Request
+from fastapi.responses import HTMLResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from postroom_chassis import logs
 from postroom_chassis.errors import Kind, PostroomError
@@ -14,6 +15,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from postroom_admin.api.directory import directory_routes
+from postroom_admin.api.page import render
 from postroom_admin.api.problems import RESPONSES, Problem, answer_with_problems, problem
 from postroom_admin.api.queue import queue_routes, usage_routes
 from postroom_admin.ports import Services
@@ -21,6 +23,8 @@ from postroom_admin.tokens import TokenFile
 
 log = logs.logger(__name__)
 
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+LOGGED_PATH = 400  # characters; an address has 320
 BODY_BYTES = 512 * 1024  # 1,000 targets of an alias, at their longest
 REQUESTS = Counter(
     "postroom_api_requests_total", "Requests to the REST API", ["method", "route", "status"]
@@ -70,13 +74,21 @@ def build_api(services: Services, tokens: TokenFile) -> FastAPI:
         title="Postroom administration",
         version="1",
         description=DESCRIPTION,
-        docs_url=None,  # they would load scripts from elsewhere
+        docs_url=None,  # FastAPI's would load scripts from elsewhere
         redoc_url=None,
     )
     for routes in (directory_routes(services), queue_routes(services), usage_routes(services)):
         app.include_router(
             routes, prefix="/v1", dependencies=[Depends(authenticate)], responses=RESPONSES
         )
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs(request: Request) -> HTMLResponse:
+        return HTMLResponse(
+            render(app.openapi(), str(request.base_url).rstrip("/")),
+            headers={"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"},
+        )
+
     answer_with_problems(app)
     app.add_middleware(Edge)
     return app
@@ -144,14 +156,15 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 
 def _record(scope: Scope, status: int, seconds: float) -> None:
     route: Any = scope.get("route")
-    # Never the path as it came: anybody can make up as many as they like.
+    # Never path and method as they came: anybody can make up as many as they like.
     template = getattr(route, "path", "none")
-    REQUESTS.labels(scope["method"], template, status).inc()
-    SECONDS.labels(scope["method"], template).observe(seconds)
+    method = scope["method"] if scope["method"] in METHODS else "other"
+    REQUESTS.labels(method, template, status).inc()
+    SECONDS.labels(method, template).observe(seconds)
     log.info(
         "api.request",
-        method=scope["method"],
-        path=scope["path"],
+        method=method,
+        path=scope["path"][:LOGGED_PATH],
         status=status,
         bearer=scope.get("state", {}).get("bearer", ""),
         address=(scope.get("client") or ("",))[0],

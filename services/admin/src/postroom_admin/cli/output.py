@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import sys
 from collections.abc import Iterable, Sequence
@@ -55,7 +56,7 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], nothing
     for row in rows:
         table.add_row(*(Text(printable(_cell(value))) for value in row))
     if table.row_count:
-        _console().print(table)
+        _print(table)
     else:
         typer.echo(nothing, err=True)
 
@@ -65,7 +66,7 @@ def show_fields(fields: Iterable[tuple[str, object]]) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), show_header=False)
     for name, value in fields:
         table.add_row(Text(name, style="bold"), Text(printable(_cell(value)), overflow="fold"))
-    _console().print(table)
+    _print(table)
 
 
 def say(message: str) -> None:
@@ -123,5 +124,11 @@ def _cell(value: object) -> str:
     return str(value)
 
 
-def _console() -> Console:
-    return Console() if sys.stdout.isatty() else Console(width=PIPED_WIDTH)
+def _print(table: Table) -> None:
+    if sys.stdout.isatty():
+        Console().print(table)
+        return
+    plain_console = Console(width=PIPED_WIDTH, no_color=True, file=io.StringIO())
+    with plain_console.capture() as captured:
+        plain_console.print(table)
+    typer.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
