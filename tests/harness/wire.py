@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import socket
 import ssl
 from types import TracebackType
@@ -62,11 +63,12 @@ class Wire:
             return b""
 
     def rest(self) -> bytes:
-        """All that comes until the peer closes."""
-        try:
-            return self._file.read()
-        except (ConnectionError, ssl.SSLError):
-            return b""
+        """All that comes until the peer closes, in whatever way."""
+        found = b""
+        with contextlib.suppress(ConnectionError, ssl.SSLError):
+            while piece := self._file.read1():
+                found += piece
+        return found
 
     def start_tls(self, context: ssl.SSLContext) -> None:
         self._file.close()
