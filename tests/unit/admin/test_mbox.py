@@ -219,6 +219,31 @@ def test_the_from_line_names_the_return_path_and_the_date() -> None:
     assert line == FROM.rstrip(b"\n")
 
 
+@pytest.mark.parametrize("when", [0, -1, -(10**12), 10**13, 4_000_000_000, -30_610_224_000])
+def test_messages_of_any_date_are_found_again(when: int) -> None:
+    long_path = b"Return-Path: <" + b"x" * 5000 + b">\r\n\r\n"
+    mails = [StoredMessage(uid, long_path, (), when) for uid in range(3)]
+    data = b"".join(map(format_message, mails))
+    found = [
+        parse_message(data[one.start : one.content], data[one.content : one.end])
+        for one in spans(data)
+    ]
+    assert [one.content for one in found] == [long_path] * 3
+    assert found[0].internaldate == min(max(when, -30_610_224_000), 253_402_300_799)
+
+
+@given(st.integers(-30_610_224_000, 253_402_300_799))
+def test_dates_come_back(when: int) -> None:
+    data = format_message(StoredMessage(1, b"", (), when))
+    (one,) = spans(data)
+    assert parse_message(data[: one.content], data[one.content :]).internaldate == when
+
+
+def test_a_header_that_repeats_a_mark_costs_no_more_than_another(tmp_path: Path) -> None:
+    body = b"X-IMAP: 1\n" * 100_000 + b"\nbody\n"
+    assert contents(tmp_path, FROM + body) == [body.replace(b"\n", b"\r\n")]
+
+
 @pytest.mark.parametrize(
     ("mailbox", "file"),
     [

@@ -26,11 +26,12 @@ import hashlib
 import mmap
 import os
 import re
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import partial
 from pathlib import Path
@@ -41,6 +42,8 @@ from postroom_admin.model import NewMessage, StoredMessage
 from postroom_admin.transfer.entry import Entry, below, check_size, with_crlf
 
 SUFFIX = ".mbox"
+FROM_BYTES = 2000  # of a `From ` line; what is behind is no date
+EARLIEST, LATEST = -30_610_224_000, 253_402_300_799  # years of four digits: 1000 to 9999
 HEADER_BYTES = 256 * 1024  # flags are looked for no further
 STATUS_FLAGS = {
     b"R": "\\Seen",
@@ -73,9 +76,12 @@ _FIELD = re.compile(
     re.MULTILINE | re.IGNORECASE,
 )
 _DATE_FIELD = re.compile(rb"^Date:[ \t]*([^\r\n]*)", re.MULTILINE | re.IGNORECASE)
-_FOLDER_DATA = re.compile(rb"^X-IMAP:.*?^Subject: DON'T DELETE THIS MESSAGE", re.M | re.S)
-_FOLDER_DATA_TURNED = re.compile(rb"^Subject: DON'T DELETE THIS MESSAGE.*?^X-IMAP:", re.M | re.S)
-_RETURN_PATH = re.compile(rb"^Return-Path:\s*<([^<>\s]+)>", re.MULTILINE | re.IGNORECASE)
+_FOLDER_DATA = (
+    re.compile(rb"^X-IMAP:", re.MULTILINE),
+    re.compile(rb"^Subject: DON'T DELETE THIS MESSAGE", re.MULTILINE),
+)
+# RFC 5321 section 4.5.3.1: no address is longer than 320; `_NEXT` has to find the line again.
+_RETURN_PATH = re.compile(rb"^Return-Path:[ \t]*<([^<>\s]{1,320})>", re.MULTILINE | re.IGNORECASE)
 _UNSAFE = re.compile(r"[%/\x00-\x1f\x7f]|^\.|\.(?=mbox$)")
 
 
@@ -157,12 +163,11 @@ def format_message(message: StoredMessage) -> bytes:
     content = message.content
     exact = content.count(b"\n") == content.count(b"\r\n")
     sender = _RETURN_PATH.search(_header(content))
-    when = datetime.fromtimestamp(message.internaldate, UTC)
+    when = time.asctime(time.gmtime(min(max(message.internaldate, EARLIEST), LATEST)))
     body = _TO_QUOTE.sub(rb">\1", content.replace(b"\r\n", b"\n") if exact else content)
     return b"".join(
         (
-            b"From %b " % (sender[1] if sender else b"MAILER-DAEMON"),
-            f"{when:%a %b} {when.day:2d} {when:%H:%M:%S} {when.year}\n".encode(),
+            b"From %b %b\n" % (sender[1] if sender else b"MAILER-DAEMON", when.encode()),
             b"X-Postroom-Export: size=%d lines=%b\n"
             % (len(content), b"crlf" if exact else b"as-is"),
             _status(message.flags),
@@ -194,7 +199,8 @@ def _file(path: Path, mailbox: str, prefix: str) -> Iterator[Entry]:
 
 def _read(data: mmap.mmap, span: Span, undated: int, limit: int) -> NewMessage:
     check_size(span.end - span.content, limit)
-    message = parse_message(data[span.start : span.content], data[span.content : span.end], undated)
+    from_line = data[span.start : min(span.content, span.start + FROM_BYTES)]
+    message = parse_message(from_line, data[span.content : span.end], undated)
     check_size(len(message.content), limit)
     return message
 
@@ -227,7 +233,7 @@ def _left_out(header: bytes) -> bool:
     for name, value in _FIELD.findall(header):
         if name.lower() == b"x-mozilla-status" and _hexadecimal(value) & MOZILLA_EXPUNGED:
             return True
-    return bool(_FOLDER_DATA.search(header) or _FOLDER_DATA_TURNED.search(header))
+    return all(mark.search(header) for mark in _FOLDER_DATA)
 
 
 def _flags(header: bytes) -> tuple[str, ...]:
@@ -263,8 +269,8 @@ def _status(flags: tuple[str, ...]) -> bytes:
 def _internaldate(from_line: bytes, content: bytes, undated: int) -> int:
     """Unix seconds: what the `From ` line says (UTC if it names no zone), or the Date field."""
     if parts := _DATE_PARTS.search(from_line):
-        month, day, time, zone, year, last_zone = (part.decode() for part in parts.groups(b""))
-        text = f"{day} {month} {year} {time} {zone or last_zone or '+0000'}"
+        month, day, clock, zone, year, last_zone = (part.decode() for part in parts.groups(b""))
+        text = f"{day} {month} {year} {clock} {zone or last_zone or '+0000'}"
         if (seconds := _seconds(text)) is not None:
             return seconds
     if field := _DATE_FIELD.search(_header(content)):
