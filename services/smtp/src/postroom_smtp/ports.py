@@ -1,0 +1,154 @@
+"""What the SMTP front needs of others. Every method may raise PostroomError UNAVAILABLE, DEADLINE
+or INTERNAL beside what it names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """The connection on which a person signs in.
+
+    Attributes:
+        address: IP address.
+        secure: TLS or loopback.
+        tls_version: empty in clear text.
+    """
+
+    address: str
+    secure: bool
+    tls_version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who signed in.
+
+    Attributes:
+        expires_at: Unix seconds; from then on the ticket must be renewed to be worth anything.
+    """
+
+    account_id: int
+    address: str
+    ticket: str = field(repr=False)
+    expires_at: int = 0
+
+
+# Sends a challenge and gives the client's response, None where the client cancels.
+Answer = Callable[[bytes], Awaitable[bytes | None]]
+
+
+class Authenticator(Protocol):
+    """Proves who a person is (RFC 4422); mechanisms live behind it."""
+
+    async def mechanisms(self, client: Client) -> Sequence[str]:
+        """The mechanisms on offer for a connection, strongest first."""
+
+    async def authenticate(
+        self, client: Client, mechanism: str, initial: bytes | None, answer: Answer
+    ) -> Identity:
+        """Run one exchange to its end.
+
+        Raises:
+            PostroomError: UNAUTHENTICATED, RATE_LIMITED, UNSUPPORTED; INVALID for bad syntax and
+                where the client cancels.
+            Whatever `answer` raises.
+        """
+
+    async def renew(self, identity: Identity) -> Identity:
+        """The same person with a fresh ticket. Raises UNAUTHENTICATED or EXPIRED where the person
+        may no longer act.
+        """
+
+
+class Whereabouts(StrEnum):
+    """Where an address leads."""
+
+    LOCAL = "local"
+    UNKNOWN = "unknown"  # the domain is ours, the address is nobody's
+    FOREIGN = "foreign"  # the domain is not ours
+    INVALID = "invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Who receives. `quota_bytes` 0 is no limit."""
+
+    account_id: int
+    address: str
+    quota_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """What an address stands for: accounts here, and addresses elsewhere that get a copy."""
+
+    whereabouts: Whereabouts
+    accounts: tuple[Account, ...] = ()
+    forwards: tuple[str, ...] = ()
+
+
+class Directory(Protocol):
+    """Who receives what is sent to an address, and who may send as it."""
+
+    async def resolve(self, address: str) -> Resolution:
+        """Where an address leads. May be a few seconds old."""
+
+    async def may_send_as(self, account_id: int, address: str) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class LocalRecipient:
+    """Whose mailbox gets a message; `address` as the client said it."""
+
+    account_id: int
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message and everybody who gets it, taken whole or not at all.
+
+    Attributes:
+        key: makes a repeat harmless.
+        sender: empty for the null reverse-path.
+        content: bytes, or what `Store.upload` answered.
+        queue: addresses elsewhere.
+        submitter: account id of who sent it, 0 for nobody or a trusted network.
+    """
+
+    key: bytes
+    sender: str
+    content: bytes | Uploaded
+    local: tuple[LocalRecipient, ...] = ()
+    queue: tuple[str, ...] = ()
+    submitter: int = 0
+    trace_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """A content that the store has already."""
+
+    upload_id: bytes
+
+
+class Store(Protocol):
+    """Takes mail in."""
+
+    async def admit(self, account: Account, size: int) -> bool:
+        """Whether there is room for a message; 0 octets where its size isn't known."""
+
+    async def upload(self, pieces: AsyncIterator[bytes]) -> Uploaded:
+        """Hand over a content that is too large for a Delivery. Raises PostroomError TOO_LARGE."""
+
+    async def deliver(self, delivery: Delivery) -> None:
+        """Returns when the message is durable. May be repeated with the same key.
+
+        Raises PostroomError TOO_LARGE.
+        """

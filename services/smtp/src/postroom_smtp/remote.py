@@ -1,0 +1,295 @@
+"""The ports over gRPC: auth and store as a session sees them.
+
+What many connections ask at once travels together (`Coalescer`): resolutions, permissions, room,
+deliveries. Answers of the directory are kept for two seconds, so that a sender that sends many
+messages to one address asks once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Sequence
+from contextlib import aclosing
+from typing import Generic, TypeVar, cast
+
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from postroom.auth.v1 import (
+    authentication_pb2,
+    authentication_pb2_grpc,
+    directory_pb2,
+    directory_pb2_grpc,
+)
+from postroom.store.v1 import delivery_pb2, delivery_pb2_grpc, message_pb2
+from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.rpc.client import Channel
+from postroom_chassis.rpc.coalesce import Coalescer
+
+from postroom_smtp.ports import (
+    Account,
+    Answer,
+    Client,
+    Delivery,
+    Identity,
+    Resolution,
+    Uploaded,
+    Whereabouts,
+)
+
+MECHANISMS_SECONDS = 60.0
+EXCHANGE_SECONDS = 300.0
+DIRECTORY_SECONDS = 2.0
+REMEMBERED = 10_000  # answers of the directory
+MOST_ITEMS = 1_000  # in a call, by contract
+DELIVER_BYTES = 1024 * 1024  # of contents in a call, by contract
+DELIVER_LANES = 2  # while the store commits one batch, the next is on its way
+
+K = TypeVar("K")
+V = TypeVar("V")
+T = TypeVar("T")
+
+AuthenticateRequest = authentication_pb2.AuthenticateRequest
+AuthenticateResponse = authentication_pb2.AuthenticateResponse
+WHEREABOUTS = {
+    directory_pb2.Resolution.KIND_LOCAL: Whereabouts.LOCAL,
+    directory_pb2.Resolution.KIND_UNKNOWN: Whereabouts.UNKNOWN,
+    directory_pb2.Resolution.KIND_FOREIGN: Whereabouts.FOREIGN,
+    directory_pb2.Resolution.KIND_INVALID: Whereabouts.INVALID,
+}
+
+
+async def check(channel: Channel) -> None:
+    """Raise unless the service at the other end says that it serves."""
+    health = health_pb2_grpc.HealthStub(channel.grpc)
+    answer = await health.Check(health_pb2.HealthCheckRequest())
+    if answer.status != health_pb2.HealthCheckResponse.SERVING:
+        raise PostroomError(Kind.UNAVAILABLE, "it does not serve now")
+
+
+class Recent(Generic[K, V]):
+    """Answers of the last seconds, so many at most."""
+
+    def __init__(self, seconds: float, most: int) -> None:
+        self._seconds = seconds
+        self._most = most
+        self._answers: dict[K, tuple[float, V]] = {}
+
+    def get(self, key: K) -> V | None:
+        expires, answer = self._answers.get(key, (0.0, None))
+        return answer if time.monotonic() < expires else None
+
+    def put(self, key: K, answer: V) -> None:
+        if len(self._answers) >= self._most:
+            self._answers.clear()
+        self._answers[key] = (time.monotonic() + self._seconds, answer)
+
+
+class RemoteAuthenticator:
+    """Authenticator over postroom.auth.v1.AuthenticationService."""
+
+    def __init__(self, auth: Channel) -> None:
+        self._stub = auth.stub(authentication_pb2_grpc.AuthenticationServiceStub)
+        self._offers = Recent[bool, tuple[str, ...]](MECHANISMS_SECONDS, 2)
+
+    async def mechanisms(self, client: Client) -> Sequence[str]:
+        offer = self._offers.get(client.secure)
+        if offer is None:
+            request = authentication_pb2.ListMechanismsRequest(client=_client(client))
+            offer = tuple((await self._stub.ListMechanisms(request)).mechanisms)
+            self._offers.put(client.secure, offer)
+        return offer
+
+    async def authenticate(
+        self, client: Client, mechanism: str, initial: bytes | None, answer: Answer
+    ) -> Identity:
+        if initial is not None:
+            # One small call costs a fraction of a stream; it is for mechanisms of one step.
+            request = authentication_pb2.SignInRequest(
+                mechanism=mechanism, initial_response=initial, client=_client(client)
+            )
+            try:
+                return await _signed_in(await self._stub.SignIn(request), answer)
+            except PostroomError as error:
+                if error.kind is not Kind.UNSUPPORTED:
+                    raise
+        return await self._exchange(client, mechanism, initial, answer)
+
+    async def _exchange(
+        self, client: Client, mechanism: str, initial: bytes | None, answer: Answer
+    ) -> Identity:
+        start = AuthenticateRequest.Start(mechanism=mechanism, client=_client(client))
+        if initial is not None:
+            start.initial_response = initial
+        requests: asyncio.Queue[AuthenticateRequest] = asyncio.Queue()
+        requests.put_nowait(AuthenticateRequest(start=start))
+        call = self._stub.Authenticate(_taken(requests), timeout=EXCHANGE_SECONDS)
+        async with _closing(call) as responses:
+            async for response in responses:
+                if response.WhichOneof("step") == "success":
+                    return await _signed_in(response.success, answer)
+                said = await answer(response.challenge)
+                requests.put_nowait(
+                    AuthenticateRequest(cancel=True)
+                    if said is None
+                    else AuthenticateRequest(response=said)
+                )
+        raise PostroomError(Kind.INTERNAL, "the exchange ended without an outcome")
+
+    async def renew(self, identity: Identity) -> Identity:
+        request = authentication_pb2.RenewRequest(token=identity.ticket)
+        return _identity((await self._stub.Renew(request)).ticket)
+
+
+class RemoteDirectory:
+    """Directory over postroom.auth.v1.DirectoryService."""
+
+    def __init__(self, auth: Channel) -> None:
+        self._stub = auth.stub(directory_pb2_grpc.DirectoryServiceStub)
+        self._resolve = Coalescer(self._resolve_many, most=MOST_ITEMS)
+        self._resolved = Recent[str, Resolution](DIRECTORY_SECONDS, REMEMBERED)
+        self._permitted = Recent[tuple[int, str], bool](DIRECTORY_SECONDS, REMEMBERED)
+
+    async def resolve(self, address: str) -> Resolution:
+        resolution = self._resolved.get(address)
+        if resolution is None:
+            resolution = await self._resolve(address)
+            # Who was unknown a moment ago may have been made since: only what is there is kept.
+            if resolution.whereabouts is Whereabouts.LOCAL:
+                self._resolved.put(address, resolution)
+        return resolution
+
+    async def may_send_as(self, account_id: int, address: str) -> bool:
+        permitted = self._permitted.get((account_id, address))
+        if permitted is None:
+            request = directory_pb2.MaySendAsRequest(account_id=account_id, addresses=[address])
+            permitted = (await self._stub.MaySendAs(request)).allowed[0]
+            if permitted:
+                self._permitted.put((account_id, address), permitted)
+        return permitted
+
+    async def _resolve_many(self, addresses: Sequence[str]) -> list[Resolution]:
+        request = directory_pb2.ResolveRequest(addresses=addresses)
+        answer = await self._stub.Resolve(request)
+        return [_resolution(one) for one in answer.resolutions]
+
+
+class RemoteStore:
+    """Store over postroom.store.v1.DeliveryService."""
+
+    def __init__(self, store: Channel) -> None:
+        self._stub = store.stub(delivery_pb2_grpc.DeliveryServiceStub)
+        self._admit = Coalescer(self._admit_many, most=MOST_ITEMS)
+        self._deliver = Coalescer(
+            self._deliver_many, size=_weight, most=DELIVER_BYTES, lanes=DELIVER_LANES
+        )
+
+    async def admit(self, account: Account, size: int) -> bool:
+        return await self._admit((account, size))
+
+    async def upload(self, pieces: AsyncIterator[bytes]) -> Uploaded:
+        requests = (message_pb2.UploadRequest(data=piece) async for piece in pieces)
+        return Uploaded((await self._stub.Upload(requests)).upload_id)
+
+    async def deliver(self, delivery: Delivery) -> None:
+        result = await self._deliver(_encoded(delivery))
+        if result.error_kind:
+            known = result.error_kind in Kind.__members__
+            kind = Kind(result.error_kind) if known else Kind.INTERNAL
+            raise PostroomError(kind, result.error_message)
+
+    async def _admit_many(self, asked: Sequence[tuple[Account, int]]) -> list[bool]:
+        # A call has one size for all mailboxes. Who has room for the largest has room; only who
+        # hasn't is asked for by their own size.
+        accounts = list({account: None for account, _ in asked})
+        largest = max(size for _, size in asked)
+        roomy = dict(zip(accounts, await self._ask(accounts, largest), strict=True))
+        return [
+            roomy[account] or (size < largest and (await self._ask([account], size))[0])
+            for account, size in asked
+        ]
+
+    async def _ask(self, accounts: Sequence[Account], size: int) -> Sequence[bool]:
+        mailboxes = [
+            delivery_pb2.AdmitRequest.Mailbox(
+                account_id=account.account_id, quota_bytes=account.quota_bytes
+            )
+            for account in accounts
+        ]
+        request = delivery_pb2.AdmitRequest(mailboxes=mailboxes, size=size)
+        return (await self._stub.Admit(request)).admitted
+
+    async def _deliver_many(
+        self, deliveries: Sequence[delivery_pb2.Delivery]
+    ) -> Sequence[delivery_pb2.DeliveryResult]:
+        request = delivery_pb2.DeliverRequest(deliveries=deliveries)
+        return (await self._stub.Deliver(request)).results
+
+
+def _weight(delivery: delivery_pb2.Delivery) -> int:
+    """Of a call that holds DELIVER_BYTES and MOST_ITEMS at most."""
+    return max(delivery.ByteSize(), DELIVER_BYTES // MOST_ITEMS + 1)
+
+
+def _encoded(delivery: Delivery) -> delivery_pb2.Delivery:
+    encoded = delivery_pb2.Delivery(
+        idempotency_key=delivery.key,
+        sender=delivery.sender,
+        local=[
+            delivery_pb2.LocalRecipient(account_id=one.account_id, address=one.address)
+            for one in delivery.local
+        ],
+        queue=[delivery_pb2.QueueRecipient(address=address) for address in delivery.queue],
+        submitter_account_id=delivery.submitter,
+        trace_id=delivery.trace_id,
+    )
+    if isinstance(delivery.content, Uploaded):
+        encoded.upload_id = delivery.content.upload_id
+    else:
+        encoded.content = delivery.content
+    return encoded
+
+
+def _resolution(resolution: directory_pb2.Resolution) -> Resolution:
+    if resolution.kind not in WHEREABOUTS:
+        raise PostroomError(Kind.INTERNAL, "the directory's answer isn't understood")
+    return Resolution(
+        WHEREABOUTS[resolution.kind],
+        tuple(
+            Account(one.account_id, one.address, one.quota_bytes) for one in resolution.recipients
+        ),
+        tuple(resolution.forwards),
+    )
+
+
+async def _taken(
+    requests: asyncio.Queue[AuthenticateRequest],
+) -> AsyncIterator[AuthenticateRequest]:
+    while True:
+        yield await requests.get()
+
+
+async def _signed_in(
+    success: authentication_pb2.SignInResponse | AuthenticateResponse.Success, answer: Answer
+) -> Identity:
+    # RFC 4954 section 4: data that end an exchange travel as a last challenge.
+    if success.additional_data:
+        await answer(success.additional_data)
+    return _identity(success.ticket)
+
+
+def _closing(call: AsyncIterable[T]) -> aclosing[AsyncGenerator[T, None]]:
+    """The responses of a call that is cancelled where they are not read to the end."""
+    return aclosing(cast(AsyncGenerator[T, None], call))
+
+
+def _client(client: Client) -> authentication_pb2.Client:
+    return authentication_pb2.Client(
+        protocol="smtp",
+        address=client.address,
+        secure=client.secure,
+        tls_version=client.tls_version,
+    )
+
+
+def _identity(ticket: authentication_pb2.Ticket) -> Identity:
+    return Identity(ticket.account_id, ticket.address, ticket.token, ticket.expires_at)

@@ -1,0 +1,243 @@
+"""One client: what is known of it, what it is offered, and what it may do."""
+
+from __future__ import annotations
+
+import binascii
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from ipaddress import ip_address
+
+from postroom_chassis import logs
+from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.net.connection import Connection
+from postroom_chassis.net.tls import ServerTls
+from prometheus_client import Counter
+
+from postroom_smtp.ports import Authenticator, Client, Directory, Identity, Store
+from postroom_smtp.protocol import reply, trace
+from postroom_smtp.protocol.command import Mail, SaslStart
+from postroom_smtp.protocol.path import NULL
+from postroom_smtp.protocol.reply import Refused, Reply
+from postroom_smtp.reception import Reception
+from postroom_smtp.settings import Role, SmtpSettings
+from postroom_smtp.transaction import Transaction
+
+log = logs.logger(__name__)
+
+LOGINS = Counter("postroom_smtp_logins_total", "Sign-ins", ["outcome"])
+
+# Sends a challenge in base64 and gives the client's line, without its end.
+Ask = Callable[[str], Awaitable[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What sessions share.
+
+    Attributes:
+        tls: for STARTTLS; None where there is no certificate.
+    """
+
+    authenticator: Authenticator
+    directory: Directory
+    store: Store
+    tls: ServerTls | None
+    settings: SmtpSettings
+
+
+@dataclass(slots=True)
+class Session:
+    """A connection's state above the wire.
+
+    Attributes:
+        name: what the client calls itself; empty before HELO or EHLO.
+        extended: it said EHLO.
+        identity: who signed in.
+        transaction: the one under way.
+        over: nothing more is to be said after the next reply.
+    """
+
+    house: House
+    connection: Connection
+    role: Role
+    name: str = ""
+    extended: bool = False
+    identity: Identity | None = None
+    transaction: Transaction | None = None
+    messages: int = 0
+    over: bool = False
+    _failures: int = 0
+
+    @property
+    def client(self) -> Client:
+        tls, peer = self.connection.tls, self.connection.peer
+        return Client(peer.address, tls is not None or peer.loopback, tls.version if tls else "")
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the client may send to everybody without signing in."""
+        address = ip_address(self.connection.peer.address)
+        return any(address in network for network in self.house.settings.trusted)
+
+    @property
+    def tls_offered(self) -> bool:
+        return self.house.tls is not None and self.connection.tls is None
+
+    @property
+    def signing_in_offered(self) -> bool:
+        """Whether passwords may travel here (RFC 4954 section 4; on submission alone)."""
+        permitted = self.client.secure or self.house.settings.clear_text_login
+        return self.role is Role.SUBMISSION and permitted
+
+    def greet(self, name: str, *, extended: bool) -> None:
+        """The client has said who it is, which ends what went before (RFC 5321 section 4.1.4)."""
+        self.name, self.extended, self.transaction = name, extended, None
+
+    def forget(self) -> None:
+        """TLS has begun: what was learnt in clear text is forgotten (RFC 3207 section 4.2)."""
+        self.greet("", extended=False)
+        self.identity = None
+
+    async def extensions(self) -> list[str]:
+        """What EHLO offers."""
+        offered = [
+            "PIPELINING",
+            f"SIZE {self.house.settings.message_bytes}",
+            "8BITMIME",
+            "SMTPUTF8",
+            "ENHANCEDSTATUSCODES",
+        ]
+        if self.tls_offered:
+            offered.append("STARTTLS")
+        if self.signing_in_offered and (mechanisms := await self._mechanisms()):
+            offered.append("AUTH " + " ".join(mechanisms))
+        return [*offered, "HELP"]
+
+    async def sign_in(self, start: SaslStart, ask: Ask) -> Reply:
+        """AUTH: the exchange is auth's, only its frame is ours (RFC 4954 section 4)."""
+        if self.role is not Role.SUBMISSION:
+            return reply.NOT_OFFERED
+        if self.identity is not None or self.transaction is not None:
+            return reply.BAD_SEQUENCE
+        if not self.signing_in_offered:
+            return reply.TLS_FIRST
+        # RFC 4954 section 4: "=" stands for an initial response of no octets.
+        encoded = "" if start.initial == "=" else start.initial
+        initial = None if encoded is None else _decoded(encoded)
+
+        async def answer(challenge: bytes) -> bytes | None:
+            line = await ask(binascii.b2a_base64(challenge, newline=False).decode())
+            if line == b"*":
+                raise Refused(reply.CANCELLED)
+            return _decoded(line.decode("ascii", "replace"))
+
+        try:
+            self.identity = await self.house.authenticator.authenticate(
+                self.client, start.mechanism, initial, answer
+            )
+        except PostroomError as error:
+            return self._refuse_sign_in(start.mechanism, error)
+        LOGINS.labels("ok").inc()
+        log.info("smtp.login", account=self.identity.address, mechanism=start.mechanism)
+        return reply.SIGNED_IN
+
+    async def begin(self, mail: Mail) -> Reply:
+        """MAIL: open a transaction."""
+        if self.transaction is not None:
+            return reply.BAD_SEQUENCE
+        if mail.size > self.house.settings.message_bytes:
+            return reply.TOO_LARGE
+        trusted = self.trusted
+        if self.role is Role.SUBMISSION and self.identity is None and not trusted:
+            return reply.SIGN_IN_FIRST
+        if self.identity is not None and (refused := await self._check_sender(self.identity, mail)):
+            return refused
+        self.transaction = Transaction(
+            mail,
+            relays=trusted or self.identity is not None,
+            submitter=self.identity.account_id if self.identity else 0,
+            directory=self.house.directory,
+            store=self.house.store,
+            settings=self.house.settings,
+        )
+        return reply.SENDER_OK
+
+    async def receive(self, transaction: Transaction) -> Reply:
+        """DATA: take the content and have it delivered. Ends the transaction."""
+        settings = self.house.settings
+        prefix = self._trace_fields(transaction)
+        reception = Reception(self.connection, self.house.store, settings, prefix)
+        try:
+            received = await reception.run()
+        except PostroomError as error:
+            return reply.refusal(error)
+        finally:
+            self.transaction = None
+        if received.fault is not None:
+            transaction.note(received.fault, received.size)
+            return received.fault
+        answer = await transaction.deliver(received.content, received.size)
+        self.messages += answer.positive
+        return answer
+
+    def _trace_fields(self, transaction: Transaction) -> bytes:
+        tls, recipients = self.connection.tls, transaction.accepted
+        arrival = trace.Arrival(
+            client_name=self.name,
+            client_address=self.connection.peer.address,
+            server_name=self.house.settings.hostname,
+            message_id=transaction.message_id,
+            received_at=datetime.now(UTC),
+            extended=self.extended,
+            tls=f"{tls.version} {tls.cipher}".strip() if tls else "",
+            authenticated=self.identity is not None,
+            smtputf8=transaction.mail.smtputf8,
+            # Several are not told of each other (RFC 5321 section 7.6).
+            recipient=recipients[0] if len(recipients) == 1 else "",
+        )
+        fields = trace.received(arrival)
+        if transaction.stays_here:
+            return trace.return_path(str(transaction.mail.sender)) + fields
+        return fields
+
+    async def _mechanisms(self) -> tuple[str, ...]:
+        """Those on offer; none while auth is away, so that the other extensions are told."""
+        try:
+            return tuple(await self.house.authenticator.mechanisms(self.client))
+        except PostroomError:
+            return ()
+
+    async def _check_sender(self, identity: Identity, mail: Mail) -> Reply | None:
+        """Whether who signed in may do so still, and may send as this sender (RFC 6409 6.1)."""
+        try:
+            if identity.expires_at <= time.time():
+                self.identity = await self.house.authenticator.renew(identity)
+            if mail.sender == NULL:
+                return None  # notifications that mail programs send (RFC 8098 section 3)
+            allowed = await self.house.directory.may_send_as(identity.account_id, str(mail.sender))
+        except PostroomError as error:
+            if error.kind not in (Kind.UNAUTHENTICATED, Kind.EXPIRED):
+                return reply.refusal(error)
+            self.over = True
+            return reply.SIGN_IN_AGAIN
+        return None if allowed else reply.NOT_YOUR_ADDRESS
+
+    def _refuse_sign_in(self, mechanism: str, error: PostroomError) -> Reply:
+        LOGINS.labels(error.kind.lower()).inc()
+        log.info(
+            "smtp.login_refused", address=self.client.address, mechanism=mechanism, why=error.kind
+        )
+        if error.kind is Kind.UNAUTHENTICATED:
+            self._failures += 1
+            self.over = self._failures >= self.house.settings.login_failures
+        return reply.sign_in_refusal(error)
+
+
+def _decoded(text: str) -> bytes:
+    """The octets of base64. Raises Refused."""
+    try:
+        return binascii.a2b_base64(text, strict_mode=True)
+    except ValueError as error:
+        raise Refused(reply.BAD_BASE64) from error

@@ -1,0 +1,115 @@
+"""What the SMTP front can be told, from POSTROOM_SMTP_*."""
+
+from __future__ import annotations
+
+import re
+import socket
+from enum import StrEnum
+from pathlib import Path
+from typing import Self
+
+from postroom_chassis.net.listener import ListenAddress, Network, parse_listeners, parse_networks
+from postroom_chassis.settings import ServiceSettings
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import SettingsConfigDict
+
+_HOSTNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,254}")
+
+
+class Role(StrEnum):
+    """What a listener is for; its name begins with it."""
+
+    MX = "mx"  # mail from other servers (RFC 5321)
+    SUBMISSION = "submission"  # mail from our people (RFC 6409)
+
+
+class BareNewlines(StrEnum):
+    """What becomes of a message with a CR or an LF by itself."""
+
+    REJECT = "reject"
+    KEEP = "keep"
+
+
+def role_of(address: ListenAddress) -> Role:
+    """The role that a listener's name begins with. Raises ValueError."""
+    for role in Role:
+        if address.name.startswith(role):
+            return role
+    raise ValueError(f"{address.name}: the name of a listener begins with mx or submission")
+
+
+class SmtpSettings(ServiceSettings):
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix="POSTROOM_SMTP_")
+
+    listeners: str = Field(
+        "mx=127.0.0.1:1025,submission=127.0.0.1:1587",
+        description="name=host:port[;tls][;proxy], comma separated; mx... or submission...",
+    )
+    hostname: str = Field(
+        default_factory=socket.gethostname, description="our name in the greeting and in Received"
+    )
+    proxy_networks: str = Field("", description="whose PROXY headers are believed")
+    trusted_networks: str = Field("", description="who may send to anybody without signing in")
+    tls_certificate: Path | None = Field(None, description="PEM chain that clients see")
+    tls_key: Path | None = Field(None, description="PEM private key of the chain")
+    auth_address: str = Field(description="host:port of auth")
+    store_address: str = Field(description="host:port of store")
+    postmaster: str = Field(
+        "", description="gets mail for postmaster where a domain of ours has none"
+    )
+    clear_text_login: bool = Field(
+        False, description="allow passwords in clear text from other machines"
+    )
+    message_bytes: int = Field(64 * 1024 * 1024, ge=1024, description="largest message taken")
+    recipients: int = Field(1_000, ge=100, le=10_000, description="of a message; RFC 5321: 100")
+    hops: int = Field(100, ge=10, description="Received fields of a message that loops")
+    bare_newlines: BareNewlines = Field(
+        BareNewlines.REJECT, description="messages with a CR or an LF by itself: reject or keep"
+    )
+    connections: int = Field(10_000, ge=1, description="per listener")
+    connections_per_address: int = Field(1_000, ge=1)
+    command_seconds: float = Field(300.0, gt=0, description="RFC 5321 section 4.5.3.2.7")
+    data_seconds: float = Field(180.0, gt=0, description="between two pieces of a message")
+    message_seconds: float = Field(3600.0, gt=0, description="for a whole message")
+    errors: int = Field(100, ge=1, description="how many end a connection")
+    login_failures: int = Field(5, ge=1, description="how many end a connection")
+
+    @field_validator("listeners")
+    @classmethod
+    def _check_listeners(cls, value: str) -> str:
+        for address in parse_listeners(value):
+            role_of(address)
+        return value
+
+    @field_validator("proxy_networks", "trusted_networks")
+    @classmethod
+    def _check_networks(cls, value: str) -> str:
+        parse_networks(value)
+        return value
+
+    @field_validator("hostname")
+    @classmethod
+    def _check_hostname(cls, value: str) -> str:
+        if not _HOSTNAME.fullmatch(value):
+            raise ValueError("not the name of a host")
+        return value
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        if any(one.tls for one in self.addresses) and not (self.tls_certificate and self.tls_key):
+            raise ValueError("a listener with TLS needs tls_certificate and tls_key")
+        if any(one.proxy for one in self.addresses) and not self.proxies:
+            raise ValueError("a listener behind a proxy needs proxy_networks")
+        return self
+
+    @property
+    def addresses(self) -> tuple[ListenAddress, ...]:
+        return parse_listeners(self.listeners)
+
+    @property
+    def proxies(self) -> tuple[Network, ...]:
+        return parse_networks(self.proxy_networks)
+
+    @property
+    def trusted(self) -> tuple[Network, ...]:
+        return parse_networks(self.trusted_networks)

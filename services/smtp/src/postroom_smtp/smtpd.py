@@ -1,0 +1,305 @@
+"""aiosmtpd behind one door: its command loop and simple commands, on our connections.
+
+From the library come the loop that reads commands and finds their methods, and HELP, NOOP, RSET and
+EXPN. The rest is ours, for these reasons (aiosmtpd 1.4.6):
+
+* its protocol is an asyncio protocol of its own, without limits per address, PROXY with TLS facts,
+  deadlines in every state or a drain: here it reads and writes a postroom Connection;
+* a line that ends with LF alone is a command to it, and a client that closes its side loses the
+  replies it waits for;
+* the limits of its command lines are kept by the class and grow with every connection;
+* DATA costs it a loop per line, and lines of more than 1,001 octets are refused;
+* parameters that it doesn't know, the null reverse-path's forms and source routes want a grammar,
+  AUTH a framing that knows no mechanism;
+* most of its replies have no enhanced status code (RFC 2034);
+* its constructor looks at every attribute of the class, which takes 0.4 ms: so one is constructed,
+  and copied for each connection.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import defaultdict
+from collections.abc import Awaitable
+from typing import Any, TypeVar, cast
+
+from aiosmtpd import smtp as aiosmtpd
+from aiosmtpd.smtp import syntax
+from postroom_chassis import logs
+from postroom_chassis.net.connection import Connection, Draining, TimedOut
+from postroom_chassis.net.stream import EndOfStream, LineTooLong, Reader
+
+from postroom_smtp.protocol import reply
+from postroom_smtp.protocol.command import (
+    COMMAND_LIMIT,
+    SASL_LIMIT,
+    parse_auth,
+    parse_mail,
+    parse_rcpt,
+)
+from postroom_smtp.protocol.reply import Refused, Reply
+from postroom_smtp.session import Session
+from postroom_smtp.settings import SmtpSettings
+
+log = logs.logger(__name__)
+
+T = TypeVar("T")
+
+# What the library's own replies mean in RFC 3463's terms.
+ENHANCED = {
+    250: "2.0.0",
+    500: "5.5.2",
+    501: "5.5.4",
+    502: "5.5.1",
+    503: "5.5.1",
+}
+_LONGEST_LINE: dict[str, int] = {"AUTH": SASL_LIMIT}
+
+
+class _Over(ConnectionResetError):
+    """The dialogue has ended; the library lets this one through."""
+
+
+class _Verbs(dict[str, Any]):
+    """Methods by verb; one for all verbs that there aren't."""
+
+    def get(self, verb: str, default: Any = None) -> Any:
+        return self[verb] if verb in self else self["?"]
+
+
+class Smtpd(aiosmtpd.SMTP):
+    """The library's SMTP, of which `serve` makes one for each connection.
+
+    Args:
+        settings: limits and times.
+    """
+
+    command_size_limit = COMMAND_LIMIT
+
+    # What `serve` sets.
+    _mail: Session
+    _connection: Connection
+
+    def __init__(self, settings: SmtpSettings) -> None:
+        super().__init__(
+            None,
+            hostname=settings.hostname,
+            ident="ESMTP Postroom",
+            data_size_limit=settings.message_bytes,
+            enable_SMTPUTF8=True,
+            command_call_limit=None,
+        )
+        self._settings = settings
+        self._errors = 0
+        self.command_size_limits = defaultdict(lambda: COMMAND_LIMIT, _LONGEST_LINE)
+
+    async def serve(self, session: Session) -> None:
+        """Speak SMTP on a session's connection until one side has enough."""
+        dialogue = copy.copy(self)
+        dialogue._smtp_methods = _Verbs(
+            {verb: getattr(dialogue, f"smtp_{verb}") for verb in self._smtp_methods}
+        )
+        dialogue._smtp_methods["?"] = dialogue.unknown
+        dialogue._mail = session
+        dialogue._connection = session.connection
+        dialogue._reader = cast(Any, dialogue)
+        dialogue._writer = cast(Any, session.connection)
+        dialogue.transport = cast(Any, session.connection)
+        dialogue.session = aiosmtpd.Session(dialogue.loop)
+        try:
+            await dialogue._handle_client()
+        except _Over:
+            pass
+
+    # What the library calls.
+
+    async def readuntil(self) -> bytes:
+        """The next command line; replies to what isn't one."""
+        while True:
+            try:
+                line = await self._read_line(boundary=self._mail.transaction is None)
+            except LineTooLong:
+                await self.push(str(reply.BAD_SYNTAX))
+            except Draining:
+                await self._end(reply.GOING_DOWN)
+            else:
+                # A lone CR or LF is what command smuggling is made of (RFC 5321 section 2.3.8).
+                if line.endswith(b"\r\n") and b"\r" not in line[:-2] and b"\0" not in line:
+                    return line
+                await self.push(str(reply.BAD_SYNTAX))
+
+    async def push(self, status: str | bytes) -> None:
+        """Send a reply: a whole one of ours, or the library's with an enhanced code put in."""
+        text = status if isinstance(status, str) else status.decode("utf-8", "replace")
+        code = int(text[:3])
+        if text[4:6] not in ("2.", "4.", "5.") and code in ENHANCED and text[3] == " ":
+            text = f"{code} {ENHANCED[code]} {text[4:]}"
+        await self._send(text)
+        if code >= 500:
+            self._errors += 1
+            if self._errors >= self._settings.errors:
+                await self._end(reply.TOO_MANY_ERRORS)
+
+    async def handle_exception(self, error: Exception) -> str:
+        log.exception("smtp.command_failed", exc_info=error)
+        return str(reply.TRY_LATER)
+
+    def _reset_timeout(self, duration: float | None = None) -> None:
+        """Deadlines are the connection's."""
+
+    def _set_rset_state(self) -> None:
+        self._mail.transaction = None
+
+    # Commands.
+
+    async def unknown(self, _arg: str | None) -> None:
+        await self.push("500 5.5.1 there is no such command")
+
+    @syntax("HELO hostname")
+    async def smtp_HELO(self, hostname: str | None) -> None:
+        if await self._greeted(hostname, extended=False):
+            await self._send(f"250 {self.hostname}")
+
+    @syntax("EHLO hostname")
+    async def smtp_EHLO(self, hostname: str | None) -> None:
+        if await self._greeted(hostname, extended=True):
+            lines = [self.hostname, *await self._mail.extensions()]
+            marks = ["-"] * (len(lines) - 1) + [" "]
+            await self._send(
+                "\r\n".join(f"250{mark}{line}" for mark, line in zip(marks, lines, strict=True))
+            )
+
+    @syntax("MAIL FROM:<reverse-path>", extended=" [SP <mail-parameters>]")
+    async def smtp_MAIL(self, arg: str | None) -> None:
+        if await self.check_helo_needed("EHLO"):
+            return
+        if self._connection.draining and self._mail.transaction is None:
+            await self._end(reply.GOING_DOWN)
+        await self._answer(self._begin(arg))
+
+    @syntax("RCPT TO:<forward-path>")
+    async def smtp_RCPT(self, arg: str | None) -> None:
+        await self._answer(self._add(arg))
+
+    @syntax("DATA")
+    async def smtp_DATA(self, arg: str | None) -> None:
+        transaction = self._mail.transaction
+        if arg:
+            await self.push(str(reply.BAD_ARGUMENTS))
+        elif transaction is None or not transaction.accepted:
+            await self.push(str(reply.BAD_SEQUENCE))
+        else:
+            await self._send("354 end with <CRLF>.<CRLF>")
+            await self._answer(self._mail.receive(transaction))
+
+    @syntax("AUTH <mechanism> [initial-response]")
+    async def smtp_AUTH(self, arg: str | None) -> None:
+        if await self.check_helo_needed("EHLO"):
+            return
+        await self._answer(self._sign_in(arg))
+
+    @syntax("STARTTLS")
+    async def smtp_STARTTLS(self, arg: str | None) -> None:
+        tls = self._mail.house.tls
+        if arg:
+            await self.push(str(reply.BAD_ARGUMENTS))
+        elif self._connection.tls is not None:
+            await self.push(str(reply.BAD_SEQUENCE))
+        elif tls is None:
+            await self.push(str(reply.NO_TLS))
+        else:
+            await self._send(str(reply.TLS_READY))
+            await self._connection.start_tls(tls.context)
+            self._mail.forget()
+            self.session = aiosmtpd.Session(self.loop)
+
+    @syntax("VRFY <address>")
+    async def smtp_VRFY(self, arg: str | None) -> None:
+        await self.push(str(reply.NOT_SAID if arg else reply.BAD_ARGUMENTS))
+
+    @syntax("QUIT")
+    async def smtp_QUIT(self, arg: str | None) -> None:
+        if arg:
+            await self.push(str(reply.BAD_ARGUMENTS))
+        else:
+            await self._end(reply.GOOD_BYE)
+
+    # Their parts.
+
+    async def _greeted(self, name: str | None, *, extended: bool) -> bool:
+        if not name or not name.isprintable() or " " in name:
+            await self.push(str(reply.BAD_ARGUMENTS))
+            return False
+        self._mail.greet(name, extended=extended)
+        if self.session is not None:
+            self.session.host_name = name
+            self.session.extended_smtp = extended
+        return True
+
+    async def _begin(self, arg: str | None) -> Reply:
+        mail = self._mail
+        return await mail.begin(
+            parse_mail(arg, extended=mail.extended, signing_in=mail.signing_in_offered)
+        )
+
+    async def _add(self, arg: str | None) -> Reply:
+        if self._mail.transaction is None:
+            return reply.BAD_SEQUENCE
+        return await self._mail.transaction.add(parse_rcpt(arg, extended=self._mail.extended))
+
+    async def _sign_in(self, arg: str | None) -> Reply:
+        return await self._mail.sign_in(parse_auth(arg), self._ask)
+
+    async def _ask(self, challenge: str) -> bytes:
+        await self._send(f"334 {challenge}")
+        try:
+            line = await self._read_line()
+        except LineTooLong as error:
+            raise Refused(reply.BAD_SYNTAX) from error
+        return line.removesuffix(b"\r\n")
+
+    async def _answer(self, work: Awaitable[Reply]) -> None:
+        """Say what comes of a command, and end the dialogue where the session is over."""
+        try:
+            said = await work
+        except Refused as refused:
+            said = refused.reply
+        except (TimedOut, EndOfStream) as gone:
+            await self._lose(gone)
+            raise
+        if self._mail.over:
+            await self._end(said)
+        await self.push(str(said))
+
+    async def _read_line(self, *, boundary: bool = False) -> bytes:
+        """A line with its end. Raises LineTooLong (the line is gone then) and Draining."""
+        stream, seconds = self._connection.stream, self._settings.command_seconds
+        try:
+            return await self._read(stream.read_line(SASL_LIMIT), seconds, boundary)
+        except LineTooLong:
+            await self._read(stream.discard_line(), seconds)
+            raise
+
+    async def _read(self, reader: Reader[T], seconds: float, boundary: bool = False) -> T:
+        try:
+            return await self._connection.read(reader, seconds, boundary=boundary)
+        except (TimedOut, EndOfStream) as gone:
+            await self._lose(gone)
+            raise
+
+    async def _send(self, text: str) -> None:
+        self._connection.write(text.encode("utf-8", "replace") + b"\r\n")
+        try:
+            await self._connection.drain()
+        except TimedOut as gone:
+            raise _Over from gone
+
+    async def _lose(self, gone: Exception) -> None:
+        """The client has gone, or is told to."""
+        if isinstance(gone, TimedOut):
+            await self._end(reply.TIMED_OUT)
+        raise _Over from gone
+
+    async def _end(self, last: Reply) -> None:
+        await self._send(str(last))
+        raise _Over
