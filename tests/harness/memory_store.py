@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import time
-from array import array
 from collections import Counter
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -561,10 +560,13 @@ def _columns(messages: Iterable[tuple[int, Placement]]) -> Columns:
     return columns
 
 
-def _in_ranges(box: Box, ranges: Ranges) -> Iterable[tuple[int, Placement]]:
-    uids = array("I", box.messages)
-    found = [u for u in uids if any(low <= u <= high for low, high in ranges)]
-    return [(uid, box.messages[uid]) for uid in found]
+def _in_ranges(box: Box, ranges: Ranges) -> list[tuple[int, Placement]]:
+    found: list[tuple[int, Placement]] = []
+    for low, high in ranges:
+        narrow = high - low < len(box.messages)
+        uids = range(low, high + 1) if narrow else [u for u in box.messages if low <= u <= high]
+        found += [(uid, box.messages[uid]) for uid in uids if uid in box.messages]
+    return found
 
 
 def _batch(

@@ -141,7 +141,14 @@ class Fetching:
         rendered = self._plan.render(batch)[:whole]
         rows, found, cache = self._rows, self._found, self._cache
         account_id, key = self._view.account_id, self._plan.key
-        for uid, rest in zip(batch.uids, rendered, strict=False):
+        uids = array("I", batch.uids[:whole])
+        start = bisect_left(rows.uids, uids[0], start) if uids else start
+        stop = start + len(uids)
+        if rows.uids[start:stop] == uids:
+            found[start:stop] = rendered
+            cache.put_many(account_id, key, rows.email_ids[start:stop], rendered)
+            return
+        for uid, rest in zip(uids, rendered, strict=True):
             start = bisect_left(rows.uids, uid, start)
             if start < len(found) and rows.uids[start] == uid:
                 found[start] = rest

@@ -55,3 +55,17 @@ class ItemCache:
             self._old, self._young, self._bytes = self._young, {}, 0
         self._young.setdefault((account_id, kind), {})[email_id] = item
         self._bytes += size
+
+    def put_many(
+        self, account_id: int, kind: Hashable, email_ids: Sequence[int], items: Sequence[bytes]
+    ) -> None:
+        """Keep the items of several messages."""
+        sizes = list(map(len, items))
+        size = sum(sizes) + _ENTRY_BYTES * len(sizes)
+        if max(sizes, default=0) > self._largest or size > self._half - self._bytes:
+            for email_id, item in zip(email_ids, items, strict=True):
+                self.put(account_id, kind, email_id, item)
+            return
+        shelf = self._young.setdefault((account_id, kind), {})
+        shelf.update(zip(email_ids, items, strict=True))
+        self._bytes += size
