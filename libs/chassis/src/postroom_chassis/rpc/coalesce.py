@@ -39,32 +39,43 @@ class Coalescer(Generic[Item, Answer]):
         self._most = most
         self._lanes = lanes
         self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
-        self._running: set[asyncio.Task[None]] = set()
+        self._running = 0
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def __call__(self, item: Item) -> Answer:
         """The answer to one item, by whichever call it travels."""
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, answer))
-        if len(self._running) < self._lanes:
+        if self._running < self._lanes:
+            self._running += 1
             task = asyncio.create_task(self._run())
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
         return await answer
 
     async def _run(self) -> None:
-        while batch := self._take():
-            try:
-                answers = await self._send([item for item, _ in batch])
-            except BaseException as error:
-                for _, answer in batch:
-                    if not answer.done():
-                        answer.set_exception(error)
-                if not isinstance(error, Exception):
-                    raise
-            else:
-                for (_, answer), result in zip(batch, answers, strict=True):
-                    if not answer.done():
-                        answer.set_result(result)
+        try:
+            while batch := self._take():
+                await self._send_batch(batch)
+        finally:
+            # Here and not in a callback: who got an answer may ask again before that runs.
+            self._running -= 1
+
+    async def _send_batch(self, batch: list[tuple[Item, asyncio.Future[Answer]]]) -> None:
+        try:
+            answers = await self._send([item for item, _ in batch])
+            if len(answers) != len(batch):
+                raise ValueError("an answer an item is needed")
+        except BaseException as error:
+            for _, answer in batch:
+                if not answer.done():
+                    answer.set_exception(error)
+            if not isinstance(error, Exception):
+                raise
+        else:
+            for (_, answer), result in zip(batch, answers, strict=True):
+                if not answer.done():
+                    answer.set_result(result)
 
     def _take(self) -> list[tuple[Item, asyncio.Future[Answer]]]:
         batch: list[tuple[Item, asyncio.Future[Answer]]] = []
