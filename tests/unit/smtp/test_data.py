@@ -1,0 +1,74 @@
+"""Where a message ends, whatever it holds and however it comes (RFC 5321 section 4.5.2)."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from postroom_chassis.net.stream import ByteStream, EndOfStream
+from postroom_smtp.protocol.data import Content
+
+SPICY = st.lists(
+    st.sampled_from([b"\r\n", b"\n", b"\r", b".", b"..", b"a", b"\r\n.", b"\0"]), max_size=30
+).map(b"".join)
+
+
+def read(sent: bytes, size: int) -> tuple[bytes, bool, bytes]:
+    """Content, whether something stood bare, and what is left, of bytes that come in pieces."""
+    stream = ByteStream()
+    content = Content(stream)
+    found = b""
+    pieces = [sent[start : start + size] for start in range(0, len(sent), size)]
+    while True:
+        reader = content.read_chunk()
+        while True:
+            try:
+                next(reader)
+            except StopIteration as done:
+                chunk = done.value
+                break
+            if pieces:
+                stream.feed(pieces.pop(0))
+            else:
+                stream.feed_eof()
+        if chunk is None:
+            rest = bytes(stream._buffer) + b"".join(pieces)
+            return found, content.bare, rest
+        found += chunk
+
+
+@given(SPICY, st.integers(1, 9), SPICY)
+def test_content_is_what_precedes_the_first_end(message: bytes, size: int, after: bytes) -> None:
+    sent = message + b"\r\n.\r\n" + after
+    # Found by another way: from the start of the data as from the start of a line.
+    whole, _, rest = (b"\r\n" + sent).partition(b"\r\n.\r\n")
+    lines = (whole + b"\r\n")[2:].split(b"\r\n")
+    expected = b"\r\n".join(line.removeprefix(b".") for line in lines)
+    bare = re.search(rb"(?<!\r)\n|\r(?!\n)", whole + b"\r\n") is not None
+    assert read(sent, size) == (expected, bare, rest)
+
+
+@given(st.binary(max_size=300).map(lambda data: data.replace(b"\r", b"").replace(b"\n", b"\r\n")))
+def test_what_a_client_stuffs_arrives(message: bytes) -> None:
+    message += b"\r\n"
+    stuffed = (b"\r\n" + message).replace(b"\r\n.", b"\r\n..")[2:]
+    assert read(stuffed + b".\r\nQUIT\r\n", 7) == (message, False, b"QUIT\r\n")
+
+
+def test_half_a_message_is_none() -> None:
+    for half in (b"", b".", b".\r", b"a\r\n.\r", b"a\r\n.\n", b"a\n.\n"):
+        with pytest.raises(EndOfStream):
+            read(half, 100)
+
+
+def test_a_message_is_held_in_chunks() -> None:
+    stream = ByteStream()
+    content = Content(stream)
+    for _ in range(100):
+        stream.feed(b"x" * 100_000 + b"\r\n")
+        with pytest.raises(StopIteration) as done:
+            next(content.read_chunk())
+        assert len(done.value.value) >= 100_000
+        assert len(stream) == 0
