@@ -50,8 +50,9 @@ def live(system: System, *, as_json: bool) -> None:
         # A second Ctrl-C must not leave processes behind.
         for signum in (signal.SIGINT, signal.SIGTERM):
             signal.signal(signum, signal.SIG_IGN)
-        tell("Stopping Postroom ...")
-        system.stop()
+        if system.children:
+            tell("Stopping Postroom ...")
+            system.stop()
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -112,7 +113,7 @@ curl -sS --cacert {ca} --user {bob.address}:{bob.password} \
 'imaps://localhost:{at["imaps"]}/INBOX;MAILINDEX=1'
 curl -sS --ssl-reqd --cacert {ca} --user {bob.address}:{bob.password} pop3://localhost:{at["pop3"]}/1
 
-Administer it by {shown(Path(sys.executable).with_name("postroom"))} --env {shown(system.admin_environment)}
+Administer it by {shown(Path(sys.executable).with_name("postroom"))} --env {shown(system.admin_environment)} --help
 Logs are in {shown(system.state / "logs")}. Ctrl-C stops it all; the mail stays.
 """  # noqa: E501 (lines to be pasted)
 
