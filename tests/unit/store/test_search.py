@@ -27,6 +27,7 @@ from postroom_store.search.program import (
     search,
 )
 from postroom_store.writer import Writers
+from sqlalchemy import select, update
 
 from .conftest import Store
 
@@ -129,6 +130,44 @@ async def test_what_left_the_index_is_not_found(store: Store) -> None:
     await store.write(lambda t: index.remove(t, ANN, found))
     assert store.read(lambda c: index.find(c, ANN, mailbox_id, ("body",), ["hello"])) == {3}
     assert store.read(lambda c: search(c, None, ANN, mailbox_id, AllOf())) == [1, 2, 3]
+
+
+async def test_thousands_of_ranges(store: Store) -> None:
+    mailbox_id = await fill(store, ANN)
+    odd = Uids(tuple((uid, uid) for uid in range(1, 10_000, 2)))
+    assert store.read(lambda c: search(c, None, ANN, mailbox_id, odd)) == [1, 3]
+
+
+async def test_an_email_is_in_the_index_once(store: Store) -> None:
+    mailbox_id = await fill(store, ANN)
+    found = {1: index.search_text(MAILS[0])}
+    for _ in range(2):
+        await store.write(lambda t: index.add(t, ANN, found))
+    await store.write(lambda t: index.remove(t, ANN, found))
+    assert store.read(lambda c: index.find(c, ANN, mailbox_id, ("body",), ["hello"])) == set()
+
+
+async def test_an_email_that_is_gone_is_not_indexed(store: Store) -> None:
+    await fill(store, ANN)
+    found = {99: index.search_text(MAILS[0])}
+    await store.write(lambda t: index.add(t, ANN, found))
+    table = "search_index" if index.is_sqlite(store.engine) else "search_text"
+    count = index.text(f"SELECT count(*) FROM {table}")  # noqa: S608
+    assert store.read(lambda c: c.execute(count).scalar()) == 0
+
+
+async def test_a_damaged_content_does_not_stop_the_indexer(store: Store) -> None:
+    mailbox_id = await fill(store, ANN)
+    blobs = reading.tables.blobs
+    first = select(reading.tables.emails.c.digest).where(reading.tables.emails.c.email_id == 1)
+    await store.write(
+        lambda t: t.execute(
+            update(blobs).where(blobs.c.digest == first.scalar_subquery()).values(data=b"torn")
+        )
+    )
+    await index_all(store)
+    key = Text(("body",), "hello")
+    assert store.read(lambda c: search(c, None, ANN, mailbox_id, key)) == [3]
 
 
 def nested(depth: int) -> message_pb2.SearchKey:

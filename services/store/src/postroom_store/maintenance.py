@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from postroom_mime import SearchText, derive, search_text
-from sqlalchemy import Connection, Table, and_, delete, exists, func, select, update
+from sqlalchemy import Connection, Table, and_, delete, exists, func, select, tuple_, update
 
 from postroom_store import messages, tables
 from postroom_store.blobs import BlobFiles, digest_of
@@ -23,6 +23,8 @@ from postroom_store.transaction import Mailbox, Transaction
 
 PAGE = 1000
 STEP = 200  # rows of one step: a few ms
+ROW_STEP = 2000  # rows that go without a look
+EMAIL_STEP = 50  # messages of one step that are read and parsed
 BLOB_GRACE_SECONDS = 24 * 3600  # a content may be there before the row that refers to it
 
 _a = tables.accounts.c
@@ -76,8 +78,11 @@ def undelete(transaction: Transaction, mailbox: Mailbox, since: int) -> int:
     return len(rows)
 
 
-def purge_step(transaction: Transaction, account_id: int) -> bool:
-    """Remove some of an account; False when nothing is left."""
+def purge_step(transaction: Transaction, files: BlobFiles | None, account_id: int) -> Swept | None:
+    """Remove some of an account; None when nothing is left.
+
+    The account's own row goes last: until then the account is among those that are swept.
+    """
     transaction.forget_account(account_id)
     for table in (
         tables.placements,
@@ -89,12 +94,29 @@ def purge_step(transaction: Transaction, account_id: int) -> bool:
         tables.leases,
         tables.subscriptions,
         tables.mailboxes,
-        tables.accounts,
     ):
-        statement = delete(table).where(table.c.account_id == account_id)
-        if transaction.execute(statement).rowcount:
-            return True
-    return False
+        if removed := _remove_some(transaction, table, account_id):
+            return Swept(expunged=removed)
+    emails = transaction.execute(
+        select(_e.email_id, _e.digest, _e.indexed)
+        .where(_e.account_id == account_id)
+        .limit(EMAIL_STEP)
+    ).fetchall()
+    if emails:
+        _remove_emails(transaction, files, account_id, emails)
+        return Swept(expunged=len(emails))
+    blobs = select(_b.digest, _b.size, _b.data.is_(None)).where(_b.account_id == account_id)
+    contents = transaction.execute(blobs.limit(STEP)).fetchall()
+    if contents:
+        return _remove_contents(transaction, account_id, contents)
+    return Swept(expunged=1) if _remove_some(transaction, tables.accounts, account_id) else None
+
+
+def _remove_some(transaction: Transaction, table: Table, account_id: int) -> int:
+    key = tuple_(*table.primary_key.columns)
+    some = select(*table.primary_key.columns).where(table.c.account_id == account_id)
+    statement = delete(table).where(key.in_(some.limit(ROW_STEP)))
+    return int(transaction.execute(statement).rowcount)
 
 
 # Integrity.
@@ -198,7 +220,7 @@ def sweep_expunged(
             ~exists().where(_p.account_id == account_id, _p.email_id == _e.email_id),
             ~exists().where(_t.account_id == account_id, _t.email_id == _e.email_id),
         )
-        .limit(STEP)
+        .limit(EMAIL_STEP)
     ).fetchall()
     if orphans:
         _remove_emails(transaction, files, account_id, orphans)
@@ -211,8 +233,10 @@ def _remove_emails(
     texts: dict[int, SearchText] = {}
     for email_id, digest, indexed in orphans:
         if indexed != index.NOT_YET:
-            content = read_content(transaction.connection, files, account_id, digest)
-            texts[email_id] = search_text(content)
+            content = index.content_or_nothing(transaction.connection, files, account_id, digest)
+            # FTS5 would be damaged by a text that is not the one that was added.
+            if content or not transaction.exclusive:
+                texts[email_id] = search_text(content)
     if texts:
         index.remove(transaction, account_id, texts)
     ids = [row[0] for row in orphans]
@@ -223,6 +247,8 @@ def _remove_emails(
 
 def sweep_contents(transaction: Transaction, account_id: int) -> Swept:
     """Remove some contents that nothing refers to and that are old enough."""
+    # Locked, lest another replica comes to refer to a content between the look and the removal.
+    transaction.account(account_id)
 
     def used(table: Table) -> Any:
         return exists().where(table.c.account_id == account_id, table.c.digest == _b.digest)
@@ -238,6 +264,11 @@ def sweep_contents(transaction: Transaction, account_id: int) -> Swept:
         )
         .limit(STEP)
     ).fetchall()
+    return _remove_contents(transaction, account_id, rows)
+
+
+def _remove_contents(transaction: Transaction, account_id: int, rows: Sequence[Any]) -> Swept:
+    """Remove contents, by rows of digest, size, and whether they lie in files."""
     digests = [row[0] for row in rows]
     if digests:
         transaction.execute(
@@ -253,6 +284,13 @@ def unused_files(connection: Connection, digests: Sequence[bytes]) -> list[bytes
     return [digest for digest in digests if digest not in used]
 
 
+def remove_old_file(files: BlobFiles, digest: bytes, before: float) -> None:
+    """Remove a content's file unless somebody has just written the same content again."""
+    path = files.path(digest)
+    if path.exists() and path.stat().st_mtime < before:
+        files.remove(digest)
+
+
 # Reindex.
 
 
@@ -262,7 +300,7 @@ def email_ids_after(connection: Connection, account_id: int, after: int) -> list
         select(_e.email_id)
         .where(_e.account_id == account_id, _e.email_id > after)
         .order_by(_e.email_id)
-        .limit(STEP)
+        .limit(EMAIL_STEP)
     )
     return list(connection.execute(statement).scalars())
 
@@ -287,7 +325,9 @@ def reindex_step(
     before: dict[int, SearchText] = {}
     texts: dict[int, SearchText] = {}
     for email_id, digest, indexed in rows:
-        content = read_content(transaction.connection, files, account_id, digest)
+        content = index.content_or_nothing(transaction.connection, files, account_id, digest)
+        if not content:
+            continue
         texts[email_id] = search_text(content)
         if indexed != index.NOT_YET:
             before[email_id] = texts[email_id]

@@ -29,6 +29,7 @@ from postroom_store.writer import Writers
 
 DAY = 86_400
 PAUSE_SECONDS = 0.002  # between the steps of long work
+FILE_GRACE_SECONDS = 600  # from the writing of a file to the commit that refers to it
 
 
 class AdminService:
@@ -154,11 +155,11 @@ class AdminService:
         self, request: admin_pb2.PurgeAccountRequest, call: Call
     ) -> admin_pb2.PurgeAccountResponse:
         account_id = request.account_id
-        more = True
-        while more:
-            more = await self._writers.run(
-                account_id, lambda t: maintenance.purge_step(t, account_id)
-            )
+        while swept := await self._writers.run(
+            account_id, lambda t: maintenance.purge_step(t, self._files, account_id)
+        ):
+            await self._remove_files(swept)
+            await asyncio.sleep(PAUSE_SECONDS)
         self._provision.forget(account_id)
         return admin_pb2.PurgeAccountResponse()
 
@@ -219,9 +220,10 @@ class AdminService:
     async def _remove_files(self, swept: Swept) -> None:
         if self._files is None or not swept.digests:
             return
+        before = time.time() - FILE_GRACE_SECONDS
         unused = await self._readers.run(lambda c: maintenance.unused_files(c, swept.digests))
         for digest in unused:
-            await asyncio.to_thread(self._files.remove, digest)
+            await asyncio.to_thread(maintenance.remove_old_file, self._files, digest, before)
 
     async def Reindex(
         self, request: admin_pb2.ReindexRequest, call: Call

@@ -21,7 +21,7 @@ from typing import Any
 from postroom_chassis import logs
 from postroom_chassis.errors import PostroomError
 from postroom_mime import SearchText, search_text
-from sqlalchemy import Connection, select, text, update
+from sqlalchemy import Connection, literal_column, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from postroom_store import tables
@@ -50,6 +50,8 @@ LIKE_SPECIAL = re.compile(r"[\\%_]")
 UNSURE = re.compile("[\0\ud800-\udfff\ufffd-\uffff]")
 
 _e = tables.emails.c
+# A literal: SQLite doesn't use the partial index for a parameter.
+UNINDEXED = _e.indexed == literal_column(str(NOT_YET))
 
 
 def create_index(connection: Connection) -> None:
@@ -142,7 +144,17 @@ FIND_POSTGRESQL = (
 
 
 def add(transaction: Transaction, account_id: int, texts: dict[int, SearchText]) -> None:
-    """Index some emails, by id."""
+    """Index some emails, by id: those that are still there and not in the index yet."""
+    rows = transaction.execute(
+        select(_e.email_id)
+        .where(_e.account_id == account_id, _e.email_id.in_(list(texts)), UNINDEXED)
+        .with_for_update()
+    )
+    missing = set(rows.scalars())
+    # FTS5 without contents would take a row twice, and never give the first one up.
+    texts = {email_id: found for email_id, found in texts.items() if email_id in missing}
+    if not texts:
+        return
     rows = [
         {"email_id": email_id, "account_id": account_id, "id": account_id << EMAIL_BITS | email_id}
         | {
@@ -171,7 +183,12 @@ def add(transaction: Transaction, account_id: int, texts: dict[int, SearchText])
 
 
 def remove(transaction: Transaction, account_id: int, texts: dict[int, SearchText]) -> None:
-    """Take emails out of the index; FTS5 without content needs their text to find them."""
+    """Take emails out of the index, and note that; FTS5 without content needs their text for it."""
+    transaction.execute(
+        update(tables.emails)
+        .where(_e.account_id == account_id, _e.email_id.in_(list(texts)))
+        .values(indexed=NOT_YET)
+    )
     if not transaction.exclusive:
         transaction.execute(
             text("DELETE FROM search_text WHERE account_id = :account AND email_id = :email"),
@@ -247,7 +264,7 @@ class Indexer:
         """The contents of some emails of one account that are not indexed yet."""
         statement = (
             select(_e.account_id, _e.email_id, _e.digest, _e.size)
-            .where(_e.indexed == NOT_YET)
+            .where(UNINDEXED)
             .order_by(_e.account_id, _e.email_id)
             .limit(BATCH)
         )
@@ -261,8 +278,18 @@ class Indexer:
             if owner != account_id or (contents and weight + size > BATCH_BYTES):
                 break
             weight += size
-            contents[email_id] = read_content(connection, self._files, account_id, digest)
+            contents[email_id] = content_or_nothing(connection, self._files, account_id, digest)
         return _Work(account_id, contents)
+
+
+def content_or_nothing(
+    connection: Connection, files: BlobFiles | None, account_id: int, digest: bytes
+) -> bytes:
+    """A content, or nothing where it is gone or damaged: the integrity check tells of that."""
+    try:
+        return read_content(connection, files, account_id, digest)
+    except PostroomError:
+        return b""
 
 
 def _step_back() -> None:

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from postroom_mime import SearchText, header_matches, normalise, search_text
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, literal_column, select
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, select
 
 from postroom_store import tables
 from postroom_store.blobs import BlobFiles
 from postroom_store.domain import flags as flagging
 from postroom_store.messages import Ranges
-from postroom_store.reading import find_mailbox, read_content
+from postroom_store.reading import find_mailbox
 from postroom_store.search import index
 from postroom_store.transaction import Mailbox
 
@@ -93,10 +93,6 @@ NUMBERS: dict[str, ColumnElement[Any]] = {
     "sent_at": func.coalesce(_e.sent_at, _e.internaldate),
     "modseq": _p.modseq,
 }
-
-
-# What the index does not have yet. A literal, or SQLite would not use the partial index for it.
-UNINDEXED = _e.indexed == literal_column(str(index.NOT_YET))
 
 
 def search(
@@ -219,7 +215,7 @@ class _Search:
         if not index.can_find(wanted):
             return self._scan(matches, among, [])
         found = self._look_up(key.fields, [wanted], among)
-        return found | self._scan(matches, among, [UNINDEXED])
+        return found | self._scan(matches, among, [index.UNINDEXED])
 
     def _header(self, key: Header, among: set[int] | None) -> set[int]:
         wanted = normalise(key.value)
@@ -231,7 +227,7 @@ class _Search:
         phrases = [p for p in (f"{key.field.lower()}: ", wanted) if index.can_find(p)]
         found = self._look_up(("headers",), phrases, among) if phrases else among
         verified = self._scan(matches, found, [])
-        return verified | self._scan(matches, among, [UNINDEXED])
+        return verified | self._scan(matches, among, [index.UNINDEXED])
 
     def _look_up(
         self, fields: Sequence[str], phrases: Sequence[str], among: set[int] | None
@@ -255,7 +251,9 @@ class _Search:
         found: set[int] = set()
         for uid, digest in self._connection.execute(statement, self._here).fetchall():
             if among is None or uid in among:
-                content = read_content(self._connection, self._files, account_id, digest)
+                content = index.content_or_nothing(
+                    self._connection, self._files, account_id, digest
+                )
                 if matches(search_text(content)):
                     found.add(uid)
         return found
