@@ -7,6 +7,7 @@ fail; `told_late` keeps changes back until `tell` lets them go.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import time
 from collections import Counter
@@ -158,6 +159,7 @@ class MemoryStore:
         self._uploads: dict[bytes, bytes] = {}
         self._texts: dict[tuple[int, int], SearchText] = {}
         self._numbers = itertools.count(1)
+        self._called = asyncio.Event()
 
     def add_account(self, address: str, password: str, quota_bytes: int = 0) -> Account:
         """Somebody new, with an INBOX and a few more mailboxes."""
@@ -171,7 +173,7 @@ class MemoryStore:
         """Let go of the changes that wait."""
         waiting, self._waiting = self._waiting, []
         for account_id, change in waiting:
-            self._publish(account_id, change)
+            self._deliver(account_id, change)
 
     # -- Authenticator
 
@@ -199,15 +201,16 @@ class MemoryStore:
         account = self.accounts[ticket.address]
         if account.disabled:
             raise PostroomError(Kind.UNAUTHENTICATED, "the account is disabled")
-        return self._ticket(account)
+        return self.ticket(account)
 
     def _sign_in(self, name: bytes, password: bytes) -> Ticket:
         account = self.accounts.get(name.decode())
         if account is None or account.disabled or account.password.encode() != password:
             raise PostroomError(Kind.UNAUTHENTICATED, "wrong name or password")
-        return self._ticket(account)
+        return self.ticket(account)
 
-    def _ticket(self, account: Account) -> Ticket:
+    def ticket(self, account: Account) -> Ticket:
+        """A ticket as signing in gives it."""
         expires_at = int(time.time()) + self.ticket_seconds
         token = f"ticket-{next(self._numbers)}"
         return Ticket(token, account.account_id, account.address, expires_at)
@@ -537,15 +540,27 @@ class MemoryStore:
     def _publish(self, account_id: int, change: Change) -> None:
         if self.told_late:
             self._waiting.append((account_id, change))
-        elif follower := self._followers.get((account_id, change.mailbox_id)):
+        else:
+            self._deliver(account_id, change)
+
+    def _deliver(self, account_id: int, change: Change) -> None:
+        follower = self._followers.get((account_id, change.mailbox_id))
+        if follower is not None:
             follower.follow(change)
 
     def _enter(self, name: str, ticket: Ticket) -> Account:
         self._count(name)
         return self.accounts[ticket.address]
 
+    async def wait_for_calls(self, name: str, count: int) -> None:
+        """Wait until a call was made so often."""
+        while self.calls[name] < count:
+            self._called.clear()
+            await self._called.wait()
+
     def _count(self, name: str) -> None:
         self.calls[name] += 1
+        self._called.set()
         if faults := self.faults.get(name):
             raise faults.pop(0)
 

@@ -114,9 +114,6 @@ class MailboxView:
         self._listeners: dict[Callable[[], None], None] = {}
         self._waiters: list[tuple[int, Callable[[], None]]] = []
 
-    def __len__(self) -> int:
-        return len(self.uids)
-
     # -- looking
 
     def index(self, uid: int) -> int:

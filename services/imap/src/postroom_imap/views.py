@@ -242,4 +242,4 @@ class Views:
 
 def _weight(view: MailboxView) -> int:
     """How much a view counts for, in messages: an empty one costs something too."""
-    return len(view) + 100
+    return len(view.uids) + 100

@@ -26,7 +26,7 @@ async def status(session: Session, tag: bytes, command: Status) -> None:
 
 def _of_view(view: MailboxView) -> dict[StatusItem, int]:
     return {
-        StatusItem.MESSAGES: len(view),
+        StatusItem.MESSAGES: len(view.uids),
         StatusItem.UIDNEXT: view.uid_next,
         StatusItem.UIDVALIDITY: view.uid_validity,
         StatusItem.UNSEEN: view.unseen[0],

@@ -1,0 +1,243 @@
+"""What a client alone can't bring about: limits, drains, lost answers, late news, ended tickets."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from postroom_chassis.errors import Kind, PostroomError
+from postroom_imap import session as session_module
+from postroom_imap.ports import FlagMode
+
+from tests.protocol.imap.conftest import FrontAlone
+from tests.protocol.imap.system import Imap, small
+
+
+async def test_local_commands_make_no_call(imap: Imap, alone: FrontAlone) -> None:
+    client = await imap.select(messages=3)
+    alone.store.calls.clear()
+    for command in (
+        "NOOP",
+        "CHECK",
+        "STATUS INBOX (MESSAGES)",
+        "FETCH 1:* (UID FLAGS)",
+        "SEARCH UNSEEN UID 1:2",
+        "UID SEARCH 1:2 NOT DELETED",
+    ):
+        await client.ok(command)
+    assert not alone.store.calls
+
+
+async def test_other_commands_make_one_call(imap: Imap, alone: FrontAlone) -> None:
+    client = await imap.select(messages=3)
+    for command, calls in {
+        "SELECT INBOX": {"status": 1},
+        "FETCH 1:* (ENVELOPE BODYSTRUCTURE)": {"fetch": 1},
+        "FETCH 1:2 (ENVELOPE BODYSTRUCTURE)": {},
+        "STORE 1:3 +FLAGS (\\Seen)": {"store_flags": 1},
+        "COPY 1:3 Trash": {"copy": 1},
+        "SEARCH TEXT hello": {"search": 1},
+        "STATUS Trash (MESSAGES)": {"status": 1},
+        'LIST "" *': {"list": 1},
+        "EXPUNGE": {"expunge": 1},
+    }.items():
+        alone.store.calls.clear()
+        await client.ok(command)
+        assert alone.store.calls == calls, command
+
+
+async def test_a_walk_over_bodies_makes_few_calls(imap: Imap, alone: FrontAlone) -> None:
+    client = await imap.select(messages=100)
+    alone.store.calls.clear()
+    for number in range(1, 101):
+        await client.ok(f"UID FETCH {number} (BODY.PEEK[])")
+    assert alone.store.calls["fetch"] <= 4
+
+
+async def test_news_that_come_before_the_answer_and_after_it(imap: Imap, alone: FrontAlone) -> None:
+    client = await imap.select(messages=2)
+    other = await imap.select()
+    alone.store.told_late = True
+    await client.ok("STORE 1 +FLAGS.SILENT (\\Flagged)")
+    alone.store.tell()
+    assert await client.ok("NOOP") == []
+    assert await other.ok("NOOP") == ["* 1 FETCH (FLAGS (\\Flagged))"]
+
+
+async def test_an_answer_waits_for_what_lies_before_it(imap: Imap, alone: FrontAlone) -> None:
+    client = await imap.select(messages=2)
+    stranger = alone.store.accounts[imap.person.name]
+    ticket = alone.store.ticket(stranger)
+    alone.store.told_late = True
+    box = stranger.boxes["INBOX"].mailbox_id
+    await alone.store.store_flags(ticket, box, [(1, 1)], FlagMode.ADD, ["\\Answered"])
+    tag = await client.start("STORE 2 +FLAGS (\\Flagged)")
+    await alone.store.wait_for_calls("store_flags", 2)
+    alone.store.tell()
+    told, done = await client.finish(tag)
+    assert done.startswith("OK")
+    assert told == ["* 1 FETCH (FLAGS (\\Answered))", "* 2 FETCH (FLAGS (\\Flagged))"]
+
+
+async def test_a_view_that_lost_its_stream_is_read_anew(imap: Imap, alone: FrontAlone) -> None:
+    client = await imap.select(messages=3)
+    other = await imap.login()
+    alone.store.lose_followers()
+    await other.append("Trash", small(1))
+    account = alone.store.accounts[imap.person.name]
+    ticket = alone.store.ticket(account)
+    await alone.store.move(ticket, account.boxes["INBOX"].mailbox_id, [(2, 2)], "Trash")
+    assert await client.ok("NOOP") == ["* 2 EXPUNGE"]
+    await other.append("INBOX", small(4))
+    assert (await client.ok("NOOP"))[0] == "* 3 EXISTS"
+
+
+async def test_a_store_that_is_away(imap: Imap, alone: FrontAlone) -> None:
+    client = await imap.select(messages=1)
+    alone.store.faults["copy"] = [PostroomError(Kind.UNAVAILABLE, "10.0.0.1 refused")]
+    _, done = await client.transact("COPY 1 Trash")
+    assert done.startswith("NO [UNAVAILABLE] ")
+    assert "10.0.0.1" not in done
+    await client.ok("COPY 1 Trash")
+
+
+async def test_a_bug_is_told_without_its_details(imap: Imap, alone: FrontAlone) -> None:
+    client = await imap.select(messages=1)
+    alone.store.faults["copy"] = [ZeroDivisionError("the secret")]  # type: ignore[list-item]
+    _, done = await client.transact("COPY 1 Trash")
+    assert done.startswith("NO [SERVERBUG] ")
+    assert "secret" not in done
+
+
+async def test_a_full_quota(imap: Imap, alone: FrontAlone) -> None:
+    client = await imap.login()
+    alone.store.accounts[imap.person.name].quota_bytes = 100
+    await client.send(b"a APPEND INBOX {200+}\r\n%b\r\n" % (b"x" * 200))
+    await client.expect("a NO [OVERQUOTA] ...")
+
+
+async def test_a_fetch_that_breaks_in_a_literal_ends_the_connection(
+    imap: Imap, alone: FrontAlone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = await imap.select()
+    await client.append("INBOX", b"x" * 3_000_000)
+    whole = alone.store.fetch
+
+    async def broken(*arguments: object):  # type: ignore[no-untyped-def]
+        async for batch in whole(*arguments):  # type: ignore[arg-type]
+            yield batch
+            raise PostroomError(Kind.UNAVAILABLE, "lost")
+
+    monkeypatch.setattr(alone.store, "fetch", broken)
+    await client.send(b"f FETCH 1 BODY.PEEK[]\r\n")
+    with pytest.raises(asyncio.IncompleteReadError):
+        await client.hear()
+
+
+@pytest.mark.parametrize("bounds", [{"append_bytes": 1000}])
+async def test_too_large_a_message(imap: Imap) -> None:
+    client = await imap.login()
+    await client.send(b"a APPEND INBOX {1001}\r\n")
+    await client.expect("a NO [TOOBIG] ...")
+    await client.send(b"b APPEND INBOX {300000+}\r\n" + b"x" * 300_000 + b"\r\nc NOOP\r\n")
+    await client.expect("b NO [TOOBIG] ...", "c OK ...")
+    await client.send(b"d APPEND INBOX {99999999999+}\r\n")
+    await client.expect("* BYE [TOOBIG] ...")
+    await client.expect_end()
+
+
+@pytest.mark.parametrize("bounds", [{"bad_commands": 3}])
+async def test_too_many_bad_commands(imap: Imap) -> None:
+    client = await imap.connect()
+    await client.bad("WHAT")
+    await client.bad("LOGIN")
+    await client.send(b"x WHAT\r\n")
+    await client.expect("x BAD ...", "* BYE [CLIENTBUG] ...")
+    await client.expect_end()
+
+
+async def test_an_endless_line(imap: Imap) -> None:
+    client = await imap.connect()
+    await client.send(b"x" * 200_000)
+    await client.expect("* BYE ...")
+
+
+@pytest.mark.parametrize("bounds", [{"login_seconds": 0.2}])
+async def test_silence_before_login(imap: Imap) -> None:
+    client = await imap.connect()
+    await client.expect("* BYE ...")
+    await client.expect_end()
+
+
+@pytest.mark.parametrize("bounds", [{"autologout_seconds": 0.2}])
+@pytest.mark.parametrize("command", [b"", b"i IDLE\r\n"])
+async def test_silence_after_login(imap: Imap, command: bytes) -> None:
+    client = await imap.select()
+    await client.send(command)
+    if command:
+        await client.expect("+ idling")
+    await client.expect("* BYE ...")
+    await client.expect_end()
+
+
+@pytest.mark.parametrize("bounds", [{"list_results": 3}])
+async def test_too_many_mailboxes(imap: Imap) -> None:
+    client = await imap.login()
+    await client.no('LIST "" *', "NO [LIMIT] ...")
+    assert len(await client.ok('LIST "" S*')) == 1
+
+
+@pytest.mark.parametrize("command", [b"", b"i IDLE\r\n"])
+async def test_a_drain_says_goodbye(imap: Imap, alone: FrontAlone, command: bytes) -> None:
+    client = await imap.select()
+    await client.send(command)
+    if command:
+        await client.expect("+ idling")
+    await alone.listeners["imap"].drain(5)
+    await client.expect("* BYE [UNAVAILABLE] ...")
+    await client.expect_end()
+
+
+async def test_a_session_whose_renewal_is_refused_ends(
+    imap: Imap, alone: FrontAlone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_module, "RENEW_AT", (0.05, 0.1))
+    alone.store.ticket_seconds = 2
+    client = await imap.select()
+    await client.send(b"i IDLE\r\n")
+    await client.expect("+ idling")
+    await alone.store.wait_for_calls("renew", 2)  # it lives on renewed tickets
+    alone.store.accounts[imap.person.name].disabled = True
+    await client.expect("* BYE [EXPIRED] ...")
+    await client.expect_end()
+
+
+async def test_a_ticket_that_the_store_refuses_ends_the_session(
+    imap: Imap, alone: FrontAlone
+) -> None:
+    client = await imap.select(messages=1)
+    alone.store.faults["copy"] = [PostroomError(Kind.EXPIRED, "the ticket has expired")]
+    await client.send(b"c COPY 1 Trash\r\n")
+    await client.expect("c NO [EXPIRED] ...", "* BYE [EXPIRED] ...")
+    await client.expect_end()
+
+
+async def test_views_are_shared_and_stay_warm(imap: Imap, alone: FrontAlone) -> None:
+    first = await imap.select(messages=2)
+    await imap.select()
+    assert alone.store.calls["open"] == 1
+    await first.ok("UNSELECT")
+    await first.append("INBOX", small(3))
+    assert "* 3 EXISTS" in await first.ok("SELECT INBOX")
+    assert alone.store.calls["open"] == 1
+
+
+async def test_one_person_sees_nothing_of_anothers(imap: Imap, alone: FrontAlone) -> None:
+    client = await imap.select(messages=2)
+    await client.ok("FETCH 1:* (ENVELOPE)")
+    stranger = await Imap(alone, await alone.person()).select(messages=1)
+    (line,) = await stranger.ok("FETCH 1:* (ENVELOPE)")
+    assert "message 1" in line
+    await client.append("INBOX", small(3))
+    assert await stranger.ok("NOOP") == []
+    assert await stranger.ok("SEARCH ALL") == ["* SEARCH 1"]
