@@ -67,7 +67,9 @@ PIECE_BYTES = 1024 * 1024
 TICKET_SECONDS = 900
 FIRST_MAILBOXES = {
     "INBOX": None,
+    "Archive": SpecialUse.ARCHIVE,
     "Drafts": SpecialUse.DRAFTS,
+    "Junk": SpecialUse.JUNK,
     "Sent": SpecialUse.SENT,
     "Trash": SpecialUse.TRASH,
 }
@@ -167,6 +169,7 @@ class MemoryStore:
         self.accounts[address] = account
         for name, use in FIRST_MAILBOXES.items():
             self._make(account, name, use)
+            account.subscriptions.add(name)
         return account
 
     def tell(self) -> None:

@@ -1,11 +1,17 @@
-"""The IMAP front over real sockets, with what is behind it in memory."""
+"""The IMAP front over real sockets: alone with auth and store in memory, and among all services.
+
+Transcripts ask for `imap` and run against both; tests of what a client alone can't bring about ask
+for `alone` as well, and run against that one.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import itertools
 import ssl
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +26,7 @@ from postroom_imap.session import LARGEST_BODY, LARGEST_ITEM, REFUSED, Front
 from postroom_imap.views import Views, Warmth
 
 from tests.harness.memory_store import MemoryStore
+from tests.harness.system import MailSystem, client_tls, running
 from tests.protocol.imap.client import ImapClient
 from tests.protocol.imap.system import Imap, Person
 
@@ -89,14 +96,63 @@ def bounds() -> dict[str, Any]:
     return {}
 
 
-@pytest.fixture
-async def alone(certificates: Path, bounds: dict[str, Any]) -> AsyncIterator[FrontAlone]:
-    front = FrontAlone(certificates, Bounds(**bounds), Warmth())
-    await front.start()
-    yield front
-    await front.stop()
+class AmongServices:
+    """A System of every service, each its own process, as `make run` starts them."""
+
+    def __init__(self, system: MailSystem) -> None:
+        self._system = system
+        self.tls = client_tls(system)
+        self._clients: list[ImapClient] = []
+
+    async def person(self) -> Person:
+        account = await asyncio.to_thread(self._system.new_account)
+        return Person(account.address, account.password)
+
+    async def connect(self, listener: str = "imap") -> ImapClient:
+        tls = self.tls if listener == "imaps" else None
+        client = await ImapClient.connect(self._system.host, self._system.port(listener), tls)
+        self._clients.append(client)
+        return client
+
+    async def stop(self) -> None:
+        for client in self._clients:
+            await client.close()
+
+
+@pytest.fixture(scope="session")
+def mail_system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MailSystem]:
+    with running(tmp_path_factory.mktemp("postroom")) as started:
+        yield started
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """What a test of the front alone does can't be done from outside."""
+    if "imap" not in metafunc.fixturenames:
+        return
+    named = {"alone", "bounds"} & {*inspect.signature(metafunc.function).parameters}
+    marked = any(
+        "bounds" in mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")
+    )
+    systems = ["alone"] if named or marked else ["alone", "services"]
+    metafunc.parametrize("imap", systems, indirect=True)
 
 
 @pytest.fixture
-async def imap(alone: FrontAlone) -> Imap:
-    return Imap(alone, await alone.person())
+async def imap(
+    request: pytest.FixtureRequest, certificates: Path, bounds: dict[str, Any]
+) -> AsyncIterator[Imap]:
+    system: FrontAlone | AmongServices
+    if request.param == "alone":
+        system = FrontAlone(certificates, Bounds(**bounds), Warmth())
+        await system.start()
+    else:
+        system = AmongServices(request.getfixturevalue("mail_system"))
+    yield Imap(system, await system.person())
+    await system.stop()
+
+
+@pytest.fixture
+def alone(imap: Imap) -> FrontAlone:
+    """The front, where it is alone."""
+    assert isinstance(imap.system, FrontAlone)
+    return imap.system

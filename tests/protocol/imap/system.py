@@ -27,7 +27,7 @@ class System(Protocol):
     tls: ssl.SSLContext
 
     async def person(self) -> Person:
-        """Somebody new, with INBOX, Drafts, Sent and Trash, all empty."""
+        """Somebody new; INBOX, Archive, Drafts, Junk, Sent and Trash are subscribed and empty."""
 
     async def connect(self, listener: str = "imap") -> ImapClient:
         """A connection to a listener: "imap", "imaps" (implicit TLS). Closed after the test."""

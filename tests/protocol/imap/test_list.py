@@ -7,6 +7,8 @@ import pytest
 from tests.protocol.imap.client import ImapClient
 from tests.protocol.imap.system import Imap
 
+FIRST = "Archive Drafts INBOX Junk Sent Trash"
+
 
 async def grown(imap: Imap) -> ImapClient:
     client = await imap.login()
@@ -22,8 +24,8 @@ def names(responses: list[str]) -> list[str]:
 @pytest.mark.parametrize(
     ("arguments", "wanted"),
     [
-        ('"" *', "Drafts Entw&APw-rfe INBOX Sent Trash a a/b a/b/c a/d"),
-        ('"" %', "Drafts Entw&APw-rfe INBOX Sent Trash a"),
+        ('"" *', f"{FIRST} Entw&APw-rfe a a/b a/b/c a/d"),
+        ('"" %', f"{FIRST} Entw&APw-rfe a"),
         ('"" a/%', "a/b a/d"),
         ("a/ %", "a/b a/d"),
         ("a/ *", "a/b a/b/c a/d"),
@@ -53,13 +55,16 @@ async def test_children_and_special_uses(imap: Imap) -> None:
         '* LIST (\\HasNoChildren) "/" a/b/c',
     ]
     special = await client.ok('LIST (SPECIAL-USE) "" * RETURN (SPECIAL-USE)')
-    assert names(special) == ["Drafts", "Sent", "Trash"]
+    assert names(special) == ["Archive", "Drafts", "Junk", "Sent", "Trash"]
 
 
 async def test_lsub(imap: Imap) -> None:
     client = await grown(imap)
-    for name in ("a/b/c", "gone/away", "INBOX"):
+    for name in ("a/b/c", "gone/away"):
         await client.ok(f"SUBSCRIBE {name}")
+    for name in FIRST.split():
+        if name != "INBOX":
+            await client.ok(f"UNSUBSCRIBE {name}")
     assert names(await client.ok('LSUB "" *')) == ["INBOX", "a/b/c", "gone/away"]
     assert await client.ok('LSUB "" %') == [
         '* LSUB () "/" INBOX',
@@ -72,6 +77,8 @@ async def test_lsub(imap: Imap) -> None:
 
 async def test_subscriptions_in_list(imap: Imap) -> None:
     client = await grown(imap)
+    for name in FIRST.split():
+        await client.ok(f"UNSUBSCRIBE {name}")
     await client.ok("SUBSCRIBE a/b/c")
     await client.ok("SUBSCRIBE gone")
     assert await client.ok('LIST (SUBSCRIBED) "" *') == [

@@ -44,7 +44,13 @@ MESSAGES = [
         '(\\Draft) "03-Jan-2024 00:00:00 +0000"',
     ),
     (
-        message("Bcc", "dora@example.org", "no date", "pizza", "Bcc: ann@example.org"),
+        message(
+            "Bcc",
+            "dora@example.org",
+            "Sat, 30 Dec 2023 09:00:00 +0000",
+            "pizza",
+            "Bcc: ann@example.org",
+        ),
         '(\\Deleted) "04-Jan-2024 00:00:00 +0000"',
     ),
 ]
@@ -104,7 +110,7 @@ CASES = {
     "BEFORE 2-Jan-2024": "1",
     "ON 2-Jan-2024": "2",
     "SINCE 3-Jan-2024": "3 4",
-    "SENTBEFORE 2-Jan-2024": "1",
+    "SENTBEFORE 2-Jan-2024": "1 4",
     "SENTSINCE 2-Jan-2024": "2 3",
     "UNSEEN BODY pizza": "4",
     "1:3 BODY pizza": "1",

@@ -19,7 +19,8 @@ DELETED = 1 << 3
 DRAFT = 1 << 4
 RECENT = 1 << 5
 FIRST_KEYWORD = 8
-MOST_KEYWORDS = 56
+KEYWORD_BITS = 56
+MOST_KEYWORDS = 55  # that the store gives to one mailbox: masks stay positive as signed numbers
 
 SYSTEM = {
     flag.ANSWERED: ANSWERED,
@@ -48,7 +49,7 @@ class Keywords(dict[int, bytes]):
         """Take up keywords by number; says whether any was new."""
         before = len(self.names)
         for number, name in known:
-            if number not in self.names and number < MOST_KEYWORDS:
+            if number not in self.names and number < KEYWORD_BITS:
                 self.names[number] = name
                 self._bits[name.lower()] = 1 << (FIRST_KEYWORD + number)
         if len(self.names) != before:

@@ -282,8 +282,9 @@ class Session:
         """Answer a refused login; too many of them end the session."""
         log.info("imap.login_refused", peer=self.connection.peer.address, why=error.kind)
         self._refused = True
-        self.write(replies.refusal(tag, error))
-        self._failures += error.kind is Kind.UNAUTHENTICATED
+        wrong = error.kind in (Kind.UNAUTHENTICATED, Kind.INVALID)
+        self.write(replies.refusal(tag, error, codes.AUTHENTICATION_FAILED if wrong else None))
+        self._failures += wrong
         if self._failures >= self.front.bounds.login_failures:
             raise Goodbye(status.bye("Too many refused logins"))
 
