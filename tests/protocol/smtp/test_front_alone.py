@@ -256,3 +256,14 @@ async def test_a_fault_of_our_own_is_temporary(system: FrontAlone) -> None:
         S: 250 2.0.0 OK
         """
     )
+
+
+@pytest.mark.parametrize("settings", [{"bare_newlines": "keep"}])
+async def test_an_operator_may_keep_such_messages_and_they_are_one(system: FrontAlone) -> None:
+    ann = await system.person()
+    wire = await greeted(system)
+    await begin(wire, ann)
+    await wire.send(b"first\n.\n\r.\r\n.\nQUIT\r\n.\r\n")
+    await wire.expect("250 2.0.0 ...")
+    (stored,) = await system.inbox(ann)
+    assert without_trace(stored) == b"first\n.\n\r.\r\n\nQUIT\r\n"

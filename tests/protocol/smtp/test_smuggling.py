@@ -7,7 +7,6 @@ here is CRLF.CRLF alone, and a message that might end elsewhere for others is re
 from __future__ import annotations
 
 import itertools
-from typing import Any
 
 import pytest
 
@@ -62,25 +61,3 @@ async def test_the_end_may_come_in_pieces(system: System, pieces: int) -> None:
     await wire.play("S: 250 2.0.0 ...\nS: 250 2.0.0 OK")
     (stored,) = await system.inbox(ann)
     assert without_trace(stored) == b".dots\r\n.\r\nend\r\n"
-
-
-@pytest.mark.parametrize("settings", [{"bare_newlines": "keep"}])
-async def test_an_operator_may_keep_such_messages_and_they_are_one(
-    system: System, settings: dict[str, Any]
-) -> None:
-    ann = await system.person()
-    wire = await greeted(system)
-    await wire.play(
-        f"""
-        C: MAIL FROM:<a@client.example>
-        S: 250 ...
-        C: RCPT TO:<{ann.name}>
-        S: 250 ...
-        C: DATA
-        S: 354 ...
-        """
-    )
-    await wire.send(b"first\n.\n\r.\r\n.\nQUIT\r\n.\r\n")
-    await wire.expect("250 2.0.0 ...")
-    (stored,) = await system.inbox(ann)
-    assert without_trace(stored) == b"first\n.\n\r.\r\n\nQUIT\r\n"

@@ -134,11 +134,10 @@ class Smtpd(aiosmtpd.SMTP):
         code = int(text[:3])
         if text[4:6] not in ("2.", "4.", "5.") and code in ENHANCED and text[3] == " ":
             text = f"{code} {ENHANCED[code]} {text[4:]}"
+        self._errors += code >= 500
+        if self._errors >= self._settings.errors:
+            await self._end(reply.TOO_MANY_ERRORS)
         await self._send(text)
-        if code >= 500:
-            self._errors += 1
-            if self._errors >= self._settings.errors:
-                await self._end(reply.TOO_MANY_ERRORS)
 
     async def handle_exception(self, error: Exception) -> str:
         log.exception("smtp.command_failed", exc_info=error)
