@@ -5,17 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from postroom_chassis.errors import Kind, PostroomError
-from sqlalchemy import bindparam, select
 
-from postroom_store import tables
 from postroom_store.transaction import Transaction
 
 MOST_KEY_BYTES = 64
-
-_a = tables.answers.c
-_SELECT = select(_a.answer).where(
-    _a.account_id == bindparam("account"), _a.key == bindparam("wanted")
-)
 
 
 def once(
@@ -34,17 +27,10 @@ def once(
 
     def run(transaction: Transaction) -> bytes:
         transaction.account(account_id)
-        found = transaction.execute(_SELECT, {"account": account_id, "wanted": key}).first()
-        if found is not None:
-            return bytes(found[0])
-        answer = work(transaction)
-        row = {
-            "account_id": account_id,
-            "key": key,
-            "answer": answer,
-            "created_at": transaction.now,
-        }
-        transaction.add(tables.answers, row)
+        answer = transaction.recall_answer(account_id, key)
+        if answer is None:
+            answer = work(transaction)
+            transaction.note_answer(account_id, key, answer)
         return answer
 
     return run

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from postroom_mime import Derived, derive
@@ -12,6 +13,7 @@ from sqlalchemy import bindparam, select
 
 from postroom_store import tables
 from postroom_store.blobs import BlobFiles, digest_of, pack
+from postroom_store.database import Prepared
 from postroom_store.transaction import Account, Transaction
 
 HEADER_BYTES = 16 * 1024  # longer headers are read from the content: rows stay small
@@ -120,11 +122,16 @@ def _text(value: str) -> str:
     return value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")
 
 
-_threads = tables.threads.c
-_SELECT_THREADS = select(_threads.thread_id).where(
-    _threads.account_id == bindparam("account"),
-    _threads.message_hash.in_(bindparam("hashes", expanding=True)),
-)
+@cache
+def _find_threads(count: int) -> Prepared:
+    """The threads of some Message-IDs, by hash: parameters `hash0` and on."""
+    column = tables.threads.c
+    hashes: list[Any] = [bindparam(f"hash{number}") for number in range(count)]
+    return Prepared(
+        select(column.thread_id).where(
+            column.account_id == bindparam("account"), column.message_hash.in_(hashes)
+        )
+    )
 
 
 def _thread_of(transaction: Transaction, account_id: int, derived: Derived, email_id: int) -> int:
@@ -143,10 +150,10 @@ def _thread_of(transaction: Transaction, account_id: int, derived: Derived, emai
     if found:
         thread_id = min(found.values())
     else:
-        rows = transaction.connection.execute(
-            _SELECT_THREADS, {"account": account_id, "hashes": sorted(hashes)}
-        ).scalars()
-        thread_id = min(rows, default=email_id)
+        parameters = {f"hash{number}": value for number, value in enumerate(hashes)}
+        parameters["account"] = account_id
+        rows = _find_threads(len(hashes)).rows(transaction.connection, parameters)
+        thread_id = min((row[0] for row in rows), default=email_id)
     for message_hash in hashes:
         transaction.add_thread(account_id, message_hash, thread_id)
     return thread_id

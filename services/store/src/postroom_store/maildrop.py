@@ -9,7 +9,7 @@ from postroom_chassis.errors import Kind, PostroomError
 from sqlalchemy import Connection, bindparam, delete, select, update
 
 from postroom_store import messages, tables
-from postroom_store.database import insert_ignoring
+from postroom_store.database import Prepared
 from postroom_store.domain.names import INBOX
 from postroom_store.reading import find_mailbox_named
 from postroom_store.transaction import Transaction
@@ -17,7 +17,7 @@ from postroom_store.transaction import Transaction
 _l = tables.leases.c
 _p = tables.placements.c
 _OF_ACCOUNT = _l.account_id == bindparam("account")
-_SELECT_LEASE = select(_l.lease_id, _l.expires_at).where(_OF_ACCOUNT)
+_FIND_LEASE = Prepared(select(_l.lease_id, _l.expires_at).where(_OF_ACCOUNT))
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +33,12 @@ class Maildrop:
 def lock(transaction: Transaction, account_id: int, lease_id: bytes, seconds: float) -> None:
     """Take the maildrop. Raises PostroomError IN_USE while another session has it."""
     transaction.account(account_id)
-    row = transaction.execute(_SELECT_LEASE, {"account": account_id}).first()
+    row = transaction.row(_FIND_LEASE, {"account": account_id})
     if row is not None and row[0] != lease_id and row[1] > transaction.now:
         raise PostroomError(Kind.IN_USE, "another session has the maildrop")
     values = {"lease_id": lease_id, "expires_at": int(transaction.now + seconds)}
     if row is None:
-        insert = insert_ignoring(transaction.connection, tables.leases)
-        transaction.execute(insert, {"account_id": account_id} | values)
+        transaction.add(tables.leases, {"account_id": account_id} | values)
     else:
         transaction.execute(
             update(tables.leases).where(_OF_ACCOUNT).values(values), {"account": account_id}
@@ -61,7 +60,7 @@ def check(connection: Connection, account_id: int, lease_id: bytes) -> None:
 
     A lease that ran out counts as long as nobody else took the maildrop.
     """
-    row = connection.execute(_SELECT_LEASE, {"account": account_id}).first()
+    row = _FIND_LEASE.row(connection, {"account": account_id})
     if row is None or not hmac.compare_digest(bytes(row[0]), lease_id):
         raise PostroomError(Kind.LEASE_LOST, "another session has had the maildrop since")
 

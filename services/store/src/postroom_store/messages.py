@@ -11,6 +11,7 @@ from postroom_chassis.errors import Kind, PostroomError
 from sqlalchemy import ColumnElement, and_, bindparam, delete, or_, select, update
 
 from postroom_store import tables
+from postroom_store.database import Prepared
 from postroom_store.domain import flags as flagging
 from postroom_store.domain.change import Change
 from postroom_store.domain.flags import DELETED, SEEN
@@ -141,7 +142,7 @@ def _apply(mode: str, flags: int, mask: int) -> int:
     return mask
 
 
-_SET_FLAGS = (
+_SET_FLAGS = Prepared(
     update(tables.placements)
     .where(_HERE, _p.uid == bindparam("wanted"))
     .values(flags=bindparam("mask"), modseq=bindparam("change"))
@@ -171,7 +172,7 @@ def _write_flags(
             here | {"wanted": uid, "mask": after, "change": change.modseq}
             for uid, _, after in changing
         ]
-        transaction.execute(_SET_FLAGS, rows)
+        transaction.run(_SET_FLAGS, rows)
         return
     # Every message takes the same step, so a few statements do for all.
     value: Any = {"add": _p.flags.op("|")(mask), "remove": _p.flags.op("&")(~mask)}.get(mode, mask)
@@ -247,9 +248,18 @@ def remove(transaction: Transaction, mailbox: Mailbox, ranges: Ranges) -> Change
     return _remove(transaction, mailbox, read(transaction, mailbox, ranges))
 
 
+_RANGE = _p.uid.between(bindparam("first"), bindparam("last"))
+_READ = Prepared(select(*_MESSAGE).where(_HERE, _RANGE).order_by(_p.uid))
+_DELETE = Prepared(delete(tables.placements).where(_HERE, _RANGE))
+
+
 def read(transaction: Transaction, mailbox: Mailbox, ranges: Ranges) -> list[Message]:
     """The messages with UIDs in some ranges, ascending."""
     here = {"account": mailbox.account_id, "mailbox": mailbox.mailbox_id}
+    if len(ranges) == 1:
+        ((first, last),) = ranges
+        rows = transaction.rows(_READ, here | {"first": first, "last": last})
+        return [Message(*row) for row in rows]
     found: list[Message] = []
     for chosen in _range_choices(ranges):
         statement = select(*_MESSAGE).where(_HERE, chosen).order_by(_p.uid)
@@ -356,8 +366,8 @@ def _remove(
         }
         transaction.add(tables.tombstones, row)
     here = {"account": account.account_id, "mailbox": mailbox.mailbox_id}
-    for chosen in _choices(change.expunged):
-        transaction.execute(delete(tables.placements).where(_HERE, chosen), here)
+    rows = [here | {"first": f, "last": last} for f, last in ranges_of(change.expunged)]
+    transaction.run(_DELETE, rows)
     return change
 
 

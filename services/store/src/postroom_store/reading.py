@@ -10,17 +10,18 @@ from typing import Any
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_mime import Message as Structure
 from postroom_mime import decode_structure, section
-from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, null, select
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, null, select
 
 from postroom_store import tables
 from postroom_store.blobs import BlobFiles, unpack
+from postroom_store.database import Prepared
 from postroom_store.domain.change import Change, Columns
 from postroom_store.domain.names import canonical
 from postroom_store.messages import Ranges
 from postroom_store.transaction import (
+    FIND_MAILBOX,
+    FIND_MAILBOX_NAMED,
     SELECT_MAILBOX,
-    SELECT_MAILBOX_BY_ID,
-    SELECT_MAILBOX_BY_NAME,
     Mailbox,
     mailbox_of_row,
 )
@@ -57,13 +58,13 @@ FETCHABLE = {
 def find_mailbox(connection: Connection, account_id: int, mailbox_id: int) -> Mailbox:
     """A mailbox that can hold messages. Raises PostroomError NOT_FOUND."""
     parameters = {"account": account_id, "mailbox": mailbox_id}
-    return _found(connection.execute(SELECT_MAILBOX_BY_ID, parameters).first())
+    return _found(FIND_MAILBOX.row(connection, parameters))
 
 
 def find_mailbox_named(connection: Connection, account_id: int, name: str) -> Mailbox:
     """A mailbox that can hold messages, by name. Raises PostroomError NOT_FOUND."""
     parameters = {"account": account_id, "wanted": canonical(name)}
-    return _found(connection.execute(SELECT_MAILBOX_BY_NAME, parameters).first())
+    return _found(FIND_MAILBOX_NAMED.row(connection, parameters))
 
 
 def _found(row: Any) -> Mailbox:
@@ -114,13 +115,27 @@ _SELECT_COLUMNS = (
     .where(_p.account_id == bindparam("account"), _p.mailbox_id == bindparam("mailbox"))
     .order_by(_p.uid)
 )
+_COLUMNS = Prepared(_SELECT_COLUMNS)
+_ADDED = Prepared(_SELECT_COLUMNS.where(_p.created_modseq > bindparam("since")))
+_FLAGGED = Prepared(
+    _SELECT_COLUMNS.where(_p.modseq > bindparam("since"), _p.created_modseq <= bindparam("since"))
+)
+_EXPUNGED = Prepared(
+    select(_t.uid)
+    .where(
+        _t.account_id == bindparam("account"),
+        _t.mailbox_id == bindparam("mailbox"),
+        _t.modseq > bindparam("since"),
+    )
+    .order_by(_t.uid)
+)
 
 
 def open_mailbox(connection: Connection, account_id: int, name: str) -> tuple[Mailbox, Columns]:
     """A mailbox and its messages as columns, as of one moment. Raises PostroomError NOT_FOUND."""
     mailbox = find_mailbox_named(connection, account_id, name)
     parameters = {"account": account_id, "mailbox": mailbox.mailbox_id}
-    return mailbox, _columns(connection.execute(_SELECT_COLUMNS, parameters).fetchall())
+    return mailbox, _columns(_COLUMNS.rows(connection, parameters))
 
 
 def _columns(rows: Sequence[Any]) -> Columns:
@@ -135,25 +150,16 @@ def changes_since(
 ) -> Change | None:
     """What happened to a mailbox after a modseq, as one change; None where nothing did."""
     parameters = {"account": account_id, "mailbox": mailbox_id, "since": since}
-    row = connection.execute(SELECT_MAILBOX_BY_ID, parameters).first()
+    row = FIND_MAILBOX.row(connection, parameters)
     if row is None or not (mailbox := mailbox_of_row(row)).selectable:
         return Change(mailbox_id, since, since + 1, 0, deleted=True)
     if mailbox.highest_modseq <= since:
         return None
     change = Change(mailbox_id, since, mailbox.highest_modseq, mailbox.uid_next)
     change.keywords.extend(enumerate(mailbox.keywords))
-    added = connection.execute(_SELECT_COLUMNS.where(_p.created_modseq > since), parameters)
-    change.added = _columns(added.fetchall())
-    flagged = connection.execute(
-        _SELECT_COLUMNS.where(_p.modseq > since, _p.created_modseq <= since), parameters
-    )
-    change.flagged = _columns(flagged.fetchall())
-    gone = select(_t.uid).where(
-        _t.account_id == bindparam("account"),
-        _t.mailbox_id == bindparam("mailbox"),
-        _t.modseq > bindparam("since"),
-    )
-    change.expunged.extend(connection.execute(gone.order_by(_t.uid), parameters).scalars())
+    change.added = _columns(_ADDED.rows(connection, parameters))
+    change.flagged = _columns(_FLAGGED.rows(connection, parameters))
+    change.expunged.extend(row[0] for row in _EXPUNGED.rows(connection, parameters))
     return change
 
 
@@ -210,8 +216,9 @@ class Fetch:
                 "mailbox": self.mailbox_id,
                 "first": max(first, uid),
                 "last": last,
+                "most": most,
             }
-            found = connection.execute(statement, parameters).fetchall()
+            found = statement.rows(connection, parameters)
             taken = self._fit(found, weight)
             rows += found[:taken]
             weight += sum(map(self._weight, found[:taken]))
@@ -297,7 +304,7 @@ def _structure(encoded: bytes) -> Structure:
 
 
 @lru_cache(maxsize=256)
-def _fetch_statement(columns: tuple[str, ...], needs: str) -> Select[Any]:
+def _fetch_statement(columns: tuple[str, ...], needs: str) -> Prepared:
     """Rows of (uid, email id, [what sections need,] columns...) for one range of UIDs."""
     needed: tuple[ColumnElement[Any], ...] = ()
     source = tables.placements.join(
@@ -309,7 +316,7 @@ def _fetch_statement(columns: tuple[str, ...], needs: str) -> Select[Any]:
         )
         parts = (_e.structure, _e.header) if needs == "structure" else (null(), null())
         needed = (_e.size, _e.digest, *parts, _b.data)
-    return (
+    statement = (
         select(_p.uid, _p.email_id, *needed, *(FETCHABLE[name] for name in columns))
         .select_from(source)
         .where(
@@ -318,13 +325,15 @@ def _fetch_statement(columns: tuple[str, ...], needs: str) -> Select[Any]:
             _p.uid.between(bindparam("first"), bindparam("last")),
         )
         .order_by(_p.uid)
-        .limit(BATCH_ROWS if needs == "nothing" else SECTION_ROWS)
+        .limit(bindparam("most"))
     )
+    return Prepared(statement)
 
 
-_SELECT_BLOB = select(tables.blobs.c.data, tables.blobs.c.size).where(
-    tables.blobs.c.account_id == bindparam("account"),
-    tables.blobs.c.digest == bindparam("wanted"),
+_FIND_BLOB = Prepared(
+    select(_b.data, _b.size).where(
+        _b.account_id == bindparam("account"), _b.digest == bindparam("wanted")
+    )
 )
 
 
@@ -338,7 +347,7 @@ def read_content(
 ) -> bytes:
     """A range of a content. Raises PostroomError INTERNAL where it is gone or damaged."""
     parameters = {"account": account_id, "wanted": digest}
-    row = connection.execute(_SELECT_BLOB, parameters).first()
+    row = _FIND_BLOB.row(connection, parameters)
     if row is None:
         raise PostroomError(Kind.INTERNAL, "a message's content is missing")
     return _unpacked(files, digest, row[0], row[1], start, end)

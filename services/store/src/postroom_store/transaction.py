@@ -12,15 +12,15 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from postroom_chassis.errors import Kind, PostroomError
-from sqlalchemy import Connection, Table, bindparam, insert, select, update
+from sqlalchemy import Connection, Table, bindparam, select, update
 
 from postroom_store import tables
-from postroom_store.database import insert_ignoring, is_sqlite
+from postroom_store.database import Prepared, inserting, is_sqlite
 from postroom_store.domain.change import Change
 from postroom_store.domain.names import INBOX
 
@@ -72,7 +72,7 @@ MAILBOX_FIELDS = Mailbox.__slots__
 
 _accounts = tables.accounts.c
 _mailboxes = tables.mailboxes.c
-SELECT_ACCOUNT = (
+FIND_ACCOUNT = Prepared(
     select(*(_accounts[name] for name in ACCOUNT_FIELDS))
     .where(_accounts.account_id == bindparam("account"))
     .with_for_update()
@@ -80,18 +80,25 @@ SELECT_ACCOUNT = (
 SELECT_MAILBOX = select(*(_mailboxes[name] for name in MAILBOX_FIELDS)).where(
     _mailboxes.account_id == bindparam("account")
 )
-SELECT_MAILBOX_BY_ID = SELECT_MAILBOX.where(_mailboxes.mailbox_id == bindparam("mailbox"))
-SELECT_MAILBOX_BY_NAME = SELECT_MAILBOX.where(_mailboxes.name == bindparam("wanted"))
-UPDATE_ACCOUNT = (
+FIND_MAILBOX = Prepared(SELECT_MAILBOX.where(_mailboxes.mailbox_id == bindparam("mailbox")))
+FIND_MAILBOX_NAMED = Prepared(SELECT_MAILBOX.where(_mailboxes.name == bindparam("wanted")))
+_UPDATE_ACCOUNT = Prepared(
     update(tables.accounts)
     .where(_accounts.account_id == bindparam("account"))
     .values({name: bindparam(name) for name in ACCOUNT_FIELDS[1:]})
 )
-UPDATE_MAILBOX = (
+_UPDATE_MAILBOX = Prepared(
     update(tables.mailboxes)
     .where(_mailboxes.account_id == bindparam("account"))
     .where(_mailboxes.mailbox_id == bindparam("mailbox"))
     .values({name: bindparam(name) for name in MAILBOX_FIELDS[2:]})
+)
+
+_answers = tables.answers.c
+_FIND_ANSWER = Prepared(
+    select(_answers.answer).where(
+        _answers.account_id == bindparam("account"), _answers.key == bindparam("wanted")
+    )
 )
 
 
@@ -99,6 +106,7 @@ def mailbox_of_row(row: Sequence[Any]) -> Mailbox:
     """The mailbox of a row of SELECT_MAILBOX."""
     *fields, keywords = row
     mailbox = Mailbox(*fields)
+    mailbox.selectable = bool(mailbox.selectable)
     mailbox.keywords = keywords.split()
     return mailbox
 
@@ -137,6 +145,7 @@ class Transaction:
         self._dirty_accounts: dict[int, Account] = {}
         self._dirty_mailboxes: dict[tuple[int, int], Mailbox] = {}
         self._threads: dict[tuple[int, int], int] = {}
+        self._answers: dict[tuple[int, bytes], bytes] = {}
         self._added: dict[Table, list[dict[str, Any]]] = defaultdict(list)
         self._added_ignoring: dict[Table, list[dict[str, Any]]] = defaultdict(list)
 
@@ -146,7 +155,7 @@ class Transaction:
         """The account, locked; made, with its first mailboxes, when it is new here."""
         account = self._rows.accounts.get(account_id)
         if account is None:
-            row = self.connection.execute(SELECT_ACCOUNT, {"account": account_id}).first()
+            row = FIND_ACCOUNT.row(self.connection, {"account": account_id})
             account = Account(*row) if row else self._create_account(account_id)
             self._rows.accounts[account_id] = account
         return account
@@ -156,10 +165,7 @@ class Transaction:
         self.account(account_id)
         mailbox = self._rows.mailboxes.get((account_id, mailbox_id))
         if mailbox is None:
-            self.flush()
-            row = self.connection.execute(
-                SELECT_MAILBOX_BY_ID, {"account": account_id, "mailbox": mailbox_id}
-            ).first()
+            row = self.row(FIND_MAILBOX, {"account": account_id, "mailbox": mailbox_id})
             mailbox = self._remember(row)
         return _selectable(mailbox)
 
@@ -172,10 +178,7 @@ class Transaction:
         self.account(account_id)
         mailbox = self._rows.names.get((account_id, name))
         if mailbox is None:
-            self.flush()
-            row = self.connection.execute(
-                SELECT_MAILBOX_BY_NAME, {"account": account_id, "wanted": name}
-            ).first()
+            row = self.row(FIND_MAILBOX_NAMED, {"account": account_id, "wanted": name})
             mailbox = self._remember(row)
         return mailbox
 
@@ -261,17 +264,46 @@ class Transaction:
         known = self._threads
         return {h: known[account_id, h] for h in hashes if (account_id, h) in known}
 
+    def recall_answer(self, account_id: int, key: bytes) -> bytes | None:
+        """The answer that a call with this idempotency key got, if there was one."""
+        known = self._answers.get((account_id, key))
+        if known is not None:
+            return known
+        row = _FIND_ANSWER.row(self.connection, {"account": account_id, "wanted": key})
+        return None if row is None else bytes(row[0])
+
+    def note_answer(self, account_id: int, key: bytes, answer: bytes) -> None:
+        """Keep an answer for calls that repeat this one."""
+        self._answers[account_id, key] = answer
+        row = {"account_id": account_id, "key": key, "answer": answer, "created_at": self.now}
+        self.add(tables.answers, row)
+
     def execute(self, statement: Any, parameters: Any = None) -> Any:
         """Run a statement that changes or reads tables, after what was added so far."""
         self.flush()
         return self.connection.execute(statement, parameters)
 
+    def rows(self, statement: Prepared, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """The rows of a prepared statement, after what was added so far."""
+        self.flush()
+        return statement.rows(self.connection, parameters)
+
+    def row(self, statement: Prepared, parameters: Mapping[str, Any]) -> tuple[Any, ...] | None:
+        """The first row of a prepared statement, after what was added so far."""
+        self.flush()
+        return statement.row(self.connection, parameters)
+
+    def run(self, statement: Prepared, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Run a prepared statement for each row of parameters, after what was added so far."""
+        self.flush()
+        statement.run_many(self.connection, rows)
+
     def flush(self) -> None:
         """Write what has gathered."""
         for table, rows in self._added_ignoring.items():
-            self.connection.execute(insert_ignoring(self.connection, table).values(), rows)
+            inserting(table, tuple(rows[0]), ignoring=True).run_many(self.connection, rows)
         for table, rows in self._added.items():
-            self.connection.execute(insert(table), rows)
+            inserting(table, tuple(rows[0])).run_many(self.connection, rows)
         if self._dirty_mailboxes:
             rows = [
                 {key: getattr(m, key) for key in MAILBOX_FIELDS[2:-1]}
@@ -282,13 +314,13 @@ class Transaction:
                 }
                 for m in self._dirty_mailboxes.values()
             ]
-            self.connection.execute(UPDATE_MAILBOX, rows)
+            _UPDATE_MAILBOX.run_many(self.connection, rows)
         if self._dirty_accounts:
             rows = [
                 {key: getattr(a, key) for key in ACCOUNT_FIELDS[1:]} | {"account": a.account_id}
                 for a in self._dirty_accounts.values()
             ]
-            self.connection.execute(UPDATE_ACCOUNT, rows)
+            _UPDATE_ACCOUNT.run_many(self.connection, rows)
         self._added.clear()
         self._added_ignoring.clear()
         self._dirty_accounts.clear()
@@ -313,10 +345,10 @@ class Transaction:
             "used_bytes": 0,
             "used_messages": 0,
         }
-        statement = insert_ignoring(self.connection, tables.accounts)
-        made = self.connection.execute(statement, row | {"created_at": self.now}).rowcount
+        whole = row | {"created_at": self.now}
+        made = inserting(tables.accounts, tuple(whole), True).run(self.connection, whole)
         if not made:  # another replica was quicker
-            found = self.connection.execute(SELECT_ACCOUNT, {"account": account_id}).one()
+            (found,) = FIND_ACCOUNT.rows(self.connection, {"account": account_id})
             return Account(*found)
         self.changed = True
         account = Account(**row)

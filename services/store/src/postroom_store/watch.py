@@ -120,13 +120,14 @@ class ChangeHub:
 
     def __init__(self, read_since: ReadSince) -> None:
         self.read_since = read_since
-        self._loop = asyncio.get_running_loop()
         self._watchers: defaultdict[Key, set[Watcher]] = defaultdict(set)
 
     def publish(self, changes: list[tuple[int, Change]]) -> None:
-        """Tell what was committed; from any thread."""
-        if changes:
-            self._loop.call_soon_threadsafe(self._hand_out, changes)
+        """Tell what was committed."""
+        for account_id, change in changes:
+            key = (account_id, change.mailbox_id)
+            for watcher in self._watchers.get(key, ()):
+                watcher.notice(key, change)
 
     def notice(self, account_id: int, mailbox_id: int) -> None:
         """Another replica changed a mailbox."""
@@ -147,9 +148,3 @@ class ChangeHub:
         if not self._watchers[key]:
             del self._watchers[key]
         WATCHED.set(len(self._watchers))
-
-    def _hand_out(self, changes: list[tuple[int, Change]]) -> None:
-        for account_id, change in changes:
-            key = (account_id, change.mailbox_id)
-            for watcher in self._watchers.get(key, ()):
-                watcher.notice(key, change)

@@ -9,7 +9,7 @@ import asyncio
 import queue
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -19,7 +19,7 @@ from prometheus_client import Counter, Histogram
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from postroom_store.database import is_sqlite
+from postroom_store.database import driver_of, is_sqlite
 from postroom_store.domain.change import Change
 from postroom_store.transaction import Rows, Transaction
 
@@ -46,14 +46,14 @@ Notify = Callable[[Connection, list[tuple[int, Change]]], None]
 class _Pending(Generic[T]):
     work: Operation[T]
     durable: bool
-    answer: Future[T]
+    answer: asyncio.Future[T]
 
 
 class Writer:
     """A thread that writes.
 
     Args:
-        publish: told what changed, after each commit, in the writer's thread.
+        publish: told what changed, after each commit, in the loop of who asked for it.
         most: operations in one transaction.
         notify: tells other processes what changed, in the transaction.
     """
@@ -67,6 +67,7 @@ class Writer:
         self._most = most
         self._sqlite = is_sqlite(engine)
         self._rows = Rows()
+        self._durable = True  # as `database.open_engine` has it
         self._waiting: queue.SimpleQueue[_Pending[Any] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._thread.start()
@@ -81,10 +82,10 @@ class Writer:
             PostroomError: what the operation raised; INTERNAL or UNAVAILABLE when the database
                 failed.
         """
-        answer: Future[T] = Future()
+        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        # It is carried out even where its caller goes away.
         self._waiting.put(_Pending(work, durable, answer))
-        # An operation that has begun is carried out even where its caller has gone.
-        return await asyncio.shield(asyncio.wrap_future(answer))
+        return await answer
 
     def close(self) -> None:
         """Carry out what waits, then stop."""
@@ -120,9 +121,12 @@ class Writer:
         """Run a batch in one transaction; raises whatever makes that impossible."""
         if self._sqlite:
             durable = any(pending.durable for pending in batch)
-            # By the driver: SQLAlchemy would begin a transaction, in which it can't be changed.
-            driver = connection.connection.dbapi_connection
-            driver.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+            if durable is not self._durable:
+                # By the driver: SQLAlchemy would begin a transaction, in which it can't be changed.
+                driver_of(connection).execute(
+                    f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}"
+                )
+                self._durable = durable
         if not self._sqlite or len(self._rows.mailboxes) > CACHED_MAILBOXES:
             self._rows.clear()
         outcomes: list[Any] = []
@@ -141,21 +145,28 @@ class Writer:
                 self._notify(connection, transaction.changes)
         BATCHES.inc()
         BATCH_SIZE.observe(len(batch))
-        self._publish(transaction.changes)
+        # One call for the batch: each wakes the loop. What is committed is never run again, even
+        # where the loop has ended meanwhile and nobody can be told.
+        with suppress(RuntimeError):
+            loop = batch[0].answer.get_loop()
+            loop.call_soon_threadsafe(self._tell, transaction.changes, batch, outcomes)
+
+    def _tell(
+        self, changes: list[tuple[int, Change]], batch: list[_Pending[Any]], outcomes: list[Any]
+    ) -> None:
+        self._publish(changes)
         for pending, outcome in zip(batch, outcomes, strict=True):
-            if isinstance(outcome, PostroomError):
-                pending.answer.set_exception(outcome)
-            else:
-                pending.answer.set_result(outcome)
+            _settle(pending.answer, outcome)
 
     def _replay(self, connection: Any, batch: list[_Pending[Any]], error: Exception) -> None:
         """Run each operation of a failed batch by itself: one's fault is not the others'."""
         REPLAYS.inc()
         for pending in batch:
-            failure: Exception = error
+            failure: Exception | None = error
             for _ in range(ATTEMPTS):
                 try:
                     self._commit(connection, [pending])
+                    failure = None
                     break
                 except Exception as again:
                     failure = again
@@ -164,8 +175,9 @@ class Writer:
                         break
             else:
                 log.error("store.operation_failed", exc_info=failure)
-            if not pending.answer.done():
-                pending.answer.set_exception(_told(failure))
+            if failure is not None:
+                answer = pending.answer
+                answer.get_loop().call_soon_threadsafe(_settle, answer, _told(failure))
 
 
 class Writers:
@@ -182,6 +194,15 @@ class Writers:
     def close(self) -> None:
         for writer in self._writers:
             writer.close()
+
+
+def _settle(answer: asyncio.Future[Any], outcome: Any) -> None:
+    if answer.done():  # who asked has gone
+        return
+    if isinstance(outcome, PostroomError):
+        answer.set_exception(outcome)
+    else:
+        answer.set_result(outcome)
 
 
 def _told(error: Exception) -> PostroomError:
