@@ -6,6 +6,7 @@ all services about one connection can be found by one id.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from opentelemetry import trace
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
 tracer = trace.get_tracer("postroom")
+recording = False  # whether spans go anywhere; where not, none is made for a call
 
 
 def configure(service: str, endpoint: str) -> TracerProvider:
@@ -37,6 +39,8 @@ def configure(service: str, endpoint: str) -> TracerProvider:
         exporter = OTLPSpanExporter(endpoint=endpoint, insecure=endpoint.startswith("http://"))
         provider.add_span_processor(BatchSpanProcessor(exporter))
     trace.set_tracer_provider(provider)
+    global recording
+    recording = bool(endpoint)
     return provider
 
 
@@ -50,6 +54,7 @@ def traceparent() -> str:
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
 
 
+@lru_cache(maxsize=4096)  # a connection's calls share one
 def parse_traceparent(header: str) -> Context | None:
     """The context that a traceparent header names, or None where it is missing or malformed."""
     fields = header.split("-")

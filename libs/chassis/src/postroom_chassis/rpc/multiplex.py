@@ -10,7 +10,7 @@ import asyncio
 import itertools
 import time
 from collections.abc import AsyncIterator, Callable
-from functools import partial
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import grpc
@@ -30,7 +30,14 @@ T = TypeVar("T")
 DESCRIPTOR: ServiceDescriptor = call_pb2.DESCRIPTOR.services_by_name["CallService"]
 BATCH_BYTES = 1024 * 1024
 CALLS_UNDER_WAY = 1024  # per stream; a caller that goes beyond waits
+OVERDUE_SECONDS = 1.0  # between looks at what has passed its deadline
 RECONNECT_SECONDS = 0.1
+
+
+@dataclass(slots=True)
+class _Running:
+    task: asyncio.Task[None]
+    deadline: float | None
 
 
 class CallService:
@@ -44,62 +51,89 @@ class CallService:
     ) -> AsyncIterator[call_pb2.CallsResponse]:
         """Serve calls until the caller closes the stream; replies leave as they are ready."""
         replies = _Outbox[call_pb2.Reply]()
-        running: dict[int, asyncio.Task[None]] = {}
-        room = asyncio.Semaphore(CALLS_UNDER_WAY)
-
-        async def receive() -> None:
-            async for request in requests:
-                for incoming in request.calls:
-                    if incoming.cancel:
-                        if task := running.get(incoming.id):
-                            task.cancel()
-                        continue
-                    await room.acquire()
-                    task = asyncio.create_task(self._serve(incoming, call.caller, replies))
-                    running[incoming.id] = task
-                    task.add_done_callback(partial(finish, incoming.id))
-            if running:
-                await asyncio.wait(running.values())
-            replies.close()
-
-        def finish(key: int, _task: asyncio.Task[None]) -> None:
-            running.pop(key, None)
-            room.release()
-
-        receiver = asyncio.create_task(receive())
+        running: dict[int, _Running] = {}
+        tasks = [
+            asyncio.create_task(self._receive(requests, call.caller, replies, running)),
+            asyncio.create_task(_end_overdue(replies, running)),
+        ]
         try:
             while batch := await replies.take():
                 yield call_pb2.CallsResponse(replies=batch)
         finally:
-            for task in (receiver, *running.values()):
+            for task in (*tasks, *(each.task for each in running.values())):
                 task.cancel()
 
-    async def _serve(
-        self, incoming: call_pb2.Call, caller: str, replies: _Outbox[call_pb2.Reply]
+    async def _receive(
+        self,
+        requests: AsyncIterator[call_pb2.CallsRequest],
+        caller: str,
+        replies: _Outbox[call_pb2.Reply],
+        running: dict[int, _Running],
     ) -> None:
-        reply = call_pb2.Reply(id=incoming.id)
-        try:
-            reply.response = await self._run(incoming, caller)
-        except PostroomError as error:
-            reply.failure.code = STATUS[error.kind].value[0]
-            reply.failure.kind = error.kind
-            reply.failure.message = error.message
-        replies.put(reply, reply.ByteSize())
+        async for request in requests:
+            for incoming in request.calls:
+                if incoming.cancel:
+                    if given_up := running.pop(incoming.id, None):
+                        given_up.task.cancel()
+                    continue
+                while len(running) >= CALLS_UNDER_WAY:
+                    await asyncio.wait(
+                        [each.task for each in running.values()],
+                        return_when=asyncio.FIRST_COMPLETED,
+                    )
+                timeout = incoming.timeout_ms
+                deadline = time.monotonic() + timeout / 1000 if timeout else None
+                task = asyncio.create_task(
+                    self._serve(incoming, caller, deadline, replies, running)
+                )
+                running[incoming.id] = _Running(task, deadline)
+        if running:
+            await asyncio.wait([each.task for each in running.values()])
+        replies.close()
 
-    async def _run(self, incoming: call_pb2.Call, caller: str) -> bytes:
+    async def _serve(
+        self,
+        incoming: call_pb2.Call,
+        caller: str,
+        deadline: float | None,
+        replies: _Outbox[call_pb2.Reply],
+        running: dict[int, _Running],
+    ) -> None:
+        try:
+            answer = await self._run(incoming, caller, deadline)
+        except PostroomError as error:
+            replies.put(_failure(incoming.id, error), 0)
+        else:
+            replies.put(call_pb2.Reply(id=incoming.id, response=answer), len(answer))
+        finally:
+            running.pop(incoming.id, None)
+
+    async def _run(self, incoming: call_pb2.Call, caller: str, deadline: float | None) -> bytes:
         method = self._server.methods.get(incoming.method)
         if method is None or not method.unary:
             raise PostroomError(Kind.UNSUPPORTED, f"no unary method {incoming.method}")
-        seconds = incoming.timeout_ms / 1000 if incoming.timeout_ms else None
-        deadline = None if seconds is None else time.monotonic() + seconds
         checked = self._server.check(method, caller, incoming.ticket, deadline)
         if parent := tracing.parse_traceparent(incoming.traceparent):
             otel_context.attach(parent)
-        try:
-            async with asyncio.timeout(seconds):
-                return await self._server.serve_bytes(method, incoming.request, checked)
-        except TimeoutError as error:
-            raise PostroomError(Kind.DEADLINE, "the call took too long") from error
+        return await self._server.serve_bytes(method, incoming.request, checked)
+
+
+async def _end_overdue(replies: _Outbox[call_pb2.Reply], running: dict[int, _Running]) -> None:
+    """End the calls whose caller has given up; looked at together, as a timer a call costs more."""
+    while True:
+        await asyncio.sleep(OVERDUE_SECONDS)
+        now = time.monotonic()
+        for key in [k for k, each in running.items() if each.deadline and each.deadline < now]:
+            running.pop(key).task.cancel()
+            replies.put(_failure(key, PostroomError(Kind.DEADLINE, "the call took too long")), 0)
+
+
+def _failure(key: int, error: PostroomError) -> call_pb2.Reply:
+    reply = call_pb2.Reply(id=key)
+    reply.failure.code = STATUS[error.kind].value[0]
+    reply.failure.kind = error.kind
+    reply.failure.message = error.message
+    return reply
 
 
 class CallStream:
@@ -128,7 +162,8 @@ class CallStream:
         if self._runner is None:
             self._runner = asyncio.create_task(self._run())
         key = next(self._ids)
-        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[bytes] = loop.create_future()
         self._waiting[key] = answer
         call = call_pb2.Call(
             id=key,
@@ -139,15 +174,20 @@ class CallStream:
             traceparent=tracing.traceparent(),
         )
         self._outbox.put(call, len(request) + len(ticket))
+        overdue = loop.call_later(seconds, _expire, answer, seconds)
+        settled = False
         try:
-            async with asyncio.timeout(seconds):
-                return await answer
-        except TimeoutError as error:
-            raise PostroomError(Kind.DEADLINE, f"no answer in {seconds:g} seconds") from error
+            response = await answer
+            settled = True
+            return response
+        except PostroomError as error:
+            settled = error.kind is not Kind.DEADLINE
+            raise
         finally:
-            if not answer.done() or answer.cancelled():
+            overdue.cancel()
+            del self._waiting[key]
+            if not settled:
                 self._outbox.put(call_pb2.Call(id=key, cancel=True), 0)
-            self._waiting.pop(key, None)
 
     async def close(self) -> None:
         if self._runner is not None:
@@ -191,16 +231,25 @@ class CallStream:
                 answer.set_exception(PostroomError(Kind.UNAVAILABLE, message))
 
 
+def _expire(answer: asyncio.Future[bytes], seconds: float) -> None:
+    if not answer.done():
+        answer.set_exception(PostroomError(Kind.DEADLINE, f"no answer in {seconds:g} seconds"))
+
+
 class _Outbox(Generic[T]):
     """What waits to be sent, taken in batches of bounded size."""
 
     def __init__(self) -> None:
-        self._items: list[tuple[T, int]] = []
+        self._items: list[T] = []
+        self._sizes: list[int] = []
+        self._bytes = 0
         self._ready = asyncio.Event()
         self._closed = False
 
     def put(self, item: T, size: int) -> None:
-        self._items.append((item, size))
+        self._items.append(item)
+        self._sizes.append(size)
+        self._bytes += size
         self._ready.set()
 
     def close(self) -> None:
@@ -210,6 +259,8 @@ class _Outbox(Generic[T]):
 
     def clear(self) -> None:
         self._items.clear()
+        self._sizes.clear()
+        self._bytes = 0
 
     async def take(self) -> list[T]:
         """All that waits, up to a size; waits for the first item."""
@@ -218,12 +269,17 @@ class _Outbox(Generic[T]):
                 return []
             self._ready.clear()
             await self._ready.wait()
+        if self._bytes <= BATCH_BYTES:
+            batch = self._items
+            self._items, self._sizes, self._bytes = [], [], 0
+            return batch
         total = count = 0
-        for _, size in self._items:
+        for size in self._sizes:
             if count and total + size > BATCH_BYTES:
                 break
             total += size
             count += 1
-        batch = [item for item, _ in self._items[:count]]
-        del self._items[:count]
+        batch = self._items[:count]
+        del self._items[:count], self._sizes[:count]
+        self._bytes -= total
         return batch

@@ -13,6 +13,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -81,6 +82,7 @@ class Method:
     descriptor: MethodDescriptor
     behaviour: Callable[[Any, Call], Any]
     request_class: type[Message]
+    seconds: Histogram
 
     @property
     def unary(self) -> bool:
@@ -119,12 +121,14 @@ class Server:
             raise ValueError(f"{descriptor.full_name} is missing in the table of callers")
         handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
         for rpc in descriptor.methods:
+            name = f"/{descriptor.full_name}/{rpc.name}"
             method = Method(
-                name=f"/{descriptor.full_name}/{rpc.name}",
+                name=name,
                 service=descriptor.full_name,
                 descriptor=rpc,
                 behaviour=getattr(implementation, rpc.name),
                 request_class=GetMessageClass(rpc.input_type),
+                seconds=SECONDS.labels(name),
             )
             self.methods[method.name] = method
             handlers[rpc.name] = self._handler(method)
@@ -257,15 +261,20 @@ class Watched:
 
     def __enter__(self) -> Watched:
         self._began = time.perf_counter()
-        self._span = tracing.tracer.start_span(self._method.name, kind=trace.SpanKind.SERVER)
+        self._span = (
+            tracing.tracer.start_span(self._method.name, kind=trace.SpanKind.SERVER)
+            if tracing.recording
+            else None
+        )
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None and issubclass(kind, asyncio.CancelledError):
             self._outcome = "CANCELLED"
-        self._span.end()
-        SECONDS.labels(self._method.name).observe(time.perf_counter() - self._began)
-        CALLS.labels(self._method.name, self.caller, self._outcome).inc()
+        if self._span is not None:
+            self._span.end()
+        self._method.seconds.observe(time.perf_counter() - self._began)
+        _counter(self._method.name, self.caller, self._outcome).inc()
 
     def fail(self, error: Exception) -> PostroomError:
         """The error that the caller is told."""
@@ -274,6 +283,12 @@ class Watched:
             error = PostroomError(Kind.INTERNAL, "something went wrong here")
         self._outcome = error.kind
         return error
+
+
+@cache
+def _counter(method: str, caller: str, outcome: str) -> Counter:
+    # Looking a label set up costs as much as the rest of the measuring.
+    return CALLS.labels(method, caller, outcome)
 
 
 async def _abort(context: grpc.aio.ServicerContext[Any, Any], error: PostroomError) -> None:
