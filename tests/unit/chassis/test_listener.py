@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
+import struct
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,6 +16,8 @@ from postroom_chassis.certificates import make_development_certificates
 from postroom_chassis.net.connection import Connection, Draining
 from postroom_chassis.net.listener import Limits, Listener, Network, parse_networks
 from postroom_chassis.net.tls import ServerTls
+
+TCP_INFO = 11  # tcp_info.tcpi_data_segs_in is at octet 152
 
 
 async def echo(connection: Connection) -> None:
@@ -60,11 +65,45 @@ async def told(reader: asyncio.StreamReader) -> bytes:
         return b""
 
 
+def segments(writer: asyncio.StreamWriter) -> int:
+    """How many segments with data have come."""
+    kernel: socket.socket = writer.get_extra_info("socket")
+    (number,) = struct.unpack_from("I", kernel.getsockopt(socket.IPPROTO_TCP, TCP_INFO, 192), 152)
+    return int(number)
+
+
 async def test_a_session_is_served() -> None:
     async with listening() as (_, port):
         reader, writer = await connect(port)
         writer.write(b"a\nb\nquit\n")
         assert await reader.read() == b"hello\n127.0.0.1 clear a\n127.0.0.1 clear b\n"
+        writer.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="segments are counted by Linux's TCP_INFO")
+async def test_replies_to_pipelined_commands_leave_together() -> None:
+    async with listening() as (_, port):
+        reader, writer = await connect(port)
+        await reader.readline()
+        before = segments(writer)
+        writer.write(b"a\n" * 50)
+        for _ in range(50):
+            assert await reader.readline() == b"127.0.0.1 clear a\n"
+        assert segments(writer) - before == 1
+        writer.close()
+
+
+async def test_small_and_large_writes_keep_their_order() -> None:
+    large = bytes(range(256)) * 1000
+
+    async def session(connection: Connection) -> None:
+        for number in range(20):
+            connection.write(b"%d" % number)
+            connection.write(large)
+
+    async with listening(session) as (_, port):
+        reader, writer = await connect(port)
+        assert await reader.read() == b"".join(b"%d%b" % (n, large) for n in range(20))
         writer.close()
 
 

@@ -3,7 +3,8 @@
 `await connection.read(core.read_command(...))` runs a core's generator against what has arrived and
 suspends only when it needs more. Nothing here is read without a time limit, and nothing is buffered
 without a bound: reading from the socket pauses while the buffer is full, and `drain` waits while
-the client doesn't read.
+the client doesn't read. What is written in one turn of the loop leaves as one segment, so that the
+replies to pipelined commands (RFC 2920 section 3.2) cost one send.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ T = TypeVar("T")
 
 HIGH_WATER = 256 * 1024  # bytes received and unread at which the socket is left alone
 WRITE_HIGH_WATER = 512 * 1024
+GATHERED_BYTES = 16 * 1024  # written and not sent yet at which the end of the turn isn't awaited
 HANDSHAKE_SECONDS = 30.0
 
 _numbers = itertools.count(1)
@@ -82,6 +84,8 @@ class Connection(asyncio.Protocol):
         "_paused_reading",
         "_paused_writing",
         "_transport",
+        "_unsent",
+        "_unsent_bytes",
         "_waiter",
         "draining",
         "id",
@@ -97,6 +101,8 @@ class Connection(asyncio.Protocol):
         self._waiter: asyncio.Future[None] | None = None
         self._paused_writing: asyncio.Future[None] | None = None
         self._paused_reading = False
+        self._unsent: list[bytes] = []
+        self._unsent_bytes = 0
         self._boundary = False
         self._deadline = 0.0
         self._closed = False
@@ -174,14 +180,13 @@ class Connection(asyncio.Protocol):
             await self._wait(boundary)
 
     def write(self, data: bytes) -> None:
-        """Send; `drain` now and then, where much is written."""
-        if self._transport is not None and not self._closed:
-            self._transport.write(data)
-
-    def write_lines(self, pieces: list[bytes]) -> None:
-        """Send many pieces at once."""
-        if self._transport is not None and not self._closed:
-            self._transport.writelines(pieces)
+        """Send by the end of this turn of the loop; `drain` now and then, where much is written."""
+        if not self._unsent:
+            self._loop.call_soon(self._send)
+        self._unsent.append(data)
+        self._unsent_bytes += len(data)
+        if self._unsent_bytes >= GATHERED_BYTES:
+            self._send()
 
     async def drain(self, seconds: float = 300.0) -> None:
         """Wait until the client has taken most of what was written.
@@ -208,6 +213,7 @@ class Connection(asyncio.Protocol):
         if self._transport is None or self._closed:
             raise ConnectionResetError
         self.stream.clear()
+        self._send()
         try:
             transport = await self._loop.start_tls(
                 self._transport,
@@ -245,11 +251,13 @@ class Connection(asyncio.Protocol):
 
     def close(self) -> None:
         """Send what is buffered, then close."""
+        self._send()
         if self._transport is not None:
             self._transport.close()
 
     def abort(self) -> None:
-        """Close at once."""
+        """Close at once; what was not sent is lost."""
+        self._unsent.clear()
         if self._transport is not None:
             self._transport.abort()
 
@@ -261,6 +269,11 @@ class Connection(asyncio.Protocol):
     def congested(self) -> bool:
         """Whether the client leaves much of what was written unread."""
         return self._paused_writing is not None
+
+    def _send(self) -> None:
+        unsent, self._unsent, self._unsent_bytes = self._unsent, [], 0
+        if unsent and self._transport is not None and not self._closed:
+            self._transport.write(unsent[0] if len(unsent) == 1 else b"".join(unsent))
 
     def _note_tls(self) -> None:
         tls = self._transport.get_extra_info("ssl_object") if self._transport else None
