@@ -9,25 +9,23 @@ exactly.
 from __future__ import annotations
 
 import asyncio
-import os
 import re
-import signal
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context
+from functools import partial
 from typing import Any
 
 from postroom_chassis import logs
 from postroom_chassis.errors import PostroomError
-from postroom_mime import SearchText, search_text
-from sqlalchemy import Connection, literal_column, select, text, update
+from postroom_mime import SearchText
+from sqlalchemy import Connection, bindparam, literal_column, select, text, tuple_
 from sqlalchemy.exc import DBAPIError
 
 from postroom_store import tables
 from postroom_store.blobs import BlobFiles
 from postroom_store.database import Readers, is_sqlite
 from postroom_store.reading import read_content
+from postroom_store.search.extraction import Extraction, ExtractionError
 from postroom_store.transaction import Transaction
 from postroom_store.writer import Writers
 
@@ -37,9 +35,12 @@ FIELDS = ("subject", "from_", "to", "cc", "bcc", "headers", "body")
 COLUMNS = ("subject", "sender", "recipient", "cc", "bcc", "headers", "body")
 SHORTEST = 3  # characters that a trigram needs
 EMAIL_BITS = 40  # of a rowid; the account has the rest
-BATCH = 50  # messages in one transaction: deliveries wait for no more than some 20 ms
+BATCH = 50  # messages that are read and taken to the extracting process at once
 BATCH_BYTES = 1024 * 1024
-PAUSE_SECONDS = 0.005
+PORTION = 32 * 1024  # characters in one transaction: deliveries wait for no more than some 10 ms
+GATHER_SECONDS = 0.25
+EXTRACTION_SECONDS = 60.0  # a batch takes a tenth of a second where nothing is wrong
+MOST_PAUSE = 0.25
 RETRY_SECONDS = 5.0
 
 NOT_YET, WHOLE, IN_PART = 0, 1, 2
@@ -52,6 +53,50 @@ UNSURE = re.compile("[\0\ud800-\udfff\ufffd-\uffff]")
 _e = tables.emails.c
 # A literal: SQLite doesn't use the partial index for a parameter.
 UNINDEXED = _e.indexed == literal_column(str(NOT_YET))
+
+
+SELECT_MISSING = (
+    select(_e.email_id)
+    .where(
+        _e.account_id == bindparam("account"),
+        _e.email_id.in_(bindparam("emails", expanding=True)),
+        UNINDEXED,
+    )
+    .with_for_update()
+)
+SELECT_UNINDEXED = (
+    select(_e.account_id, _e.email_id, _e.digest, _e.size)
+    .where(
+        UNINDEXED,
+        tuple_(_e.account_id, _e.email_id) > tuple_(bindparam("account"), bindparam("email")),
+    )
+    .order_by(_e.account_id, _e.email_id)
+    .limit(BATCH)
+)
+
+# For the driver: as many rows go in twice as fast as by way of SQLAlchemy. By `exclusive`: for
+# PostgreSQL, for SQLite.
+_NAMES = ", ".join(COLUMNS)
+_MARK = "UPDATE emails SET indexed = {0} WHERE account_id = {0} AND email_id = {0}"
+ADD = (
+    (
+        f"INSERT INTO search_text (account_id, email_id, {_NAMES}) "  # noqa: S608
+        f"VALUES (%s, %s{', %s' * len(COLUMNS)}) ON CONFLICT DO NOTHING",
+        _MARK.format("%s"),
+    ),
+    (
+        f"INSERT INTO search_index (rowid, {_NAMES}) VALUES (?{', ?' * len(COLUMNS)})",  # noqa: S608
+        _MARK.format("?"),
+    ),
+)
+REMOVE = (
+    (_MARK.format("%s"), "DELETE FROM search_text WHERE account_id = %s AND email_id = %s"),
+    (
+        _MARK.format("?"),
+        f"INSERT INTO search_index (search_index, rowid, {_NAMES}) "  # noqa: S608
+        f"VALUES ('delete', ?{', ?' * len(COLUMNS)})",
+    ),
+)
 
 
 def create_index(connection: Connection) -> None:
@@ -145,89 +190,82 @@ FIND_POSTGRESQL = (
 
 def add(transaction: Transaction, account_id: int, texts: dict[int, SearchText]) -> None:
     """Index some emails, by id: those that are still there and not in the index yet."""
-    rows = transaction.execute(
-        select(_e.email_id)
-        .where(_e.account_id == account_id, _e.email_id.in_(list(texts)), UNINDEXED)
-        .with_for_update()
-    )
-    missing = set(rows.scalars())
+    named = {"account": account_id, "emails": list(texts)}
+    missing = set(transaction.execute(SELECT_MISSING, named).scalars())
     # FTS5 without contents would take a row twice, and never give the first one up.
     texts = {email_id: found for email_id, found in texts.items() if email_id in missing}
     if not texts:
         return
-    rows = [
-        {"email_id": email_id, "account_id": account_id, "id": account_id << EMAIL_BITS | email_id}
-        | {
-            column: UNSURE.sub("\ufffd", getattr(found, field))
-            for column, field in zip(COLUMNS, FIELDS, strict=True)
-        }
-        for email_id, found in texts.items()
-    ]
-    names, values = ", ".join(COLUMNS), ", ".join(f":{name}" for name in COLUMNS)
-    if transaction.exclusive:
-        statement = f"INSERT INTO search_index (rowid, {names}) VALUES (:id, {values})"  # noqa: S608
-    else:
-        statement = (
-            f"INSERT INTO search_text (account_id, email_id, {names}) "  # noqa: S608
-            f"VALUES (:account_id, :email_id, {values}) ON CONFLICT DO NOTHING"
-        )
-    transaction.execute(text(statement), rows)
-    for truncated in (False, True):
-        ids = [key for key, found in texts.items() if found.truncated is truncated]
-        if ids:
-            transaction.execute(
-                update(tables.emails)
-                .where(_e.account_id == account_id, _e.email_id.in_(ids))
-                .values(indexed=IN_PART if truncated else WHOLE)
-            )
+    insert, mark = ADD[transaction.exclusive]
+    driver = transaction.connection.exec_driver_sql
+    driver(insert, _entries(transaction, account_id, texts))
+    driver(
+        mark,
+        [
+            (IN_PART if found.truncated else WHOLE, account_id, email_id)
+            for email_id, found in texts.items()
+        ],
+    )
+
+
+def _entries(
+    transaction: Transaction, account_id: int, texts: dict[int, SearchText]
+) -> list[tuple[Any, ...]]:
+    """Rows of the index: the key, then COLUMNS."""
+    rows: list[tuple[Any, ...]] = []
+    for email_id, found in texts.items():
+        key = (account_id << EMAIL_BITS | email_id,) if transaction.exclusive else ()
+        values = [_storable(getattr(found, field)) for field in FIELDS]
+        rows.append((*(key or (account_id, email_id)), *values))
+    return rows
+
+
+def _storable(value: str) -> str:
+    # Most text is ASCII, which is told at once.
+    if value.isascii() and "\0" not in value:
+        return value
+    return UNSURE.sub("\ufffd", value)
 
 
 def remove(transaction: Transaction, account_id: int, texts: dict[int, SearchText]) -> None:
     """Take emails out of the index, and note that; FTS5 without content needs their text for it."""
-    transaction.execute(
-        update(tables.emails)
-        .where(_e.account_id == account_id, _e.email_id.in_(list(texts)))
-        .values(indexed=NOT_YET)
-    )
-    if not transaction.exclusive:
-        transaction.execute(
-            text("DELETE FROM search_text WHERE account_id = :account AND email_id = :email"),
-            [{"account": account_id, "email": email_id} for email_id in texts],
-        )
-        return
-    names, values = ", ".join(COLUMNS), ", ".join(f":{name}" for name in COLUMNS)
-    rows = [
-        {"id": account_id << EMAIL_BITS | email_id}
-        | {
-            column: UNSURE.sub("\ufffd", getattr(found, field))
-            for column, field in zip(COLUMNS, FIELDS, strict=True)
-        }
-        for email_id, found in texts.items()
-    ]
-    statement = (
-        f"INSERT INTO search_index (search_index, rowid, {names}) "  # noqa: S608
-        f"VALUES ('delete', :id, {values})"
-    )
-    transaction.execute(text(statement), rows)
+    transaction.flush()
+    driver = transaction.connection.exec_driver_sql
+    unmark, delete = REMOVE[transaction.exclusive]
+    driver(unmark, [(NOT_YET, account_id, email_id) for email_id in texts])
+    if transaction.exclusive:
+        driver(delete, _entries(transaction, account_id, texts))
+    else:
+        driver(delete, [(account_id, email_id) for email_id in texts])
 
 
 @dataclass(frozen=True, slots=True)
 class _Work:
+    """Contents of one account by email id, and where to read on after them."""
+
     account_id: int
     contents: dict[int, bytes]
+    position: tuple[int, int]
 
 
 class Indexer:
     """Fills the index in the background.
 
-    The text of messages is taken out by a process of its own, at low priority: in a thread it would
-    make every client wait for the interpreter's lock.
+    After it is woken it waits until a batch has come together: one message after the other would
+    cost a call to the extracting process and a transaction each.
     """
 
-    def __init__(self, readers: Readers, writers: Writers, files: BlobFiles | None) -> None:
+    def __init__(
+        self,
+        readers: Readers,
+        writers: Writers,
+        files: BlobFiles | None,
+        extraction: Extraction | None = None,
+    ) -> None:
         self._readers = readers
         self._writers = writers
         self._files = files
+        self._extraction = extraction or Extraction()
         self._loop = asyncio.get_running_loop()
         self._woken = asyncio.Event()
         self._woken.set()
@@ -238,37 +276,47 @@ class Indexer:
 
     async def run(self) -> None:
         """Index what comes, until cancelled."""
-        with ProcessPoolExecutor(
-            1, mp_context=get_context("forkserver"), initializer=_step_back
-        ) as pool:
+        try:
             while True:
                 await self._woken.wait()
+                await asyncio.sleep(GATHER_SECONDS)
                 self._woken.clear()
                 try:
-                    while work := await self._readers.run(self._read):
-                        await self._index(work, pool)
-                        await asyncio.sleep(PAUSE_SECONDS)
-                except (PostroomError, DBAPIError) as error:
+                    await self.catch_up()
+                except (PostroomError, DBAPIError, ExtractionError) as error:
                     log.warning("search.indexing_failed", error=str(error))
                     await asyncio.sleep(RETRY_SECONDS)
                     self._woken.set()
+        finally:
+            self.close()
 
-    async def _index(self, work: _Work, pool: ProcessPoolExecutor) -> None:
-        found = await self._loop.run_in_executor(pool, _extract, list(work.contents.values()))
-        texts = dict(zip(work.contents, found, strict=True))
-        await self._writers.run(
-            work.account_id, lambda t: add(t, work.account_id, texts), durable=False
-        )
+    async def catch_up(self) -> None:
+        """Index all that is not indexed yet. Raises PostroomError, DBAPIError, ExtractionError."""
+        position = (0, 0)
+        while work := await self._readers.run(partial(self._read, position)):
+            position = work.position
+            found = await self._loop.run_in_executor(
+                None, self._extraction.run, list(work.contents.values()), EXTRACTION_SECONDS
+            )
+            texts = dict(zip(work.contents, found, strict=True))
+            for some in _portions(texts):
+                await self._add(work.account_id, some)
 
-    def _read(self, connection: Connection) -> _Work | None:
-        """The contents of some emails of one account that are not indexed yet."""
-        statement = (
-            select(_e.account_id, _e.email_id, _e.digest, _e.size)
-            .where(UNINDEXED)
-            .order_by(_e.account_id, _e.email_id)
-            .limit(BATCH)
-        )
-        rows: Sequence[Any] = connection.execute(statement).fetchall()
+    def close(self) -> None:
+        """End the extracting process."""
+        self._extraction.close()
+
+    async def _add(self, account_id: int, texts: dict[int, SearchText]) -> None:
+        began = self._loop.time()
+        await self._writers.run(account_id, lambda t: add(t, account_id, texts), durable=False)
+        # While mail comes in, a quarter of the writer's time is enough: the index may lag behind.
+        coming = self._woken.is_set()
+        await asyncio.sleep(min(3 * (self._loop.time() - began), MOST_PAUSE) if coming else 0)
+
+    def _read(self, position: tuple[int, int], connection: Connection) -> _Work | None:
+        """The contents of the next emails, of one account, that are not indexed yet."""
+        after = {"account": position[0], "email": position[1]}
+        rows: Sequence[Any] = connection.execute(SELECT_UNINDEXED, after).fetchall()
         if not rows:
             return None
         account_id = rows[0][0]
@@ -279,7 +327,21 @@ class Indexer:
                 break
             weight += size
             contents[email_id] = content_or_nothing(connection, self._files, account_id, digest)
-        return _Work(account_id, contents)
+        return _Work(account_id, contents, (account_id, max(contents)))
+
+
+def _portions(texts: dict[int, SearchText]) -> Iterator[dict[int, SearchText]]:
+    """Texts by what one transaction takes."""
+    portion: dict[int, SearchText] = {}
+    length = 0
+    for email_id, found in texts.items():
+        more = len(found.headers) + len(found.body)
+        if portion and length + more > PORTION:
+            yield portion
+            portion, length = {}, 0
+        portion[email_id] = found
+        length += more
+    yield portion
 
 
 def content_or_nothing(
@@ -290,13 +352,3 @@ def content_or_nothing(
         return read_content(connection, files, account_id, digest)
     except PostroomError:
         return b""
-
-
-def _step_back() -> None:
-    """In the extracting process: clients go first, and its parent's signals are not for it."""
-    os.nice(10)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _extract(contents: list[bytes]) -> list[SearchText]:
-    return [search_text(content) for content in contents]
