@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import queue
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -168,28 +170,69 @@ class Readers:
 
     def __init__(self, engine: Engine, threads: int) -> None:
         self.engine = engine
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="reader")
-        self._kept = threading.local()
-        self._opened: list[Connection] = []
+        self._waiting: queue.SimpleQueue[_Reading | None] = queue.SimpleQueue()
+        self._threads = [
+            threading.Thread(target=self._run, name=f"reader-{number}", daemon=True)
+            for number in range(threads)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     async def run(self, work: Callable[[Connection], T]) -> T:
         """What `work` answers, from a reader's thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._read, work)
-
-    def _read(self, work: Callable[[Connection], T]) -> T:
-        if not is_sqlite(self.engine):
-            # From the pool, which notices connections that the server has closed.
-            with self.engine.connect() as connection:
-                return work(connection)
-        # A file doesn't go away: taking one from the pool costs more than a small read.
-        kept: Connection | None = getattr(self._kept, "connection", None)
-        if kept is None:
-            kept = self._kept.connection = self.engine.connect()
-            self._opened.append(kept)
-        with kept.begin():
-            return work(kept)
+        # By hand: an executor's futures and locks cost twice what passing it over does.
+        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._waiting.put(_Reading(work, answer))
+        return await answer
 
     def close(self) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
-        for connection in self._opened:
-            connection.close()
+        """Carry out what waits, then stop."""
+        for _ in self._threads:
+            self._waiting.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self) -> None:
+        if not is_sqlite(self.engine):
+            # From the pool each time: it notices connections that the server has closed.
+            while reading := self._waiting.get():
+                reading.carry_out(self._read)
+            return
+        # A file doesn't go away, and the pool costs more than a small read does.
+        with self.engine.connect() as connection:
+
+            def read(work: Callable[[Connection], Any]) -> Any:
+                with connection.begin():
+                    return work(connection)
+
+            while reading := self._waiting.get():
+                reading.carry_out(read)
+
+    def _read(self, work: Callable[[Connection], Any]) -> Any:
+        with self.engine.connect() as connection:
+            return work(connection)
+
+
+@dataclass(slots=True)
+class _Reading:
+    work: Callable[[Connection], Any]
+    answer: asyncio.Future[Any]
+
+    def carry_out(self, read: Callable[[Callable[[Connection], Any]], Any]) -> None:
+        if self.answer.cancelled():
+            return
+        outcome: Any
+        try:
+            outcome, failure = read(self.work), None
+        except Exception as error:
+            outcome, failure = None, error
+        with suppress(RuntimeError):  # the loop has ended: nobody waits
+            self.answer.get_loop().call_soon_threadsafe(self._settle, outcome, failure)
+
+    def _settle(self, outcome: Any, failure: Exception | None) -> None:
+        if self.answer.done():
+            return
+        if failure is not None:
+            self.answer.set_exception(failure)
+        else:
+            self.answer.set_result(outcome)

@@ -20,6 +20,7 @@ from postroom_store.domain.change import Change, Published
 WATCHED = Gauge("postroom_store_watched_mailboxes", "Mailboxes watched by fronts now")
 
 MOST_WAITING = 256  # changes of one mailbox that wait for a slow watcher; more are read again
+GATHER_SECONDS = 0.01
 BATCH_WEIGHT = 5000  # messages told in one batch
 
 Key = tuple[int, int]  # account id, mailbox id
@@ -78,6 +79,9 @@ class Watcher:
         """What happened, in order for each mailbox; waits until something did."""
         while True:
             await self._ready.wait()
+            # Who made a change knows it already, by the answer to its call; the others can wait for
+            # what follows at once, so that under load one message tells of many.
+            await asyncio.sleep(GATHER_SECONDS)
             self._ready.clear()
             stale, self._stale = self._stale, {}
             told = [p for key in stale for p in await self._collect(key)]
