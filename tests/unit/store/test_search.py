@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,11 +11,13 @@ from postroom.store.v1 import message_pb2
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_mime import search_text
 from postroom_store import messages, tables
+from postroom_store.blobs import BlobFiles, digest_of
 from postroom_store.database import Readers, is_sqlite
 from postroom_store.ingest import Ingest
 from postroom_store.messages import Arrival
 from postroom_store.rpc.searching import key_of_message
 from postroom_store.search import index
+from postroom_store.search.extraction import Extraction
 from postroom_store.search.index import Indexer
 from postroom_store.search.program import (
     AllOf,
@@ -32,6 +35,7 @@ from postroom_store.writer import Writers
 from sqlalchemy import select, text, update
 
 from .conftest import Store
+from .test_extraction import DEADLY
 
 ANN, BOB = 7, 8
 INGEST = Ingest(None, 0)
@@ -46,10 +50,10 @@ MAILS = (
 )
 
 
-async def fill(store: Store, account_id: int) -> int:
+async def fill(store: Store, account_id: int, ingest: Ingest = INGEST) -> int:
     change = None
     for number, mail in enumerate(MAILS):
-        arrival = Arrival(INGEST.prepare(mail), ["\\Seen", "work"][: number % 3], 1_000 + number)
+        arrival = Arrival(ingest.prepare(mail), ["\\Seen", "work"][: number % 3], 1_000 + number)
         change = (
             await store.write(
                 lambda t, a=arrival: messages.append(  # type: ignore[misc]
@@ -61,12 +65,15 @@ async def fill(store: Store, account_id: int) -> int:
     return change.mailbox_id
 
 
-async def index_all(store: Store) -> None:
+async def index_all(
+    store: Store, files: BlobFiles | None = None, extraction: Extraction | None = None
+) -> bool:
     readers = Readers(store.engine, 1)
-    indexer = Indexer(readers, Writers([store.writer]), None)
-    await indexer.catch_up()
+    indexer = Indexer(readers, Writers([store.writer]), files, extraction)
+    complete = await indexer.catch_up()
     indexer.close()
     readers.close()
+    return complete
 
 
 class ToldWriters(Writers):
@@ -192,6 +199,49 @@ async def test_a_damaged_content_does_not_stop_the_indexer(store: Store) -> None
     await index_all(store)
     key = Text(("body",), "hello")
     assert store.read(lambda c: search(c, None, ANN, mailbox_id, key)) == [3]
+
+
+async def test_a_message_that_ends_the_extraction_does_not_stop_the_others(store: Store) -> None:
+    mailbox_id = await fill(store, ANN)
+    assert await index_all(store, extraction=Extraction(DEADLY))
+    assert indexed_uids(store, mailbox_id) == {1, 3}
+    states = store.read(lambda c: c.execute(select(tables.emails.c.indexed)).scalars().all())
+    assert sorted(states) == [index.WHOLE, index.WHOLE, index.UNREADABLE]
+
+
+async def test_a_file_that_cannot_be_read_now_is_indexed_later(
+    store: Store, tmp_path: Path
+) -> None:
+    files = BlobFiles(tmp_path / "contents")
+    mailbox_id = await fill(store, ANN, Ingest(files, 100))
+    (large,) = [path for path in files.folder.rglob("*") if path.is_file()]
+    content = large.read_bytes()
+    large.unlink()
+    large.mkdir()  # reading it is an I/O error
+    assert not await index_all(store, files)
+    assert indexed_uids(store, mailbox_id) == {1, 2}
+    large.rmdir()
+    large.write_bytes(content)
+    assert await index_all(store, files)
+    assert indexed_uids(store, mailbox_id) == {1, 2, 3}
+
+
+async def test_what_is_not_mounted_is_not_taken_for_gone(store: Store, tmp_path: Path) -> None:
+    files = BlobFiles(tmp_path / "contents")
+    mailbox_id = await fill(store, ANN, Ingest(files, 0))
+    for unmounted in (BlobFiles(tmp_path / "elsewhere"), None):
+        assert not await index_all(store, unmounted)
+    assert indexed_uids(store, mailbox_id) == set()
+    assert await index_all(store, files)
+    assert indexed_uids(store, mailbox_id) == {1, 2, 3}
+
+
+async def test_a_file_that_is_gone_is_indexed_as_empty(store: Store, tmp_path: Path) -> None:
+    files = BlobFiles(tmp_path / "contents")
+    mailbox_id = await fill(store, ANN, Ingest(files, 0))
+    files.remove(digest_of(MAILS[0]))
+    assert await index_all(store, files)
+    assert indexed_uids(store, mailbox_id) == {2, 3}
 
 
 def nested(depth: int) -> message_pb2.SearchKey:

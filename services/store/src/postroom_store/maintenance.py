@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from postroom_chassis.errors import PostroomError
 from postroom_mime import SearchText, derive, search_text
 from sqlalchemy import Connection, Table, and_, delete, exists, func, select, tuple_, update
 
@@ -232,8 +233,8 @@ def _remove_emails(
 ) -> None:
     texts: dict[int, SearchText] = {}
     for email_id, digest, indexed in orphans:
-        if indexed != index.NOT_YET:
-            content = index.content_or_nothing(transaction.connection, files, account_id, digest)
+        if indexed in index.HELD:
+            content = _content(transaction, files, account_id, digest)
             # FTS5 would be damaged by a text that is not the one that was added.
             if content or not transaction.exclusive:
                 texts[email_id] = search_text(content)
@@ -243,6 +244,16 @@ def _remove_emails(
     transaction.execute(
         delete(tables.emails).where(_e.account_id == account_id, _e.email_id.in_(ids))
     )
+
+
+def _content(
+    transaction: Transaction, files: BlobFiles | None, account_id: int, digest: bytes
+) -> bytes:
+    """A content, or nothing where it can't be read, now or ever: maintenance goes on without."""
+    try:
+        return index.content_or_nothing(transaction.connection, files, account_id, digest)
+    except PostroomError:
+        return b""
 
 
 def sweep_contents(transaction: Transaction, account_id: int) -> Swept:
@@ -325,11 +336,11 @@ def reindex_step(
     before: dict[int, SearchText] = {}
     texts: dict[int, SearchText] = {}
     for email_id, digest, indexed in rows:
-        content = index.content_or_nothing(transaction.connection, files, account_id, digest)
+        content = _content(transaction, files, account_id, digest)
         if not content:
             continue
         texts[email_id] = search_text(content)
-        if indexed != index.NOT_YET:
+        if indexed in index.HELD:
             before[email_id] = texts[email_id]
         transaction.execute(
             update(tables.emails)

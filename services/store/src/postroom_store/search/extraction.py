@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import cast
@@ -20,10 +21,11 @@ from typing import cast
 from postroom_mime import SearchText, search_text
 
 COMMAND = (sys.executable, "-m", "postroom_store.search.extraction")
+SECONDS = 30.0  # for a batch, which takes a tenth of one where nothing is wrong
 
 
 class ExtractionError(Exception):
-    """The process died, or was killed for taking too long."""
+    """The process died of its work, or was killed for taking too long."""
 
 
 class Extraction:
@@ -31,47 +33,72 @@ class Extraction:
 
     Args:
         command: what to run, with the number of a descriptor as its last argument.
+        seconds: what an answer, or the start, may take.
     """
 
-    def __init__(self, command: Sequence[str] = COMMAND) -> None:
+    def __init__(self, command: Sequence[str] = COMMAND, seconds: float = SECONDS) -> None:
         self._command = command
-        self._process: subprocess.Popen[bytes] | None = None
-        self._connection: Connection | None = None
+        self._seconds = seconds
+        self._child: _Child | None = None
 
-    def run(self, contents: list[bytes], seconds: float) -> list[SearchText]:
+    def run(self, contents: list[bytes]) -> list[SearchText]:
         """The text of each message; blocks. For one thread at a time.
 
-        Raises ExtractionError where that took longer than some seconds, or the process died.
+        Raises ExtractionError; OSError where the process doesn't even start.
         """
-        process, connection = self._ready()
-        # Killed, it lets go of whoever writes to it or reads from it.
-        watchdog = threading.Timer(seconds, process.kill)
-        watchdog.start()
+        child = self._child
+        if child is None or child.process.poll() is not None:
+            child = self._start()
         try:
-            connection.send(contents)
-            return cast("list[SearchText]", connection.recv())
+            return child.ask(contents, self._seconds)
         except (EOFError, OSError) as error:
-            self.close()
-            raise ExtractionError(f"ended by {-process.wait()}") from error
-        finally:
-            watchdog.cancel()
+            raise ExtractionError("the process that takes text out of messages ended") from error
 
     def close(self) -> None:
         """End the process; from any thread."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
+        if self._child is not None:
+            self._child.end()
 
-    def _ready(self) -> tuple[subprocess.Popen[bytes], Connection]:
-        if self._process is None or self._connection is None or self._process.poll() is not None:
-            self._connection, theirs = Pipe()
-            with theirs:
-                self._process = subprocess.Popen(  # noqa: S603 (our own command)
-                    [*self._command, str(theirs.fileno())],
-                    stdin=subprocess.DEVNULL,
-                    pass_fds=[theirs.fileno()],
-                )
-        return self._process, self._connection
+    def _start(self) -> _Child:
+        ours, theirs = Pipe()
+        with theirs:
+            process = subprocess.Popen(  # noqa: S603 (our own command)
+                [*self._command, str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+            )
+        self._child = _Child(process, ours)
+        try:
+            # What can't start is not the fault of a message.
+            self._child.ask([], self._seconds)
+        except (EOFError, OSError) as error:
+            raise OSError("the process that takes text out of messages doesn't start") from error
+        return self._child
+
+
+@dataclass(frozen=True, slots=True)
+class _Child:
+    process: subprocess.Popen[bytes]
+    connection: Connection
+
+    def ask(self, contents: list[bytes], seconds: float) -> list[SearchText]:
+        """Raises EOFError, OSError where the process ended."""
+        # Killed, it lets go of whoever writes to it or reads from it.
+        watchdog = threading.Timer(seconds, self.process.kill)
+        watchdog.start()
+        try:
+            self.connection.send(contents)
+            return cast("list[SearchText]", self.connection.recv())
+        except (EOFError, OSError):
+            self.end()
+            self.connection.close()
+            raise
+        finally:
+            watchdog.cancel()
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
 
 
 def serve(descriptor: int, extract: Callable[[bytes], SearchText]) -> None:

@@ -10,24 +10,25 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from postroom_chassis import logs
-from postroom_chassis.errors import PostroomError
+from postroom_chassis.errors import Kind, PostroomError
 from postroom_mime import SearchText
-from sqlalchemy import Connection, bindparam, literal_column, select, text, tuple_
+from sqlalchemy import Connection, bindparam, func, literal_column, select, text, tuple_
 from sqlalchemy.exc import DBAPIError
 
 from postroom_store import tables
 from postroom_store.blobs import BlobFiles
-from postroom_store.database import Readers, is_sqlite
+from postroom_store.database import Prepared, Readers, is_sqlite
 from postroom_store.reading import read_content
 from postroom_store.search.extraction import Extraction, ExtractionError
 from postroom_store.transaction import Transaction
-from postroom_store.writer import Writers
+from postroom_store.writer import Operation, Writers
 
 log = logs.logger(__name__)
 
@@ -39,11 +40,15 @@ BATCH = 50  # messages that are read and taken to the extracting process at once
 BATCH_BYTES = 1024 * 1024
 PORTION = 32 * 1024  # characters in one transaction: deliveries wait for no more than some 10 ms
 GATHER_SECONDS = 0.25
-EXTRACTION_SECONDS = 60.0  # a batch takes a tenth of a second where nothing is wrong
+ATTEMPTS = 2  # to take the text out of one message
+MOST_UNREAD = 50  # messages that can't be read just now: the others will hardly fare better
 MOST_PAUSE = 0.25
 RETRY_SECONDS = 5.0
 
-NOT_YET, WHOLE, IN_PART = 0, 1, 2
+# What `emails.indexed` says: NOT_YET; the index has the text WHOLE, or IN_PART where there is too
+# much; UNREADABLE where whatever takes the text out dies of it or comes to no end.
+NOT_YET, WHOLE, IN_PART, UNREADABLE = 0, 1, 2, 3
+HELD = (WHOLE, IN_PART)
 
 LIKE_SPECIAL = re.compile(r"[\\%_]")
 # What FTS5 takes for the end of a text or for U+FFFD, and what PostgreSQL doesn't take. Stored as
@@ -51,6 +56,7 @@ LIKE_SPECIAL = re.compile(r"[\\%_]")
 UNSURE = re.compile("[\0\ud800-\udfff\ufffd-\uffff]")
 
 _e = tables.emails.c
+_b = tables.blobs.c
 # A literal: SQLite doesn't use the partial index for a parameter.
 UNINDEXED = _e.indexed == literal_column(str(NOT_YET))
 
@@ -64,38 +70,43 @@ SELECT_MISSING = (
     )
     .with_for_update()
 )
-SELECT_UNINDEXED = (
+FIND_UNINDEXED = Prepared(
     select(_e.account_id, _e.email_id, _e.digest, _e.size)
     .where(
         UNINDEXED,
         tuple_(_e.account_id, _e.email_id) > tuple_(bindparam("account"), bindparam("email")),
     )
     .order_by(_e.account_id, _e.email_id)
-    .limit(BATCH)
+    .limit(bindparam("most"))
+)
+MARK = Prepared(
+    text("UPDATE emails SET indexed = :state WHERE account_id = :account AND email_id = :email")
 )
 
-# For the driver: as many rows go in twice as fast as by way of SQLAlchemy. By `exclusive`: for
-# PostgreSQL, for SQLite.
 _NAMES = ", ".join(COLUMNS)
-_MARK = "UPDATE emails SET indexed = {0} WHERE account_id = {0} AND email_id = {0}"
-ADD = (
-    (
-        f"INSERT INTO search_text (account_id, email_id, {_NAMES}) "  # noqa: S608
-        f"VALUES (%s, %s{', %s' * len(COLUMNS)}) ON CONFLICT DO NOTHING",
-        _MARK.format("%s"),
-    ),
-    (
-        f"INSERT INTO search_index (rowid, {_NAMES}) VALUES (?{', ?' * len(COLUMNS)})",  # noqa: S608
-        _MARK.format("?"),
-    ),
+_VALUES = ", ".join(f":{name}" for name in COLUMNS)
+INSERT_SQLITE = Prepared(
+    text(f"INSERT INTO search_index (rowid, {_NAMES}) VALUES (:id, {_VALUES})")  # noqa: S608
 )
-REMOVE = (
-    (_MARK.format("%s"), "DELETE FROM search_text WHERE account_id = %s AND email_id = %s"),
-    (
-        _MARK.format("?"),
+DELETE_SQLITE = Prepared(
+    text(
         f"INSERT INTO search_index (search_index, rowid, {_NAMES}) "  # noqa: S608
-        f"VALUES ('delete', ?{', ?' * len(COLUMNS)})",
-    ),
+        f"VALUES ('delete', :id, {_VALUES})"
+    )
+)
+INSERT_POSTGRESQL = Prepared(
+    text(
+        f"INSERT INTO search_text (account_id, email_id, {_NAMES}) "  # noqa: S608
+        f"VALUES (:account, :email, {_VALUES}) ON CONFLICT DO NOTHING"
+    )
+)
+DELETE_POSTGRESQL = Prepared(
+    text("DELETE FROM search_text WHERE account_id = :account AND email_id = :email")
+)
+COUNT_BLOB = Prepared(
+    select(func.count()).where(
+        _b.account_id == bindparam("account"), _b.digest == bindparam("wanted")
+    )
 )
 
 
@@ -196,27 +207,39 @@ def add(transaction: Transaction, account_id: int, texts: dict[int, SearchText])
     texts = {email_id: found for email_id, found in texts.items() if email_id in missing}
     if not texts:
         return
-    insert, mark = ADD[transaction.exclusive]
-    driver = transaction.connection.exec_driver_sql
-    driver(insert, _entries(transaction, account_id, texts))
-    driver(
-        mark,
-        [
-            (IN_PART if found.truncated else WHOLE, account_id, email_id)
-            for email_id, found in texts.items()
-        ],
-    )
+    insert = INSERT_SQLITE if transaction.exclusive else INSERT_POSTGRESQL
+    transaction.run(insert, _entries(transaction, account_id, texts))
+    states = {key: IN_PART if found.truncated else WHOLE for key, found in texts.items()}
+    _mark(transaction, account_id, states)
+
+
+def set_aside(transaction: Transaction, account_id: int, emails: Iterable[int]) -> None:
+    """Note that no text can be had of some emails."""
+    _mark(transaction, account_id, dict.fromkeys(emails, UNREADABLE))
+
+
+def _mark(transaction: Transaction, account_id: int, states: dict[int, int]) -> None:
+    rows = [
+        {"state": state, "account": account_id, "email": email_id}
+        for email_id, state in states.items()
+    ]
+    transaction.run(MARK, rows)
 
 
 def _entries(
     transaction: Transaction, account_id: int, texts: dict[int, SearchText]
-) -> list[tuple[Any, ...]]:
-    """Rows of the index: the key, then COLUMNS."""
-    rows: list[tuple[Any, ...]] = []
+) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
     for email_id, found in texts.items():
-        key = (account_id << EMAIL_BITS | email_id,) if transaction.exclusive else ()
-        values = [_storable(getattr(found, field)) for field in FIELDS]
-        rows.append((*(key or (account_id, email_id)), *values))
+        row: dict[str, Any] = {
+            column: _storable(getattr(found, field))
+            for column, field in zip(COLUMNS, FIELDS, strict=True)
+        }
+        if transaction.exclusive:
+            row["id"] = account_id << EMAIL_BITS | email_id
+        else:
+            row.update(account=account_id, email=email_id)
+        rows.append(row)
     return rows
 
 
@@ -229,23 +252,26 @@ def _storable(value: str) -> str:
 
 def remove(transaction: Transaction, account_id: int, texts: dict[int, SearchText]) -> None:
     """Take emails out of the index, and note that; FTS5 without content needs their text for it."""
-    transaction.flush()
-    driver = transaction.connection.exec_driver_sql
-    unmark, delete = REMOVE[transaction.exclusive]
-    driver(unmark, [(NOT_YET, account_id, email_id) for email_id in texts])
+    _mark(transaction, account_id, dict.fromkeys(texts, NOT_YET))
     if transaction.exclusive:
-        driver(delete, _entries(transaction, account_id, texts))
+        transaction.run(DELETE_SQLITE, _entries(transaction, account_id, texts))
     else:
-        driver(delete, [(account_id, email_id) for email_id in texts])
+        rows = [{"account": account_id, "email": email_id} for email_id in texts]
+        transaction.run(DELETE_POSTGRESQL, rows)
 
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """Contents of one account by email id, and where to read on after them."""
+    """Contents of one account by email id, and where to go on after them.
+
+    Attributes:
+        unread: how many could not be read just now.
+    """
 
     account_id: int
     contents: dict[int, bytes]
     position: tuple[int, int]
+    unread: int
 
 
 class Indexer:
@@ -282,52 +308,90 @@ class Indexer:
                 await asyncio.sleep(GATHER_SECONDS)
                 self._woken.clear()
                 try:
-                    await self.catch_up()
-                except (PostroomError, DBAPIError, ExtractionError) as error:
-                    log.warning("search.indexing_failed", error=str(error))
-                    await asyncio.sleep(RETRY_SECONDS)
-                    self._woken.set()
+                    complete = await self.catch_up()
+                except Exception as error:
+                    log.warning("search.indexing_failed", exc_info=error)
+                    complete = False
+                if not complete:
+                    self._loop.call_later(RETRY_SECONDS, self._woken.set)
         finally:
             self.close()
 
-    async def catch_up(self) -> None:
-        """Index all that is not indexed yet. Raises PostroomError, DBAPIError, ExtractionError."""
-        position = (0, 0)
+    async def catch_up(self) -> bool:
+        """Index all that is not indexed yet; tells False where some can't be read just now.
+
+        Raises PostroomError, DBAPIError, OSError: try again later.
+        """
+        position: tuple[int, int] = (0, 0)
+        unread = 0
         while work := await self._readers.run(partial(self._read, position)):
             position = work.position
-            found = await self._loop.run_in_executor(
-                None, self._extraction.run, list(work.contents.values()), EXTRACTION_SECONDS
-            )
-            texts = dict(zip(work.contents, found, strict=True))
-            for some in _portions(texts):
-                await self._add(work.account_id, some)
+            unread += work.unread
+            if work.contents:
+                await self._index(work.account_id, work.contents)
+            if unread >= MOST_UNREAD:
+                break
+        return unread == 0
+
+    async def _index(self, account_id: int, contents: dict[int, bytes]) -> None:
+        texts = await self._extract(account_id, contents)
+        for portion in _portions(texts):
+            await self._write(account_id, partial(add, account_id=account_id, texts=portion))
+        if lost := contents.keys() - texts.keys():
+            log.error("search.unreadable", account=account_id, emails=sorted(lost))
+            await self._write(account_id, partial(set_aside, account_id=account_id, emails=lost))
+
+    async def _extract(self, account_id: int, contents: dict[int, bytes]) -> dict[int, SearchText]:
+        """The texts of all but those that end the process even where they are alone in it."""
+        try:
+            return await self._extract_together(contents)
+        except ExtractionError as error:
+            log.warning("search.extraction_ended", account=account_id, error=str(error))
+        texts: dict[int, SearchText] = {}
+        for email_id, content in contents.items():
+            for _ in range(ATTEMPTS):
+                with suppress(ExtractionError):
+                    texts |= await self._extract_together({email_id: content})
+                    break
+        return texts
+
+    async def _extract_together(self, contents: dict[int, bytes]) -> dict[int, SearchText]:
+        found = await self._loop.run_in_executor(
+            None, self._extraction.run, list(contents.values())
+        )
+        return dict(zip(contents, found, strict=True))
 
     def close(self) -> None:
         """End the extracting process."""
         self._extraction.close()
 
-    async def _add(self, account_id: int, texts: dict[int, SearchText]) -> None:
+    async def _write(self, account_id: int, work: Operation[None]) -> None:
         began = self._loop.time()
-        await self._writers.run(account_id, lambda t: add(t, account_id, texts), durable=False)
+        await self._writers.run(account_id, work, durable=False)
         # While mail comes in, a quarter of the writer's time is enough: the index may lag behind.
         coming = self._woken.is_set()
         await asyncio.sleep(min(3 * (self._loop.time() - began), MOST_PAUSE) if coming else 0)
 
     def _read(self, position: tuple[int, int], connection: Connection) -> _Work | None:
         """The contents of the next emails, of one account, that are not indexed yet."""
-        after = {"account": position[0], "email": position[1]}
-        rows: Sequence[Any] = connection.execute(SELECT_UNINDEXED, after).fetchall()
+        after = {"account": position[0], "email": position[1], "most": BATCH}
+        rows = FIND_UNINDEXED.rows(connection, after)
         if not rows:
             return None
         account_id = rows[0][0]
         contents: dict[int, bytes] = {}
-        weight = 0
+        weight = unread = 0
         for owner, email_id, digest, size in rows:
             if owner != account_id or (contents and weight + size > BATCH_BYTES):
                 break
             weight += size
-            contents[email_id] = content_or_nothing(connection, self._files, account_id, digest)
-        return _Work(account_id, contents, (account_id, max(contents)))
+            position = (account_id, email_id)
+            try:
+                contents[email_id] = content_or_nothing(connection, self._files, account_id, digest)
+            except PostroomError as error:
+                log.warning("search.unread", account=account_id, email=email_id, error=str(error))
+                unread += 1
+        return _Work(account_id, contents, position, unread)
 
 
 def _portions(texts: dict[int, SearchText]) -> Iterator[dict[int, SearchText]]:
@@ -341,14 +405,40 @@ def _portions(texts: dict[int, SearchText]) -> Iterator[dict[int, SearchText]]:
             portion, length = {}, 0
         portion[email_id] = found
         length += more
-    yield portion
+    if portion:
+        yield portion
 
 
 def content_or_nothing(
     connection: Connection, files: BlobFiles | None, account_id: int, digest: bytes
 ) -> bytes:
-    """A content, or nothing where it is gone or damaged: the integrity check tells of that."""
+    """A content, or nothing where it is gone or damaged: the integrity check tells of that.
+
+    Raises PostroomError UNAVAILABLE where it can't be read just now, DBAPIError.
+    """
     try:
         return read_content(connection, files, account_id, digest)
-    except PostroomError:
+    except PostroomError as error:
+        if _may_pass(error, connection, files, account_id, digest):
+            raise PostroomError(Kind.UNAVAILABLE, "a message can't be read now") from error
         return b""
+
+
+def _may_pass(
+    error: PostroomError,
+    connection: Connection,
+    files: BlobFiles | None,
+    account_id: int,
+    digest: bytes,
+) -> bool:
+    """Whether a content that can't be read may be there after all."""
+    match error.__cause__:
+        case FileNotFoundError():
+            # A folder without anything is one that isn't mounted.
+            return files is None or not any(files.folder.glob("*"))
+        case OSError():
+            return True
+        case None:  # no row, or no folder configured for a content in a file
+            row = COUNT_BLOB.row(connection, {"account": account_id, "wanted": digest})
+            return row != (0,)
+    return False
