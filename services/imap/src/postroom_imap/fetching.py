@@ -43,7 +43,7 @@ class Output(Protocol):
         """Send."""
 
     async def breathe(self) -> None:
-        """Wait for a slow client, and let other sessions run."""
+        """Wait for a slow client, and let other sessions run now and then."""
 
 
 class Rows:

@@ -13,7 +13,7 @@ from array import array
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable
 from collections.abc import Sequence as Seq
 from contextlib import aclosing
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -127,6 +127,23 @@ class RemoteAuthenticator:
         return offer
 
     async def authenticate(
+        self, mechanism: str, initial_response: bytes | None, client: Client, respond: Respond
+    ) -> SignedIn:
+        if initial_response is not None:
+            # One small call costs a fraction of a stream; it is for mechanisms of one step.
+            request = authentication_pb2.SignInRequest(
+                mechanism=mechanism, initial_response=initial_response, client=_client(client)
+            )
+            try:
+                success = await self._stub.SignIn(request)
+            except PostroomError as error:
+                if error.kind is not Kind.UNSUPPORTED:
+                    raise
+            else:
+                return SignedIn(_ticket(success.ticket), success.additional_data)
+        return await self._exchange(mechanism, initial_response, client, respond)
+
+    async def _exchange(
         self, mechanism: str, initial_response: bytes | None, client: Client, respond: Respond
     ) -> SignedIn:
         start = AuthenticateRequest.Start(mechanism=mechanism, client=_client(client))
@@ -282,7 +299,10 @@ class RemoteMessages:
         async with _closing(call) as responses:
             async for response in responses:
                 mailbox = mailbox or response.mailbox
-                _extend(columns, response.messages)
+                columns.uids.extend(response.messages.uids)
+                columns.flags.extend(response.messages.flags)
+                columns.modseqs.extend(response.messages.modseqs)
+                columns.email_ids.extend(response.messages.email_ids)
         if mailbox is None:
             raise PostroomError(Kind.INTERNAL, "a mailbox was opened without an answer")
         return OpenedMailbox(
@@ -412,12 +432,16 @@ def _keywords(keywords: Seq[message_pb2.Keyword]) -> list[tuple[int, str]]:
     return [(keyword.number, keyword.name) for keyword in keywords]
 
 
-def _extend(columns: Columns, message: message_pb2.Columns) -> Columns:
-    columns.uids.extend(message.uids)
-    columns.flags.extend(message.flags)
-    columns.modseqs.extend(message.modseqs)
-    columns.email_ids.extend(message.email_ids)
-    return columns
+def _columns_in(change: message_pb2.Change, field: Literal["added", "flagged"]) -> Columns:
+    if not change.HasField(field):
+        return Columns()
+    message: message_pb2.Columns = getattr(change, field)
+    return Columns(
+        array("I", message.uids),
+        array("Q", message.flags),
+        array("Q", message.modseqs),
+        array("Q", message.email_ids),
+    )
 
 
 def _change_in(response: Any, field: str) -> Change | None:
@@ -430,8 +454,8 @@ def _change(change: message_pb2.Change) -> Change:
         previous=change.previous_modseq,
         modseq=change.modseq,
         uid_next=change.uid_next,
-        added=_extend(Columns(), change.added),
-        flagged=_extend(Columns(), change.flagged),
+        added=_columns_in(change, "added"),
+        flagged=_columns_in(change, "flagged"),
         expunged=list(change.expunged),
         keywords=_keywords(change.keywords),
         deleted=change.deleted,
@@ -555,7 +579,8 @@ class RemoteChanges:
         for told in response.changes:
             key = (told.account_id, told.change.mailbox_id)
             follower = self._followers.get(key)
-            if follower is not None:
+            # What this process did itself is mostly known by then, from the answer.
+            if follower is not None and told.change.modseq > follower.modseq:
                 follower.follow(_change(told.change))
 
     def _refuse(self, refusal: change_pb2.Refusal) -> None:

@@ -54,6 +54,7 @@ LARGEST_ITEM = 64 * 1024  # of what the caches keep
 LARGEST_BODY = 256 * 1024
 
 TURN_COMMANDS = 32  # commands of one client that may run before the others get a turn
+TURN_BYTES = 32 * 1024  # of one answer: half a millisecond of rendering
 RENEW_AT = (0.5, 0.8)  # of a ticket's life: renewed at a random moment between
 RENEW_RETRY_SECONDS = 15.0
 
@@ -114,6 +115,7 @@ class Session:
         "_limits",
         "_refused",
         "_renewal",
+        "_turn_bytes",
         "connection",
         "front",
         "interruptible",
@@ -134,6 +136,7 @@ class Session:
         self._bad = 0
         self._failures = 0
         self._answered = 0
+        self._turn_bytes = 0
         self._refused = False
         self._expired = False
         self.interruptible = False
@@ -205,12 +208,15 @@ class Session:
     def write(self, data: bytes) -> None:
         """Send."""
         if data:
+            self._turn_bytes += len(data)
             self.connection.write(data)
 
     async def breathe(self) -> None:
-        """Wait for a slow client, and let other sessions run."""
+        """Wait for a slow client, and let other sessions run now and then."""
         await self.connection.drain()
-        await asyncio.sleep(0)
+        if self._turn_bytes >= TURN_BYTES:
+            self._turn_bytes = 0
+            await asyncio.sleep(0)
 
     def finish(
         self,
