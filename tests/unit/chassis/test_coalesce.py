@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
+from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.rpc.coalesce import Coalescer
 
 
@@ -57,6 +58,26 @@ async def test_a_call_that_fails_fails_for_its_items_alone() -> None:
                     await coalescer(item)
             else:
                 assert await coalescer(item) == item
+
+
+async def test_a_batch_that_asks_too_much_goes_again_in_halves() -> None:
+    sizes: list[int] = []
+
+    async def weigh(items: Sequence[int]) -> list[int]:
+        sizes.append(len(items))
+        if sum(items) > 100:
+            raise PostroomError(Kind.LIMIT_EXCEEDED, "ask for fewer")
+        return list(items)
+
+    coalescer = Coalescer(weigh)
+    asked = [30, 30, 200, 30, 30, 30, 30, 30]
+    async with asyncio.timeout(10):
+        answers = await asyncio.gather(*map(coalescer, asked), return_exceptions=True)
+        assert await coalescer(7) == 7
+    alone = answers.pop(2)
+    assert isinstance(alone, PostroomError)
+    assert answers == [30] * 7
+    assert sizes == [8, 4, 4, 2, 2, 2, 2, 1, 1, 1]
 
 
 async def test_answers_that_are_too_few_are_an_error_and_not_a_wait() -> None:

@@ -2,6 +2,9 @@
 
 While one call is under way, arrivals wait together and leave as one batch. Without load each
 request leaves at once; under load calls get rarer, not slower.
+
+What one item may ask for need not be what many may ask for together: a batch that is refused with
+LIMIT_EXCEEDED goes again in halves, so that an item is refused for itself alone.
 """
 
 from __future__ import annotations
@@ -10,6 +13,8 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
+
+from postroom_chassis.errors import Kind, PostroomError
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -20,7 +25,8 @@ class Coalescer(Generic[Item, Answer]):
 
     Args:
         send: takes a batch, answers one result an item in the same order. What it raises, each
-            item's waiter gets.
+            item's waiter gets. A batch that it refuses with LIMIT_EXCEEDED must not be done in
+            part, unless items may be repeated.
         size: how much an item adds to a batch.
         most: the size at which a batch is full; a single larger item still goes, alone.
         lanes: how many calls may be under way at once.
@@ -39,6 +45,7 @@ class Coalescer(Generic[Item, Answer]):
         self._most = most
         self._lanes = lanes
         self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
+        self._halves: deque[list[tuple[Item, asyncio.Future[Answer]]]] = deque()
         self._running = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -67,6 +74,10 @@ class Coalescer(Generic[Item, Answer]):
             if len(answers) != len(batch):
                 raise ValueError("an answer an item is needed")
         except BaseException as error:
+            if len(batch) > 1 and _asks_too_much(error):
+                middle = len(batch) // 2
+                self._halves += batch[:middle], batch[middle:]
+                return
             for _, answer in batch:
                 if not answer.done():
                     answer.set_exception(error)
@@ -78,6 +89,8 @@ class Coalescer(Generic[Item, Answer]):
                     answer.set_result(result)
 
     def _take(self) -> list[tuple[Item, asyncio.Future[Answer]]]:
+        if self._halves:
+            return self._halves.popleft()
         batch: list[tuple[Item, asyncio.Future[Answer]]] = []
         total = 0
         while self._waiting:
@@ -87,3 +100,7 @@ class Coalescer(Generic[Item, Answer]):
             total += size
             batch.append(self._waiting.popleft())
         return batch
+
+
+def _asks_too_much(error: BaseException) -> bool:
+    return isinstance(error, PostroomError) and error.kind is Kind.LIMIT_EXCEEDED
