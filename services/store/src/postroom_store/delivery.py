@@ -19,8 +19,6 @@ WAITING = 1
 HELD = 2
 LEASED = 3
 
-NO_ACCOUNT = 0  # what a trusted network submits belongs to no account
-
 
 @dataclass(frozen=True, slots=True)
 class LocalRecipient:
@@ -35,7 +33,7 @@ class Delivery:
     Attributes:
         sender: reverse-path; empty for the null sender.
         remote: addresses elsewhere, one queue entry each.
-        submitter: the account that submitted it, or NO_ACCOUNT.
+        submitter: the account that submitted it, or transaction.NO_ACCOUNT.
     """
 
     content: Content

@@ -35,6 +35,9 @@ FIRST_MAILBOXES: Sequence[tuple[str, int]] = (
 )
 
 
+NO_ACCOUNT = 0  # keeps what belongs to nobody: contents on their way, mail from trusted networks
+
+
 @dataclass(slots=True)
 class Account:
     """A row of `accounts`, locked for this transaction."""
@@ -353,7 +356,7 @@ class Transaction:
         self.changed = True
         account = Account(**row)
         self._rows.accounts[account_id] = account
-        for name, special_use in FIRST_MAILBOXES:
+        for name, special_use in FIRST_MAILBOXES if account_id != NO_ACCOUNT else ():
             self.add_mailbox(account, name, special_use)
             self.add(tables.subscriptions, {"account_id": account_id, "name": name})
         return account

@@ -193,22 +193,25 @@ class CallStream:
         if self._runner is not None:
             self._runner.cancel()
             await asyncio.gather(self._runner, return_exceptions=True)
-        self._fail("the channel is closed")
+        self._fail(PostroomError(Kind.UNAVAILABLE, "the channel is closed"))
 
     async def _run(self) -> None:
         while True:
             stream = self._open()
             sender = asyncio.create_task(self._send(stream))
+            failure = PostroomError(Kind.UNAVAILABLE, "the service can't be reached")
             try:
                 async for response in stream:
                     for reply in response.replies:
                         self._settle(reply)
             except grpc.aio.AioRpcError as error:
                 log.info("rpc.stream_lost", code=error.code().name)
+                if error.code() is grpc.StatusCode.PERMISSION_DENIED:
+                    failure = PostroomError(Kind.DENIED, error.details() or "not permitted")
             finally:
                 sender.cancel()
                 stream.cancel()
-            self._fail("the service can't be reached")
+            self._fail(failure)
             await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _send(self, stream: Any) -> None:
@@ -224,11 +227,11 @@ class CallStream:
         else:
             answer.set_exception(PostroomError(Kind(reply.failure.kind), reply.failure.message))
 
-    def _fail(self, message: str) -> None:
+    def _fail(self, failure: PostroomError) -> None:
         self._outbox.clear()
         for answer in self._waiting.values():
             if not answer.done():
-                answer.set_exception(PostroomError(Kind.UNAVAILABLE, message))
+                answer.set_exception(PostroomError(failure.kind, failure.message))
 
 
 def _expire(answer: asyncio.Future[bytes], seconds: float) -> None:

@@ -23,7 +23,7 @@ from postroom_store.rpc.fetching import PIECE_BYTES
 from postroom_store.rpc.mailboxes import Provision
 from postroom_store.rpc.messages import arrivals_of
 from postroom_store.settings import StoreSettings
-from postroom_store.transaction import Transaction
+from postroom_store.transaction import NO_ACCOUNT, Transaction
 from postroom_store.uploads import Contents
 from postroom_store.writer import Writers
 
@@ -83,7 +83,7 @@ class AdminService:
         self, requests: AsyncIterator[message_pb2.UploadRequest], call: Call
     ) -> message_pb2.UploadResponse:
         upload_id, size = await self._contents.upload(
-            0, (request.data async for request in requests)
+            NO_ACCOUNT, (request.data async for request in requests)
         )
         return message_pb2.UploadResponse(upload_id=upload_id, size=size)
 
@@ -93,7 +93,7 @@ class AdminService:
         account_id, name = request.account_id, canonical(request.name)
         if account_id < 1:
             raise PostroomError(Kind.INVALID, "an account is needed")
-        arrivals = await arrivals_of(self._contents, 0, request.messages)
+        arrivals = await arrivals_of(self._contents, NO_ACCOUNT, request.messages)
 
         def take(transaction: Transaction) -> bytes:
             mailbox = transaction.find_mailbox(account_id, name)
@@ -114,6 +114,7 @@ class AdminService:
         self, request: admin_pb2.ExportRequest, call: Call
     ) -> AsyncIterator[admin_pb2.ExportResponse]:
         account_id = request.account_id
+        await self._provision(account_id)
         mailbox, columns = await self._readers.run(
             lambda c: reading.open_mailbox(c, account_id, request.name)
         )

@@ -13,9 +13,9 @@ from postroom_chassis.rpc.server import Call
 from postroom_store import delivery
 from postroom_store.answers import once
 from postroom_store.database import Readers
-from postroom_store.delivery import NO_ACCOUNT, Delivery, LocalRecipient
+from postroom_store.delivery import Delivery, LocalRecipient
 from postroom_store.domain.names import INBOX, canonical
-from postroom_store.transaction import Transaction
+from postroom_store.transaction import NO_ACCOUNT, Transaction
 from postroom_store.uploads import Contents
 from postroom_store.writer import Writers
 
