@@ -60,6 +60,35 @@ async def test_a_call_that_fails_fails_for_its_items_alone() -> None:
                 assert await coalescer(item) == item
 
 
+async def test_a_second_call_begins_where_enough_waits() -> None:
+    calls: list[list[int]] = []
+    opened = asyncio.Event()
+
+    async def double(items: Sequence[int]) -> list[int]:
+        calls.append(list(items))
+        await opened.wait()
+        return [2 * item for item in items]
+
+    coalescer = Coalescer(double, size=lambda item: item, lanes=2, least=10)
+    asked: list[asyncio.Task[int]] = []
+
+    async def ask(item: int) -> list[list[int]]:
+        asked.append(asyncio.create_task(coalescer(item)))
+        for _ in range(5):  # turns of the loop: the call is a task made by a task
+            await asyncio.sleep(0)
+        return calls
+
+    assert await ask(1) == [[1]]
+    assert await ask(4) == [[1]]
+    assert await ask(5) == [[1]]
+    assert await ask(1) == [[1], [4, 5, 1]]
+    assert await ask(20) == [[1], [4, 5, 1]]
+    opened.set()
+    async with asyncio.timeout(10):
+        assert await asyncio.gather(*asked) == [2, 8, 10, 2, 40]
+    assert calls == [[1], [4, 5, 1], [20]]
+
+
 async def test_a_batch_that_asks_too_much_goes_again_in_halves() -> None:
     sizes: list[int] = []
 

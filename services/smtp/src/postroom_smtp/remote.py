@@ -42,7 +42,8 @@ DIRECTORY_SECONDS = 2.0
 REMEMBERED = 10_000  # answers of the directory
 MOST_ITEMS = 1_000  # in a call, by contract
 DELIVER_BYTES = 1024 * 1024  # of contents in a call, by contract
-DELIVER_LANES = 2  # while the store commits one batch, the next is on its way
+DELIVER_LANES = 2  # while the store commits one batch, the next is on its way, if it is worth it
+DELIVER_LEAST = 128 * 1024  # of contents in that next one
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -180,7 +181,11 @@ class RemoteStore:
         self._stub = store.stub(delivery_pb2_grpc.DeliveryServiceStub)
         self._admit = Coalescer(self._admit_many, most=MOST_ITEMS)
         self._deliver = Coalescer(
-            self._deliver_many, size=_weight, most=DELIVER_BYTES, lanes=DELIVER_LANES
+            self._deliver_many,
+            size=_weight,
+            most=DELIVER_BYTES,
+            lanes=DELIVER_LANES,
+            least=DELIVER_LEAST,
         )
 
     async def admit(self, account: Account, size: int) -> bool:

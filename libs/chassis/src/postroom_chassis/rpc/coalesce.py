@@ -12,12 +12,22 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from postroom_chassis.errors import Kind, PostroomError
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting(Generic[Item, Answer]):
+    """An item, its size, and who waits for its answer."""
+
+    item: Item
+    size: int
+    answer: asyncio.Future[Answer]
 
 
 class Coalescer(Generic[Item, Answer]):
@@ -30,6 +40,8 @@ class Coalescer(Generic[Item, Answer]):
         size: how much an item adds to a batch.
         most: the size at which a batch is full; a single larger item still goes, alone.
         lanes: how many calls may be under way at once.
+        least: how much must wait for a call to begin beside another: a second call for a few items
+            costs more than their wait for the first one's end.
     """
 
     def __init__(
@@ -39,21 +51,26 @@ class Coalescer(Generic[Item, Answer]):
         size: Callable[[Item], int] = lambda _item: 1,
         most: int = 1000,
         lanes: int = 1,
+        least: int = 0,
     ) -> None:
         self._send = send
         self._size = size
         self._most = most
         self._lanes = lanes
-        self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
-        self._halves: deque[list[tuple[Item, asyncio.Future[Answer]]]] = deque()
+        self._least = least
+        self._waiting: deque[_Waiting[Item, Answer]] = deque()
+        self._waiting_size = 0
+        self._halves: deque[list[_Waiting[Item, Answer]]] = deque()
         self._running = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __call__(self, item: Item) -> Answer:
         """The answer to one item, by whichever call it travels."""
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting.append((item, answer))
-        if self._running < self._lanes:
+        size = self._size(item)
+        self._waiting.append(_Waiting(item, size, answer))
+        self._waiting_size += size
+        if self._may_go(self._running):
             self._running += 1
             task = asyncio.create_task(self._run())
             self._tasks.add(task)
@@ -62,15 +79,21 @@ class Coalescer(Generic[Item, Answer]):
 
     async def _run(self) -> None:
         try:
-            while batch := self._take():
+            while self._may_go(self._running - 1) and (batch := self._take()):
                 await self._send_batch(batch)
         finally:
             # Here and not in a callback: who got an answer may ask again before that runs.
             self._running -= 1
 
-    async def _send_batch(self, batch: list[tuple[Item, asyncio.Future[Answer]]]) -> None:
+    def _may_go(self, others: int) -> bool:
+        """Whether what waits may leave with so many other calls under way."""
+        if others == 0:
+            return True
+        return others < self._lanes and (bool(self._halves) or self._waiting_size >= self._least)
+
+    async def _send_batch(self, batch: list[_Waiting[Item, Answer]]) -> None:
         try:
-            answers = await self._send([item for item, _ in batch])
+            answers = await self._send([one.item for one in batch])
             if len(answers) != len(batch):
                 raise ValueError("an answer an item is needed")
         except BaseException as error:
@@ -78,27 +101,28 @@ class Coalescer(Generic[Item, Answer]):
                 middle = len(batch) // 2
                 self._halves += batch[:middle], batch[middle:]
                 return
-            for _, answer in batch:
-                if not answer.done():
-                    answer.set_exception(error)
+            for one in batch:
+                if not one.answer.done():
+                    one.answer.set_exception(error)
             if not isinstance(error, Exception):
                 raise
         else:
-            for (_, answer), result in zip(batch, answers, strict=True):
-                if not answer.done():
-                    answer.set_result(result)
+            for one, result in zip(batch, answers, strict=True):
+                if not one.answer.done():
+                    one.answer.set_result(result)
 
-    def _take(self) -> list[tuple[Item, asyncio.Future[Answer]]]:
+    def _take(self) -> list[_Waiting[Item, Answer]]:
         if self._halves:
             return self._halves.popleft()
-        batch: list[tuple[Item, asyncio.Future[Answer]]] = []
+        batch: list[_Waiting[Item, Answer]] = []
         total = 0
         while self._waiting:
-            size = self._size(self._waiting[0][0])
+            size = self._waiting[0].size
             if batch and total + size > self._most:
                 break
             total += size
             batch.append(self._waiting.popleft())
+        self._waiting_size -= total
         return batch
 
 
