@@ -5,7 +5,7 @@ from __future__ import annotations
 import binascii
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from ipaddress import ip_address
 
@@ -57,6 +57,7 @@ class Session:
         identity: who signed in.
         transaction: the one under way.
         over: nothing more is to be said after the next reply.
+        trusted: the client may send to everybody without signing in.
     """
 
     house: House
@@ -68,18 +69,19 @@ class Session:
     transaction: Transaction | None = None
     messages: int = 0
     over: bool = False
+    trusted: bool = field(init=False)
     _failures: int = 0
+
+    def __post_init__(self) -> None:
+        networks = self.house.settings.trusted
+        self.trusted = bool(networks) and any(
+            ip_address(self.connection.peer.address) in network for network in networks
+        )
 
     @property
     def client(self) -> Client:
         tls, peer = self.connection.tls, self.connection.peer
         return Client(peer.address, tls is not None or peer.loopback, tls.version if tls else "")
-
-    @property
-    def trusted(self) -> bool:
-        """Whether the client may send to everybody without signing in."""
-        address = ip_address(self.connection.peer.address)
-        return any(address in network for network in self.house.settings.trusted)
 
     @property
     def tls_offered(self) -> bool:
@@ -149,14 +151,13 @@ class Session:
             return reply.BAD_SEQUENCE
         if mail.size > self.house.settings.message_bytes:
             return reply.TOO_LARGE
-        trusted = self.trusted
-        if self.role is Role.SUBMISSION and self.identity is None and not trusted:
+        if self.role is Role.SUBMISSION and self.identity is None and not self.trusted:
             return reply.SIGN_IN_FIRST
         if self.identity is not None and (refused := await self._check_sender(self.identity, mail)):
             return refused
         self.transaction = Transaction(
             mail,
-            relays=trusted or self.identity is not None,
+            relays=self.trusted or self.identity is not None,
             submitter=self.identity.account_id if self.identity else 0,
             directory=self.house.directory,
             store=self.house.store,

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import secrets
 from dataclasses import dataclass, field
+from functools import cache
 
 from opentelemetry import trace as tracing
 from postroom_chassis import logs
@@ -52,6 +53,7 @@ class Transaction:
         relays: whether the client may send to addresses elsewhere.
         submitter: account id of who signed in, or 0.
         key: names the message to the store.
+        message_id: names it in replies, logs and its Received field.
         accepted: the addresses that RCPT was answered 250 for.
     """
 
@@ -62,14 +64,13 @@ class Transaction:
     store: Store
     settings: SmtpSettings
     key: bytes = field(default_factory=lambda: secrets.token_bytes(16))
+    message_id: str = field(init=False)
     accepted: list[str] = field(default_factory=list)
     _local: dict[int, LocalRecipient] = field(default_factory=dict)
     _queue: dict[str, None] = field(default_factory=dict)
 
-    @property
-    def message_id(self) -> str:
-        """What the message is called in replies, logs and its Received field."""
-        return base64.b32encode(self.key[:10]).decode().lower()
+    def __post_init__(self) -> None:
+        self.message_id = base64.b32encode(self.key[:10]).decode().lower()
 
     @property
     def stays_here(self) -> bool:
@@ -79,7 +80,7 @@ class Transaction:
     async def add(self, recipient: Path) -> Reply:
         """Take one more recipient, or say why not."""
         answer = await self._add(recipient)
-        RECIPIENTS.labels(f"{answer.code} {answer.enhanced}").inc()
+        _counter(RECIPIENTS, answer.code, answer.enhanced).inc()
         if answer.permanent:
             log.info("smtp.recipient_refused", recipient=str(recipient), reply=str(answer))
         return answer
@@ -106,7 +107,7 @@ class Transaction:
 
     def note(self, answer: Reply, size: int) -> None:
         """Count and log what became of the message."""
-        MESSAGES.labels(f"{answer.code} {answer.enhanced}").inc()
+        _counter(MESSAGES, answer.code, answer.enhanced).inc()
         log.info(
             "smtp.message",
             message=self.message_id,
@@ -169,5 +170,12 @@ class Transaction:
 
     async def _have_room(self, accounts: tuple[Account, ...]) -> bool:
         limited = [account for account in accounts if account.quota_bytes]
+        if len(limited) <= 1:
+            return not limited or await self.store.admit(limited[0], self.mail.size)
         asked = [self.store.admit(account, self.mail.size) for account in limited]
         return all(await asyncio.gather(*asked))
+
+
+@cache  # there are as many outcomes as replies
+def _counter(of: Counter, code: int, enhanced: str) -> Counter:
+    return of.labels(f"{code} {enhanced}")
