@@ -131,12 +131,20 @@ class Processes:
 
 
 @contextmanager
-def running(state: Path, *, haproxy: bool | None = None) -> Iterator[MailSystem]:
-    """A system by the runner that POSTROOM_TEST_RUNNER names, until the context ends."""
+def running(
+    state: Path, *, haproxy: bool | None = None, settings: Mapping[str, str] | None = None
+) -> Iterator[MailSystem]:
+    """A system by the runner that POSTROOM_TEST_RUNNER names, until the context ends.
+
+    Args:
+        state: a folder for all that it writes.
+        haproxy: whether HAProxy ends implicit TLS; None: where it is installed.
+        settings: environment variables of the services.
+    """
     runner = os.environ.get("POSTROOM_TEST_RUNNER", "processes")
     if runner != "processes":
         raise ValueError(f"POSTROOM_TEST_RUNNER: there is no runner {runner}")
-    processes = Processes(state, haproxy=haproxy)
+    processes = Processes(state, haproxy=haproxy, settings=settings)
     with processes.system:
         yield processes
 

@@ -1,4 +1,4 @@
-"""What was acknowledged survives kill -9 of any service, and is there once."""
+"""What was acknowledged survives kill -9 of any service, and is there once, byte for byte."""
 
 from __future__ import annotations
 
@@ -10,51 +10,95 @@ import ssl
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from deploy.local.provision import Account
-from tests.harness.mail import contents, message
+from tests.harness.databases import PostgresServer
+from tests.harness.mail import contents, message, without_trace
 from tests.harness.system import MailSystem, client_tls, running
 
 LOST_CONNECTION = (OSError, smtplib.SMTPException, imaplib.IMAP4.error, ssl.SSLError)
 ROUNDS = ("store", "smtp", "imap", "store", "auth", "store")
-CALLERS = 4
-ACKNOWLEDGED_PER_ROUND = 60
+RECIPIENTS = 3
+SMALL_PER_ROUND = 30
+LARGE_PER_ROUND = 2
+LARGE_SECONDS = 0.2  # a caller's pause after a large message: they are all read back in the end
 ROUND_SECONDS = 60.0
 RETRY_SECONDS = 0.05
-SERIAL = re.compile(rb"^Subject: serial ([a-z]+-\d+)\r$", re.MULTILINE)
+SERIAL = re.compile(rb"^Subject: serial ([a-z]+-(?:small|large)-\d+-\d+)\r$", re.MULTILINE)
+
+SMALL = "x" * 900 + "\n"
+# Over 1 MiB: both fronts send it to the store while it comes, apart from the call that delivers it.
+LARGE = "".join(f"line {number:070}\n" for number in range(14_000))
+
+IN_FILES = {"POSTROOM_STORE_BLOBS": "fs", "POSTROOM_STORE_BLOB_INLINE_BYTES": "256"}
+SETUPS = ("rows", "files", "postgresql")
 
 
-@pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MailSystem]:
-    """One of its own, whose fronts end implicit TLS themselves."""
-    with running(tmp_path_factory.mktemp("killed"), haproxy=False) as started:
-        yield started
+@dataclass(frozen=True)
+class Setup:
+    """A system of one kind, whose fronts end implicit TLS themselves."""
+
+    kind: str
+    state: Path
+    system: MailSystem
+
+
+@pytest.fixture(scope="module", params=SETUPS)
+def setup(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Setup]:
+    state, settings = tmp_path_factory.mktemp("killed"), {}
+    with ExitStack() as stack:
+        if request.param == "files":
+            settings = IN_FILES
+        if request.param == "postgresql":
+            server: PostgresServer = request.getfixturevalue("postgres_server")
+            settings = {
+                f"POSTROOM_{service}_DATABASE_URL": stack.enter_context(server.database())
+                for service in ("AUTH", "STORE")
+            }
+        system = stack.enter_context(running(state, haproxy=False, settings=settings))
+        yield Setup(request.param, state, system)
+
+
+def content_of(serial: str) -> bytes:
+    """The message of a serial, always the same."""
+    return message(f"serial {serial}", LARGE if "-large-" in serial else SMALL)
 
 
 class Load:
     """Callers that send numbered messages until they are told to stop, each on a connection that it
-    opens again when it is lost.
+    opens again when it is lost. Some deliver to all accounts at once, some append to one.
 
     Attributes:
-        tried: the serial of everything that was sent, before it was.
+        tried: where each serial was sent, before it was.
         acknowledged: the serials that were answered with 250 or OK.
+        refused: the permanent replies of SMTP, after which a sender gives up.
     """
 
-    def __init__(self, system: MailSystem, account: Account) -> None:
-        self.tried: list[str] = []
+    def __init__(self, system: MailSystem, accounts: Sequence[Account]) -> None:
+        self.tried: dict[str, Sequence[Account]] = {}
         self.acknowledged: list[str] = []
+        self.refused: list[object] = []
         self._system = system
-        self._account = account
+        self._accounts = accounts
         self._over = threading.Event()
         self._news = threading.Condition()
-        work = [self._deliver] * CALLERS + [self._append] * CALLERS
+        work: list[tuple[str, Callable[[Iterator[str]], None]]] = [
+            *[("delivered-small", self._deliver)] * 3,
+            *[("appended-small", self._append)] * 3,
+            ("delivered-large", self._deliver),
+            ("appended-large", self._append),
+        ]
         self._threads = [
-            threading.Thread(target=self._repeat, args=(caller, f"{chr(97 + number)}"))
-            for number, caller in enumerate(work)
+            threading.Thread(target=self._repeat, args=(caller, f"{name}-{number}"))
+            for number, (name, caller) in enumerate(work)
         ]
 
     def __enter__(self) -> Load:
@@ -67,12 +111,22 @@ class Load:
         for thread in self._threads:
             thread.join()
 
-    def await_acknowledged(self, more: int) -> None:
-        """Wait until so many more are acknowledged."""
-        wanted = len(self.acknowledged) + more
+    def await_acknowledged(self) -> None:
+        """Wait until a round's messages more are acknowledged, small ones and large."""
+        large, small = self._counts()
         with self._news:
-            came = self._news.wait_for(lambda: len(self.acknowledged) >= wanted, ROUND_SECONDS)
-        assert came, f"{wanted - len(self.acknowledged)} of {more} are not acknowledged"
+            came = self._news.wait_for(
+                lambda: (
+                    self._counts() >= (large + LARGE_PER_ROUND, 0)
+                    and self._counts()[1] >= small + SMALL_PER_ROUND
+                ),
+                ROUND_SECONDS,
+            )
+        assert came, f"of {large}, {small} acknowledged it went to {self._counts()} only"
+
+    def _counts(self) -> tuple[int, int]:
+        large = sum("-large-" in serial for serial in self.acknowledged)
+        return large, len(self.acknowledged) - large
 
     def _acknowledge(self, serial: str) -> None:
         with self._news:
@@ -87,10 +141,23 @@ class Load:
             self._over.wait(RETRY_SECONDS)
 
     def _deliver(self, serials: Iterator[str]) -> None:
+        recipients = [account.address for account in self._accounts]
         with smtplib.SMTP(self._system.host, self._system.port("smtp"), timeout=20) as smtp:
-            for serial in self._numbered(serials):
-                smtp.sendmail("me@example.org", self._account.address, self._message(serial))
-                self._acknowledge(serial)
+            for serial in self._numbered(serials, self._accounts):
+                try:
+                    refused = smtp.sendmail("me@example.org", recipients, content_of(serial))
+                except smtplib.SMTPResponseException as error:
+                    self._note(error.smtp_code, error)
+                    raise
+                except smtplib.SMTPRecipientsRefused as error:
+                    self._note(max(code for code, _ in error.recipients.values()), error)
+                    raise
+                if not refused:
+                    self._acknowledge(serial)
+
+    def _note(self, code: int, error: Exception) -> None:
+        if code >= 500:
+            self.refused.append(error)
 
     def _append(self, serials: Iterator[str]) -> None:
         imap = imaplib.IMAP4_SSL(
@@ -99,49 +166,67 @@ class Load:
             ssl_context=client_tls(self._system),
             timeout=20,
         )
+        account = self._accounts[0]
         try:
-            imap.login(self._account.address, self._account.password)
-            for serial in self._numbered(serials):
-                status, text = imap.append("INBOX", "", "", self._message(serial))
+            imap.login(account.address, account.password)
+            for serial in self._numbered(serials, [account]):
+                status, text = imap.append("INBOX", "", "", content_of(serial))
                 if status != "OK":
                     raise imaplib.IMAP4.error(text)
                 self._acknowledge(serial)
         finally:
             imap.shutdown()
 
-    def _numbered(self, serials: Iterator[str]) -> Iterator[str]:
+    def _numbered(self, serials: Iterator[str], to: Sequence[Account]) -> Iterator[str]:
         """Serials that were never used: what was lost unanswered may be there, or not."""
         for serial in serials:
             if self._over.is_set():
                 return
-            self.tried.append(serial)
+            self.tried[serial] = to
             yield serial
+            if "-large-" in serial:
+                self._over.wait(LARGE_SECONDS)
 
-    def _message(self, serial: str) -> bytes:
-        return message(f"serial {serial}", "x" * 900 + "\n")
 
+def test_nothing_acknowledged_is_lost_or_doubled(setup: Setup) -> None:
+    system = setup.system
+    accounts = [system.new_account() for _ in range(RECIPIENTS)]
 
-def test_nothing_acknowledged_is_lost_or_doubled(system: MailSystem) -> None:
-    account = system.new_account()
-
-    with Load(system, account) as load:
-        load.await_acknowledged(ACKNOWLEDGED_PER_ROUND)
+    with Load(system, accounts) as load:
+        load.await_acknowledged()
         for service in ROUNDS:
             system.kill(service)
             system.restart(service)
-            load.await_acknowledged(ACKNOWLEDGED_PER_ROUND)
+            load.await_acknowledged()
+    for service in ("store", "imap"):  # what the last round's callers were told holds as well
+        system.kill(service)
+        system.restart(service)
 
-    found = Counter(
-        serial.decode()
-        for content in contents(system, account)
-        for serial in SERIAL.findall(content)
-    )
-    assert set(load.acknowledged) - found.keys() == set()
-    assert found.keys() - set(load.tried) == set()
-    assert {serial: times for serial, times in found.items() if times > 1} == {}
+    assert load.refused == []
+    for account in accounts:
+        found = by_serial(contents(system, account))
+        wanted = {serial for serial in load.acknowledged if account in load.tried[serial]}
+        tried = {serial for serial, to in load.tried.items() if account in to}
+        assert wanted - found.keys() == set()
+        assert found.keys() - tried == set()
+        assert {serial: times for serial, times in found.items() if times > 1} == {}
+    assert any((setup.state / "blobs").rglob("*")) == (setup.kind == "files")
 
 
-def test_a_session_outlives_the_store(system: MailSystem) -> None:
+def by_serial(received: Sequence[bytes]) -> Counter[str]:
+    """How often each serial came, each as it was sent."""
+    found: Counter[str] = Counter()
+    for content in received:
+        (name,) = SERIAL.findall(content)
+        serial = name.decode()
+        as_sent = without_trace(content) if serial.startswith("delivered") else content
+        assert as_sent == content_of(serial), f"{serial} is not what was sent"
+        found[serial] += 1
+    return found
+
+
+def test_a_session_outlives_the_store(setup: Setup) -> None:
+    system = setup.system
     account = system.new_account()
     imap = imaplib.IMAP4(system.host, system.port("imap"), timeout=60)
     imap.login(account.address, account.password)
