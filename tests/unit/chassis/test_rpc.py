@@ -28,6 +28,16 @@ MAILDROP = maildrop_pb2.DESCRIPTOR.services_by_name["MaildropService"]
 LATER = 4_000_000_000
 
 
+def with_unknown_field(content: bytes) -> maildrop_pb2.CommitResponse:
+    """An answer that bears a field of a newer service: number 99, of bytes."""
+    length, prefix = len(content), bytearray(b"\x9a\x06")
+    while length > 0x7F:
+        prefix.append(length & 0x7F | 0x80)
+        length >>= 7
+    prefix.append(length)
+    return maildrop_pb2.CommitResponse.FromString(bytes(prefix) + content)
+
+
 class Maildrops:
     """Answers what the tests ask; `Commit` raises what the lease's name says."""
 
@@ -55,6 +65,8 @@ class Maildrops:
         match request.lease_id:
             case b"crash":
                 raise RuntimeError("the secret of this house")
+            case b"huge":
+                return with_unknown_field(bytes(64 * 1024 * 1024))
             case b"busy":
                 raise PostroomError(Kind.IN_USE, "not now")
         return maildrop_pb2.CommitResponse(removed=len(request.deleted_uids))
@@ -245,3 +257,73 @@ async def test_health_and_a_client_without_certificate(folder: Path) -> None:
                 await health_pb2_grpc.HealthStub(stranger).Check(
                     health_pb2.HealthCheckRequest(), timeout=5
                 )
+
+
+async def test_an_answer_too_long_to_be_sent_fails_its_own_call_alone(folder: Path) -> None:
+    async with served(folder) as (channel, _):
+        stub = channel.stub(maildrop_pb2_grpc.MaildropServiceStub)
+        ticket = ticketed(sign(folder))
+        waiting = asyncio.create_task(
+            stub.RenewLease(maildrop_pb2.RenewLeaseRequest(), metadata=ticket, timeout=60)
+        )
+        with pytest.raises(PostroomError) as refused:
+            await stub.Commit(maildrop_pb2.CommitRequest(lease_id=b"huge"), metadata=ticket)
+        assert refused.value.kind is Kind.LIMIT_EXCEEDED
+        answer = await stub.Commit(maildrop_pb2.CommitRequest(), metadata=ticket)
+        assert answer.removed == 0
+        assert not waiting.done()
+        waiting.cancel()
+
+
+async def test_a_request_too_long_to_be_sent_fails_at_once(folder: Path) -> None:
+    async with served(folder) as (channel, _):
+        stub = channel.stub(maildrop_pb2_grpc.MaildropServiceStub)
+        with pytest.raises(PostroomError) as refused:
+            await stub.Commit(
+                maildrop_pb2.CommitRequest(lease_id=bytes(5_000_000)),
+                metadata=ticketed(sign(folder)),
+            )
+        assert refused.value.kind is Kind.LIMIT_EXCEEDED
+
+
+async def test_a_stop_answers_what_was_begun_and_takes_nothing_new(folder: Path) -> None:
+    server = Server(
+        tls(folder, "store"),
+        TicketVerifier(read_verification_keys([(folder / "ticket.pub").read_bytes()])),
+    )
+    maildrops = Gated()
+    server.add(MAILDROP, maildrops)
+    port = await server.start("127.0.0.1:0")
+    channel = Channel(f"127.0.0.1:{port}", "store", tls(folder, "pop3"))
+    stub = channel.stub(maildrop_pb2_grpc.MaildropServiceStub)
+    ticket = ticketed(sign(folder))
+    begun = asyncio.create_task(stub.Commit(maildrop_pb2.CommitRequest(), metadata=ticket))
+    await maildrops.begun.wait()
+
+    stopping = asyncio.create_task(server.stop(60))
+    await server.draining.wait()
+    late = asyncio.create_task(stub.Commit(maildrop_pb2.CommitRequest(), metadata=ticket))
+    maildrops.gate.set()
+
+    assert (await begun).removed == 0
+    with pytest.raises(PostroomError) as refused:
+        await late
+    assert refused.value.kind is Kind.UNAVAILABLE
+    # The streams have ended, so nothing makes it wait for its 60 seconds.
+    await asyncio.wait_for(stopping, 20)
+    await channel.close()
+
+
+class Gated(Maildrops):
+    """Says when a commit has begun, and holds it back."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+        self.gate = asyncio.Event()
+
+    async def Commit(
+        self, request: maildrop_pb2.CommitRequest, call: Call
+    ) -> maildrop_pb2.CommitResponse:
+        self.begun.set()
+        await self.gate.wait()
+        return maildrop_pb2.CommitResponse()

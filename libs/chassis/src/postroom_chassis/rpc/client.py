@@ -16,12 +16,14 @@ from postroom_chassis import tracing
 from postroom_chassis.errors import KIND_OF_STATUS, Kind, PostroomError
 from postroom_chassis.rpc.callers import SUFFIX
 from postroom_chassis.rpc.multiplex import CallStream
-from postroom_chassis.rpc.server import KIND_KEY, MAX_MESSAGE, TICKET_KEY
+from postroom_chassis.rpc.server import KIND_KEY, MAX_ANSWER, MAX_MESSAGE, TICKET_KEY
 from postroom_chassis.settings import Tls
 
 UNARY_SECONDS = 20.0
 OURS = "/postroom."  # services whose calls ride the stream; gRPC's own (health) don't
-STREAM_SECONDS = 600.0
+# Of a stream: what the slowest client that is served may take. Its own time limits, one for each
+# read, end it long before; this one is for what nobody ends.
+STREAM_SECONDS = 6 * 3600.0
 
 Stub = TypeVar("Stub")
 Metadata = tuple[tuple[str, str], ...]
@@ -47,7 +49,7 @@ class Channel:
             credentials,
             options=[
                 ("grpc.ssl_target_name_override", service + SUFFIX),
-                ("grpc.max_receive_message_length", MAX_MESSAGE),
+                ("grpc.max_receive_message_length", MAX_ANSWER),
                 ("grpc.max_send_message_length", MAX_MESSAGE),
                 ("grpc.keepalive_time_ms", 30_000),
                 ("grpc.initial_reconnect_backoff_ms", 100),

@@ -19,7 +19,7 @@ from opentelemetry import context as otel_context
 from postroom.rpc.v1 import call_pb2, call_pb2_grpc
 
 from postroom_chassis import logs, tracing
-from postroom_chassis.errors import STATUS, Kind, PostroomError
+from postroom_chassis.errors import KIND_OF_STATUS, STATUS, Kind, PostroomError
 
 if TYPE_CHECKING:
     from postroom_chassis.rpc.server import Call, Server
@@ -29,9 +29,13 @@ T = TypeVar("T")
 
 DESCRIPTOR: ServiceDescriptor = call_pb2.DESCRIPTOR.services_by_name["CallService"]
 BATCH_BYTES = 1024 * 1024
+# What is larger is refused by itself: sent, it would break the stream for everybody on it.
+MOST_REQUEST_BYTES = 4 * 1024 * 1024 - 64 * 1024
+MOST_ANSWER_BYTES = 63 * 1024 * 1024
 CALLS_UNDER_WAY = 1024  # per stream; a caller that goes beyond waits
 OVERDUE_SECONDS = 1.0  # between looks at what has passed its deadline
 RECONNECT_SECONDS = 0.1
+KIND_OF_CODE = {status.value[0]: kind for status, kind in KIND_OF_STATUS.items()}
 
 
 @dataclass(slots=True)
@@ -52,9 +56,11 @@ class CallService:
         """Serve calls until the caller closes the stream; replies leave as they are ready."""
         replies = _Outbox[call_pb2.Reply]()
         running: dict[int, _Running] = {}
+        receiver = asyncio.create_task(self._receive(requests, call.caller, replies, running))
         tasks = [
-            asyncio.create_task(self._receive(requests, call.caller, replies, running)),
+            receiver,
             asyncio.create_task(_end_overdue(replies, running)),
+            asyncio.create_task(self._drain(receiver, replies, running)),
         ]
         try:
             while batch := await replies.take():
@@ -62,6 +68,19 @@ class CallService:
         finally:
             for task in (*tasks, *(each.task for each in running.values())):
                 task.cancel()
+
+    async def _drain(
+        self,
+        receiver: asyncio.Task[None],
+        replies: _Outbox[call_pb2.Reply],
+        running: dict[int, _Running],
+    ) -> None:
+        """When the server stops: read no more, answer what was begun, end the stream."""
+        await self._server.draining.wait()
+        receiver.cancel()
+        if running:
+            await asyncio.wait([each.task for each in running.values()])
+        replies.close()
 
     async def _receive(
         self,
@@ -104,7 +123,11 @@ class CallService:
         except PostroomError as error:
             replies.put(_failure(incoming.id, error), 0)
         else:
-            replies.put(call_pb2.Reply(id=incoming.id, response=answer), len(answer))
+            if len(answer) > MOST_ANSWER_BYTES:
+                too_much = PostroomError(Kind.LIMIT_EXCEEDED, "the answer is too long to be sent")
+                replies.put(_failure(incoming.id, too_much), 0)
+            else:
+                replies.put(call_pb2.Reply(id=incoming.id, response=answer), len(answer))
         finally:
             running.pop(incoming.id, None)
 
@@ -156,9 +179,11 @@ class CallStream:
         """The serialised answer to a serialised request.
 
         Raises:
-            PostroomError: what the service raised; DEADLINE; UNAVAILABLE when the stream broke: the
-                outcome is unknown.
+            PostroomError: what the service raised; LIMIT_EXCEEDED; DEADLINE; UNAVAILABLE when the
+                stream broke: the outcome is unknown.
         """
+        if len(request) > MOST_REQUEST_BYTES:
+            raise PostroomError(Kind.LIMIT_EXCEEDED, "the request is too long to be sent")
         if self._runner is None:
             self._runner = asyncio.create_task(self._run())
         key = next(self._ids)
@@ -208,6 +233,9 @@ class CallStream:
                 log.info("rpc.stream_lost", code=error.code().name)
                 if error.code() is grpc.StatusCode.PERMISSION_DENIED:
                     failure = PostroomError(Kind.DENIED, error.details() or "not permitted")
+            except Exception:
+                # Without this task no call would ever be answered again.
+                log.exception("rpc.stream_failed")
             finally:
                 sender.cancel()
                 stream.cancel()
@@ -225,13 +253,20 @@ class CallStream:
         if reply.WhichOneof("outcome") == "response":
             answer.set_result(reply.response)
         else:
-            answer.set_exception(PostroomError(Kind(reply.failure.kind), reply.failure.message))
+            answer.set_exception(PostroomError(_kind(reply.failure), reply.failure.message))
 
     def _fail(self, failure: PostroomError) -> None:
         self._outbox.clear()
         for answer in self._waiting.values():
             if not answer.done():
                 answer.set_exception(PostroomError(failure.kind, failure.message))
+
+
+def _kind(failure: call_pb2.Failure) -> Kind:
+    """The kind of a failure; of one that a newer service has and we don't, what its code says."""
+    if failure.kind in Kind.__members__:
+        return Kind(failure.kind)
+    return KIND_OF_CODE.get(failure.code, Kind.INTERNAL)
 
 
 def _expire(answer: asyncio.Future[bytes], seconds: float) -> None:

@@ -37,7 +37,9 @@ from postroom_chassis.tickets import Ticket, TicketVerifier
 
 log = logs.logger(__name__)
 
-MAX_MESSAGE = 4 * 1024 * 1024
+MAX_MESSAGE = 4 * 1024 * 1024  # of a request
+# Of an answer: what happened to a million messages of one mailbox, told at once, takes 40 MB.
+MAX_ANSWER = 64 * 1024 * 1024
 TICKET_KEY = "postroom-ticket"
 KIND_KEY = "postroom-error-kind"
 LEAST_TIME = 0.01  # seconds left below which work isn't begun: the answer would come too late
@@ -101,11 +103,12 @@ class Server:
         self._tls = tls
         self._verifier = verifier
         self.methods: dict[str, Method] = {}
+        self.draining = asyncio.Event()
         self._health = AsyncHealthServicer()
         self._server = grpc.aio.server(
             options=[
                 ("grpc.max_receive_message_length", MAX_MESSAGE),
-                ("grpc.max_send_message_length", MAX_MESSAGE),
+                ("grpc.max_send_message_length", MAX_ANSWER),
                 ("grpc.so_reuseport", 0),
                 # Idle channels of fronts stay up, and a peer that vanished is noticed.
                 ("grpc.keepalive_time_ms", 30_000),
@@ -157,6 +160,7 @@ class Server:
     async def stop(self, grace: float) -> None:
         """Say NOT_SERVING, take no new calls, let those under way end within `grace` seconds."""
         await self.set_serving(False)
+        self.draining.set()
         await self._server.stop(grace)
 
     def check(self, method: Method, caller: str, token: str, deadline: float | None) -> Call:
