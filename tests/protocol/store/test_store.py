@@ -123,11 +123,11 @@ async def test_watchers_are_told_and_writers_too(store: Callers) -> None:
             told += [each.change for each in (await stream.read()).changes]
     assert told[0] == appended.change
     assert told[0].previous_modseq == opened.mailbox.highest_modseq
-    bad = change_pb2.WatchRequest.Add(ticket="no", mailbox_id=1)
+    bad = change_pb2.WatchRequest.Add(ticket="no", mailbox_id=1, account_id=BOB)
     await stream.write(change_pb2.WatchRequest(add=bad))
     async with asyncio.timeout(30):
         refusals = list((await stream.read()).refusals)
-    assert [refusal.kind for refusal in refusals] == ["UNAUTHENTICATED"]
+    assert [(one.kind, one.account_id) for one in refusals] == [("UNAUTHENTICATED", BOB)]
     stream.cancel()
 
 

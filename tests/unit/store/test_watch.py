@@ -5,17 +5,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
+import pytest
+from postroom.store.v1 import change_pb2
+from postroom_chassis.rpc.server import Call
+from postroom_chassis.tickets import TicketVerifier, read_verification_keys
 from postroom_store import mailboxes, messages, reading, tables
 from postroom_store.database import Readers, open_engine
 from postroom_store.domain.change import Change, Published
 from postroom_store.ingest import Ingest
 from postroom_store.messages import Arrival
 from postroom_store.notices import Notices
+from postroom_store.rpc.changes import ChangeService
 from postroom_store.transaction import Transaction
 from postroom_store.watch import ChangeHub, Watcher
 from postroom_store.writer import Writer
 from sqlalchemy import Engine
+
+from tests.harness.services import Certificates
 
 from .conftest import Store
 
@@ -138,3 +146,23 @@ async def test_another_process_on_postgresql_is_told(postgresql_url: str) -> Non
         writer.close()
     here.dispose()
     there.dispose()
+
+
+async def test_a_stream_that_can_not_read_ends_rather_than_goes_blind(tmp_path: Path) -> None:
+    certificates = Certificates.make(tmp_path)
+    verifier = TicketVerifier(read_verification_keys([(tmp_path / "ticket.pub").read_bytes()]))
+
+    async def broken(_account_id: int, _mailbox_id: int, _since: int) -> Change | None:
+        raise OSError("the database is away")
+
+    async def requests() -> AsyncIterator[change_pb2.WatchRequest]:
+        add = change_pb2.WatchRequest.Add(ticket=certificates.ticket(ANN), mailbox_id=1)
+        yield change_pb2.WatchRequest(add=add)
+        await asyncio.Event().wait()  # the caller stays
+
+    service = ChangeService(ChangeHub(broken), verifier)
+    stream = service.Watch(requests(), Call("imap", None))
+    async with asyncio.timeout(30):
+        assert (await anext(stream)).watching[0].mailbox_id == 1
+        with pytest.raises(OSError, match="away"):
+            await anext(stream)

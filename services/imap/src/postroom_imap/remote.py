@@ -528,6 +528,7 @@ class RemoteChanges:
             ticket=follower.ticket.token,
             mailbox_id=follower.mailbox_id,
             since=follower.modseq,
+            account_id=key[0],
         )
         self._requests.put_nowait(change_pb2.WatchRequest(add=add))
 
@@ -584,11 +585,10 @@ class RemoteChanges:
                 follower.follow(_change(told.change))
 
     def _refuse(self, refusal: change_pb2.Refusal) -> None:
-        """A refusal names the mailbox alone: each that waits under that number is told."""
-        gone = refusal.kind == Kind.NOT_FOUND
-        refused = [key for key in self._unconfirmed if key[1] == refusal.mailbox_id]
-        for key in refused:
-            self._unconfirmed.pop(key)
-            follower = self._followers.pop(key, None)
-            if follower is not None:
-                follower.lose(temporary=not gone)
+        key = (refusal.account_id, refusal.mailbox_id)
+        if key not in self._unconfirmed:
+            return
+        del self._unconfirmed[key]
+        follower = self._followers.pop(key, None)
+        if follower is not None:
+            follower.lose(temporary=refusal.kind != Kind.NOT_FOUND)

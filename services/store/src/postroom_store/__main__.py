@@ -84,6 +84,8 @@ async def start(service: Service, settings: StoreSettings) -> None:
     verifier = TicketVerifier(read_verification_keys(settings.public_keys))
     provision = Provision(readers, writers)
 
+    changes = ChangeService(hub, verifier)
+    service.on_drain(changes.drain)
     server = Server(settings.rpc_tls, verifier)
     for file, name, implementation in (
         (
@@ -96,7 +98,7 @@ async def start(service: Service, settings: StoreSettings) -> None:
             "MessageService",
             MessageService(readers, writers, provision, contents, files),
         ),
-        (change_pb2, "ChangeService", ChangeService(hub, verifier)),
+        (change_pb2, "ChangeService", changes),
         (delivery_pb2, "DeliveryService", DeliveryService(readers, writers, contents)),
         (queue_pb2, "QueueService", QueueService(readers, writers)),
         (

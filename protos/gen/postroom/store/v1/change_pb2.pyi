@@ -30,21 +30,25 @@ class WatchRequest(_message.Message):
         TICKET_FIELD_NUMBER: _builtins.int
         MAILBOX_ID_FIELD_NUMBER: _builtins.int
         SINCE_FIELD_NUMBER: _builtins.int
+        ACCOUNT_ID_FIELD_NUMBER: _builtins.int
         ticket: _builtins.str
         """of the account; scope "mail" """
         mailbox_id: _builtins.int
         since: _builtins.int
         """the modseq that the caller has"""
+        account_id: _builtins.int
+        """the caller's own note, which a refusal bears; the ticket says what may be read"""
         def __init__(
             self,
             *,
             ticket: _builtins.str = ...,
             mailbox_id: _builtins.int = ...,
             since: _builtins.int = ...,
+            account_id: _builtins.int = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["mailbox_id", b"mailbox_id", "since", b"since", "ticket", b"ticket"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "mailbox_id", b"mailbox_id", "since", b"since", "ticket", b"ticket"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -172,20 +176,24 @@ class Refusal(_message.Message):
     MAILBOX_ID_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     mailbox_id: _builtins.int
     kind: _builtins.str
     """an error kind"""
     message: _builtins.str
+    account_id: _builtins.int
+    """as the addition named it"""
     def __init__(
         self,
         *,
         mailbox_id: _builtins.int = ...,
         kind: _builtins.str = ...,
         message: _builtins.str = ...,
+        account_id: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "mailbox_id", b"mailbox_id", "message", b"message"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "kind", b"kind", "mailbox_id", b"mailbox_id", "message", b"message"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
