@@ -43,6 +43,7 @@ def open_engine(url: str, threads: int) -> sa.Engine:
                 parsed.set(drivername="postgresql+psycopg"),
                 pool_size=threads,
                 max_overflow=0,
+                hide_parameters=True,  # errors are logged, and parameters may be secrets
                 connect_args={
                     "connect_timeout": CONNECT_SECONDS,
                     "options": f"-c statement_timeout={STATEMENT_SECONDS}s",
@@ -60,6 +61,7 @@ def _open_sqlite(url: sa.URL, threads: int) -> sa.Engine:
         url,
         pool_size=threads,
         max_overflow=0,
+        hide_parameters=True,
         connect_args={"timeout": STATEMENT_SECONDS, "check_same_thread": False},
     )
 

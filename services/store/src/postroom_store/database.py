@@ -37,12 +37,15 @@ def open_engine(url: str, pool_size: int) -> Engine:
             url,
             pool_size=pool_size,
             max_overflow=0,
+            hide_parameters=True,  # they are people's mail, and errors are logged
             connect_args={"check_same_thread": False, "timeout": 30},
         )
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
-    return create_engine(url, pool_size=pool_size, max_overflow=0, pool_pre_ping=True)
+    return create_engine(
+        url, pool_size=pool_size, max_overflow=0, hide_parameters=True, pool_pre_ping=True
+    )
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
@@ -62,7 +65,11 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     writing = connection.get_execution_options().get("writing", False)
-    driver_of(connection).execute("BEGIN IMMEDIATE" if writing else "BEGIN")
+    statement = "BEGIN IMMEDIATE" if writing else "BEGIN"
+    try:
+        driver_of(connection).execute(statement)
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise _told(connection, statement, error) from error
 
 
 def driver_of(connection: Connection) -> Any:
@@ -199,14 +206,18 @@ class Readers:
                 reading.carry_out(self._read)
             return
         # A file doesn't go away, and the pool costs more than a small read does.
-        with self.engine.connect() as connection:
+        kept: Connection | None = None
 
-            def read(work: Callable[[Connection], Any]) -> Any:
-                with connection.begin():
-                    return work(connection)
+        def read(work: Callable[[Connection], Any]) -> Any:
+            nonlocal kept
+            kept = kept or self.engine.connect()
+            with kept.begin():
+                return work(kept)
 
-            while reading := self._waiting.get():
-                reading.carry_out(read)
+        while reading := self._waiting.get():
+            reading.carry_out(read)
+        if kept is not None:
+            kept.close()
 
     def _read(self, work: Callable[[Connection], Any]) -> Any:
         with self.engine.connect() as connection:

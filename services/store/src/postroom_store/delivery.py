@@ -45,10 +45,10 @@ class Delivery:
 
     @property
     def home(self) -> int:
-        """The account under which the delivery as a whole is remembered."""
+        """The account under which the delivery as a whole is remembered, and the first locked."""
         if self.remote or not self.local:
             return self.submitter
-        return self.local[0].account_id
+        return min(recipient.account_id for recipient in self.local)
 
     @property
     def accounts(self) -> list[int]:

@@ -93,13 +93,21 @@ class Writer:
         self._thread.join()
 
     def _run(self) -> None:
-        with self._engine.connect().execution_options(writing=True) as connection:
-            while batch := self._take():
-                try:
-                    self._commit(connection, batch)
-                except Exception as error:
-                    self._rows.clear()
-                    self._replay(connection, batch, error)
+        connection: Connection | None = None
+        while batch := self._take():
+            try:
+                connection = connection or self._engine.connect().execution_options(writing=True)
+            except Exception as error:
+                for pending in batch:
+                    self._fail(pending, error)
+                continue
+            try:
+                self._commit(connection, batch)
+            except Exception as error:
+                self._rows.clear()
+                self._replay(connection, batch, error)
+        if connection is not None:
+            connection.close()
 
     def _take(self) -> list[_Pending[Any]]:
         first = self._waiting.get()
@@ -173,11 +181,13 @@ class Writer:
                     self._rows.clear()
                     if not isinstance(again, DBAPIError):
                         break
-            else:
-                log.error("store.operation_failed", exc_info=failure)
             if failure is not None:
-                answer = pending.answer
-                answer.get_loop().call_soon_threadsafe(_settle, answer, _told(failure))
+                self._fail(pending, failure)
+
+    def _fail(self, pending: _Pending[Any], failure: Exception) -> None:
+        answer = pending.answer
+        with suppress(RuntimeError):
+            answer.get_loop().call_soon_threadsafe(_settle, answer, _told(failure))
 
 
 class Writers:
