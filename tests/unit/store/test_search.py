@@ -244,6 +244,83 @@ async def test_a_file_that_is_gone_is_indexed_as_empty(store: Store, tmp_path: P
     assert indexed_uids(store, mailbox_id) == {2, 3}
 
 
+LONG = (
+    b"Subject: long\r\n\r\nthe beginning\r\n"
+    + b"0123456789 filling\r\n" * 70_000
+    + b"zebra, qu at the end\r\n"
+)
+
+
+@pytest.mark.parametrize("indexed", [False, True])
+@pytest.mark.parametrize(
+    ("key", "found"),
+    [
+        (Text(("body",), "the beginning"), True),
+        (Text(("body",), "zebra"), True),
+        (Text(("headers", "body"), "ZEBRA, qu"), True),
+        (Text(("body",), "qu"), True),
+        (Text(("body",), "unicorn"), False),
+        (Text(("subject",), "zebra"), False),
+        (Text(("subject",), "long"), True),
+        (Not(Text(("body",), "zebra")), False),
+        (AllOf((Text(("body",), "zebra"), Flag("\\Seen"))), False),
+        (AllOf((Text(("body",), "zebra"), Text(("body",), "the beginning"))), True),
+        (AnyOf((Text(("body",), "unicorn"), Text(("body",), "zebra"))), True),
+    ],
+)
+async def test_a_long_text_is_searched_to_its_end(
+    store: Store, key: Key, found: bool, indexed: bool
+) -> None:
+    arrival = Arrival(INGEST.prepare(LONG), [], 1000)
+    appended = await store.write(
+        lambda t: messages.append(t, t.mailbox_named(ANN, "INBOX"), [arrival], 0)
+    )
+    assert appended.change is not None
+    mailbox_id = appended.change.mailbox_id
+    if indexed:
+        await index_all(store)
+    uids = store.read(lambda c: search(c, None, ANN, mailbox_id, key))
+    assert uids == ([1] if found else [])
+
+
+class CountedFiles(BlobFiles):
+    """Notes what is read."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        object.__setattr__(self, "seen", [])
+
+    def read(self, digest: bytes) -> bytes:
+        self.seen.append(digest)  # type: ignore[attr-defined]
+        return super().read(digest)
+
+
+async def test_each_message_is_read_once_for_all_keys(store: Store, tmp_path: Path) -> None:
+    files = CountedFiles(tmp_path / "contents")
+    mailbox_id = await fill(store, ANN, Ingest(files, 0))
+    short = tuple(Text(("body",), f"~{letter}") for letter in "abcdefghij" * 90)
+    key = AnyOf((*short, AllOf((Text(("subject",), "st"), Not(Flag("work")))), Header("x", "y")))
+    assert store.read(lambda c: search(c, files, ANN, mailbox_id, key)) == [2]
+    assert sorted(files.seen) == sorted(map(digest_of, MAILS))  # type: ignore[attr-defined]
+
+
+async def test_a_search_ends_in_time(store: Store) -> None:
+    mailbox_id = await fill(store, ANN)
+    with pytest.raises(PostroomError) as refused:
+        store.read(lambda c: search(c, None, ANN, mailbox_id, Text(("body",), "x"), deadline=0.0))
+    assert refused.value.kind is Kind.LIMIT_EXCEEDED
+
+
+async def test_a_search_tells_of_what_it_cannot_read_now(store: Store, tmp_path: Path) -> None:
+    files = BlobFiles(tmp_path / "contents")
+    mailbox_id = await fill(store, ANN, Ingest(files, 0))
+    unmounted = BlobFiles(tmp_path / "elsewhere")
+    key = Text(("body",), "hello")
+    with pytest.raises(PostroomError) as refused:
+        store.read(lambda c: search(c, unmounted, ANN, mailbox_id, key))
+    assert refused.value.kind is Kind.UNAVAILABLE
+
+
 def nested(depth: int) -> message_pb2.SearchKey:
     key = message_pb2.SearchKey(flag=message_pb2.SearchKey.Flag(name="x"))
     for _ in range(depth):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from postroom_chassis.errors import PostroomError
-from postroom_mime import SearchText, derive, search_text
+from postroom_mime import SearchText, derive
 from sqlalchemy import Connection, Table, and_, delete, exists, func, select, tuple_, update
 
 from postroom_store import messages, tables
@@ -20,6 +20,7 @@ from postroom_store.domain.flags import DELETED, SEEN
 from postroom_store.ingest import derived_columns
 from postroom_store.reading import read_content
 from postroom_store.search import index
+from postroom_store.search.long_text import text_of
 from postroom_store.transaction import Mailbox, Transaction
 
 PAGE = 1000
@@ -237,7 +238,7 @@ def _remove_emails(
             content = _content(transaction, files, account_id, digest)
             # FTS5 would be damaged by a text that is not the one that was added.
             if content or not transaction.exclusive:
-                texts[email_id] = search_text(content)
+                texts[email_id] = text_of(content)
     if texts:
         index.remove(transaction, account_id, texts)
     ids = [row[0] for row in orphans]
@@ -339,7 +340,7 @@ def reindex_step(
         content = _content(transaction, files, account_id, digest)
         if not content:
             continue
-        texts[email_id] = search_text(content)
+        texts[email_id] = text_of(content)
         if indexed in index.HELD:
             before[email_id] = texts[email_id]
         transaction.execute(

@@ -84,7 +84,7 @@ emails = Table(
     Column("sent_at", BigInteger),
     Column(
         "indexed", SmallInteger, nullable=False
-    ),  # 0 not yet, 1 whole, 2 in part (too much text)
+    ),  # 0 not yet, 1 whole, 2 in part (too much text), 3 not at all (no text can be had)
     Column("has_attachment", Boolean, nullable=False),
     Column("base_subject", Text, nullable=False),
     Column("sort_from", Text, nullable=False),
@@ -108,6 +108,14 @@ Index(
     emails.c.email_id,
     sqlite_where=emails.c.indexed == 0,
     postgresql_where=emails.c.indexed == 0,
+)
+
+Index(
+    "emails_in_part",
+    emails.c.account_id,
+    emails.c.email_id,
+    sqlite_where=emails.c.indexed == 2,
+    postgresql_where=emails.c.indexed == 2,
 )
 
 # A message in a mailbox.

@@ -18,7 +18,9 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import cast
 
-from postroom_mime import SearchText, search_text
+from postroom_mime import SearchText
+
+from postroom_store.search.long_text import text_of
 
 COMMAND = (sys.executable, "-m", "postroom_store.search.extraction")
 SECONDS = 30.0  # for a batch, which takes a tenth of one where nothing is wrong
@@ -115,4 +117,4 @@ def serve(descriptor: int, extract: Callable[[bytes], SearchText]) -> None:
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]), search_text)
+    serve(int(sys.argv[1]), text_of)

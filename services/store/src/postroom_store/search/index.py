@@ -199,6 +199,31 @@ FIND_POSTGRESQL = (
 )
 
 
+def without_text(connection: Connection, state: int, *, account: int, mailbox: int) -> set[int]:
+    """The UIDs of a mailbox's messages in a state of which the index doesn't have all the text.
+
+    Args:
+        state: NOT_YET or IN_PART; an index of the database has those of either.
+    """
+    rows = WITHOUT_TEXT[state].rows(connection, {"account": account, "mailbox": mailbox})
+    return {row[0] for row in rows}
+
+
+# SQLite keeps the order of a CROSS JOIN. A literal: it doesn't use the partial index for a
+# parameter.
+WITHOUT_TEXT = {
+    state: Prepared(
+        text(
+            "SELECT p.uid FROM emails AS e CROSS JOIN placements AS p "  # noqa: S608
+            f"WHERE e.account_id = :account AND e.indexed = {state} "
+            "AND p.account_id = e.account_id AND p.email_id = e.email_id "
+            "AND p.mailbox_id = :mailbox"
+        )
+    )
+    for state in (NOT_YET, IN_PART)
+}
+
+
 def add(transaction: Transaction, account_id: int, texts: dict[int, SearchText]) -> None:
     """Index some emails, by id: those that are still there and not in the index yet."""
     named = {"account": account_id, "emails": list(texts)}
@@ -294,14 +319,14 @@ class Indexer:
         self._extraction = extraction or Extraction()
         self._loop = asyncio.get_running_loop()
         self._woken = asyncio.Event()
-        self._woken.set()
 
     def wake(self) -> None:
         """There is something to index; from any thread."""
         self._loop.call_soon_threadsafe(self._woken.set)
 
     async def run(self) -> None:
-        """Index what comes, until cancelled."""
+        """Index what is there and what comes, until cancelled."""
+        self._woken.set()
         try:
             while True:
                 await self._woken.wait()

@@ -1,20 +1,26 @@
 """Search programs (RFC 9051 section 6.4.4): a tree of keys, evaluated to UIDs.
 
-Keys on flags, dates and sizes are SQL over the mailbox's rows. Textual keys are substrings under
-i;unicode-casemap: the index answers them for the messages it has whole, and the others are read and
-looked at. A conjunction runs from cheap to dear, each key over what the ones before left. The text
-of a message is what `search_text` says it is, with the index and without.
+First in sets: keys on flags, dates and sizes are SQL over the mailbox's rows; the index answers
+textual keys, substrings under i;unicode-casemap. A conjunction runs from cheap to dear, each key
+over what the ones before left. The index can't say of every message: it lags behind, has the
+beginning of a long text, and knows no short keys. So each key gives two sets, what matches and what
+may match, and what may match in the end is read, each message once, and the whole program evaluated
+on it. The text of a message is what `search_text` says it is, without its limit on length.
 """
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence, Set
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from itertools import accumulate
 from typing import Any
 
-from postroom_mime import SearchText, header_matches, normalise, search_text
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, select
+from postroom_chassis.errors import Kind, PostroomError
+from postroom_mime import SearchText, header_matches, normalise
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, select
 
 from postroom_store import tables
 from postroom_store.blobs import BlobFiles
@@ -22,9 +28,12 @@ from postroom_store.domain import flags as flagging
 from postroom_store.messages import Ranges
 from postroom_store.reading import find_mailbox
 from postroom_store.search import index
+from postroom_store.search.long_text import body_text, found_in, text_of
 from postroom_store.transaction import Mailbox
 
 FEW = 500  # UIDs that are named in a statement; where it is about more, all are read
+MOST_SECONDS = 30.0  # of a search: a reader's thread is not for one client alone
+NOTHING = SearchText("", "", "", "", "", "", "", False)
 
 _p = tables.placements.c
 _e = tables.emails.c
@@ -96,11 +105,25 @@ NUMBERS: dict[str, ColumnElement[Any]] = {
 
 
 def search(
-    connection: Connection, files: BlobFiles | None, account_id: int, mailbox_id: int, key: Key
+    connection: Connection,
+    files: BlobFiles | None,
+    account_id: int,
+    mailbox_id: int,
+    key: Key,
+    deadline: float | None = None,
 ) -> list[int]:
-    """The UIDs that match, ascending. Raises PostroomError NOT_FOUND."""
+    """The UIDs that match, ascending.
+
+    Args:
+        deadline: `time.monotonic()` seconds after which nobody waits for the answer.
+
+    Raises PostroomError: NOT_FOUND; LIMIT_EXCEEDED where it takes too long; UNAVAILABLE where a
+    message can't be read now.
+    """
     mailbox = find_mailbox(connection, account_id, mailbox_id)
-    return sorted(_Search(connection, files, mailbox).run(key, None))
+    end = time.monotonic() + MOST_SECONDS
+    end = end if deadline is None else min(end, deadline)
+    return _Search(connection, files, mailbox, end).run(key)
 
 
 def cost(key: Key) -> int:
@@ -120,71 +143,101 @@ def cost(key: Key) -> int:
             return max(map(cost, keys), default=0)
 
 
-class _Search:
-    """One search over one mailbox, at one moment."""
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What a key comes to over some messages: the UIDs that match, and those that may."""
 
-    def __init__(self, connection: Connection, files: BlobFiles | None, mailbox: Mailbox) -> None:
+    certain: set[int]
+    possible: set[int] = field(default_factory=set)
+
+
+class _Search:
+    """One search over one mailbox, at one moment.
+
+    Args:
+        end: `time.monotonic()` seconds after which it gives up.
+    """
+
+    def __init__(
+        self, connection: Connection, files: BlobFiles | None, mailbox: Mailbox, end: float
+    ) -> None:
         self._connection = connection
         self._files = files
         self._mailbox = mailbox
+        self._end = end
         self._here = {"account": mailbox.account_id, "mailbox": mailbox.mailbox_id}
-        self._all: set[int] | None = None
 
-    def run(self, key: Key, among: set[int] | None) -> set[int]:
-        """The UIDs that match, of some (None: of all)."""
+    def run(self, key: Key) -> list[int]:
+        """The UIDs that match, ascending."""
+        outcome = self._over(key, None)
+        return sorted(outcome.certain | self._read(key, sorted(outcome.possible)))
+
+    def _check_time(self) -> None:
+        if time.monotonic() > self._end:
+            raise PostroomError(
+                Kind.LIMIT_EXCEEDED, "the search takes too long: search less, or for longer words"
+            )
+
+    # In sets. `among`: the UIDs that the answer is about, None for all.
+
+    def _over(self, key: Key, among: set[int] | None) -> _Outcome:
+        self._check_time()
         match key:
             case AllOf(keys):
-                left = among
-                for each in sorted(keys, key=cost):
-                    left = self.run(each, left)
-                    if not left:
-                        return set()
-                return self._those(left)
+                return self._all_of(keys, among)
             case AnyOf(keys):
-                found: set[int] = set()
-                for each in sorted(keys, key=cost):
-                    found |= self.run(each, None if among is None else among - found)
-                return found
+                return self._any_of(keys, among)
             case Not(inner):
-                return self._those(among) - self.run(inner, among)
+                outcome = self._over(inner, among)
+                rest = self._those(among) - outcome.certain - outcome.possible
+                return _Outcome(rest, outcome.possible)
             case Uids(ranges):
-                return self._within(ranges, among)
+                return _Outcome(self._within(ranges, among))
             case Flag() | Compared():
-                return self._select(key, among)
+                return _Outcome(self._select(key, among))
             case Text():
                 return self._text(key, among)
             case Header():
                 return self._header(key, among)
 
+    def _all_of(self, keys: Sequence[Key], among: set[int] | None) -> _Outcome:
+        certain, left = None, among
+        for each in sorted(keys, key=cost):
+            outcome = self._over(each, left)
+            certain = outcome.certain if certain is None else certain & outcome.certain
+            left = outcome.certain | outcome.possible if outcome.possible else outcome.certain
+            if not left:
+                return _Outcome(set())
+        left = self._those(left)
+        return _Outcome(left) if certain is None else _Outcome(certain, left - certain)
+
+    def _any_of(self, keys: Sequence[Key], among: set[int] | None) -> _Outcome:
+        certain: set[int] = set()
+        possible: set[int] = set()
+        for each in sorted(keys, key=cost):
+            left = among if among is None or not certain else among - certain
+            outcome = self._over(each, left)
+            certain |= outcome.certain
+            possible |= outcome.possible
+        return _Outcome(certain, possible - certain)
+
+    @cached_property
+    def _all(self) -> set[int]:
+        return set(self._connection.execute(_UIDS, self._here).scalars())
+
     def _those(self, among: set[int] | None) -> set[int]:
-        """Some UIDs, or all of the mailbox."""
-        if among is not None:
-            return among
-        if self._all is None:
-            statement = select(_p.uid).where(_HERE)
-            self._all = set(self._connection.execute(statement, self._here).scalars())
-        return self._all
+        return self._all if among is None else among
 
     def _within(self, ranges: Ranges, among: set[int] | None) -> set[int]:
         if among is None and len(ranges) == 1:
-            statement = select(_p.uid).where(_HERE, _p.uid.between(*ranges[0]))
+            statement = _UIDS.where(_p.uid.between(*ranges[0]))
             return set(self._connection.execute(statement, self._here).scalars())
         # Thousands of ranges are more than a statement can have.
-        ordered = sorted(ranges)
-        firsts = [first for first, _ in ordered]
-
-        def is_within(uid: int) -> bool:
-            number = bisect_right(firsts, uid)
-            return number > 0 and uid <= ordered[number - 1][1]
-
-        return set(filter(is_within, self._those(among)))
+        return set(filter(_is_within(ranges), self._those(among)))
 
     def _select(self, key: Flag | Compared, among: set[int] | None) -> set[int]:
         joined = isinstance(key, Compared) and key.column in ("internaldate", "sent_at")
-        statement = _rows(_p.uid) if joined else select(_p.uid).where(_HERE)
-        return self._narrowed(statement.where(*self._condition(key)), among)
-
-    def _narrowed(self, statement: Any, among: set[int] | None) -> set[int]:
+        statement = (_rows(_p.uid) if joined else _UIDS).where(*self._condition(key))
         if among is not None and len(among) <= FEW:
             statement = statement.where(_p.uid.in_(among))
         found = set(self._connection.execute(statement, self._here).scalars())
@@ -193,8 +246,7 @@ class _Search:
     def _condition(self, key: Flag | Compared) -> list[ColumnElement[bool]]:
         match key:
             case Flag(name):
-                mask = flagging.known_mask([name], self._mailbox.keywords)
-                return [_p.flags.op("&")(mask) != 0]
+                return [_p.flags.op("&")(self._mask(name)) != 0]
             case Compared(column, low, high):
                 number = NUMBERS[column]
                 bounds = []
@@ -204,59 +256,183 @@ class _Search:
                     bounds.append(number < high)
                 return bounds
 
-    def _text(self, key: Text, among: set[int] | None) -> set[int]:
+    def _mask(self, flag: str) -> int:
+        return flagging.known_mask([flag], self._mailbox.keywords)
+
+    def _text(self, key: Text, among: set[int] | None) -> _Outcome:
         wanted = normalise(key.value)
         if not wanted:
-            return self._those(among)
-
-        def matches(text: SearchText) -> bool:
-            return any(wanted in getattr(text, field) for field in key.fields)
-
+            return _Outcome(self._those(among))
         if not index.can_find(wanted):
-            return self._scan(matches, among, [])
-        found = self._look_up(key.fields, [wanted], among)
-        return found | self._scan(matches, among, [index.UNINDEXED])
+            return _Outcome(set(), self._those(among))
+        unsure = self._unindexed
+        if "body" in key.fields:
+            unsure = unsure | self._in_part
+        found = self._look_up(key.fields, [wanted])
+        if among is not None:
+            found, unsure = found & among, unsure & among
+        return _Outcome(found, unsure - found)
 
-    def _header(self, key: Header, among: set[int] | None) -> set[int]:
-        wanted = normalise(key.value)
-
-        def matches(text: SearchText) -> bool:
-            return header_matches(text, key.field, wanted)
-
+    def _header(self, key: Header, among: set[int] | None) -> _Outcome:
         # The index tells that both are in the header, not that they are in one line.
-        phrases = [p for p in (f"{key.field.lower()}: ", wanted) if index.can_find(p)]
-        found = self._look_up(("headers",), phrases, among) if phrases else among
-        verified = self._scan(matches, found, [])
-        return verified | self._scan(matches, among, [index.UNINDEXED])
+        phrases = [
+            phrase
+            for phrase in (f"{key.field.lower()}: ", normalise(key.value))
+            if index.can_find(phrase)
+        ]
+        if not phrases:
+            return _Outcome(set(), self._those(among))
+        possible = self._unindexed | self._look_up(("headers",), phrases)
+        return _Outcome(set(), possible if among is None else possible & among)
 
-    def _look_up(
-        self, fields: Sequence[str], phrases: Sequence[str], among: set[int] | None
-    ) -> set[int]:
-        found = index.find(
-            self._connection, self._mailbox.account_id, self._mailbox.mailbox_id, fields, phrases
-        )
-        return found if among is None else found & among
+    # Both are read before the index is asked: what comes into the index between the two is in both.
 
-    def _scan(
-        self,
-        matches: Callable[[SearchText], bool],
-        among: set[int] | None,
-        conditions: Sequence[ColumnElement[bool]],
-    ) -> set[int]:
-        """Read messages and look."""
-        statement = _rows(_p.uid, _e.digest).where(*conditions)
-        if among is not None and len(among) <= FEW:
-            statement = statement.where(_p.uid.in_(among))
-        account_id = self._mailbox.account_id
+    @cached_property
+    def _unindexed(self) -> set[int]:
+        return index.without_text(self._connection, index.NOT_YET, **self._here)
+
+    @cached_property
+    def _in_part(self) -> set[int]:
+        return index.without_text(self._connection, index.IN_PART, **self._here)
+
+    def _look_up(self, fields: Sequence[str], phrases: Sequence[str]) -> set[int]:
+        mailbox = self._mailbox
+        return index.find(self._connection, mailbox.account_id, mailbox.mailbox_id, fields, phrases)
+
+    # Message by message.
+
+    def _read(self, key: Key, uids: Sequence[int]) -> set[int]:
+        """Those of some UIDs whose messages match."""
+        matches = self._matcher(key)
+        wanted = set(_body_texts(key))
         found: set[int] = set()
-        for uid, digest in self._connection.execute(statement, self._here).fetchall():
-            if among is None or uid in among:
-                content = index.content_or_nothing(
-                    self._connection, self._files, account_id, digest
-                )
-                if matches(search_text(content)):
-                    found.add(uid)
+        for start in range(0, len(uids), FEW):
+            some = {"uids": uids[start : start + FEW]}
+            for row in self._connection.execute(_CANDIDATES, self._here | some).fetchall():
+                self._check_time()
+                message = _Candidate(*row[:-2])
+                if row.indexed != index.UNREADABLE:
+                    message.fill(self._content(row.digest), wanted, self._check_time)
+                if matches(message):
+                    found.add(message.uid)
         return found
+
+    def _content(self, digest: bytes) -> bytes:
+        account_id = self._mailbox.account_id
+        return index.content_or_nothing(self._connection, self._files, account_id, digest)
+
+    def _matcher(self, key: Key) -> Matcher:
+        match key:
+            case AllOf(keys):
+                every = [self._matcher(each) for each in sorted(keys, key=cost)]
+                return partial(_every, every)
+            case AnyOf(keys):
+                some = [self._matcher(each) for each in sorted(keys, key=cost)]
+                return partial(_some, some)
+            case Not(inner):
+                one = self._matcher(inner)
+                return lambda message: not one(message)
+            case Uids(ranges):
+                is_within = _is_within(ranges)
+                return lambda message: is_within(message.uid)
+            case Flag(name):
+                mask = self._mask(name)
+                return lambda message: message.flags & mask != 0
+            case Compared(column, low, high):
+                return lambda message: _is_between(getattr(message, column), low, high)
+            case Text(fields, value):
+                text = normalise(value)
+                each_field = [partial(_has, name, text) for name in fields]
+                return each_field[0] if len(each_field) == 1 else partial(_some, each_field)
+            case Header(name, value):
+                part = normalise(value)
+                return lambda message: header_matches(message.text, name, part)
+
+
+@dataclass(slots=True)
+class _Candidate:
+    """A message that is looked at by itself.
+
+    Attributes:
+        in_body: of the texts that the program wants, those in a body that is longer than `text`
+            has it.
+    """
+
+    uid: int
+    flags: int
+    size: int
+    internaldate: int
+    sent_at: int
+    modseq: int
+    text: SearchText = NOTHING
+    in_body: Set[str] = frozenset()
+
+    def fill(self, content: bytes, wanted: set[str], check_time: Callable[[], None]) -> None:
+        """Take the text out of the message."""
+        self.text = text_of(content)
+        if self.text.truncated:
+            self.in_body = found_in(_checked(body_text(content), check_time), wanted)
+
+
+Matcher = Callable[[_Candidate], bool]
+
+
+# Loops, not generators: a program may have a thousand keys.
+
+
+def _every(matchers: Sequence[Matcher], message: _Candidate) -> bool:
+    for matches in matchers:
+        if not matches(message):
+            return False
+    return True
+
+
+def _some(matchers: Sequence[Matcher], message: _Candidate) -> bool:
+    for matches in matchers:
+        if matches(message):
+            return True
+    return False
+
+
+def _has(field_name: str, wanted: str, message: _Candidate) -> bool:
+    text = message.text
+    if text.truncated and field_name == "body":
+        return wanted in message.in_body
+    return wanted in getattr(text, field_name)
+
+
+def _checked(pieces: Iterator[str], check_time: Callable[[], None]) -> Iterator[str]:
+    for piece in pieces:
+        check_time()
+        yield piece
+
+
+def _body_texts(key: Key) -> Iterator[str]:
+    """What a program looks for in bodies."""
+    match key:
+        case AllOf(keys) | AnyOf(keys):
+            for each in keys:
+                yield from _body_texts(each)
+        case Not(inner):
+            yield from _body_texts(inner)
+        case Text(fields, value) if "body" in fields:
+            yield normalise(value)
+
+
+def _is_within(ranges: Ranges) -> Callable[[int], bool]:
+    ordered = sorted(ranges)
+    firsts = [first for first, _ in ordered]
+    lasts = list(accumulate((last for _, last in ordered), max))
+
+    def is_within(uid: int) -> bool:
+        number = bisect_right(firsts, uid)
+        return number > 0 and uid <= lasts[number - 1]
+
+    return is_within
+
+
+def _is_between(number: int, low: int | None, high: int | None) -> bool:
+    return (low is None or number >= low) and (high is None or number < high)
 
 
 _HERE = and_(_p.account_id == bindparam("account"), _p.mailbox_id == bindparam("mailbox"))
@@ -265,5 +441,11 @@ _JOINED = tables.placements.join(
 )
 
 
-def _rows(*columns: ColumnElement[Any]) -> Any:
+def _rows(*columns: ColumnElement[Any]) -> Select[Any]:
     return select(*columns).select_from(_JOINED).where(_HERE)
+
+
+_UIDS = select(_p.uid).where(_HERE)
+_CANDIDATES = _rows(
+    _p.uid, _p.flags, _p.size, _e.internaldate, NUMBERS["sent_at"], _p.modseq, _e.digest, _e.indexed
+).where(_p.uid.in_(bindparam("uids", expanding=True)))
