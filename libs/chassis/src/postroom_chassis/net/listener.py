@@ -69,6 +69,7 @@ class Listener:
         refusal: bytes = b"",
     ) -> None:
         self.name = name
+        self._accepted, self._open = ACCEPTED.labels(name), OPEN.labels(name)
         self._session = session
         self._tls = tls
         self._proxies = tuple(proxies)
@@ -115,7 +116,7 @@ class Listener:
 
     def opened(self, connection: Connection) -> None:
         """A client has connected: serve it, or refuse it."""
-        ACCEPTED.labels(self.name).inc()
+        self._accepted.inc()
         key = _key(connection.peer)
         if why := self._over_limit(key):
             REFUSED.labels(self.name, why).inc()
@@ -124,7 +125,7 @@ class Listener:
             connection.close()
             return
         self._addresses[key] += 1
-        OPEN.labels(self.name).inc()
+        self._open.inc()
         self._connections[connection] = asyncio.create_task(self._serve(connection))
 
     def closed(self, connection: Connection) -> None:
@@ -162,7 +163,7 @@ class Listener:
             connection.close()
             del self._connections[connection]
             self._release(_key(connection.peer))
-            OPEN.labels(self.name).dec()
+            self._open.dec()
 
     async def _read_proxy_header(self, connection: Connection) -> bool:
         """Whether the connection comes from a trusted proxy with a proper header, and within the
