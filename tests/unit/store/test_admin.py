@@ -11,7 +11,7 @@ from postroom.store.v1 import admin_pb2, message_pb2
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.rpc.server import Call
 from postroom_mime import search_text
-from postroom_store import messages, tables
+from postroom_store import maintenance, messages, tables
 from postroom_store.blobs import BlobFiles
 from postroom_store.database import Readers
 from postroom_store.ingest import Ingest
@@ -243,6 +243,56 @@ async def test_answers_and_uploads_are_forgotten(admin: AdminService, store: Sto
     assert count(store, tables.uploads, 0) == 0
 
 
+async def test_an_email_goes_with_the_last_that_refers_to_it(
+    admin: AdminService, store: Store
+) -> None:
+    await take_in(admin, HELLO)
+    await store.write(
+        lambda t: messages.copy(
+            t, t.mailbox_named(ANN, "Old/2020"), ((1, 1),), t.mailbox_named(ANN, "INBOX"), 0
+        )
+    )
+    await expunge(store)
+    await age(store, tables.tombstones, "expunged_at")
+    assert (await collect(admin)).expunged == 1
+    assert count(store, tables.emails) == 1
+    await expunge(store, "INBOX")
+    assert (await collect(admin)).expunged == 0
+    await age(store, tables.tombstones, "expunged_at")
+    assert (await collect(admin)).expunged == 1
+    assert count(store, tables.emails) == 0
+
+
+async def test_more_is_expunged_than_goes_in_a_step(admin: AdminService, store: Store) -> None:
+    many = maintenance.EMAIL_STEP + 1
+    await take_in(admin, *(HELLO + b"%d" % number for number in range(many)))
+    await expunge(store)
+    await age(store, tables.tombstones, "expunged_at")
+    assert (await collect(admin)).expunged == many
+    assert (count(store, tables.tombstones), count(store, tables.emails)) == (0, 0)
+
+
+def test_old_files_are_found_folder_by_folder(files: BlobFiles) -> None:
+    contents = [bytes([number]) * 32 for number in (1, 1, 2, 3)]
+    for digest in contents:
+        files.write(digest, b"packed")
+        os.utime(files.path(digest), (LONG_AGO, LONG_AGO))
+    files.write(contents[3], b"packed")  # again: just now
+    torn = files.path(contents[0]).with_name(".torn")
+    fresh = files.path(contents[0]).with_name(".fresh")
+    for path in (torn, fresh):
+        path.touch()
+    os.utime(torn, (LONG_AGO, LONG_AGO))
+    found = list(maintenance.old_files(files, LONG_AGO + 1))
+    assert sorted(found) == [[contents[0]], [contents[2]]]
+    assert not torn.exists()
+    assert fresh.exists()
+
+
+def test_no_folder_has_no_old_files(tmp_path: Path) -> None:
+    assert list(maintenance.old_files(BlobFiles(tmp_path / "none"), LONG_AGO)) == []
+
+
 @pytest.mark.parametrize("written", ["long ago", "just now"])
 async def test_a_file_goes_unless_it_was_just_written_again(
     admin: AdminService, store: Store, files: BlobFiles, written: str
@@ -296,3 +346,15 @@ async def test_a_reindex_makes_columns_and_index_anew(admin: AdminService, store
     rows = store.read(lambda c: c.execute(select(columns.preview, columns.indexed)).fetchall())
     assert sorted(rows) == [("How are you?", 1), ("How are you? again", 1)]
     assert len(indexed_emails(store)) == 2
+
+
+async def test_a_reindex_leaves_what_no_text_can_be_had_of_to_the_indexer(
+    admin: AdminService, store: Store
+) -> None:
+    await take_in(admin, HELLO)
+    await store.write(lambda t: index.mark(t, ANN, {1: index.UNREADABLE}))
+    request = admin_pb2.ReindexRequest(account_id=ANN)
+    assert [answer.done async for answer in admin.Reindex(request, CALL)] == [1]
+    states = store.read(lambda c: c.execute(select(tables.emails.c.indexed)).scalars().all())
+    assert states == [index.NOT_YET]
+    assert indexed_emails(store) == []

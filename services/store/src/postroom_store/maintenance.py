@@ -8,14 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from postroom_chassis.errors import PostroomError
 from postroom_mime import SearchText, derive
-from sqlalchemy import Connection, Table, and_, delete, exists, func, select, tuple_, update
+from sqlalchemy import (
+    Connection,
+    Table,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    select,
+    tuple_,
+    update,
+)
 
 from postroom_store import messages, tables
 from postroom_store.blobs import BlobFiles, digest_of
+from postroom_store.database import Prepared
 from postroom_store.domain.flags import DELETED, SEEN
 from postroom_store.ingest import derived_columns
 from postroom_store.reading import read_content
@@ -26,7 +39,7 @@ from postroom_store.transaction import Mailbox, Transaction
 PAGE = 1000
 STEP = 200  # rows of one step: a few ms
 ROW_STEP = 2000  # rows that go without a look
-EMAIL_STEP = 50  # messages of one step that are read and parsed
+EMAIL_STEP = 20  # messages of one step that are read and parsed: some 40 ms
 BLOB_GRACE_SECONDS = 24 * 3600  # a content may be there before the row that refers to it
 
 _a = tables.accounts.c
@@ -35,6 +48,15 @@ _p = tables.placements.c
 _e = tables.emails.c
 _t = tables.tombstones.c
 _b = tables.blobs.c
+
+
+DELETE_TOMBSTONE = Prepared(
+    delete(tables.tombstones).where(
+        _t.account_id == bindparam("account"),
+        _t.mailbox_id == bindparam("mailbox"),
+        _t.uid == bindparam("number"),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,30 +225,35 @@ def forget_old(transaction: Transaction, account_id: int, answers: int, uploads:
 def sweep_expunged(
     transaction: Transaction, files: BlobFiles | None, account_id: int, before: int
 ) -> Swept:
-    """Remove some tombstones past their grace time, and the emails that nothing refers to then."""
+    """Remove some tombstones past their grace time, and the emails that nothing refers to then.
+
+    An email loses its last placement to a tombstone, so no other emails need a look.
+    """
     rows = transaction.execute(
-        select(_t.mailbox_id, _t.uid)
+        select(_t.mailbox_id, _t.uid, _t.email_id)
         .where(_t.account_id == account_id, _t.expunged_at < before)
-        .limit(STEP)
+        .limit(EMAIL_STEP)
     ).fetchall()
-    for mailbox_id, uid in rows:
-        transaction.execute(
-            delete(tables.tombstones).where(
-                _t.account_id == account_id, _t.mailbox_id == mailbox_id, _t.uid == uid
-            )
-        )
+    if not rows:
+        return Swept()
+    transaction.run(
+        DELETE_TOMBSTONE,
+        [
+            {"account": account_id, "mailbox": mailbox_id, "number": uid}
+            for mailbox_id, uid, _ in rows
+        ],
+    )
     orphans = transaction.execute(
-        select(_e.email_id, _e.digest, _e.indexed)
-        .where(
+        select(_e.email_id, _e.digest, _e.indexed).where(
             _e.account_id == account_id,
+            _e.email_id.in_({row[2] for row in rows}),
             ~exists().where(_p.account_id == account_id, _p.email_id == _e.email_id),
             ~exists().where(_t.account_id == account_id, _t.email_id == _e.email_id),
         )
-        .limit(EMAIL_STEP)
     ).fetchall()
     if orphans:
         _remove_emails(transaction, files, account_id, orphans)
-    return Swept(expunged=len(rows) or len(orphans))
+    return Swept(expunged=len(rows))
 
 
 def _remove_emails(
@@ -262,8 +289,9 @@ def sweep_contents(transaction: Transaction, account_id: int) -> Swept:
     # Locked, lest another replica comes to refer to a content between the look and the removal.
     transaction.account(account_id)
 
+    # Gathered once: there is no index on the digests of emails.
     def used(table: Table) -> Any:
-        return exists().where(table.c.account_id == account_id, table.c.digest == _b.digest)
+        return _b.digest.in_(select(table.c.digest).where(table.c.account_id == account_id))
 
     rows = transaction.execute(
         select(_b.digest, _b.size, _b.data.is_(None))
@@ -294,6 +322,30 @@ def unused_files(connection: Connection, digests: Sequence[bytes]) -> list[bytes
     """Those contents in files that no account refers to any more."""
     used = set(connection.execute(select(_b.digest).where(_b.digest.in_(digests))).scalars())
     return [digest for digest in digests if digest not in used]
+
+
+def old_files(files: BlobFiles, before: float) -> Iterator[list[bytes]]:
+    """The contents in files last written before a time, a folder at a time, few a list.
+
+    Files that a crash left half written go at once. What of the contents is unused, `unused_files`
+    tells: a file may be there whose row never came.
+    """
+    for folder in files.folder.glob("??/??"):
+        digests: list[bytes] = []
+        for path in folder.iterdir():
+            try:
+                old = path.stat().st_mtime < before
+                if old and path.name.startswith("."):
+                    path.unlink()
+                elif old:
+                    digests.append(bytes.fromhex(path.name))
+            except (FileNotFoundError, ValueError):  # removed meanwhile; not ours
+                continue
+            if len(digests) == STEP:
+                yield digests
+                digests = []
+        if digests:
+            yield digests
 
 
 def remove_old_file(files: BlobFiles, digest: bytes, before: float) -> None:
@@ -336,19 +388,39 @@ def reindex_step(
     ).fetchall()
     before: dict[int, SearchText] = {}
     texts: dict[int, SearchText] = {}
+    derived: list[dict[str, Any]] = []
+    waiting: list[int] = []
     for email_id, digest, indexed in rows:
         content = _content(transaction, files, account_id, digest)
         if not content:
             continue
+        derived.append(
+            {"account": account_id, "email": email_id} | derived_columns(derive(content))
+        )
+        if indexed == index.UNREADABLE:
+            waiting.append(email_id)
+            continue
         texts[email_id] = text_of(content)
         if indexed in index.HELD:
             before[email_id] = texts[email_id]
-        transaction.execute(
-            update(tables.emails)
-            .where(_e.account_id == account_id, _e.email_id == email_id)
-            .values(derived_columns(derive(content)))
-        )
+    if derived:
+        transaction.run(_update_derived(tuple(derived[0])), derived)
+    if waiting:
+        # Not here: the process that takes text out may die of it, and this one must not.
+        index.mark(transaction, account_id, dict.fromkeys(waiting, index.NOT_YET))
     if before:
         index.remove(transaction, account_id, before)
     if texts:
         index.add(transaction, account_id, texts)
+
+
+@cache
+def _update_derived(names: tuple[str, ...]) -> Prepared:
+    columns: dict[str, Any] = {
+        name: bindparam(name) for name in names if name not in ("account", "email")
+    }
+    return Prepared(
+        update(tables.emails)
+        .where(_e.account_id == bindparam("account"), _e.email_id == bindparam("email"))
+        .values(columns)
+    )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -235,15 +235,11 @@ def add(transaction: Transaction, account_id: int, texts: dict[int, SearchText])
     insert = INSERT_SQLITE if transaction.exclusive else INSERT_POSTGRESQL
     transaction.run(insert, _entries(transaction, account_id, texts))
     states = {key: IN_PART if found.truncated else WHOLE for key, found in texts.items()}
-    _mark(transaction, account_id, states)
+    mark(transaction, account_id, states)
 
 
-def set_aside(transaction: Transaction, account_id: int, emails: Iterable[int]) -> None:
-    """Note that no text can be had of some emails."""
-    _mark(transaction, account_id, dict.fromkeys(emails, UNREADABLE))
-
-
-def _mark(transaction: Transaction, account_id: int, states: dict[int, int]) -> None:
+def mark(transaction: Transaction, account_id: int, states: dict[int, int]) -> None:
+    """Note of emails, by id, what the index has of them; the index itself stays as it is."""
     rows = [
         {"state": state, "account": account_id, "email": email_id}
         for email_id, state in states.items()
@@ -277,7 +273,7 @@ def _storable(value: str) -> str:
 
 def remove(transaction: Transaction, account_id: int, texts: dict[int, SearchText]) -> None:
     """Take emails out of the index, and note that; FTS5 without content needs their text for it."""
-    _mark(transaction, account_id, dict.fromkeys(texts, NOT_YET))
+    mark(transaction, account_id, dict.fromkeys(texts, NOT_YET))
     if transaction.exclusive:
         transaction.run(DELETE_SQLITE, _entries(transaction, account_id, texts))
     else:
@@ -364,7 +360,10 @@ class Indexer:
             await self._write(account_id, partial(add, account_id=account_id, texts=portion))
         if lost := contents.keys() - texts.keys():
             log.error("search.unreadable", account=account_id, emails=sorted(lost))
-            await self._write(account_id, partial(set_aside, account_id=account_id, emails=lost))
+            await self._write(
+                account_id,
+                partial(mark, account_id=account_id, states=dict.fromkeys(lost, UNREADABLE)),
+            )
 
     async def _extract(self, account_id: int, contents: dict[int, bytes]) -> dict[int, SearchText]:
         """The texts of all but those that end the process even where they are alone in it."""
