@@ -57,6 +57,22 @@ async def test_a_message_is_given_back_byte_for_byte(store: Store) -> None:
     assert counts(store) == (1, 1, 0, len(HELLO))
 
 
+async def test_sections_may_not_add_up_to_many_times_the_message(store: Store) -> None:
+    content = HELLO + b"x" * 300_000
+    await append(store, content)
+    mailbox_id = store.published[0][1].mailbox_id
+
+    def fetch(*wanted: Wanted) -> list[list[bytes | None]]:
+        command = Fetch(ANN, mailbox_id, [(1, 1)], (), wanted, None)
+        return store.read(lambda c: command.read(c, (0, 0)))[0].sections
+
+    headers = fetch(*(Wanted("1.MIME"),) * 90, Wanted("TEXT"), Wanted(""))
+    assert headers[-1] == [content]
+    with pytest.raises(PostroomError) as refused:
+        fetch(*(Wanted("", start, len(content)) for start in range(100)))
+    assert refused.value.kind is Kind.LIMIT_EXCEEDED
+
+
 async def test_uids_and_changes_form_a_chain(store: Store) -> None:
     first = await append(store, HELLO)
     second = await append(store, HELLO, HELLO)

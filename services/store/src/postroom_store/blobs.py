@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import tempfile
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,39 @@ def pack(content: bytes) -> bytes:
         compressor.compress(view[start : start + FRAME_BYTES])
         for start in range(0, len(content), FRAME_BYTES)
     )
+
+
+class Packing:
+    """A content that comes in pieces, packed frame by frame as `pack` would have it.
+
+    What is packed lies in a temporary file once it is large, so that memory holds a frame.
+    """
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
+        self._rest = bytearray()
+        self._packed = tempfile.SpooledTemporaryFile(max_size=FRAME_BYTES)
+
+    def add(self, piece: bytes) -> None:
+        """Take the next piece. Raises OSError."""
+        self.size += len(piece)
+        self._digest.update(piece)
+        self._rest += piece
+        while len(self._rest) > FRAME_BYTES:
+            self._packed.write(pack(bytes(self._rest[:FRAME_BYTES])))
+            del self._rest[:FRAME_BYTES]
+
+    def finish(self) -> tuple[bytes, bytes]:
+        """The digest and the packed content. Raises OSError."""
+        if self._rest or not self.size:
+            self._packed.write(pack(bytes(self._rest)))
+            self._rest.clear()
+        self._packed.seek(0)
+        return self._digest.digest(), self._packed.read()
+
+    def close(self) -> None:
+        self._packed.close()
 
 
 def unpack(packed: bytes, size: int, start: int = 0, end: int | None = None) -> bytes:
@@ -95,22 +129,46 @@ class BlobFiles:
     def write(self, digest: bytes, packed: bytes) -> None:
         """Keep a content durably. Raises OSError."""
         path = self.path(digest)
-        if path.exists():
-            path.touch()  # a sweep must not take it for old garbage
-            return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{secrets.token_hex(8)}")
-        with open(temporary, "wb") as file:
-            file.write(packed)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(path)
+        try:
+            os.utime(path)  # `discard` must not take it for old garbage
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = path.with_name(f".{secrets.token_hex(8)}")
+            with open(temporary, "wb") as file:
+                file.write(packed)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.rename(path)
+        # One that is there already may have been renamed by another writer a moment ago.
         for folder in (path.parent, path.parent.parent, self.folder):
             _sync_folder(folder)
 
     def read(self, digest: bytes) -> bytes:
         """A packed content. Raises OSError."""
         return self.path(digest).read_bytes()
+
+    def discard(self, digest: bytes, older_than: float) -> bool:
+        """Remove garbage, unless it was written again meanwhile; tell whether it went.
+
+        Args:
+            older_than: Unix seconds.
+
+        It is moved aside first: a writer that finds it touches it, which is seen afterwards, and
+        one that doesn't find it writes it anew.
+        """
+        path = self.path(digest)
+        aside = path.with_name(f"{path.name}.garbage")
+        try:
+            if path.stat().st_mtime >= older_than:
+                return False
+            path.rename(aside)
+        except FileNotFoundError:
+            return False
+        if aside.stat().st_mtime >= older_than:
+            aside.rename(path)
+            return False
+        aside.unlink()
+        return True
 
     def remove(self, digest: bytes) -> None:
         self.path(digest).unlink(missing_ok=True)

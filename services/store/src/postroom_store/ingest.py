@@ -47,16 +47,20 @@ class Ingest:
 
     def prepare(self, content: bytes) -> Content:
         """Pack and parse a message; a large one is on disk afterwards. Raises OSError."""
-        digest, packed = self.keep(content)
+        digest = digest_of(content)
+        packed = self.keep(digest, pack(content), len(content))
         return Content(digest, len(content), packed, derive(content))
 
-    def keep(self, content: bytes) -> tuple[bytes, bytes | None]:
-        """Pack a content. Answers its digest, and the packed bytes if they belong in a row."""
-        digest, packed = digest_of(content), pack(content)
-        if self._files is None or len(content) <= self._inline_bytes:
-            return digest, packed
+    def keep(self, digest: bytes, packed: bytes, size: int) -> bytes | None:
+        """Put a packed content where it belongs; what belongs in a row is answered.
+
+        Args:
+            size: of the plain content, in bytes.
+        """
+        if self._files is None or size <= self._inline_bytes:
+            return packed
         self._files.write(digest, packed)
-        return digest, None
+        return None
 
 
 def add_email(

@@ -18,6 +18,7 @@ from postroom_store.domain.flags import DELETED, SEEN
 from postroom_store.ingest import Content, add_email
 from postroom_store.transaction import Account, Mailbox, Transaction
 
+MOST_MESSAGES = 1_000_000  # of a mailbox: a change of all of them fits one answer
 MOST_RANGES = 400  # in one statement; more are taken in several
 
 Ranges = Sequence[tuple[int, int]]
@@ -75,6 +76,7 @@ def append(
     """Add messages, all or none. Raises PostroomError: OVER_QUOTA, INVALID, LIMIT_EXCEEDED."""
     account = transaction.account(mailbox.account_id)
     check_quota(account, quota_bytes, sum(arrival.content.size for arrival in arrivals))
+    _check_room(mailbox, len(arrivals))
     keywords = mailbox.keywords
     masks = []
     for arrival in arrivals:
@@ -93,6 +95,11 @@ def check_quota(account: Account, quota_bytes: int, more: int) -> None:
     """Raise PostroomError OVER_QUOTA where an account has no room; a quota of 0 has no end."""
     if quota_bytes and account.used_bytes + more > quota_bytes:
         raise PostroomError(Kind.OVER_QUOTA, "the account's quota is used up")
+
+
+def _check_room(mailbox: Mailbox, more: int) -> None:
+    if mailbox.messages + more > MOST_MESSAGES:
+        raise PostroomError(Kind.LIMIT_EXCEEDED, f"a mailbox has at most {MOST_MESSAGES} messages")
 
 
 def store_flags(
@@ -200,6 +207,7 @@ def copy(
         return Copied(target.uid_validity, [], [], None)
     if not move:
         check_quota(account, quota_bytes, sum(message.size for message in messages))
+    _check_room(target, len(messages))
     translate, keywords = _translation(messages, source, target)
     change = transaction.begin_change(account, target)
     _learn(target, keywords, change)

@@ -29,6 +29,7 @@ from postroom_store.transaction import (
 BATCH_BYTES = 256 * 1024
 BATCH_ROWS = 512
 SECTION_ROWS = 64  # rows read at once where each brings its content: 256 KiB of usual mail
+MOST_TIMES = 4  # a message's size that its sections in one fetch may add up to
 PAGE = 1000
 SECTION_FIELDS = 7  # fields of a row before its columns, where sections are read
 
@@ -240,7 +241,11 @@ class Fetch:
         return len(rows)
 
     def _weight(self, row: Any) -> int:
-        return int(row[2]) if self.sections else 0
+        """At most how many bytes the sections of a row add up to."""
+        size = int(row[2]) if self.sections else 0
+        return sum(
+            size if wanted.length is None else min(wanted.length, size) for wanted in self.sections
+        )
 
     def _fill(self, batch: Batch, rows: Sequence[Any], connection: Connection) -> None:
         if not rows:
@@ -254,9 +259,9 @@ class Fetch:
         }
         if "header" in batch.columns:
             self._complete_headers(batch.columns["header"], batch.uids, connection)
-        batch.sections = [
-            [self._section(wanted, row, connection) for row in rows] for wanted in self.sections
-        ]
+        if self.sections:
+            found = [self._sections_of(row) for row in rows]
+            batch.sections = [list(column) for column in zip(*found, strict=True)]
 
     def _complete_headers(
         self, headers: list[bytes | None], uids: list[int], connection: Connection
@@ -275,20 +280,38 @@ class Fetch:
                 found, _ = part.read(connection, (0, 0))
                 headers[index] = found.sections[0][0] if found.sections else b""
 
-    def _section(self, wanted: Wanted, row: Any, connection: Connection) -> bytes | None:
+    def _sections_of(self, row: Any) -> list[bytes | None]:
+        """The wanted sections of a message.
+
+        Raises PostroomError LIMIT_EXCEEDED where they overlap so that they add up to many times it.
+        """
         _, _, size, digest, structure, header, data = row[:SECTION_FIELDS]
-        if wanted.spec == "HEADER" and header is not None:
-            end = None if wanted.length is None else wanted.offset + wanted.length
-            return bytes(header[wanted.offset : end])
-        span: tuple[int, int] | None = (0, size)
-        if not wanted.whole:
-            span = section(_structure(bytes(structure)), wanted.spec)
-        if span is None:
-            return None
-        start, end = span
-        first = min(start + wanted.offset, end)
-        stop = end if wanted.length is None else min(first + wanted.length, end)
-        return _unpacked(self.files, digest, data, size, first, stop)
+        spans = [_span(wanted, size, structure) for wanted in self.sections]
+        total = sum(stop - first for first, stop in filter(None, spans))
+        if total > MOST_TIMES * size + BATCH_BYTES:
+            raise PostroomError(Kind.LIMIT_EXCEEDED, "the sections overlap too much")
+        found: list[bytes | None] = []
+        for wanted, span in zip(self.sections, spans, strict=True):
+            if wanted.spec == "HEADER" and header is not None:
+                end = None if wanted.length is None else wanted.offset + wanted.length
+                found.append(bytes(header[wanted.offset : end]))
+            elif span is None:
+                found.append(None)
+            else:
+                found.append(_unpacked(self.files, digest, data, size, *span))
+        return found
+
+
+def _span(wanted: Wanted, size: int, structure: bytes | None) -> tuple[int, int] | None:
+    """Where a wanted section of a message begins and ends; None where there is no such section."""
+    span: tuple[int, int] | None = (0, size)
+    if not wanted.whole:
+        span = section(_structure(bytes(structure or b"")), wanted.spec)
+    if span is None:
+        return None
+    start, end = span
+    first = min(start + wanted.offset, end)
+    return first, end if wanted.length is None else min(first + wanted.length, end)
 
 
 def _needs(sections: tuple[Wanted, ...]) -> str:

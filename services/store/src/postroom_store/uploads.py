@@ -12,7 +12,7 @@ from postroom_mime import derive
 from sqlalchemy import Connection, select
 
 from postroom_store import tables
-from postroom_store.blobs import BlobFiles
+from postroom_store.blobs import BlobFiles, Packing
 from postroom_store.database import Readers
 from postroom_store.ingest import Content, Ingest
 from postroom_store.reading import read_content
@@ -21,6 +21,7 @@ from postroom_store.writer import Writers
 
 INLINE_PARSE_BYTES = 64 * 1024  # what is parsed in the loop's own thread: a millisecond or so
 PARSERS = 2
+LARGE_AT_ONCE = 4  # operations that hold uploaded contents, some three times their size, in memory
 
 
 class Contents:
@@ -44,6 +45,9 @@ class Contents:
         self._files = files
         self._most_bytes = most_bytes
         self._pool = ThreadPoolExecutor(PARSERS, thread_name_prefix="parser")
+        # Held while whole contents are in memory. Never while a client is waited for: it could
+        # keep the others out.
+        self.large = asyncio.Semaphore(LARGE_AT_ONCE)
 
     async def prepare(self, content: bytes) -> Content:
         """A message that came whole, ready to be kept. Raises PostroomError TOO_LARGE."""
@@ -59,29 +63,43 @@ class Contents:
 
         Raises PostroomError TOO_LARGE.
         """
-        spool = bytearray()
-        async for chunk in chunks:
-            if len(spool) + len(chunk) > self._most_bytes:
-                raise self._too_large()
-            spool += chunk
-        content = bytes(spool)
-        spool.clear()
         loop = asyncio.get_running_loop()
-        digest, packed = await loop.run_in_executor(self._pool, self._ingest.keep, content)
+        packing = Packing()
+        try:
+            async for chunk in chunks:
+                if packing.size + len(chunk) > self._most_bytes:
+                    raise self._too_large()
+                await loop.run_in_executor(self._pool, packing.add, chunk)
+            async with self.large:
+                return await self._note(account_id, packing)
+        finally:
+            packing.close()
+
+    async def _note(self, account_id: int, packing: Packing) -> tuple[bytes, int]:
+        """Keep a packed content and note that it waits for a write."""
+        loop = asyncio.get_running_loop()
+        digest, packed = await loop.run_in_executor(self._pool, self._keep, packing)
         upload_id = secrets.token_bytes(16)
 
         def note(transaction: Transaction) -> None:
             transaction.account(account_id)
-            row = {"account_id": account_id, "digest": digest, "size": len(content)}
+            row = {"account_id": account_id, "digest": digest, "size": packing.size}
             created = {"created_at": transaction.now}
             transaction.add_missing(tables.blobs, row | {"data": packed} | created)
             transaction.add(tables.uploads, row | {"upload_id": upload_id} | created)
 
         await self._writers.run(account_id, note)
-        return upload_id, len(content)
+        return upload_id, packing.size
+
+    def _keep(self, packing: Packing) -> tuple[bytes, bytes | None]:
+        digest, packed = packing.finish()
+        return digest, self._ingest.keep(digest, packed, packing.size)
 
     async def uploaded(self, account_id: int, upload_id: bytes) -> Content:
-        """A content that was uploaded before. Raises PostroomError NOT_FOUND."""
+        """A content that was uploaded before; to be called, and used, while holding `large`.
+
+        Raises PostroomError NOT_FOUND.
+        """
 
         def read(connection: Connection) -> tuple[bytes, bytes, bytes | None]:
             column = tables.uploads.c

@@ -93,7 +93,6 @@ class AdminService:
         account_id, name = request.account_id, canonical(request.name)
         if account_id < 1:
             raise PostroomError(Kind.INVALID, "an account is needed")
-        arrivals = await arrivals_of(self._contents, NO_ACCOUNT, request.messages)
 
         def take(transaction: Transaction) -> bytes:
             mailbox = transaction.find_mailbox(account_id, name)
@@ -107,7 +106,8 @@ class AdminService:
             ).SerializeToString()
 
         operation = once(account_id, request.idempotency_key, take)
-        answer = await self._writers.run(account_id, operation)
+        async with arrivals_of(self._contents, NO_ACCOUNT, request.messages) as arrivals:
+            answer = await self._writers.run(account_id, operation)
         return message_pb2.AppendResponse.FromString(answer)
 
     async def Export(

@@ -15,6 +15,7 @@ from postroom_store.answers import once
 from postroom_store.database import Readers
 from postroom_store.delivery import Delivery, LocalRecipient
 from postroom_store.domain.names import INBOX, canonical
+from postroom_store.ingest import Content
 from postroom_store.transaction import NO_ACCOUNT, Transaction
 from postroom_store.uploads import Contents
 from postroom_store.writer import Writers
@@ -24,7 +25,7 @@ log = logs.logger(__name__)
 MOST_MAILBOXES = 1000
 MOST_DELIVERIES = 1000
 MOST_RECIPIENTS = 10_000
-INLINE_BYTES = 1024 * 1024
+INLINE_BYTES = (1024 + 64) * 1024  # a mebibyte with its trace fields
 
 
 class DeliveryService:
@@ -57,6 +58,8 @@ class DeliveryService:
     ) -> delivery_pb2.DeliverResponse:
         if len(request.deliveries) > MOST_DELIVERIES:
             raise PostroomError(Kind.INVALID, f"more than {MOST_DELIVERIES} deliveries")
+        if sum(len(each.content) for each in request.deliveries) > INLINE_BYTES:
+            raise PostroomError(Kind.INVALID, "more than 1 MiB must be uploaded first")
         results = await asyncio.gather(*map(self._deliver, request.deliveries))
         return delivery_pb2.DeliverResponse(results=results)
 
@@ -74,10 +77,15 @@ class DeliveryService:
     async def _take(self, incoming: delivery_pb2.Delivery) -> delivery_pb2.DeliveryResult:
         if not 0 < len(incoming.local) + len(incoming.queue) <= MOST_RECIPIENTS:
             raise PostroomError(Kind.INVALID, f"1 to {MOST_RECIPIENTS} recipients are needed")
-        if incoming.WhichOneof("source") == "upload_id":
+        if incoming.WhichOneof("source") != "upload_id":
+            return await self._keep(incoming, await self._contents.prepare(incoming.content))
+        async with self._contents.large:
             content = await self._contents.uploaded(NO_ACCOUNT, incoming.upload_id)
-        else:
-            content = await self._contents.prepare(incoming.content)
+            return await self._keep(incoming, content)
+
+    async def _keep(
+        self, incoming: delivery_pb2.Delivery, content: Content
+    ) -> delivery_pb2.DeliveryResult:
         wanted = Delivery(
             content,
             incoming.sender,

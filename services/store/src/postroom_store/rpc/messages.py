@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, nullcontext
 
 from postroom.store.v1 import message_pb2
 from postroom_chassis.errors import Kind, PostroomError
@@ -30,6 +31,7 @@ from postroom_store.writer import Writers
 
 OPEN_ROWS = 16_384  # messages in one response: some 450 KB
 INLINE_BYTES = 1024 * 1024
+MOST_UPLOADS = 4  # in one request
 MOST_SECTIONS = 100
 SEARCH_ROWS = 50_000
 
@@ -144,7 +146,6 @@ class MessageService:
     ) -> message_pb2.AppendResponse:
         ticket = call.ticket
         name = canonical(request.name)
-        arrivals = await arrivals_of(self._contents, ticket.account_id, request.messages)
 
         def append(transaction: Transaction) -> bytes:
             mailbox = transaction.mailbox_named(ticket.account_id, name)
@@ -155,7 +156,8 @@ class MessageService:
                 change=change_message(done.change),
             ).SerializeToString()
 
-        answer = await self._once(call, request.idempotency_key, append)
+        async with arrivals_of(self._contents, ticket.account_id, request.messages) as arrivals:
+            answer = await self._once(call, request.idempotency_key, append)
         return message_pb2.AppendResponse.FromString(answer)
 
     async def StoreFlags(
@@ -243,10 +245,11 @@ class MessageService:
         return await self._writers.run(account_id, once(account_id, key, work), durable=durable)
 
 
+@asynccontextmanager
 async def arrivals_of(
     contents: Contents, account_id: int, incoming: Sequence[message_pb2.NewMessage]
-) -> list[Arrival]:
-    """New messages, ready to be kept.
+) -> AsyncIterator[list[Arrival]]:
+    """New messages, ready to be kept, for as long as the context lasts.
 
     Raises PostroomError: INVALID, TOO_LARGE, NOT_FOUND (the upload).
     """
@@ -254,12 +257,16 @@ async def arrivals_of(
         raise PostroomError(Kind.INVALID, "a message is needed")
     if sum(len(message.content) for message in incoming) > INLINE_BYTES:
         raise PostroomError(Kind.INVALID, "more than 1 MiB must be uploaded first")
-    arrivals = []
-    for message in incoming:
-        if message.WhichOneof("source") == "upload_id":
-            content = await contents.uploaded(account_id, message.upload_id)
-        else:
-            content = await contents.prepare(message.content)
-        date = message.internaldate if message.HasField("internaldate") else None
-        arrivals.append(Arrival(content, list(message.flags), date))
-    return arrivals
+    uploads = sum(message.WhichOneof("source") == "upload_id" for message in incoming)
+    if uploads > MOST_UPLOADS:
+        raise PostroomError(Kind.INVALID, f"more than {MOST_UPLOADS} uploads")
+    async with contents.large if uploads else nullcontext():
+        arrivals = []
+        for message in incoming:
+            if message.WhichOneof("source") == "upload_id":
+                content = await contents.uploaded(account_id, message.upload_id)
+            else:
+                content = await contents.prepare(message.content)
+            date = message.internaldate if message.HasField("internaldate") else None
+            arrivals.append(Arrival(content, list(message.flags), date))
+        yield arrivals
