@@ -73,7 +73,10 @@ class Auth:
 
 @dataclass
 class Directory:
-    """Addresses at "local" are there; notes how much each call asks for."""
+    """Addresses at "local" are there; notes how much each call asks for.
+
+    A list at "wide" fills a call, and one at "wider" more than that.
+    """
 
     calls: list[int] = field(default_factory=list)
 
@@ -81,6 +84,9 @@ class Directory:
         self, request: directory_pb2.ResolveRequest, call: Call
     ) -> directory_pb2.ResolveResponse:
         self.calls.append(len(request.addresses))
+        wide = sum(address.endswith("@wide") for address in request.addresses)
+        if wide > 1 or any(address.endswith("@wider") for address in request.addresses):
+            raise PostroomError(Kind.LIMIT_EXCEEDED, "ask for fewer at once")
         return directory_pb2.ResolveResponse(resolutions=map(self._resolve, request.addresses))
 
     def _resolve(self, address: str) -> directory_pb2.Resolution:
@@ -217,6 +223,18 @@ async def test_addresses_are_resolved_together(behind: Behind) -> None:
     assert answers[-1].whereabouts is Whereabouts.FOREIGN
     assert max(behind.directory.calls) == 1000
     assert len(behind.directory.calls) <= 4
+
+
+async def test_an_alias_that_leads_too_far_is_refused_alone(behind: Behind) -> None:
+    directory = RemoteDirectory(behind.auth)
+    asked = [f"{number}@local" for number in range(200)]
+    asked[50:50] = ["a@wide", "b@wider", "c@wide"]
+    answers = await asyncio.gather(*map(directory.resolve, asked), return_exceptions=True)
+    refused = answers.pop(51)
+    assert isinstance(refused, PostroomError)
+    assert refused.kind is Kind.LIMIT_EXCEEDED
+    assert not [answer for answer in answers if isinstance(answer, BaseException)]
+    assert len(behind.directory.calls) < 20
 
 
 async def test_who_was_found_is_remembered_and_who_was_not_is_not(behind: Behind) -> None:
