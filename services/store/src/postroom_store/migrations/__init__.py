@@ -8,7 +8,9 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
 
 from postroom_store.database import is_sqlite
 
@@ -17,14 +19,21 @@ LOCK = 0x706F7374  # any number that nothing else in the database locks
 
 
 def migrate(engine: Engine) -> None:
-    """Bring a database to the newest schema; safe while other replicas start."""
-    with engine.connect().execution_options(writing=True) as connection:
-        with _locked(connection):
+    """Bring a database to the newest schema; safe while other replicas start.
+
+    Raises OSError where it can't be reached, or is of a newer program.
+    """
+    try:
+        with engine.connect().execution_options(writing=True) as connection, _locked(connection):
             config = Config()
             config.set_main_option("script_location", str(HERE))
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
             connection.commit()
+    except DBAPIError as error:
+        raise OSError(f"POSTROOM_STORE_DATABASE_URL can't be used: {error.orig}") from error
+    except CommandError as error:
+        raise OSError(f"the database's schema can't be brought up to date: {error}") from error
 
 
 @contextmanager
