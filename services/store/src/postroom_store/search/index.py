@@ -352,6 +352,8 @@ class Indexer:
                 await self._index(work.account_id, work.contents)
             if unread >= MOST_UNREAD:
                 break
+        if unread:
+            log.warning("search.unread", messages=unread, again_in_seconds=RETRY_SECONDS)
         return unread == 0
 
     async def _index(self, account_id: int, contents: dict[int, bytes]) -> None:
@@ -412,8 +414,7 @@ class Indexer:
             position = (account_id, email_id)
             try:
                 contents[email_id] = content_or_nothing(connection, self._files, account_id, digest)
-            except PostroomError as error:
-                log.warning("search.unread", account=account_id, email=email_id, error=str(error))
+            except PostroomError:
                 unread += 1
         return _Work(account_id, contents, position, unread)
 
