@@ -6,16 +6,18 @@ runner: `processes` (each service by itself, as `make run` starts them) is the o
 
 from __future__ import annotations
 
+import http.client
 import itertools
 import os
 import ssl
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Protocol
 
+import grpc
 import psutil
 
 from deploy.local import ports
@@ -33,6 +35,10 @@ class MailSystem(Protocol):
     """What a test may know of the system under it."""
 
     host: str
+
+    @property
+    def state(self) -> Path:
+        """The folder of all that it writes, as `make run` has it."""
 
     @property
     def authority(self) -> Path:
@@ -63,6 +69,12 @@ class MailSystem(Protocol):
     def log(self, service: str) -> str:
         """What a service has logged."""
 
+    def metrics(self, service: str) -> str:
+        """What a service says of itself to Prometheus."""
+
+    def channel(self, service: str, caller: str = "") -> grpc.Channel:
+        """A plain gRPC channel to an owner, with a caller's certificate, or none."""
+
 
 class Processes:
     """The runner that starts every service as its own process on free ports.
@@ -84,6 +96,10 @@ class Processes:
     ) -> None:
         self.system = System(state, ports.free(), {**SETTINGS, **(settings or {})}, haproxy=haproxy)
         self._numbers = itertools.count(1)
+
+    @property
+    def state(self) -> Path:
+        return self.system.state
 
     @property
     def authority(self) -> Path:
@@ -128,6 +144,21 @@ class Processes:
 
     def log(self, service: str) -> str:
         return self.system.log(service)
+
+    def metrics(self, service: str) -> str:
+        port = self.system.ports.internal[f"{service}-http"]
+        connection = http.client.HTTPConnection(self.host, port, timeout=COMMAND_SECONDS)
+        with closing(connection):
+            connection.request("GET", "/metrics")
+            return connection.getresponse().read().decode()
+
+    def channel(self, service: str, caller: str = "") -> grpc.Channel:
+        certs = self.system.certificates
+        own = [(certs / f"{caller}.{kind}").read_bytes() for kind in ("key", "pem") if caller]
+        credentials = grpc.ssl_channel_credentials((certs / "ca.pem").read_bytes(), *own)
+        target = (("grpc.ssl_target_name_override", f"{service}.postroom"),)
+        address = self.system.ports.address(f"{service}-rpc")
+        return grpc.secure_channel(address, credentials, options=target)
 
 
 @contextmanager

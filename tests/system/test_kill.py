@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
@@ -45,7 +44,6 @@ class Setup:
     """A system of one kind, whose fronts end implicit TLS themselves."""
 
     kind: str
-    state: Path
     system: MailSystem
 
 
@@ -64,7 +62,7 @@ def setup(
                 for service in ("AUTH", "STORE")
             }
         system = stack.enter_context(running(state, haproxy=False, settings=settings))
-        yield Setup(request.param, state, system)
+        yield Setup(request.param, system)
 
 
 def content_of(serial: str) -> bytes:
@@ -210,7 +208,7 @@ def test_nothing_acknowledged_is_lost_or_doubled(setup: Setup) -> None:
         assert wanted - found.keys() == set()
         assert found.keys() - tried == set()
         assert {serial: times for serial, times in found.items() if times > 1} == {}
-    assert any((setup.state / "blobs").rglob("*")) == (setup.kind == "files")
+    assert any((system.state / "blobs").rglob("*")) == (setup.kind == "files")
 
 
 def by_serial(received: Sequence[bytes]) -> Counter[str]:
