@@ -350,9 +350,7 @@ def old_files(files: BlobFiles, before: float) -> Iterator[list[bytes]]:
 
 def remove_old_file(files: BlobFiles, digest: bytes, before: float) -> None:
     """Remove a content's file unless somebody has just written the same content again."""
-    path = files.path(digest)
-    if path.exists() and path.stat().st_mtime < before:
-        files.remove(digest)
+    files.discard(digest, before)
 
 
 # Reindex.
