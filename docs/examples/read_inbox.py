@@ -69,8 +69,11 @@ def main() -> None:
     addresses = dict(
         line.partition("=")[::2] for line in (state / "admin.env").read_text().splitlines()
     )
-    ticket = sign_in(state, addresses["POSTROOM_ADMIN_AUTH_ADDRESS"], *sys.argv[2:])
-    list_inbox(state, addresses["POSTROOM_ADMIN_STORE_ADDRESS"], ticket)
+    try:
+        ticket = sign_in(state, addresses["POSTROOM_ADMIN_AUTH_ADDRESS"], *sys.argv[2:])
+        list_inbox(state, addresses["POSTROOM_ADMIN_STORE_ADDRESS"], ticket)
+    except grpc.RpcError as error:
+        raise SystemExit(f"{error.code().name}: {error.details()}") from None
 
 
 if __name__ == "__main__":
