@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Iterator
 
@@ -12,9 +13,10 @@ from tests.harness.mail import deliver, message
 from tests.harness.system import MailSystem
 from tests.harness.wire import Wire
 
-# RFC 2177 sets no time. A second is what people expect; a machine under load may need more, and a
-# server that polls would need minutes.
-TOLD_SECONDS = 5.0
+# How long a test waits for what must come.
+TOLD_SECONDS = 30.0
+PROMISED_SECONDS = 1.0
+DELIVERIES = 9
 
 
 @pytest.fixture
@@ -45,17 +47,28 @@ def until_told(wire: Wire, wanted: bytes) -> None:
         seen += wire.command(b"noop", b"NOOP")
 
 
-def test_idle_tells_a_delivery(system: MailSystem, account: Account, first: Wire) -> None:
+def test_idle_tells_deliveries_within_a_second(
+    system: MailSystem, account: Account, first: Wire
+) -> None:
     first.send(b"idle IDLE\r\n")
     assert first.line().startswith(b"+ ")
 
-    deliver(system, account, message("news"))
-    delivered = time.monotonic()
+    seconds = [told_after(system, account, first, number) for number in range(1, DELIVERIES + 1)]
 
-    assert first.line() == b"* 1 EXISTS"
-    assert time.monotonic() - delivered < TOLD_SECONDS
+    # What is promised of the product. It takes some 10 ms; the median forgives a machine under load
+    # a few that were late, and a server that polls would be late with most.
+    assert statistics.median(seconds) < PROMISED_SECONDS, seconds
     first.send(b"DONE\r\n")
     assert first.until(b"idle")[-1].startswith(b"idle OK")
+
+
+def told_after(system: MailSystem, account: Account, idling: Wire, number: int) -> float:
+    """Seconds between the 250 of a delivery and the news of it."""
+    deliver(system, account, message(f"news {number}"))
+    delivered = time.monotonic()
+    while (line := idling.line()) != b"* %d EXISTS" % number:
+        assert line.endswith(b" RECENT"), line
+    return time.monotonic() - delivered
 
 
 def test_appends_are_seen(account: Account, first: Wire, second: Wire) -> None:
@@ -114,12 +127,21 @@ def test_expunges_are_seen_and_wait_for_fetch(
     )
 
 
-def test_a_mailbox_deleted_under_a_session(account: Account, first: Wire, second: Wire) -> None:
+def test_a_mailbox_deleted_under_a_session(
+    system: MailSystem, account: Account, first: Wire, second: Wire
+) -> None:
     assert first.command(b"create", b"CREATE Box")[-1].startswith(b"create OK")
     assert second.command(b"select", b"SELECT Box")[-1].startswith(b"select OK")
 
     assert first.command(b"delete", b"DELETE Box")[-1].startswith(b"delete OK")
 
-    # Whatever it is told of the mailbox, the session goes on or ends with a proper BYE.
-    answer = second.command(b"noop", b"NOOP")
-    assert answer[-1].startswith((b"noop OK", b"noop NO")) or b"* BYE" in answer[0]
+    # The session learns of it soon, if not at once, and ends by a proper BYE (RFC 3501 §7.1.5):
+    # there is no other way to take a selected mailbox away.
+    deadline = time.monotonic() + TOLD_SECONDS
+    while (answer := second.command(b"noop", b"NOOP"))[-1].startswith(b"noop OK "):
+        assert time.monotonic() < deadline, "the session isn't told"
+    assert answer == [b"* BYE The selected mailbox was deleted", b""]
+    with Wire(system.host, system.port("imap")) as again:
+        again.log_in(account)
+        assert again.command(b"box", b"SELECT Box")[-1].startswith(b"box NO [NONEXISTENT] ")
+        assert again.command(b"inbox", b"SELECT INBOX")[-1].startswith(b"inbox OK ")
