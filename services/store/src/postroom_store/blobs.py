@@ -15,6 +15,7 @@ import os
 import secrets
 import tempfile
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,7 @@ import zstandard
 DIGEST_BYTES = 32
 FRAME_BYTES = 1024 * 1024
 LEVEL = 3
+ASIDE = ".garbage"  # what a file's name ends in while it is being removed
 
 _local = threading.local()
 
@@ -145,7 +147,11 @@ class BlobFiles:
 
     def read(self, digest: bytes) -> bytes:
         """A packed content. Raises OSError."""
-        return self.path(digest).read_bytes()
+        path = self.path(digest)
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            return self._aside(path).read_bytes()
 
     def discard(self, digest: bytes, older_than: float) -> bool:
         """Remove garbage, unless it was written again meanwhile; tell whether it went.
@@ -157,21 +163,30 @@ class BlobFiles:
         one that doesn't find it writes it anew.
         """
         path = self.path(digest)
-        aside = path.with_name(f"{path.name}.garbage")
+        aside = self._aside(path)
         try:
             if path.stat().st_mtime >= older_than:
                 return False
             path.rename(aside)
-        except FileNotFoundError:
+            if aside.stat().st_mtime >= older_than:
+                aside.rename(path)
+                return False
+            aside.unlink()
+        except FileNotFoundError:  # somebody else sweeps too
             return False
-        if aside.stat().st_mtime >= older_than:
-            aside.rename(path)
-            return False
-        aside.unlink()
         return True
 
-    def remove(self, digest: bytes) -> None:
-        self.path(digest).unlink(missing_ok=True)
+    def put_back(self, aside: Path) -> None:
+        """Undo a `discard` that a crash left half done: the content is judged anew."""
+        path = aside.with_suffix("")
+        if path.exists():
+            aside.unlink(missing_ok=True)
+        else:
+            with suppress(FileNotFoundError):
+                aside.rename(path)
+
+    def _aside(self, path: Path) -> Path:
+        return path.with_name(path.name + ASIDE)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 
 from postroom_store import messages, tables
-from postroom_store.blobs import BlobFiles, digest_of
+from postroom_store.blobs import ASIDE, BlobFiles, digest_of
 from postroom_store.database import Prepared
 from postroom_store.domain.flags import DELETED, SEEN
 from postroom_store.ingest import derived_columns
@@ -40,7 +40,8 @@ PAGE = 1000
 STEP = 200  # rows of one step: a few ms
 ROW_STEP = 2000  # rows that go without a look
 EMAIL_STEP = 20  # messages of one step that are read and parsed: some 40 ms
-BLOB_GRACE_SECONDS = 24 * 3600  # a content may be there before the row that refers to it
+# A content may be there before the row that refers to it, and a backup copies the rows first.
+BLOB_GRACE_SECONDS = 24 * 3600
 
 _a = tables.accounts.c
 _m = tables.mailboxes.c
@@ -272,6 +273,12 @@ def _remove_emails(
     transaction.execute(
         delete(tables.emails).where(_e.account_id == account_id, _e.email_id.in_(ids))
     )
+    # The grace of their contents begins now: a backup's rows may have been copied a moment ago.
+    transaction.execute(
+        update(tables.blobs)
+        .where(_b.account_id == account_id, _b.digest.in_({row[1] for row in orphans}))
+        .values(created_at=transaction.now)
+    )
 
 
 def _content(
@@ -337,6 +344,8 @@ def old_files(files: BlobFiles, before: float) -> Iterator[list[bytes]]:
                 old = path.stat().st_mtime < before
                 if old and path.name.startswith("."):
                     path.unlink()
+                elif old and path.name.endswith(ASIDE):
+                    files.put_back(path)
                 elif old:
                     digests.append(bytes.fromhex(path.name))
             except (FileNotFoundError, ValueError):  # removed meanwhile; not ours
@@ -346,11 +355,6 @@ def old_files(files: BlobFiles, before: float) -> Iterator[list[bytes]]:
                 digests = []
         if digests:
             yield digests
-
-
-def remove_old_file(files: BlobFiles, digest: bytes, before: float) -> None:
-    """Remove a content's file unless somebody has just written the same content again."""
-    files.discard(digest, before)
 
 
 # Reindex.

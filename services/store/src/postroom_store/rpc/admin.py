@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable
 
 from postroom.store.v1 import admin_pb2, mailbox_pb2, message_pb2
@@ -16,20 +15,18 @@ from postroom_store.answers import once
 from postroom_store.blobs import BlobFiles
 from postroom_store.database import Readers
 from postroom_store.domain.names import canonical
-from postroom_store.maintenance import Swept
 from postroom_store.reading import Fetch, Wanted
 from postroom_store.rpc.encoding import change_message, keyword_messages, listed_message
 from postroom_store.rpc.fetching import PIECE_BYTES
 from postroom_store.rpc.mailboxes import Provision
 from postroom_store.rpc.messages import arrivals_of
 from postroom_store.settings import StoreSettings
+from postroom_store.sweeping import Sweeper
 from postroom_store.transaction import NO_ACCOUNT, Transaction
 from postroom_store.uploads import Contents
 from postroom_store.writer import Writers
 
-DAY = 86_400
 PAUSE_SECONDS = 0.002  # between the steps of long work
-FILE_GRACE_SECONDS = 600  # from the writing of a file to the commit that refers to it
 
 
 class AdminService:
@@ -42,6 +39,7 @@ class AdminService:
         provision: Provision,
         contents: Contents,
         files: BlobFiles | None,
+        sweeper: Sweeper,
         settings: StoreSettings,
     ) -> None:
         self._readers = readers
@@ -49,6 +47,7 @@ class AdminService:
         self._provision = provision
         self._contents = contents
         self._files = files
+        self._sweeper = sweeper
         self._settings = settings
 
     async def Usage(self, request: admin_pb2.UsageRequest, call: Call) -> admin_pb2.UsageResponse:
@@ -159,7 +158,7 @@ class AdminService:
         while swept := await self._writers.run(
             account_id, lambda t: maintenance.purge_step(t, self._files, account_id)
         ):
-            await self._remove_files(swept)
+            await self._sweeper.remove_files(swept.digests)
             await asyncio.sleep(PAUSE_SECONDS)
         self._provision.forget(account_id)
         return admin_pb2.PurgeAccountResponse()
@@ -182,49 +181,14 @@ class AdminService:
         self, request: admin_pb2.CollectGarbageRequest, call: Call
     ) -> AsyncIterator[admin_pb2.CollectGarbageResponse]:
         expunged = contents = size = 0
-        for account_id in await self._readers.run(lambda c: maintenance.accounts_of(c, 0)):
-            async for swept in self.sweep(account_id):
-                expunged += swept.expunged
-                contents += swept.contents
-                size += swept.size
-                yield admin_pb2.CollectGarbageResponse(
-                    expunged=expunged, contents=contents, bytes=size
-                )
+        async for swept in self._sweeper.sweep():
+            expunged += swept.expunged
+            contents += swept.contents
+            size += swept.size
+            yield admin_pb2.CollectGarbageResponse(expunged=expunged, contents=contents, bytes=size)
         yield admin_pb2.CollectGarbageResponse(
             expunged=expunged, contents=contents, bytes=size, finished=True
         )
-
-    async def sweep(self, account_id: int) -> AsyncIterator[Swept]:
-        """Collect an account's garbage in steps."""
-        now = int(time.time())
-        settings = self._settings
-        answers = int(now - settings.idempotency_hours * 3600)
-        uploads = int(now - settings.upload_seconds)
-        before = int(now - settings.expunge_days * DAY)
-        run = self._writers.run
-        await run(account_id, lambda t: maintenance.forget_old(t, account_id, answers, uploads))
-        while (
-            swept := await run(
-                account_id,
-                lambda t: maintenance.sweep_expunged(t, self._files, account_id, before),
-            )
-        ).more:
-            yield swept
-            await asyncio.sleep(PAUSE_SECONDS)
-        while (
-            swept := await run(account_id, lambda t: maintenance.sweep_contents(t, account_id))
-        ).more:
-            await self._remove_files(swept)
-            yield swept
-            await asyncio.sleep(PAUSE_SECONDS)
-
-    async def _remove_files(self, swept: Swept) -> None:
-        if self._files is None or not swept.digests:
-            return
-        before = time.time() - FILE_GRACE_SECONDS
-        unused = await self._readers.run(lambda c: maintenance.unused_files(c, swept.digests))
-        for digest in unused:
-            await asyncio.to_thread(maintenance.remove_old_file, self._files, digest, before)
 
     async def Reindex(
         self, request: admin_pb2.ReindexRequest, call: Call
