@@ -35,6 +35,7 @@ from postroom_store.rpc.messages import MessageService
 from postroom_store.rpc.queue import QueueService
 from postroom_store.search.index import Indexer
 from postroom_store.settings import StoreSettings
+from postroom_store.sweeping import Sweeper
 from postroom_store.uploads import Contents
 from postroom_store.watch import ChangeHub
 from postroom_store.writer import Writer, Writers
@@ -49,10 +50,13 @@ async def start(service: Service, settings: StoreSettings) -> None:
     writing = open_engine(settings.database_url, settings.writers + 1)
     service.stack.callback(writing.dispose)
     migrate(writing)
-    reading = open_engine(settings.database_url, settings.readers)
+    reading = open_engine(settings.database_url, settings.readers + settings.searchers)
     service.stack.callback(reading.dispose)
     readers = Readers(reading, settings.readers)
     service.stack.callback(readers.close)
+    # A search may take long, and nobody shall wait behind one for a mailbox or a message.
+    searchers = Readers(reading, settings.searchers)
+    service.stack.callback(searchers.close)
 
     async def read_since(account_id: int, mailbox_id: int, since: int) -> Change | None:
         return await readers.run(lambda c: changes_since(c, account_id, mailbox_id, since))
@@ -84,6 +88,9 @@ async def start(service: Service, settings: StoreSettings) -> None:
     verifier = TicketVerifier(read_verification_keys(settings.public_keys))
     provision = Provision(readers, writers)
 
+    sweeper = Sweeper(readers, writers, files, settings)
+    sweeping = asyncio.create_task(sweeper.run())
+    service.stack.callback(sweeping.cancel)
     changes = ChangeService(hub, verifier)
     service.on_drain(changes.drain)
     server = Server(settings.rpc_tls, verifier)
@@ -96,7 +103,7 @@ async def start(service: Service, settings: StoreSettings) -> None:
         (
             message_pb2,
             "MessageService",
-            MessageService(readers, writers, provision, contents, files),
+            MessageService(readers, searchers, writers, provision, contents, files),
         ),
         (change_pb2, "ChangeService", changes),
         (delivery_pb2, "DeliveryService", DeliveryService(readers, writers, contents)),
@@ -109,7 +116,7 @@ async def start(service: Service, settings: StoreSettings) -> None:
         (
             admin_pb2,
             "AdminService",
-            AdminService(readers, writers, provision, contents, files, settings),
+            AdminService(readers, writers, provision, contents, files, sweeper, settings),
         ),
     ):
         server.add(file.DESCRIPTOR.services_by_name[name], implementation)

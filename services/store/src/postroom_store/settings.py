@@ -23,11 +23,13 @@ class StoreSettings(ServiceSettings):
         64 * 1024, ge=0, description="contents up to this size are always beside the rows"
     )
     readers: int = Field(4, ge=1, le=64, description="threads that read the database")
+    searchers: int = Field(2, ge=1, le=64, description="threads that search")
     writers: int = Field(2, ge=1, le=16, description="writers on PostgreSQL; SQLite has one")
     batch_operations: int = Field(200, ge=1, description="most changes in one transaction")
     message_bytes: int = Field(64 * 1024 * 1024, ge=1024, description="largest message taken")
     mailboxes: int = Field(10_000, ge=1, description="most mailboxes of an account")
     expunge_days: float = Field(14.0, ge=0, description="how long expunged mail is kept")
+    sweep_hours: float = Field(6.0, gt=0, description="between two collections of garbage")
     idempotency_hours: float = Field(24.0, gt=0, description="how long repeats are recognised")
     upload_seconds: float = Field(3600.0, gt=0, description="how long an upload waits to be used")
     lease_seconds: float = Field(30.0, gt=0, description="how long a maildrop lease lasts")

@@ -60,12 +60,14 @@ class MessageService:
     def __init__(
         self,
         readers: Readers,
+        searchers: Readers,
         writers: Writers,
         provision: Provision,
         contents: Contents,
         files: BlobFiles | None,
     ) -> None:
         self._readers = readers
+        self._searchers = searchers
         self._writers = writers
         self._provision = provision
         self._contents = contents
@@ -227,8 +229,8 @@ class MessageService:
     ) -> AsyncIterator[message_pb2.SearchResponse]:
         account_id = call.ticket.account_id
         key = key_of_message(request.key)
-        uids = await self._readers.run(
-            lambda c: search(c, self._files, account_id, request.mailbox_id, key)
+        uids = await self._searchers.run(
+            lambda c: search(c, self._files, account_id, request.mailbox_id, key, call.deadline)
         )
         for start in range(0, len(uids), SEARCH_ROWS):
             yield message_pb2.SearchResponse(uids=uids[start : start + SEARCH_ROWS])
