@@ -142,6 +142,23 @@ async def test_a_client_that_says_nothing_is_closed() -> None:
         writer.close()
 
 
+async def test_a_second_reader_is_refused_and_the_first_goes_on() -> None:
+    async def twice(connection: Connection) -> None:
+        first = asyncio.create_task(connection.read(connection.stream.read_line(9), 60))
+        await asyncio.sleep(0)  # it has begun
+        with pytest.raises(RuntimeError, match="being read"):
+            await connection.read(connection.stream.read_line(9), 60)
+        connection.write(b"ready\n")
+        connection.write(await first)
+
+    async with listening(twice) as (_, port):
+        reader, writer = await connect(port)
+        assert await reader.readline() == b"ready\n"
+        writer.write(b"one\n")
+        assert await reader.read() == b"one\n"
+        writer.close()
+
+
 async def test_a_trusted_proxy_tells_the_client() -> None:
     async with listening(proxies=parse_networks("127.0.0.0/8")) as (_, port):
         reader, writer = await connect(port)

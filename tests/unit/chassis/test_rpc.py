@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from postroom.store.v1 import maildrop_pb2, maildrop_pb2_grpc
+from postroom.store.v1 import maildrop_pb2, maildrop_pb2_grpc, message_pb2, message_pb2_grpc
 from postroom_chassis.certificates import make_development_certificates
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.rpc.client import Channel, Metadata, ticketed
@@ -25,6 +25,7 @@ from postroom_chassis.tickets import (
 )
 
 MAILDROP = maildrop_pb2.DESCRIPTOR.services_by_name["MaildropService"]
+MESSAGE = message_pb2.DESCRIPTOR.services_by_name["MessageService"]
 LATER = 4_000_000_000
 
 
@@ -327,3 +328,102 @@ class Gated(Maildrops):
         self.begun.set()
         await self.gate.wait()
         return maildrop_pb2.CommitResponse()
+
+
+async def test_an_upload_arrives(folder: Path) -> None:
+    async def pieces() -> AsyncGenerator[message_pb2.UploadRequest, None]:
+        for number in range(10):
+            yield message_pb2.UploadRequest(data=b"%d" % number)
+
+    async with uploads_served(folder) as (messages, channel):
+        answer = await upload(folder, channel, pieces())
+        assert answer.upload_id == b"0123456789"
+        assert not messages.refused.is_set()
+
+
+async def test_the_requests_of_an_upload_are_at_rest_when_it_has_failed(folder: Path) -> None:
+    """Who goes on with their source, a client's connection, must be alone with it."""
+    reading = closed = False
+
+    async def pieces() -> AsyncGenerator[message_pb2.UploadRequest, None]:
+        nonlocal reading, closed
+        yield message_pb2.UploadRequest(data=b"refuse")
+        reading = True
+        try:
+            await messages.refused.wait()
+            await another_call(channel)  # by now the refusal is here as well
+        finally:
+            reading = False
+        try:
+            yield message_pb2.UploadRequest(data=b"in vain")
+        finally:
+            closed = True
+
+    async with uploads_served(folder) as (messages, channel):
+        with pytest.raises(PostroomError) as refused:
+            await upload(folder, channel, pieces())
+        assert (reading, closed) == (False, True)
+        assert refused.value.kind is Kind.LIMIT_EXCEEDED
+
+
+async def test_what_the_requests_of_an_upload_raise_is_raised(folder: Path) -> None:
+    async def pieces() -> AsyncGenerator[message_pb2.UploadRequest, None]:
+        yield message_pb2.UploadRequest(data=b"begun")
+        raise ConnectionResetError("the client is gone")
+
+    async with uploads_served(folder) as (_, channel):
+        with pytest.raises(ConnectionResetError):
+            await upload(folder, channel, pieces())
+
+
+class Messages:
+    """Answers an upload with what came, unless its first piece asks for a refusal."""
+
+    def __init__(self) -> None:
+        self.refused = asyncio.Event()
+
+    def __getattr__(self, rpc: str) -> Callable[..., Awaitable[None]]:
+        """What the tests don't call."""
+
+        async def unsupported(request: object, call: Call) -> None:
+            raise PostroomError(Kind.UNSUPPORTED, rpc)
+
+        return unsupported
+
+    async def Upload(
+        self, requests: AsyncIterator[message_pb2.UploadRequest], call: Call
+    ) -> message_pb2.UploadResponse:
+        content = b""
+        async for request in requests:
+            content += request.data
+            if content == b"refuse":
+                self.refused.set()
+                raise PostroomError(Kind.LIMIT_EXCEEDED, "no room")
+        return message_pb2.UploadResponse(upload_id=content)
+
+
+@asynccontextmanager
+async def uploads_served(folder: Path) -> AsyncIterator[tuple[Messages, Channel]]:
+    verifier = TicketVerifier(read_verification_keys([(folder / "ticket.pub").read_bytes()]))
+    server = Server(tls(folder, "store"), verifier)
+    messages = Messages()
+    server.add(MESSAGE, messages)
+    port = await server.start("127.0.0.1:0")
+    channel = Channel(f"127.0.0.1:{port}", "store", tls(folder, "imap"))
+    try:
+        yield messages, channel
+    finally:
+        await channel.close()
+        await server.stop(0)
+
+
+async def upload(
+    folder: Path, channel: Channel, requests: AsyncGenerator[message_pb2.UploadRequest, None]
+) -> message_pb2.UploadResponse:
+    stub = channel.stub(message_pb2_grpc.MessageServiceStub)
+    return await stub.Upload(requests, metadata=ticketed(sign(folder, scope="mail")))
+
+
+async def another_call(channel: Channel) -> None:
+    health = health_pb2_grpc.HealthStub(channel.grpc)
+    await health.Check(health_pb2.HealthCheckRequest())

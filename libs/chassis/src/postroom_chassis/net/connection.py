@@ -164,8 +164,11 @@ class Connection(asyncio.Protocol):
 
         Raises:
             TimedOut, Draining, ConnectionResetError: the connection is lost.
+            RuntimeError: somebody else reads; two would take each other's bytes.
             What the generator raises (EndOfStream among it).
         """
+        if self._waiter is not None:
+            raise RuntimeError("the connection is being read already")
         self._deadline = time.monotonic() + seconds
         while True:
             try:

@@ -7,7 +7,8 @@ deadline, the trace context and, in `ticketed`, a ticket, sends unary calls over
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
 from typing import Any, TypeVar, cast
 
 import grpc
@@ -20,6 +21,7 @@ from postroom_chassis.rpc.server import KIND_KEY, MAX_ANSWER, MAX_MESSAGE, TICKE
 from postroom_chassis.settings import Tls
 
 UNARY_SECONDS = 20.0
+TOGETHER_KEY = "together"  # never sent
 OURS = "/postroom."  # services whose calls ride the stream; gRPC's own (health) don't
 # Of a stream: what the slowest client that is served may take. Its own time limits, one for each
 # read, end it long before; this one is for what nobody ends.
@@ -96,13 +98,37 @@ class Channel:
 
         return call
 
-    def unary_stream(self, method: str, *serializers: Any, **named: Any) -> Any:
-        make = self.grpc.unary_stream(method, *serializers, **named)
+    def unary_stream(
+        self, method: str, request_serializer: Any, response_deserializer: Any, **_: Any
+    ) -> Any:
+        make = self.grpc.unary_stream(method, request_serializer, response_deserializer)
 
         def call(
             request: Any, *, timeout: float = STREAM_SECONDS, metadata: Metadata = ()
         ) -> AsyncIterator[Any]:
-            return _responses(make(request, timeout=timeout, metadata=_headers(metadata)))
+            if not metadata or metadata[-1][0] != TOGETHER_KEY:
+                return _responses(make(request, timeout=timeout, metadata=_headers(metadata)))
+            *rest, (_, most) = metadata
+            return together(request, int(most), timeout, tuple(rest))
+
+        async def together(
+            request: Any, most_bytes: int, timeout: float, metadata: Metadata
+        ) -> AsyncIterator[Any]:
+            payload = request_serializer(request)
+            ticket = dict(metadata).get(TICKET_KEY, "")
+            try:
+                answers = await self.calls.call_stream(
+                    method, payload, ticket, min(timeout, UNARY_SECONDS), most_bytes
+                )
+            except PostroomError as error:
+                if error.kind is not Kind.LIMIT_EXCEEDED:
+                    raise
+                # Longer than was thought: by itself, at the pace of who reads it.
+                async for response in call(request, timeout=timeout, metadata=metadata):
+                    yield response
+            else:
+                for answer in answers:
+                    yield response_deserializer(answer)
 
         return call
 
@@ -110,15 +136,23 @@ class Channel:
         make = self.grpc.stream_unary(method, *serializers, **named)
 
         async def call(
-            requests: AsyncIterator[Any],
+            requests: AsyncGenerator[Any, None],
             *,
             timeout: float = STREAM_SECONDS,  # noqa: ASYNC109
             metadata: Metadata = (),
         ) -> Any:
+            """The requests are at rest when this ends, whatever ends it, so that their source can
+            be read on by others. A failure is told at the next request.
+            """
+            made = make(None, timeout=timeout, metadata=_headers(metadata))
             try:
-                return await make(requests, timeout=timeout, metadata=_headers(metadata))
+                async with aclosing(requests):
+                    await _write_all(made, requests)
+                return await made
             except grpc.aio.AioRpcError as error:
                 raise error_of(error) from error
+            finally:
+                made.cancel()
 
         return call
 
@@ -143,9 +177,30 @@ def ticketed(ticket: str) -> Metadata:
     return ((TICKET_KEY, ticket),)
 
 
+def together(metadata: Metadata, most_bytes: int) -> Metadata:
+    """The metadata of a stream of answers that is probably short: it comes with other calls'.
+
+    Args:
+        most_bytes: from which on it is asked for by itself after all.
+    """
+    return (*metadata, (TOGETHER_KEY, str(most_bytes)))
+
+
 def _headers(metadata: Metadata) -> Metadata:
     parent = tracing.traceparent()
     return (*metadata, ("traceparent", parent)) if parent else metadata
+
+
+async def _write_all(call: Any, requests: AsyncIterator[Any]) -> None:
+    """Write the requests up to the end of them or of the call, which then tells why itself.
+
+    grpc's own reader of requests isn't used: it goes on after a refusal, beside whoever goes on.
+    """
+    async for request in requests:
+        if call.done():
+            return
+        await call.write(request)
+    await call.done_writing()
 
 
 async def _responses(call: Any) -> AsyncIterator[Any]:
