@@ -8,12 +8,32 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from postroom_admin.settings import ApiSettings
+from postroom_auth.settings import AuthSettings
+from postroom_chassis.settings import ServiceSettings
+from postroom_imap.settings import ImapSettings
+from postroom_pop3.settings import Pop3Settings
+from postroom_smtp.settings import SmtpSettings
+from postroom_store.settings import StoreSettings
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+
 from deploy.local.provision import Account
 from tests.harness.clients import CLIENT_SECONDS, run_client
 from tests.harness.mail import deliver, message
 from tests.harness.system import MailSystem
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+SETTINGS: dict[str, type[ServiceSettings]] = {
+    "smtp": SmtpSettings,
+    "pop3": Pop3Settings,
+    "imap": ImapSettings,
+    "auth": AuthSettings,
+    "store": StoreSettings,
+    "admin": ApiSettings,
+}
+OF_THE_MACHINE = {"HOSTNAME": "the machine's", "HASH_THREADS": "CPUs"}
 EXAMPLE = re.compile(r"^\.venv/bin/python (docs/examples/\S+) (.*)$", re.MULTILINE)
 
 
@@ -54,3 +74,49 @@ def test_the_example_with_a_wrong_password(system: MailSystem, account: Account)
 
     assert (ran.returncode, ran.stdout) == (1, "")
     assert ran.stderr == "UNAUTHENTICATED: the name or the password is wrong\n"
+
+
+@pytest.mark.parametrize("service", SETTINGS)
+def test_a_readme_tells_every_setting_and_its_default(service: str) -> None:
+    shared = ServiceSettings.model_fields.keys()
+    fields = SETTINGS[service].model_fields.items()
+    own = dict(shown(name, field) for name, field in fields if name not in shared)
+
+    assert told_settings(REPOSITORY / f"services/{service}/README.md") == own
+
+
+def test_the_chassis_tells_the_settings_of_all() -> None:
+    shared = dict(shown(name, field) for name, field in ServiceSettings.model_fields.items())
+
+    assert told_settings(REPOSITORY / "libs/chassis/README.md") == shared
+
+
+def shown(field: str, info: FieldInfo) -> tuple[str, str]:
+    """A setting's name and default as a table has them; no default where a value is needed."""
+    name, default = field.upper(), info.default
+    if isinstance(default, SecretStr):
+        default = default.get_secret_value()
+    if info.is_required():
+        told = ""
+    elif name in OF_THE_MACHINE:
+        told = OF_THE_MACHINE[name]
+    elif default in (None, ""):
+        told = "none"
+    elif isinstance(default, bool):
+        told = str(default).lower()
+    else:
+        told = f"{default:g}" if isinstance(default, float) else str(default)
+    return name, told
+
+
+def told_settings(readme: Path) -> dict[str, str]:
+    """The rows of the table `name | default |`, a name each."""
+    table = readme.read_text().split("| name | default | |\n|---|---|---|\n")[1].split("\n\n")[0]
+    told: dict[str, str] = {}
+    for row in table.splitlines():
+        _, first, second, _ = row.split("|", 3)
+        names, defaults = first.strip().split(", "), second.strip().replace("`", "").split(", ")
+        if len(defaults) == 1:
+            defaults *= len(names)
+        told |= {name.strip("`"): value for name, value in zip(names, defaults, strict=True)}
+    return told
