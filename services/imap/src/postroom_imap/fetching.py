@@ -162,9 +162,9 @@ class Fetching:
             last = min(first + step, stop)
             lines = self._lines(first, last)
             gone += last - first - len(lines)
-            await self._write_lines(lines)
-            if self._plan.bodies:
+            if self._plan.parts:
                 self._found[first:last] = [None] * (last - first)
+            await self._write_lines(lines)
         return gone
 
     def _lines(self, start: int, stop: int) -> list[bytes]:
@@ -186,7 +186,7 @@ class Fetching:
     async def _write_lines(self, lines: list[bytes]) -> None:
         chunk: list[bytes] = []
         size = 0
-        if not self._plan.bodies:
+        if sum(map(len, lines)) <= CHUNK_BYTES:
             self._output.write(b"".join(lines))
             await self._output.breathe()
             return
