@@ -34,6 +34,8 @@ SETTINGS: dict[str, type[ServiceSettings]] = {
     "admin": ApiSettings,
 }
 OF_THE_MACHINE = {"HOSTNAME": "the machine's", "HASH_THREADS": "CPUs"}
+# To another file of the repository; what follows # is a place in it.
+LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")
 EXAMPLE = re.compile(r"^\.venv/bin/python (docs/examples/\S+) (.*)$", re.MULTILINE)
 
 
@@ -89,6 +91,19 @@ def test_the_chassis_tells_the_settings_of_all() -> None:
     shared = dict(shown(name, field) for name, field in ServiceSettings.model_fields.items())
 
     assert told_settings(REPOSITORY / "libs/chassis/README.md") == shared
+
+
+def test_links_lead_somewhere() -> None:
+    pages = [path for path in REPOSITORY.rglob("*.md") if not hidden(path)]
+    links = [(page, link) for page in pages for link in LINK.findall(page.read_text())]
+
+    assert len(links) > 20
+    assert [(page, link) for page, link in links if not (page.parent / link).exists()] == []
+
+
+def hidden(path: Path) -> bool:
+    """Whether it is in an environment, a cache or the like."""
+    return any(part.startswith(".") for part in path.relative_to(REPOSITORY).parts)
 
 
 def shown(field: str, info: FieldInfo) -> tuple[str, str]:
