@@ -13,7 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from postroom.store.v1 import maildrop_pb2, maildrop_pb2_grpc, message_pb2, message_pb2_grpc
 from postroom_chassis.certificates import make_development_certificates
 from postroom_chassis.errors import Kind, PostroomError
-from postroom_chassis.rpc.client import Channel, Metadata, ticketed
+from postroom_chassis.rpc.client import Channel, Metadata, ticketed, together
 from postroom_chassis.rpc.server import Call, Server
 from postroom_chassis.settings import Tls
 from postroom_chassis.tickets import (
@@ -427,3 +427,28 @@ async def upload(
 async def another_call(channel: Channel) -> None:
     health = health_pb2_grpc.HealthStub(channel.grpc)
     await health.Check(health_pb2.HealthCheckRequest())
+
+
+@pytest.mark.parametrize("most", [0, 4, 1_000_000])
+async def test_a_short_stream_comes_with_other_calls(folder: Path, most: int) -> None:
+    """Of 4 bytes at most it is too long, and comes by itself after all."""
+    async with served(folder) as (channel, _):
+        stub = channel.stub(maildrop_pb2_grpc.MaildropServiceStub)
+        metadata = together(ticketed(sign(folder)), most)
+        told = [one async for one in stub.Lock(maildrop_pb2.LockRequest(), metadata=metadata)]
+        assert [one.lease_id for one in told] == [b"ann@example.org", b""]
+        assert list(told[1].uids) == [1, 2, 3]
+
+
+async def test_a_short_stream_fails_like_any_other(folder: Path) -> None:
+    async with served(folder) as (channel, _):
+        stub = channel.stub(maildrop_pb2_grpc.MaildropServiceStub)
+        request = maildrop_pb2.RetrieveRequest()
+        with pytest.raises(PostroomError) as refused:
+            async for _ in stub.Retrieve(request, metadata=together(ticketed(sign(folder)), 0)):
+                pass
+        assert refused.value.kind is Kind.LEASE_LOST
+        with pytest.raises(PostroomError) as refused:
+            async for _ in stub.Retrieve(request, metadata=together((), 0)):
+                pass
+        assert refused.value.kind is Kind.UNAUTHENTICATED

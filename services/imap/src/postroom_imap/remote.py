@@ -28,7 +28,7 @@ from postroom.store.v1 import (
 )
 from postroom_chassis import logs
 from postroom_chassis.errors import Kind, PostroomError
-from postroom_chassis.rpc.client import Channel, ticketed
+from postroom_chassis.rpc.client import Channel, ticketed, together
 
 from postroom_imap import ports
 from postroom_imap.ports import (
@@ -70,6 +70,8 @@ ATTEMPTS = 3
 RETRY_SECONDS = 0.1
 MECHANISMS_SECONDS = 60.0  # how long an answer about mechanisms is kept
 EXCHANGE_SECONDS = 300.0
+FEW_MESSAGES = 16  # a fetch of so many probably brings few bytes, and goes with other calls
+FEW_BYTES = 512 * 1024
 RECONNECT_SECONDS = (0.1, 5.0)  # the first pause, and the longest
 MOST_RESPONSES = 4096  # of a search
 
@@ -295,7 +297,7 @@ class RemoteMessages:
         request = message_pb2.OpenRequest(name=name)
         mailbox: message_pb2.OpenMailbox | None = None
         columns = Columns()
-        call = self._stub.Open(request, metadata=ticketed(ticket.token))
+        call = self._stub.Open(request, metadata=together(ticketed(ticket.token), 0))
         async with _closing(call) as responses:
             async for response in responses:
                 mailbox = mailbox or response.mailbox
@@ -330,7 +332,10 @@ class RemoteMessages:
             sections=map(_section, sections),
         )
         fields = [(column, _COLUMNS[column][1]) for column in columns]
-        call = self._stub.Fetch(request, metadata=ticketed(ticket.token))
+        metadata = ticketed(ticket.token)
+        if sum(last - first + 1 for first, last in uids) <= FEW_MESSAGES:
+            metadata = together(metadata, FEW_BYTES)
+        call = self._stub.Fetch(request, metadata=metadata)
         async with _closing(call) as responses:
             async for response in responses:
                 yield Batch(
@@ -384,7 +389,7 @@ class RemoteMessages:
     async def search(self, ticket: Ticket, mailbox_id: int, key: StoreKey) -> Seq[int]:
         request = message_pb2.SearchRequest(mailbox_id=mailbox_id, key=_search_key(key))
         found = array("I")
-        call = self._stub.Search(request, metadata=ticketed(ticket.token))
+        call = self._stub.Search(request, metadata=together(ticketed(ticket.token), 0))
         async with _closing(call) as responses:
             async for response in responses:
                 found.extend(response.uids)

@@ -13,7 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from postroom.auth.v1 import authentication_pb2, authentication_pb2_grpc
 from postroom.store.v1 import maildrop_pb2, maildrop_pb2_grpc
 from postroom_chassis.errors import Kind, PostroomError
-from postroom_chassis.rpc.client import Channel, ticketed
+from postroom_chassis.rpc.client import Channel, ticketed, together
 
 from postroom_pop3.ports import Answer, Client, Identity, Piece
 from postroom_pop3.protocol.maildrop import Snapshot
@@ -105,7 +105,7 @@ class RemoteMaildrops:
         lease_id, uid_validity = b"", 0
         uids: list[int] = []
         sizes: list[int] = []
-        call = self._stub.Lock(request, metadata=ticketed(identity.ticket))
+        call = self._stub.Lock(request, metadata=together(ticketed(identity.ticket), 0))
         async with _closing(call) as responses:
             async for response in responses:
                 lease_id = lease_id or response.lease_id

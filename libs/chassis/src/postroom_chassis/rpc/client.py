@@ -21,6 +21,7 @@ from postroom_chassis.rpc.server import KIND_KEY, MAX_ANSWER, MAX_MESSAGE, TICKE
 from postroom_chassis.settings import Tls
 
 UNARY_SECONDS = 20.0
+TOGETHER_SECONDS = 60.0  # of a stream of answers that comes at once
 TOGETHER_KEY = "together"  # never sent
 OURS = "/postroom."  # services whose calls ride the stream; gRPC's own (health) don't
 # Of a stream: what the slowest client that is served may take. Its own time limits, one for each
@@ -109,22 +110,22 @@ class Channel:
             if not metadata or metadata[-1][0] != TOGETHER_KEY:
                 return _responses(make(request, timeout=timeout, metadata=_headers(metadata)))
             *rest, (_, most) = metadata
-            return together(request, int(most), timeout, tuple(rest))
+            return at_once(request, int(most), timeout, tuple(rest))
 
-        async def together(
-            request: Any, most_bytes: int, timeout: float, metadata: Metadata
+        async def at_once(
+            request: Any, most_bytes: int, seconds: float, metadata: Metadata
         ) -> AsyncIterator[Any]:
             payload = request_serializer(request)
             ticket = dict(metadata).get(TICKET_KEY, "")
             try:
                 answers = await self.calls.call_stream(
-                    method, payload, ticket, min(timeout, UNARY_SECONDS), most_bytes
+                    method, payload, ticket, min(seconds, TOGETHER_SECONDS), most_bytes
                 )
             except PostroomError as error:
                 if error.kind is not Kind.LIMIT_EXCEEDED:
                     raise
                 # Longer than was thought: by itself, at the pace of who reads it.
-                async for response in call(request, timeout=timeout, metadata=metadata):
+                async for response in call(request, timeout=seconds, metadata=metadata):
                     yield response
             else:
                 for answer in answers:

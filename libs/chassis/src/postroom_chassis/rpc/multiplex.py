@@ -1,4 +1,4 @@
-"""Unary calls over one long-lived stream (postroom.rpc.v1.CallService), both ends.
+"""Calls over one long-lived stream (postroom.rpc.v1.CallService), both ends.
 
 A gRPC call costs about 0.65 ms and a message on an open stream 0.3; and what several callers say in
 one turn of the loop leaves as one message. So load makes messages rarer, not slower.
@@ -10,6 +10,7 @@ import asyncio
 import itertools
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
@@ -22,13 +23,14 @@ from postroom_chassis import logs, tracing
 from postroom_chassis.errors import KIND_OF_STATUS, STATUS, Kind, PostroomError
 
 if TYPE_CHECKING:
-    from postroom_chassis.rpc.server import Call, Server
+    from postroom_chassis.rpc.server import Call, Method, Server
 
 log = logs.logger(__name__)
 T = TypeVar("T")
 
 DESCRIPTOR: ServiceDescriptor = call_pb2.DESCRIPTOR.services_by_name["CallService"]
 BATCH_BYTES = 1024 * 1024
+WAITING_BYTES = 4 * 1024 * 1024  # from which on streams of answers wait
 # What is larger is refused by itself: sent, it would break the stream for everybody on it.
 MOST_REQUEST_BYTES = 4 * 1024 * 1024 - 64 * 1024
 MOST_ANSWER_BYTES = 63 * 1024 * 1024
@@ -36,12 +38,6 @@ CALLS_UNDER_WAY = 1024  # per stream; a caller that goes beyond waits
 OVERDUE_SECONDS = 1.0  # between looks at what has passed its deadline
 RECONNECT_SECONDS = 0.1
 KIND_OF_CODE = {status.value[0]: kind for status, kind in KIND_OF_STATUS.items()}
-
-
-@dataclass(slots=True)
-class _Running:
-    task: asyncio.Task[None]
-    deadline: float | None
 
 
 class CallService:
@@ -54,101 +50,123 @@ class CallService:
         self, requests: AsyncIterator[call_pb2.CallsRequest], call: Call
     ) -> AsyncIterator[call_pb2.CallsResponse]:
         """Serve calls until the caller closes the stream; replies leave as they are ready."""
-        replies = _Outbox[call_pb2.Reply]()
-        running: dict[int, _Running] = {}
-        receiver = asyncio.create_task(self._receive(requests, call.caller, replies, running))
+        stream = _ServedStream(self._server, call.caller)
+        receiver = asyncio.create_task(stream.receive(requests))
         tasks = [
             receiver,
-            asyncio.create_task(_end_overdue(replies, running)),
-            asyncio.create_task(self._drain(receiver, replies, running)),
+            asyncio.create_task(stream.end_overdue()),
+            asyncio.create_task(stream.drain(receiver)),
         ]
         try:
-            while batch := await replies.take():
+            while batch := await stream.replies.take():
                 yield call_pb2.CallsResponse(replies=batch)
         finally:
-            for task in (*tasks, *(each.task for each in running.values())):
+            for task in (*tasks, *stream.tasks):
                 task.cancel()
 
-    async def _drain(
-        self,
-        receiver: asyncio.Task[None],
-        replies: _Outbox[call_pb2.Reply],
-        running: dict[int, _Running],
-    ) -> None:
-        """When the server stops: read no more, answer what was begun, end the stream."""
-        await self._server.draining.wait()
-        receiver.cancel()
-        if running:
-            await asyncio.wait([each.task for each in running.values()])
-        replies.close()
 
-    async def _receive(
-        self,
-        requests: AsyncIterator[call_pb2.CallsRequest],
-        caller: str,
-        replies: _Outbox[call_pb2.Reply],
-        running: dict[int, _Running],
-    ) -> None:
+@dataclass(slots=True)
+class _Running:
+    task: asyncio.Task[None]
+    deadline: float | None
+
+
+class _ServedStream:
+    """The calls of one caller's stream.
+
+    Attributes:
+        replies: what is to be sent.
+    """
+
+    def __init__(self, server: Server, caller: str) -> None:
+        self._server = server
+        self._caller = caller
+        self._running: dict[int, _Running] = {}
+        self.replies = _Outbox[call_pb2.Reply]()
+
+    @property
+    def tasks(self) -> list[asyncio.Task[None]]:
+        return [each.task for each in self._running.values()]
+
+    async def receive(self, requests: AsyncIterator[call_pb2.CallsRequest]) -> None:
+        """Begin the calls that come; end the stream when the caller does and all are answered."""
         async for request in requests:
             for incoming in request.calls:
                 if incoming.cancel:
-                    if given_up := running.pop(incoming.id, None):
+                    if given_up := self._running.pop(incoming.id, None):
                         given_up.task.cancel()
                     continue
-                while len(running) >= CALLS_UNDER_WAY:
-                    await asyncio.wait(
-                        [each.task for each in running.values()],
-                        return_when=asyncio.FIRST_COMPLETED,
-                    )
+                while len(self._running) >= CALLS_UNDER_WAY:
+                    await asyncio.wait(self.tasks, return_when=asyncio.FIRST_COMPLETED)
                 timeout = incoming.timeout_ms
                 deadline = time.monotonic() + timeout / 1000 if timeout else None
-                task = asyncio.create_task(
-                    self._serve(incoming, caller, deadline, replies, running)
-                )
-                running[incoming.id] = _Running(task, deadline)
-        if running:
-            await asyncio.wait([each.task for each in running.values()])
-        replies.close()
+                task = asyncio.create_task(self._serve(incoming, deadline))
+                self._running[incoming.id] = _Running(task, deadline)
+        await self._finish()
 
-    async def _serve(
-        self,
-        incoming: call_pb2.Call,
-        caller: str,
-        deadline: float | None,
-        replies: _Outbox[call_pb2.Reply],
-        running: dict[int, _Running],
-    ) -> None:
+    async def drain(self, receiver: asyncio.Task[None]) -> None:
+        """When the server stops: read no more, answer what was begun, end the stream."""
+        await self._server.draining.wait()
+        receiver.cancel()
+        await self._finish()
+
+    async def end_overdue(self) -> None:
+        """End calls whose caller has given up; looked at together, as a timer a call costs more."""
+        while True:
+            await asyncio.sleep(OVERDUE_SECONDS)
+            now = time.monotonic()
+            late = [k for k, each in self._running.items() if each.deadline and each.deadline < now]
+            for key in late:
+                self._running.pop(key).task.cancel()
+                overdue = PostroomError(Kind.DEADLINE, "the call took too long")
+                self.replies.put(_failure(key, overdue), 0)
+
+    async def _finish(self) -> None:
+        if self._running:
+            await asyncio.wait(self.tasks)
+        self.replies.close()
+
+    async def _serve(self, incoming: call_pb2.Call, deadline: float | None) -> None:
         try:
-            answer = await self._run(incoming, caller, deadline)
-        except PostroomError as error:
-            replies.put(_failure(incoming.id, error), 0)
-        else:
-            if len(answer) > MOST_ANSWER_BYTES:
-                too_much = PostroomError(Kind.LIMIT_EXCEEDED, "the answer is too long to be sent")
-                replies.put(_failure(incoming.id, too_much), 0)
+            method = self._server.methods.get(incoming.method)
+            if method is None or method.descriptor.client_streaming:
+                raise PostroomError(Kind.UNSUPPORTED, f"no method {incoming.method} of one request")
+            call = self._server.check(method, self._caller, incoming.ticket, deadline)
+            if parent := tracing.parse_traceparent(incoming.traceparent):
+                otel_context.attach(parent)
+            if method.unary:
+                answer = await self._server.serve_bytes(method, incoming.request, call)
+                self._reply(incoming.id, answer)
             else:
-                replies.put(call_pb2.Reply(id=incoming.id, response=answer), len(answer))
+                await self._serve_stream(method, incoming, call)
+        except PostroomError as error:
+            self.replies.put(_failure(incoming.id, error), 0)
         finally:
-            running.pop(incoming.id, None)
+            self._running.pop(incoming.id, None)
 
-    async def _run(self, incoming: call_pb2.Call, caller: str, deadline: float | None) -> bytes:
-        method = self._server.methods.get(incoming.method)
-        if method is None or not method.unary:
-            raise PostroomError(Kind.UNSUPPORTED, f"no unary method {incoming.method}")
-        checked = self._server.check(method, caller, incoming.ticket, deadline)
-        if parent := tracing.parse_traceparent(incoming.traceparent):
-            otel_context.attach(parent)
-        return await self._server.serve_bytes(method, incoming.request, checked)
+    async def _serve_stream(self, method: Method, incoming: call_pb2.Call, call: Call) -> None:
+        total = 0
+        answers = self._server.serve_stream_bytes(method, incoming.request, call)
+        async with aclosing(answers):
+            # One is held back, to be marked as the last.
+            last: bytes | None = None
+            async for answer in answers:
+                total += len(answer)
+                if incoming.most_bytes and total > incoming.most_bytes:
+                    raise PostroomError(Kind.LIMIT_EXCEEDED, "the answers are too long together")
+                if last is not None:
+                    self._reply(incoming.id, last, more=True)
+                    await self.replies.has_room()
+                last = answer
+        self._reply(incoming.id, last)
 
-
-async def _end_overdue(replies: _Outbox[call_pb2.Reply], running: dict[int, _Running]) -> None:
-    """End the calls whose caller has given up; looked at together, as a timer a call costs more."""
-    while True:
-        await asyncio.sleep(OVERDUE_SECONDS)
-        now = time.monotonic()
-        for key in [k for k, each in running.items() if each.deadline and each.deadline < now]:
-            running.pop(key).task.cancel()
-            replies.put(_failure(key, PostroomError(Kind.DEADLINE, "the call took too long")), 0)
+    def _reply(self, key: int, answer: bytes | None, *, more: bool = False) -> None:
+        if answer is None:
+            self.replies.put(call_pb2.Reply(id=key), 0)
+            return
+        if len(answer) > MOST_ANSWER_BYTES:
+            raise PostroomError(Kind.LIMIT_EXCEEDED, "the answer is too long to be sent")
+        self.replies.put(call_pb2.Reply(id=key, response=answer, more=more), len(answer))
 
 
 def _failure(key: int, error: PostroomError) -> call_pb2.Reply:
@@ -157,6 +175,12 @@ def _failure(key: int, error: PostroomError) -> call_pb2.Reply:
     reply.failure.kind = error.kind
     reply.failure.message = error.message
     return reply
+
+
+@dataclass(slots=True)
+class _Waiting:
+    answers: list[bytes]
+    end: asyncio.Future[None]
 
 
 class CallStream:
@@ -171,7 +195,7 @@ class CallStream:
         # Without requests the call is written to by hand.
         self._open = cast(Callable[[], Any], self._stub.Calls)
         self._ids = itertools.count(1)
-        self._waiting: dict[int, asyncio.Future[bytes]] = {}
+        self._waiting: dict[int, _Waiting] = {}
         self._outbox = _Outbox[call_pb2.Call]()
         self._runner: asyncio.Task[None] | None = None
 
@@ -182,14 +206,26 @@ class CallStream:
             PostroomError: what the service raised; LIMIT_EXCEEDED; DEADLINE; UNAVAILABLE when the
                 stream broke: the outcome is unknown.
         """
+        (answer,) = await self.call_stream(method, request, ticket, seconds)
+        return answer
+
+    async def call_stream(
+        self, method: str, request: bytes, ticket: str, seconds: float, most_bytes: int = 0
+    ) -> list[bytes]:
+        """The serialised answers, once all are there, of a method that streams them.
+
+        Args:
+            most_bytes: of all together; 0 for no limit.
+
+        Raises PostroomError: as `call` does.
+        """
         if len(request) > MOST_REQUEST_BYTES:
             raise PostroomError(Kind.LIMIT_EXCEEDED, "the request is too long to be sent")
         if self._runner is None:
             self._runner = asyncio.create_task(self._run())
         key = next(self._ids)
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[bytes] = loop.create_future()
-        self._waiting[key] = answer
+        waiting = self._waiting[key] = _Waiting([], loop.create_future())
         call = call_pb2.Call(
             id=key,
             method=method,
@@ -197,14 +233,15 @@ class CallStream:
             ticket=ticket,
             timeout_ms=int(seconds * 1000),
             traceparent=tracing.traceparent(),
+            most_bytes=most_bytes,
         )
         self._outbox.put(call, len(request) + len(ticket))
-        overdue = loop.call_later(seconds, _expire, answer, seconds)
+        overdue = loop.call_later(seconds, _expire, waiting.end, seconds)
         settled = False
         try:
-            response = await answer
+            await waiting.end
             settled = True
-            return response
+            return waiting.answers
         except PostroomError as error:
             settled = error.kind is not Kind.DEADLINE
             raise
@@ -247,19 +284,23 @@ class CallStream:
             await stream.write(call_pb2.CallsRequest(calls=batch))
 
     def _settle(self, reply: call_pb2.Reply) -> None:
-        answer = self._waiting.get(reply.id)
-        if answer is None or answer.done():
+        waiting = self._waiting.get(reply.id)
+        if waiting is None or waiting.end.done():
             return
-        if reply.WhichOneof("outcome") == "response":
-            answer.set_result(reply.response)
-        else:
-            answer.set_exception(PostroomError(_kind(reply.failure), reply.failure.message))
+        outcome = reply.WhichOneof("outcome")
+        if outcome == "failure":
+            waiting.end.set_exception(PostroomError(_kind(reply.failure), reply.failure.message))
+            return
+        if outcome == "response":
+            waiting.answers.append(reply.response)
+        if not reply.more:
+            waiting.end.set_result(None)
 
     def _fail(self, failure: PostroomError) -> None:
         self._outbox.clear()
-        for answer in self._waiting.values():
-            if not answer.done():
-                answer.set_exception(PostroomError(failure.kind, failure.message))
+        for waiting in self._waiting.values():
+            if not waiting.end.done():
+                waiting.end.set_exception(PostroomError(failure.kind, failure.message))
 
 
 def _kind(failure: call_pb2.Failure) -> Kind:
@@ -269,9 +310,9 @@ def _kind(failure: call_pb2.Failure) -> Kind:
     return KIND_OF_CODE.get(failure.code, Kind.INTERNAL)
 
 
-def _expire(answer: asyncio.Future[bytes], seconds: float) -> None:
-    if not answer.done():
-        answer.set_exception(PostroomError(Kind.DEADLINE, f"no answer in {seconds:g} seconds"))
+def _expire(end: asyncio.Future[None], seconds: float) -> None:
+    if not end.done():
+        end.set_exception(PostroomError(Kind.DEADLINE, f"no answer in {seconds:g} seconds"))
 
 
 class _Outbox(Generic[T]):
@@ -282,6 +323,7 @@ class _Outbox(Generic[T]):
         self._sizes: list[int] = []
         self._bytes = 0
         self._ready = asyncio.Event()
+        self._room = asyncio.Event()
         self._closed = False
 
     def put(self, item: T, size: int) -> None:
@@ -289,6 +331,12 @@ class _Outbox(Generic[T]):
         self._sizes.append(size)
         self._bytes += size
         self._ready.set()
+
+    async def has_room(self) -> None:
+        """Wait until not too much waits to be sent."""
+        while self._bytes > WAITING_BYTES:
+            self._room.clear()
+            await self._room.wait()
 
     def close(self) -> None:
         """Nothing more will be put; `take` answers an empty batch once all is taken."""
@@ -307,6 +355,7 @@ class _Outbox(Generic[T]):
                 return []
             self._ready.clear()
             await self._ready.wait()
+        self._room.set()
         if self._bytes <= BATCH_BYTES:
             batch = self._items
             self._items, self._sizes, self._bytes = [], [], 0

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -247,6 +248,22 @@ class Server:
                 request = method.request_class.FromString(payload)
                 response: Message = await method.behaviour(request, call)
                 return response.SerializeToString()
+            except DecodeError as error:
+                raise watched.fail(PostroomError(Kind.INVALID, "not the request's type")) from error
+            except Exception as error:
+                raise watched.fail(error) from error
+
+    async def serve_stream_bytes(
+        self, method: Method, payload: bytes, call: Call
+    ) -> AsyncGenerator[bytes, None]:
+        """Run a call that streams its answers, as bytes. Raises PostroomError alone."""
+        with Watched(method) as watched:
+            watched.caller = call.caller
+            try:
+                request = method.request_class.FromString(payload)
+                async with aclosing(method.behaviour(request, call)) as responses:
+                    async for response in responses:
+                        yield response.SerializeToString()
             except DecodeError as error:
                 raise watched.fail(PostroomError(Kind.INVALID, "not the request's type")) from error
             except Exception as error:

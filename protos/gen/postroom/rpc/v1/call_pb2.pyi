@@ -49,10 +49,11 @@ class Call(_message.Message):
     TIMEOUT_MS_FIELD_NUMBER: _builtins.int
     TRACEPARENT_FIELD_NUMBER: _builtins.int
     CANCEL_FIELD_NUMBER: _builtins.int
+    MOST_BYTES_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     """unique among the calls under way"""
     method: _builtins.str
-    """"/postroom.store.v1.MessageService/Append"; unary methods only"""
+    """"/postroom.store.v1.MessageService/Append"; methods with one request"""
     request: _builtins.bytes
     """the serialised request, at most 4 MiB"""
     ticket: _builtins.str
@@ -63,6 +64,8 @@ class Call(_message.Message):
     """W3C trace context"""
     cancel: _builtins.bool
     """gives up the call with this id; nothing else is set"""
+    most_bytes: _builtins.int
+    """of a stream of answers; one that is longer ends in RESOURCE_EXHAUSTED; 0: no limit"""
     def __init__(
         self,
         *,
@@ -73,10 +76,11 @@ class Call(_message.Message):
         timeout_ms: _builtins.int = ...,
         traceparent: _builtins.str = ...,
         cancel: _builtins.bool = ...,
+        most_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "id", b"id", "method", b"method", "request", b"request", "ticket", b"ticket", "timeout_ms", b"timeout_ms", "traceparent", b"traceparent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "id", b"id", "method", b"method", "most_bytes", b"most_bytes", "request", b"request", "ticket", b"ticket", "timeout_ms", b"timeout_ms", "traceparent", b"traceparent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -109,8 +113,11 @@ class Reply(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     RESPONSE_FIELD_NUMBER: _builtins.int
     FAILURE_FIELD_NUMBER: _builtins.int
+    MORE_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     response: _builtins.bytes
+    more: _builtins.bool
+    """of a stream of answers: another reply with this id follows; the last may have no outcome"""
     @_builtins.property
     def failure(self) -> Global___Failure: ...
     def __init__(
@@ -119,10 +126,11 @@ class Reply(_message.Message):
         id: _builtins.int = ...,
         response: _builtins.bytes = ...,
         failure: Global___Failure | None = ...,
+        more: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "outcome", b"outcome", "response", b"response"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "id", b"id", "outcome", b"outcome", "response", b"response"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "id", b"id", "more", b"more", "outcome", b"outcome", "response", b"response"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["response", "failure"]  # noqa: Y015
     _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015

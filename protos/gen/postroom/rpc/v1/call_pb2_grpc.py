@@ -26,9 +26,10 @@ if _version_not_supported:
 
 
 class CallServiceStub:
-    """Unary calls that ride one long-lived stream. Every Postroom service offers it beside its own services: a caller with many
+    """Calls that ride one long-lived stream. Every Postroom service offers it beside its own services: a caller with many
     small calls saves most of the cost of each. A call means exactly what it means by itself: the same methods, callers, tickets,
-    deadlines and errors.
+    deadlines and errors. Methods with one request are served, with one answer or a stream of them; a stream that may be long is
+    better called by itself, where the caller's pace holds it back.
     """
 
     def __init__(self, channel):
@@ -45,9 +46,10 @@ class CallServiceStub:
 
 
 class CallServiceServicer:
-    """Unary calls that ride one long-lived stream. Every Postroom service offers it beside its own services: a caller with many
+    """Calls that ride one long-lived stream. Every Postroom service offers it beside its own services: a caller with many
     small calls saves most of the cost of each. A call means exactly what it means by itself: the same methods, callers, tickets,
-    deadlines and errors.
+    deadlines and errors. Methods with one request are served, with one answer or a stream of them; a stream that may be long is
+    better called by itself, where the caller's pace holds it back.
     """
 
     def Calls(self, request_iterator, context):
@@ -75,9 +77,10 @@ def add_CallServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class CallService:
-    """Unary calls that ride one long-lived stream. Every Postroom service offers it beside its own services: a caller with many
+    """Calls that ride one long-lived stream. Every Postroom service offers it beside its own services: a caller with many
     small calls saves most of the cost of each. A call means exactly what it means by itself: the same methods, callers, tickets,
-    deadlines and errors.
+    deadlines and errors. Methods with one request are served, with one answer or a stream of them; a stream that may be long is
+    better called by itself, where the caller's pace holds it back.
     """
 
     @staticmethod

@@ -27,9 +27,10 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class CallServiceStub:
-    """Unary calls that ride one long-lived stream. Every Postroom service offers it beside its own services: a caller with many
+    """Calls that ride one long-lived stream. Every Postroom service offers it beside its own services: a caller with many
     small calls saves most of the cost of each. A call means exactly what it means by itself: the same methods, callers, tickets,
-    deadlines and errors.
+    deadlines and errors. Methods with one request are served, with one answer or a stream of them; a stream that may be long is
+    better called by itself, where the caller's pace holds it back.
     """
 
     @_typing.overload
@@ -43,9 +44,10 @@ class CallServiceStub:
 
 @_typing.type_check_only
 class CallServiceAsyncStub(CallServiceStub):
-    """Unary calls that ride one long-lived stream. Every Postroom service offers it beside its own services: a caller with many
+    """Calls that ride one long-lived stream. Every Postroom service offers it beside its own services: a caller with many
     small calls saves most of the cost of each. A call means exactly what it means by itself: the same methods, callers, tickets,
-    deadlines and errors.
+    deadlines and errors. Methods with one request are served, with one answer or a stream of them; a stream that may be long is
+    better called by itself, where the caller's pace holds it back.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -55,9 +57,10 @@ class CallServiceAsyncStub(CallServiceStub):
     """
 
 class CallServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Unary calls that ride one long-lived stream. Every Postroom service offers it beside its own services: a caller with many
+    """Calls that ride one long-lived stream. Every Postroom service offers it beside its own services: a caller with many
     small calls saves most of the cost of each. A call means exactly what it means by itself: the same methods, callers, tickets,
-    deadlines and errors.
+    deadlines and errors. Methods with one request are served, with one answer or a stream of them; a stream that may be long is
+    better called by itself, where the caller's pace holds it back.
     """
 
     @_abc_1.abstractmethod
