@@ -34,6 +34,7 @@ SETTINGS: dict[str, type[ServiceSettings]] = {
     "admin": ApiSettings,
 }
 OF_THE_MACHINE = {"HOSTNAME": "the machine's", "HASH_THREADS": "CPUs"}
+PAGES = ("README.md", "docs/**/*.md", "libs/*/README.md", "services/*/README.md")
 # To another file of the repository; what follows # is a place in it.
 LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")
 EXAMPLE = re.compile(r"^\.venv/bin/python (docs/examples/\S+) (.*)$", re.MULTILINE)
@@ -94,16 +95,11 @@ def test_the_chassis_tells_the_settings_of_all() -> None:
 
 
 def test_links_lead_somewhere() -> None:
-    pages = [path for path in REPOSITORY.rglob("*.md") if not hidden(path)]
+    pages = [page for where in PAGES for page in REPOSITORY.glob(where)]
     links = [(page, link) for page in pages for link in LINK.findall(page.read_text())]
 
     assert len(links) > 20
     assert [(page, link) for page, link in links if not (page.parent / link).exists()] == []
-
-
-def hidden(path: Path) -> bool:
-    """Whether it is in an environment, a cache or the like."""
-    return any(part.startswith(".") for part in path.relative_to(REPOSITORY).parts)
 
 
 def shown(field: str, info: FieldInfo) -> tuple[str, str]:
