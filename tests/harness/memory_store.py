@@ -18,6 +18,7 @@ from typing import Any
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_imap.keywords import FIRST_KEYWORD, MOST_KEYWORDS, SYSTEM
 from postroom_imap.ports import (
+    MOST_RANGES,
     AllOf,
     AnyOf,
     Appended,
@@ -148,6 +149,7 @@ class MemoryStore:
         calls: how often each call was made, by name.
         faults: errors that the next calls of a name raise, first one first.
         told_late: changes wait for `tell`.
+        most_ranges: calls with more of UIDs are refused.
     """
 
     def __init__(self) -> None:
@@ -155,6 +157,7 @@ class MemoryStore:
         self.calls: Counter[str] = Counter()
         self.faults: dict[str, list[PostroomError]] = {}
         self.told_late = False
+        self.most_ranges = MOST_RANGES
         self.ticket_seconds = TICKET_SECONDS
         self._followers: dict[tuple[int, int], Follower] = {}
         self._waiting: list[tuple[int, Change]] = []
@@ -332,7 +335,7 @@ class MemoryStore:
         box = self._enter("fetch", ticket).box_by_id(mailbox_id)
         emails: list[tuple[int, Email]] = []
         size = 0
-        for uid, placement in _in_ranges(box, uids):
+        for uid, placement in self._in_ranges(box, uids):
             emails.append((uid, placement.email))
             size += len(placement.email.content) if sections else 800
             if size >= BATCH_BYTES:
@@ -375,7 +378,7 @@ class MemoryStore:
         known = len(box.keywords)
         mask = self._mask(box, flags)
         changed: list[tuple[int, Placement]] = []
-        for uid, placement in _in_ranges(box, uids):
+        for uid, placement in self._in_ranges(box, uids):
             new = {
                 FlagMode.ADD: placement.flags | mask,
                 FlagMode.REMOVE: placement.flags & ~mask,
@@ -412,7 +415,7 @@ class MemoryStore:
         account = self._enter("expunge", ticket)
         box = account.box_by_id(mailbox_id)
         deleted = SYSTEM["\\Deleted"]
-        wanted = _in_ranges(box, uids or [(1, 2**32)])
+        wanted = self._in_ranges(box, uids or [(1, 2**32)])
         gone = [uid for uid, placement in wanted if placement.flags & deleted]
         return self._remove(account, box, gone)
 
@@ -423,9 +426,19 @@ class MemoryStore:
             u for u, p in sorted(box.messages.items()) if self._matches(account, box, u, p, key)
         ]
 
+    def _in_ranges(self, box: Box, ranges: Ranges) -> Sequence[tuple[int, Placement]]:
+        if len(ranges) > self.most_ranges:
+            raise PostroomError(Kind.INVALID, "too many ranges of UIDs")
+        found: list[tuple[int, Placement]] = []
+        for low, high in ranges:
+            narrow = high - low < len(box.messages)
+            uids = range(low, high + 1) if narrow else [u for u in box.messages if low <= u <= high]
+            found += [(uid, box.messages[uid]) for uid in uids if uid in box.messages]
+        return found
+
     def _copy(self, account: Account, source: Box, uids: Ranges, target: str, move: bool) -> Copied:
         box = account.box(target)
-        found = list(_in_ranges(source, uids))
+        found = list(self._in_ranges(source, uids))
         if not found:
             return Copied(box.uid_validity, (), (), None, None)
         size = sum(len(placement.email.content) for _, placement in found)
@@ -576,15 +589,6 @@ def _columns(messages: Iterable[tuple[int, Placement]]) -> Columns:
         columns.modseqs.append(placement.modseq)
         columns.email_ids.append(placement.email.email_id)
     return columns
-
-
-def _in_ranges(box: Box, ranges: Ranges) -> list[tuple[int, Placement]]:
-    found: list[tuple[int, Placement]] = []
-    for low, high in ranges:
-        narrow = high - low < len(box.messages)
-        uids = range(low, high + 1) if narrow else [u for u in box.messages if low <= u <= high]
-        found += [(uid, box.messages[uid]) for uid in uids if uid in box.messages]
-    return found
 
 
 def _batch(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 
 import pytest
 from postroom_chassis.errors import Kind, PostroomError
@@ -11,6 +12,9 @@ from postroom_imap.ports import FlagMode
 
 from tests.protocol.imap.conftest import FrontAlone
 from tests.protocol.imap.system import Imap, small
+
+# The package has a handler of the same name.
+fetch_module = importlib.import_module("postroom_imap.commands.fetch")
 
 
 async def test_local_commands_make_no_call(imap: Imap, alone: FrontAlone) -> None:
@@ -44,6 +48,33 @@ async def test_other_commands_make_one_call(imap: Imap, alone: FrontAlone) -> No
         alone.store.calls.clear()
         await client.ok(command)
         assert alone.store.calls == calls, command
+
+
+async def test_messages_far_apart_are_fetched_by_several_calls(
+    imap: Imap, alone: FrontAlone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = await imap.select(messages=20)
+    for number in range(2, 21, 2):
+        await client.ok(f"FETCH {number} (ENVELOPE)")
+    monkeypatch.setattr(fetch_module, "MOST_RANGES", 3)
+    alone.store.most_ranges = 3
+    alone.store.calls.clear()
+    lines = await client.ok("FETCH 1:* (ENVELOPE)")
+    assert [line.split()[1] for line in lines] == [str(number) for number in range(1, 21)]
+    assert all(f"message {number}" in line for number, line in enumerate(lines, 1))
+    assert alone.store.calls == {"fetch": 4}
+
+
+async def test_messages_far_apart_are_marked_seen(
+    imap: Imap, alone: FrontAlone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = await imap.select(messages=20)
+    for number in range(2, 21, 2):
+        await client.ok(f"STORE {number} +FLAGS.SILENT (\\Seen)")
+    monkeypatch.setattr(fetch_module, "MOST_RANGES", 3)
+    alone.store.most_ranges = 3
+    assert len(await client.ok("FETCH 1:* (BODY[TEXT])")) == 20
+    assert await client.ok("SEARCH UNSEEN") == ["* SEARCH"]
 
 
 async def test_a_walk_over_bodies_makes_few_calls(imap: Imap, alone: FrontAlone) -> None:

@@ -20,6 +20,8 @@ from typing import Protocol
 Range = tuple[int, int]
 Ranges = Sequence[Range]
 
+MOST_RANGES = 20_000  # of UIDs in one call
+
 
 # -- who is there
 

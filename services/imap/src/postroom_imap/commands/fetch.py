@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from postroom_imap.fetching import Fetching, Rows, read_ahead
 from postroom_imap.keywords import SEEN
 from postroom_imap.plan import Plan, compile_plan
-from postroom_imap.ports import Batch, FlagMode
+from postroom_imap.ports import MOST_RANGES, Batch, FlagMode, Ranges
 from postroom_imap.protocol import flag
 from postroom_imap.protocol.commands import Fetch
 from postroom_imap.protocol.responses import codes
 from postroom_imap.protocol.sequence_set import SequenceSet
 from postroom_imap.session import Session
 from postroom_imap.tracker import Tracker
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
 
 
 async def fetch(session: Session, tag: bytes, command: Fetch) -> None:
@@ -49,12 +46,11 @@ async def _mark_seen(session: Session, positions: Sequence[range]) -> bool:
     if not unseen:
         return False
     view = tracker.view
+    ranges: Ranges = SequenceSet.of(unseen).ranges
+    if len(ranges) > MOST_RANGES:
+        ranges = tracker.ranges_at(positions)  # as few as the client named; the seen stay as is
     change = await front.messages.store_flags(
-        session.ticket,
-        view.mailbox_id,
-        SequenceSet.of(unseen).ranges,
-        FlagMode.ADD,
-        (flag.SEEN,),
+        session.ticket, view.mailbox_id, ranges, FlagMode.ADD, (flag.SEEN,)
     )
     await front.views.take(view, session.ticket, change, tracker)
     return True
@@ -73,11 +69,19 @@ async def _send(session: Session, plan: Plan, positions: Sequence[range]) -> int
     _note_walk(session, plan, positions)
     if not missing:
         return rows.gone + await fetching.write_all()
-    stream = front.messages.fetch(
-        session.ticket, tracker.view.mailbox_id, missing, plan.columns, plan.sections
-    )
-    async with aclosing(cast("AsyncGenerator[Batch, None]", stream)) as batches:
+    async with aclosing(_batches(session, plan, missing)) as batches:
         return rows.gone + await fetching.write_from(batches)
+
+
+async def _batches(session: Session, plan: Plan, uids: Ranges) -> AsyncGenerator[Batch, None]:
+    """What the store has of the messages: by one call, unless they lie too far apart for one."""
+    messages, mailbox_id = session.front.messages, session.selected.view.mailbox_id
+    for start in range(0, len(uids), MOST_RANGES):
+        part = uids[start : start + MOST_RANGES]
+        stream = messages.fetch(session.ticket, mailbox_id, part, plan.columns, plan.sections)
+        async with aclosing(cast("AsyncGenerator[Batch, None]", stream)) as batches:
+            async for batch in batches:
+                yield batch
 
 
 def _walks(session: Session, tracker: Tracker, plan: Plan, positions: Sequence[range]) -> bool:
