@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import repeat
+from operator import itemgetter
 from typing import Any
 
 from postroom_chassis.errors import Kind, PostroomError
@@ -124,13 +125,14 @@ def store_flags(
         mask, keywords = flagging.mask_of(names, keywords)
     modified: list[int] = []
     changing: list[tuple[int, int, int]] = []
-    for message in read(transaction, mailbox, ranges):
-        if unchanged_since is not None and message.modseq > unchanged_since:
-            modified.append(message.uid)
+    # Tuples, not messages: this runs for every message of a large mailbox.
+    for uid, before, modseq in _read(transaction, mailbox, ranges, _READ_FLAGS, _FLAGS):
+        if unchanged_since is not None and modseq > unchanged_since:
+            modified.append(uid)
             continue
-        flags = _apply(mode, message.flags, mask)
-        if flags != message.flags:
-            changing.append((message.uid, message.flags, flags))
+        after = before | mask if mode == "add" else before & ~mask if mode == "remove" else mask
+        if after != before:
+            changing.append((uid, before, after))
     if not changing and keywords == mailbox.keywords:
         return Stored(None, modified)
     change = transaction.begin_change(transaction.account(mailbox.account_id), mailbox)
@@ -138,15 +140,6 @@ def store_flags(
     if changing:
         _write_flags(transaction, mailbox, change, mode, mask, changing)
     return Stored(change, modified)
-
-
-def _apply(mode: str, flags: int, mask: int) -> int:
-    match mode:
-        case "add":
-            return flags | mask
-        case "remove":
-            return flags & ~mask
-    return mask
 
 
 _SET_FLAGS = Prepared(
@@ -164,15 +157,13 @@ def _write_flags(
     mask: int,
     changing: Sequence[tuple[int, int, int]],
 ) -> None:
-    seen = deleted = 0
-    for uid, before, after in changing:
-        change.flagged.uids.append(uid)
-        change.flagged.flags.append(after)
-        seen += (after & SEEN) - (before & SEEN)
-        deleted += ((after & DELETED) - (before & DELETED)) // DELETED
+    change.flagged.uids.extend(uid for uid, _, _ in changing)
+    change.flagged.flags.extend(after for _, _, after in changing)
+    seen = sum((after & SEEN) - (before & SEEN) for _, before, after in changing)
+    deleted = sum((after & DELETED) - (before & DELETED) for _, before, after in changing)
     change.flagged.modseqs.extend(repeat(change.modseq, len(changing)))
-    mailbox.unseen -= seen
-    mailbox.deleted += deleted
+    mailbox.unseen -= seen // SEEN
+    mailbox.deleted += deleted // DELETED
     here = {"account": mailbox.account_id, "mailbox": mailbox.mailbox_id}
     if len(changing) < 20:
         rows = [
@@ -257,23 +248,35 @@ def remove(transaction: Transaction, mailbox: Mailbox, ranges: Ranges) -> Change
 
 
 _RANGE = _p.uid.between(bindparam("first"), bindparam("last"))
+_FLAGS = (_p.uid, _p.flags, _p.modseq)
 _READ = Prepared(select(*_MESSAGE).where(_HERE, _RANGE).order_by(_p.uid))
+_READ_FLAGS = Prepared(select(*_FLAGS).where(_HERE, _RANGE).order_by(_p.uid))
 _DELETE = Prepared(delete(tables.placements).where(_HERE, _RANGE))
 
 
 def read(transaction: Transaction, mailbox: Mailbox, ranges: Ranges) -> list[Message]:
     """The messages with UIDs in some ranges, ascending."""
+    return [Message(*row) for row in _read(transaction, mailbox, ranges, _READ, _MESSAGE)]
+
+
+def _read(
+    transaction: Transaction,
+    mailbox: Mailbox,
+    ranges: Ranges,
+    of_one_range: Prepared,
+    columns: Sequence[ColumnElement[int]],
+) -> Sequence[Any]:
+    """Rows by UID, which is the first column."""
     here = {"account": mailbox.account_id, "mailbox": mailbox.mailbox_id}
     if len(ranges) == 1:
         ((first, last),) = ranges
-        rows = transaction.rows(_READ, here | {"first": first, "last": last})
-        return [Message(*row) for row in rows]
-    found: list[Message] = []
+        return transaction.rows(of_one_range, here | {"first": first, "last": last})
+    found: list[Any] = []
     for chosen in _range_choices(ranges):
-        statement = select(*_MESSAGE).where(_HERE, chosen).order_by(_p.uid)
-        found.extend(Message(*row) for row in transaction.execute(statement, here))
+        statement = select(*columns).where(_HERE, chosen).order_by(_p.uid)
+        found.extend(transaction.execute(statement, here))
     if len(ranges) > MOST_RANGES:
-        found = sorted({message.uid: message for message in found}.values(), key=lambda m: m.uid)
+        found = sorted({row[0]: row for row in found}.values(), key=itemgetter(0))
     return found
 
 
