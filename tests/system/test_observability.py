@@ -153,6 +153,18 @@ def test_the_spans_of_a_delivery_make_one_trace(watched: Watched) -> None:
     assert found[sign_in].parent == found[connection].span_id
 
 
+def test_an_upload_stays_in_its_trace(watched: Watched) -> None:
+    sender, recipient = watched.system.new_account(), watched.system.new_account()
+
+    large = message("spans", ("x" * 70 + "\n") * 20_000)
+    name = submit(watched.system, sender, recipient.address, large)
+
+    taken = event(watched.system, "smtp", lambda each: each.get("message") == name)
+    upload = ("postroom-store", "/postroom.store.v1.DeliveryService/Upload")
+    spans = watched.collector.trace(taken["trace_id"], has(upload))
+    assert upload in {(span.service, span.name) for span in spans}
+
+
 def has(*wanted: tuple[str, str]) -> Callable[[list[Span]], bool]:
     return lambda spans: set(wanted) <= {(span.service, span.name) for span in spans}
 

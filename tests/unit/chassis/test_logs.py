@@ -81,3 +81,12 @@ def test_what_is_below_the_level_is_left_out() -> None:
     lines = logged('log.info("quiet"); log.error("loud")', level="ERROR")
 
     assert [line["event"] for line in lines] == ["loud"]
+
+
+def test_an_exception_in_hand_is_told_once() -> None:
+    (line,) = logged(
+        'try:\n    {}["missing"]\nexcept KeyError:\n    log.exception("imap.command_failed")'
+    )
+
+    assert line["event"] == "imap.command_failed"
+    assert line["exception"].endswith("KeyError: 'missing'")

@@ -55,6 +55,7 @@ def configure(service: str, level: str, form: str) -> None:
     handler.addFilter(_OnlyForeign())
     plain = logging.StreamHandler(sys.stdout)
     plain.addFilter(_OnlyOurs())
+    plain.setFormatter(_Rendered())
     root = logging.getLogger()
     root.handlers = [handler, plain]
     root.setLevel(level)
@@ -72,6 +73,13 @@ class _OnlyOurs(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         return record.name.startswith("postroom")
+
+
+class _Rendered(logging.Formatter):
+    """The line alone: the traceback stands in it, and would come again below it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return record.getMessage()
 
 
 class _OnlyForeign(logging.Filter):

@@ -66,7 +66,7 @@ from postroom_imap.ports import (
 log = logs.logger(__name__)
 T = TypeVar("T")
 
-ATTEMPTS = 3
+ATTEMPTS = 5
 RETRY_SECONDS = 0.1
 MECHANISMS_SECONDS = 60.0  # how long an answer about mechanisms is kept
 EXCHANGE_SECONDS = 300.0
@@ -294,6 +294,9 @@ class RemoteMessages:
         self._stub = store.stub(message_pb2_grpc.MessageServiceStub)
 
     async def open(self, ticket: Ticket, name: str) -> OpenedMailbox:
+        return await _repeat(lambda: self._open(ticket, name))
+
+    async def _open(self, ticket: Ticket, name: str) -> OpenedMailbox:
         request = message_pb2.OpenRequest(name=name)
         mailbox: message_pb2.OpenMailbox | None = None
         columns = Columns()
@@ -388,6 +391,9 @@ class RemoteMessages:
 
     async def search(self, ticket: Ticket, mailbox_id: int, key: StoreKey) -> Seq[int]:
         request = message_pb2.SearchRequest(mailbox_id=mailbox_id, key=_search_key(key))
+        return await _repeat(lambda: self._search(ticket, request))
+
+    async def _search(self, ticket: Ticket, request: message_pb2.SearchRequest) -> Seq[int]:
         found = array("I")
         call = self._stub.Search(request, metadata=together(ticketed(ticket.token), 0))
         async with _closing(call) as responses:

@@ -1,7 +1,8 @@
 """Which service may call which RPC service. The whole of who may do what, in one table.
 
 A caller is known by its certificate: the DNS name `<service>.postroom` among its subject
-alternative names.
+alternative names. gRPC's own health checking and reflection answer whoever bears a certificate:
+they tell what the protos tell.
 """
 
 from __future__ import annotations
@@ -25,8 +26,6 @@ CALLERS: dict[str, frozenset[str]] = {
     "postroom.store.v1.AdminService": frozenset({"admin"}),
     # Each call on it is checked like a call by itself.
     "postroom.rpc.v1.CallService": frozenset({"smtp", "pop3", "imap", "admin"}),
-    "grpc.health.v1.Health": frozenset({"smtp", "pop3", "imap", "auth", "store", "admin", "probe"}),
-    "grpc.reflection.v1alpha.ServerReflection": frozenset({"admin"}),
 }
 
 # Services whose calls act for a person: the ticket they bear needs one of these scopes.

@@ -202,8 +202,6 @@ class Server:
         names = context.auth_context().get("x509_subject_alternative_name", ())
         remaining = context.time_remaining()
         deadline = None if remaining is None else time.monotonic() + remaining
-        if parent := tracing.parse_traceparent(str(metadata.get("traceparent", ""))):
-            otel_context.attach(parent)
         return self.check(method, caller_of(names), str(metadata.get(TICKET_KEY, "")), deadline)
 
     def _unary_edge(
@@ -212,6 +210,7 @@ class Server:
         async def serve(
             request: Any, context: grpc.aio.ServicerContext[Any, Any]
         ) -> Message | None:
+            _follow(context)
             with Watched(method) as watched:
                 try:
                     call = self._admit(method, context)
@@ -229,6 +228,7 @@ class Server:
         async def serve(
             request: Any, context: grpc.aio.ServicerContext[Any, Any]
         ) -> AsyncIterator[Message]:
+            _follow(context)
             with Watched(method) as watched:
                 try:
                     call = self._admit(method, context)
@@ -310,6 +310,13 @@ class Watched:
 def _counter(method: str, caller: str, outcome: str) -> Counter:
     # Looking a label set up costs as much as the rest of the measuring.
     return CALLS.labels(method, caller, outcome)
+
+
+def _follow(context: grpc.aio.ServicerContext[Any, Any]) -> None:
+    """Make the caller's trace this task's."""
+    metadata = dict(context.invocation_metadata() or ())
+    if parent := tracing.parse_traceparent(str(metadata.get("traceparent", ""))):
+        otel_context.attach(parent)
 
 
 async def _abort(context: grpc.aio.ServicerContext[Any, Any], error: PostroomError) -> None:
