@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import itertools
+import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -22,13 +23,14 @@ from postroom_chassis.net.tls import ServerTls
 from postroom_imap.bounds import Bounds
 from postroom_imap.commands import HANDLERS
 from postroom_imap.items import ItemCache
+from postroom_imap.ports import NewMessage
 from postroom_imap.session import LARGEST_BODY, LARGEST_ITEM, REFUSED, Front
 from postroom_imap.views import Views, Warmth
 
 from tests.harness.memory_store import MemoryStore
 from tests.harness.system import MailSystem, client_tls, running
 from tests.protocol.imap.client import ImapClient
-from tests.protocol.imap.system import Imap, Person
+from tests.protocol.imap.system import Imap, Person, small
 
 
 class FrontAlone:
@@ -81,6 +83,23 @@ class FrontAlone:
         client = await ImapClient.connect("127.0.0.1", self._ports[listener], tls)
         self._clients.append(client)
         return client
+
+    async def connect_slowly(self) -> ImapClient:
+        """A connection that takes little more than it is asked to hear."""
+        connected = socket.socket()
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
+        connected.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(connected, ("127.0.0.1", self._ports["imap"]))
+        client = ImapClient(*await asyncio.open_connection(sock=connected, limit=16_384))
+        self._clients.append(client)
+        return client
+
+    async def fill(self, name: str, messages: int) -> None:
+        """Append small messages to somebody's INBOX, behind the front's back."""
+        ticket = self.store.ticket(self.store.accounts[name])
+        for number in range(messages):
+            await self.store.append(ticket, "INBOX", NewMessage(small(number)))
 
 
 @pytest.fixture(scope="session")

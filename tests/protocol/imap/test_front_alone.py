@@ -8,6 +8,7 @@ import importlib
 import pytest
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_imap import session as session_module
+from postroom_imap import views as views_module
 from postroom_imap.ports import FlagMode
 
 from tests.protocol.imap.conftest import FrontAlone
@@ -121,6 +122,53 @@ async def test_a_view_that_lost_its_stream_is_read_anew(imap: Imap, alone: Front
     assert await client.ok("NOOP") == ["* 2 EXPUNGE"]
     await other.append("INBOX", small(4))
     assert (await client.ok("NOOP"))[0] == "* 3 EXISTS"
+
+
+async def test_a_view_that_lost_its_stream_is_read_anew_for_those_who_idle(
+    imap: Imap, alone: FrontAlone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(views_module, "REPAIR_SECONDS", 0.01)
+    client = await imap.select()
+    await client.send(b"i IDLE\r\n")
+    await client.expect("+ idling")
+    alone.store.faults["open"] = [PostroomError(Kind.UNAVAILABLE, "away")] * 2
+    alone.store.lose_followers()
+    await alone.fill(imap.person.name, 1)
+    await client.expect("* 1 EXISTS", "* 1 RECENT")
+    await alone.fill(imap.person.name, 1)
+    await client.expect("* 2 EXISTS", "* 2 RECENT")
+
+
+async def test_a_mailbox_can_be_left_while_the_store_is_away(imap: Imap, alone: FrontAlone) -> None:
+    clients = [await imap.select(messages=1) for _ in range(3)]
+    alone.store.lose_followers()
+    alone.store.faults["open"] = [PostroomError(Kind.UNAVAILABLE, "away")]
+    alone.store.calls.clear()
+    await clients[0].ok("UNSELECT")
+    await clients[1].send(b"l LOGOUT\r\n")
+    await clients[1].expect("* BYE ...", "l OK ...")
+    assert not alone.store.calls
+    await clients[2].no("NOOP")
+    await clients[2].ok("SELECT Trash")
+
+
+async def test_who_idles_and_reads_late_is_told_all(imap: Imap, alone: FrontAlone) -> None:
+    keyword = "k" * 200
+    await alone.fill(imap.person.name, 3000)
+    other = await imap.select()
+    client = await alone.connect_slowly()
+    await client.expect("* OK ...")
+    await client.ok(f'LOGIN "{imap.person.name}" "{imap.person.password}"')
+    await client.ok("SELECT INBOX")
+    await client.send(b"i IDLE\r\n")
+    await client.expect("+ idling")
+    # 9 MB of news, of which the client reads nothing meanwhile.
+    for sign in "+-" * 6:
+        await other.ok(f"STORE 1:* {sign}FLAGS.SILENT ({keyword})")
+    await other.ok("STORE 1:* FLAGS.SILENT (last)")
+    told = 0
+    while told < 3000:
+        told += (await client.hear()).endswith(b"FETCH (FLAGS (last))")
 
 
 async def test_a_store_that_is_away(imap: Imap, alone: FrontAlone) -> None:

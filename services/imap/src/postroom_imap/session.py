@@ -29,7 +29,7 @@ from postroom_imap.fetching import BrokenResponse
 from postroom_imap.items import ItemCache
 from postroom_imap.plan import Plan
 from postroom_imap.ports import Authenticator, Client, Mailboxes, Messages, Ticket
-from postroom_imap.protocol.commands import Command
+from postroom_imap.protocol.commands import Command, Examine, Logout, Select, Unselect
 from postroom_imap.protocol.invalid import InvalidCommand
 from postroom_imap.protocol.limits import Limits
 from postroom_imap.protocol.reading import read_command
@@ -58,6 +58,8 @@ TURN_BYTES = 32 * 1024  # of one answer: half a millisecond of rendering
 RENEW_AT = (0.5, 0.8)  # of a ticket's life: renewed at a random moment between
 RENEW_RETRY_SECONDS = 15.0
 
+# What the selected mailbox has come to, these need not know: they leave it.
+_LEAVING = (Logout, Unselect, Select, Examine)
 _ENDS = (Draining, TimedOut, BrokenResponse, ConnectionError, EndOfStream)
 
 Handler = Callable[["Session", bytes, Any], Awaitable[None]]
@@ -340,7 +342,8 @@ class Session:
         started = time.perf_counter()
         self._refused = False
         try:
-            await self._check_view()
+            if not isinstance(request.command, _LEAVING):
+                await self._check_view()
             await self.front.handlers[type(request.command)](self, request.tag, request.command)
         except PostroomError as error:
             self._fail(request.tag, error)

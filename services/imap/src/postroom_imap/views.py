@@ -19,6 +19,7 @@ Key = tuple[int, int]  # account id, mailbox id
 Name = tuple[int, str]  # account id, name
 
 REACH_SECONDS = 2.0  # how long a gap in a chain may stay before the mailbox is read anew
+REPAIR_SECONDS = 15.0  # between two attempts to read one mailbox anew for those who idle
 SWEEP_SECONDS = 30.0
 MOST_CLAIMS = 20_000
 
@@ -61,7 +62,7 @@ class Views:
         self._idle: OrderedDict[Key, MailboxView] = OrderedDict()
         self._opening: dict[Name, asyncio.Task[MailboxView]] = {}
         self._claims: OrderedDict[Key, int] = OrderedDict()
-        self._repairs: set[asyncio.Task[None]] = set()
+        self._repairs: dict[MailboxView, asyncio.Task[None]] = {}
 
     async def acquire(self, ticket: Ticket, name: str) -> MailboxView:
         """The view of a mailbox, as new as the store's answer; `release` it in the end.
@@ -139,11 +140,15 @@ class Views:
 
     def renewed(self, view: MailboxView, ticket: Ticket) -> None:
         """A session has a fresh ticket: what the old one could not follow goes on with it."""
+        self.repair(view, ticket)
+
+    def repair(self, view: MailboxView, ticket: Ticket) -> None:
+        """Bring a stale view up to date without anybody waiting for it, as often as it takes."""
         view.ticket = ticket
-        if view.stale and not view.gone:
-            task = asyncio.create_task(self._repair(view, ticket))
-            self._repairs.add(task)
-            task.add_done_callback(self._repairs.discard)
+        if view.stale and not view.gone and view not in self._repairs:
+            task = asyncio.create_task(self._repair(view))
+            self._repairs[view] = task
+            task.add_done_callback(lambda _: self._repairs.pop(view, None))
 
     def sweep(self) -> None:
         """Drop idle views: the oldest beyond the bound, and all that nobody came back to."""
@@ -223,11 +228,14 @@ class Views:
                 return mailbox.name
         raise PostroomError(Kind.NOT_FOUND, "there is no such mailbox")
 
-    async def _repair(self, view: MailboxView, ticket: Ticket) -> None:
-        try:
-            await self.reread(view, ticket)
-        except PostroomError as error:
-            log.warning("view.unrepaired", mailbox=view.mailbox_id, error=error.kind)
+    async def _repair(self, view: MailboxView) -> None:
+        while view.stale and not view.gone and view.sessions:
+            try:
+                await self.reread(view, view.ticket)
+            except PostroomError as error:
+                log.warning("view.unrepaired", mailbox=view.mailbox_id, error=error.kind)
+            # Also where it worked: a store that keeps refusing to be followed isn't asked at once.
+            await asyncio.sleep(REPAIR_SECONDS)
 
     def _drop(self, key: Key, view: MailboxView) -> None:
         self._idle.pop(key, None)

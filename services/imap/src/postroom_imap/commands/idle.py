@@ -1,10 +1,15 @@
 """IDLE (RFC 2177): what happens is told as it happens, by the view that hears of it.
 
-No task waits for anything: the view calls the session, which writes; the session itself waits for
-DONE alone.
+No task waits for anything, unless the client doesn't read what it is told: the view calls the
+session, which writes; the session itself waits for DONE alone.
 """
 
 from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from postroom_chassis.net.connection import Connection, TimedOut
 
 from postroom_imap.protocol.commands import Idle
 from postroom_imap.protocol.invalid import InvalidCommand
@@ -15,10 +20,18 @@ from postroom_imap.session import Session
 
 async def idle(session: Session, tag: bytes, command: Idle) -> None:
     tracker, connection = session.tracker, session.connection
+    taken: asyncio.Task[None] | None = None
 
     def tell() -> None:
-        if tracker is None or connection.congested:
-            return  # a client that doesn't read is told at DONE
+        nonlocal taken
+        if tracker is None:
+            return
+        if connection.congested:
+            if taken is None or taken.done():
+                taken = asyncio.create_task(_tell_once_taken(connection, tell))
+            return
+        if tracker.view.stale:
+            session.front.views.repair(tracker.view, session.ticket)
         if tracker.view.gone:
             session.write(bye("The selected mailbox was deleted"))
             connection.close()
@@ -40,7 +53,20 @@ async def idle(session: Session, tag: bytes, command: Idle) -> None:
         session.interruptible = False
         if tracker is not None:
             tracker.view.unlisten(tell)
+        if taken is not None:
+            taken.cancel()
     if isinstance(done, InvalidCommand):
         session.complain(done)
     else:
         session.finish(tag, "IDLE terminated")
+
+
+async def _tell_once_taken(connection: Connection, tell: Callable[[], None]) -> None:
+    """Wait until a client has read most of what it was told; give up one that doesn't."""
+    try:
+        while connection.congested:
+            await connection.drain()
+    except (TimedOut, ConnectionError):
+        connection.abort()
+    else:
+        tell()
