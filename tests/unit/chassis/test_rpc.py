@@ -9,7 +9,9 @@ from pathlib import Path
 
 import grpc
 import pytest
+from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_status import rpc_status
 from postroom.store.v1 import maildrop_pb2, maildrop_pb2_grpc, message_pb2, message_pb2_grpc
 from postroom_chassis.certificates import make_development_certificates
 from postroom_chassis.errors import Kind, PostroomError
@@ -126,6 +128,11 @@ async def test_a_unary_call_by_itself_means_the_same_as_on_the_stream(folder: Pa
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await stub.Commit(maildrop_pb2.CommitRequest(lease_id=b"busy"))
         assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
+        rich = rpc_status.from_call(refused.value)
+        assert rich is not None
+        reason = ErrorInfo()
+        assert rich.details[0].Unpack(reason)
+        assert (reason.domain, reason.reason) == ("postroom", "UNAUTHENTICATED")
 
 
 async def test_a_hundred_calls_at_once_get_their_own_answers(folder: Path) -> None:

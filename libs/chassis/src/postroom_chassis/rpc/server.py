@@ -22,6 +22,8 @@ import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
+from google.rpc import status_pb2
+from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer as AsyncHealthServicer
 from grpc_reflection.v1alpha import reflection
@@ -43,6 +45,8 @@ MAX_MESSAGE = 4 * 1024 * 1024  # of a request
 MAX_ANSWER = 64 * 1024 * 1024
 TICKET_KEY = "postroom-ticket"
 KIND_KEY = "postroom-error-kind"
+DETAILS_KEY = "grpc-status-details-bin"
+ERROR_DOMAIN = "postroom"  # of the reason in a google.rpc.ErrorInfo
 LEAST_TIME = 0.01  # seconds left below which work isn't begun: the answer would come too late
 
 CALLS = Counter("postroom_rpc_calls_total", "RPCs served", ["method", "caller", "outcome"])
@@ -320,9 +324,11 @@ def _follow(context: grpc.aio.ServicerContext[Any, Any]) -> None:
 
 
 async def _abort(context: grpc.aio.ServicerContext[Any, Any], error: PostroomError) -> None:
-    await context.abort(
-        STATUS[error.kind], error.message, trailing_metadata=((KIND_KEY, error.kind.value),)
-    )
+    """Tell an error by its status, its kind, and the rich status that gRPC's tools show."""
+    status = status_pb2.Status(code=STATUS[error.kind].value[0], message=error.message)
+    status.details.add().Pack(ErrorInfo(reason=error.kind.value, domain=ERROR_DOMAIN))
+    trailers = ((KIND_KEY, error.kind.value), (DETAILS_KEY, status.SerializeToString()))
+    await context.abort(STATUS[error.kind], error.message, trailing_metadata=trailers)
 
 
 def server_credentials(tls: Tls) -> grpc.ServerCredentials:
