@@ -157,7 +157,8 @@ async def test_mail_for_elsewhere_alone_has_no_return_path(system: FrontAlone) -
     )
     (delivery,) = system.store.messages
     assert system.store.content(delivery).startswith(b"Received: ")
-    assert (delivery.submitter, len(delivery.trace_id)) == (1, 32)
+    assert delivery.submitter
+    assert len(delivery.trace_id) == 32
 
 
 @pytest.mark.parametrize("settings", [{"postmaster": "admin@example.org"}])

@@ -155,16 +155,33 @@ async def test_a_full_account_is_not_admitted(store: Callers) -> None:
     assert list((await store.delivery.Admit(ask)).admitted) == [False, True, True]
 
 
+async def test_nobody_submits_for_somebody_who_has_not_signed_in(store: Callers) -> None:
+    def submitted(ticket: str) -> delivery_pb2.Delivery:
+        return delivery_pb2.Delivery(
+            idempotency_key=b"q",
+            content=HELLO,
+            queue=[delivery_pb2.QueueRecipient(address="x@elsewhere.test")],
+            submitter_ticket=ticket,
+        )
+
+    tickets = ("made up", store.certificates.ticket(ANN, scope="mail"))
+    request = delivery_pb2.DeliverRequest(deliveries=map(submitted, tickets))
+    answer = await store.delivery.Deliver(request)
+    assert [one.error_kind for one in answer.results] == ["UNAUTHENTICATED", "DENIED"]
+    assert (await store.queue.List(queue_pb2.ListQueueRequest())).total == 0
+
+
 async def test_mail_to_elsewhere_waits_in_the_queue(store: Callers) -> None:
     delivery = delivery_pb2.Delivery(
         idempotency_key=b"q",
         sender="ann@example.org",
         content=HELLO,
         queue=[delivery_pb2.QueueRecipient(address=f"x{n}@elsewhere.test") for n in range(3)],
-        submitter_account_id=ANN,
+        submitter_ticket=store.certificates.ticket(ANN, scope="submit"),
     )
     answer = await store.delivery.Deliver(delivery_pb2.DeliverRequest(deliveries=[delivery]))
     ids = list(answer.results[0].queue_ids)
+    assert len(ids) == 3
     page = await store.queue.List(queue_pb2.ListQueueRequest(domain="elsewhere.test", page_size=2))
     assert (len(page.entries), page.total) == (2, 3)
     rest = await store.queue.List(queue_pb2.ListQueueRequest(page_token=page.next_page_token))

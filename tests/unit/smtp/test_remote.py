@@ -259,7 +259,7 @@ async def test_room_is_asked_for_each_by_its_own_size(behind: Behind) -> None:
 
 def delivery(number: int, content: bytes | Uploaded, sender: str = "a") -> Delivery:
     local = (LocalRecipient(7, "ann@local"),)
-    return Delivery(b"%d" % number, sender, content, local, ("b@there",), 3, "trace")
+    return Delivery(b"%d" % number, sender, content, local, ("b@there",), "signed", "trace")
 
 
 async def test_deliveries_travel_together_and_fail_apart(behind: Behind) -> None:
@@ -280,7 +280,7 @@ async def test_deliveries_travel_together_and_fail_apart(behind: Behind) -> None
     assert len(sizes) <= 8
     sent = behind.deliveries.requests[0].deliveries[0]
     assert (sent.idempotency_key, sent.local[0].account_id) == (b"0", 7)
-    assert (sent.queue[0].address, sent.submitter_account_id) == ("b@there", 3)
+    assert (sent.queue[0].address, sent.submitter_ticket) == ("b@there", "signed")
 
 
 async def test_a_large_content_is_uploaded(behind: Behind) -> None:

@@ -119,7 +119,7 @@ class Delivery:
         sender: empty for the null reverse-path.
         content: bytes, or what `Store.upload` answered.
         queue: addresses elsewhere.
-        submitter: account id of who sent it, 0 for nobody or a trusted network.
+        submitter: the ticket of who sent it, empty for nobody or a trusted network.
     """
 
     key: bytes
@@ -127,7 +127,7 @@ class Delivery:
     content: bytes | Uploaded
     local: tuple[LocalRecipient, ...] = ()
     queue: tuple[str, ...] = ()
-    submitter: int = 0
+    submitter: str = field(default="", repr=False)
     trace_id: str = ""
 
 

@@ -244,7 +244,7 @@ def _encoded(delivery: Delivery) -> delivery_pb2.Delivery:
             for one in delivery.local
         ],
         queue=[delivery_pb2.QueueRecipient(address=address) for address in delivery.queue],
-        submitter_account_id=delivery.submitter,
+        submitter_ticket=delivery.submitter,
         trace_id=delivery.trace_id,
     )
     if isinstance(delivery.content, Uploaded):

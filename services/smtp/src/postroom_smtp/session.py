@@ -26,6 +26,8 @@ from postroom_smtp.transaction import Transaction
 
 log = logs.logger(__name__)
 
+TICKET_MARGIN_SECONDS = 60  # that a ticket must last when a delivery begins
+
 LOGINS = Counter("postroom_smtp_logins_total", "Sign-ins", ["outcome"])
 
 # Sends a challenge in base64 and gives the client's line, without its end.
@@ -158,7 +160,6 @@ class Session:
         self.transaction = Transaction(
             mail,
             relays=self.trusted or self.identity is not None,
-            submitter=self.identity.account_id if self.identity else 0,
             directory=self.house.directory,
             store=self.house.store,
             settings=self.house.settings,
@@ -179,7 +180,11 @@ class Session:
         if received.fault is not None:
             transaction.note(received.fault, received.size)
             return received.fault
-        answer = await transaction.deliver(received.content, received.size)
+        if refused := await self._renew():
+            transaction.note(refused, received.size)
+            return refused
+        submitter = self.identity.ticket if self.identity else ""
+        answer = await transaction.deliver(received.content, received.size, submitter)
         self.messages += answer.positive
         return answer
 
@@ -212,18 +217,29 @@ class Session:
 
     async def _check_sender(self, identity: Identity, mail: Mail) -> Reply | None:
         """Whether who signed in may do so still, and may send as this sender (RFC 6409 6.1)."""
+        if refused := await self._renew():
+            return refused
+        if mail.sender == NULL:
+            return None  # notifications that mail programs send (RFC 8098 section 3)
         try:
-            if identity.expires_at <= time.time():
-                self.identity = await self.house.authenticator.renew(identity)
-            if mail.sender == NULL:
-                return None  # notifications that mail programs send (RFC 8098 section 3)
             allowed = await self.house.directory.may_send_as(identity.account_id, str(mail.sender))
+        except PostroomError as error:
+            return reply.refusal(error)
+        return None if allowed else reply.NOT_YOUR_ADDRESS
+
+    async def _renew(self) -> Reply | None:
+        """Have a ticket that lasts for a delivery where somebody signed in, or say why not."""
+        identity = self.identity
+        if identity is None or identity.expires_at - TICKET_MARGIN_SECONDS > time.time():
+            return None
+        try:
+            self.identity = await self.house.authenticator.renew(identity)
         except PostroomError as error:
             if error.kind not in (Kind.UNAUTHENTICATED, Kind.EXPIRED):
                 return reply.refusal(error)
             self.over = True
             return reply.SIGN_IN_AGAIN
-        return None if allowed else reply.NOT_YOUR_ADDRESS
+        return None
 
     def _refuse_sign_in(self, mechanism: str, error: PostroomError) -> Reply:
         LOGINS.labels(error.kind.lower()).inc()

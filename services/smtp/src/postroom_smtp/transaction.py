@@ -51,7 +51,6 @@ class Transaction:
 
     Attributes:
         relays: whether the client may send to addresses elsewhere.
-        submitter: account id of who signed in, or 0.
         key: names the message to the store.
         message_id: names it in replies, logs and its Received field.
         accepted: the addresses that RCPT was answered 250 for.
@@ -59,7 +58,6 @@ class Transaction:
 
     mail: Mail
     relays: bool
-    submitter: int
     directory: Directory
     store: Store
     settings: SmtpSettings
@@ -85,15 +83,19 @@ class Transaction:
             log.info("smtp.recipient_refused", recipient=str(recipient), reply=str(answer))
         return answer
 
-    async def deliver(self, content: bytes | Uploaded, size: int) -> Reply:
-        """Have the store take the message; its 250 is said after that and never before."""
+    async def deliver(self, content: bytes | Uploaded, size: int, submitter: str = "") -> Reply:
+        """Have the store take the message; its 250 is said after that and never before.
+
+        Args:
+            submitter: the ticket of who signed in.
+        """
         delivery = Delivery(
             self.key,
             str(self.mail.sender),
             content,
             tuple(self._local.values()),
             tuple(self._queue),
-            self.submitter,
+            submitter,
             f"{tracing.get_current_span().get_span_context().trace_id:032x}",
         )
         try:

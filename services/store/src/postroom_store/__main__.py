@@ -106,7 +106,7 @@ async def start(service: Service, settings: StoreSettings) -> None:
             MessageService(readers, searchers, writers, provision, contents, files),
         ),
         (change_pb2, "ChangeService", changes),
-        (delivery_pb2, "DeliveryService", DeliveryService(readers, writers, contents)),
+        (delivery_pb2, "DeliveryService", DeliveryService(readers, writers, contents, verifier)),
         (queue_pb2, "QueueService", QueueService(readers, writers)),
         (
             maildrop_pb2,

@@ -93,18 +93,20 @@ class Delivery(_message.Message):
     UPLOAD_ID_FIELD_NUMBER: _builtins.int
     LOCAL_FIELD_NUMBER: _builtins.int
     QUEUE_FIELD_NUMBER: _builtins.int
-    SUBMITTER_ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     TRACE_ID_FIELD_NUMBER: _builtins.int
+    SUBMITTER_TICKET_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.bytes
     sender: _builtins.str
     """reverse-path; empty: the null sender"""
     content: _builtins.bytes
     """at most 1 MiB in all deliveries of a request"""
     upload_id: _builtins.bytes
-    submitter_account_id: _builtins.int
-    """who submitted it; 0: a trusted network, or none"""
     trace_id: _builtins.str
     """W3C trace id, kept with the queue entries"""
+    submitter_ticket: _builtins.str
+    """The ticket, scope "submit", of who submitted it: the entries in the queue are that account's, and nobody submits in the
+    name of somebody who hasn't signed in. Empty: a trusted network, or none. UNAUTHENTICATED, EXPIRED or DENIED otherwise.
+    """
     @_builtins.property
     def local(self) -> _containers.RepeatedCompositeFieldContainer[Global___LocalRecipient]: ...
     @_builtins.property
@@ -118,12 +120,12 @@ class Delivery(_message.Message):
         upload_id: _builtins.bytes = ...,
         local: _abc.Iterable[Global___LocalRecipient] | None = ...,
         queue: _abc.Iterable[Global___QueueRecipient] | None = ...,
-        submitter_account_id: _builtins.int = ...,
         trace_id: _builtins.str = ...,
+        submitter_ticket: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "source", b"source", "upload_id", b"upload_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "idempotency_key", b"idempotency_key", "local", b"local", "queue", b"queue", "sender", b"sender", "source", b"source", "submitter_account_id", b"submitter_account_id", "trace_id", b"trace_id", "upload_id", b"upload_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "idempotency_key", b"idempotency_key", "local", b"local", "queue", b"queue", "sender", b"sender", "source", b"source", "submitter_ticket", b"submitter_ticket", "trace_id", b"trace_id", "upload_id", b"upload_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["content", "upload_id"]  # noqa: Y015
     _WhichOneofArgType_source: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015

@@ -9,6 +9,7 @@ from postroom.store.v1 import delivery_pb2, message_pb2
 from postroom_chassis import logs
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.rpc.server import Call
+from postroom_chassis.tickets import SCOPE_SUBMIT, TicketVerifier
 
 from postroom_store import delivery
 from postroom_store.answers import once
@@ -31,7 +32,10 @@ INLINE_BYTES = (1024 + 64) * 1024  # a mebibyte with its trace fields
 class DeliveryService:
     """See protos/postroom/store/v1/delivery.proto."""
 
-    def __init__(self, readers: Readers, writers: Writers, contents: Contents) -> None:
+    def __init__(
+        self, readers: Readers, writers: Writers, contents: Contents, verifier: TicketVerifier
+    ) -> None:
+        self._verifier = verifier
         self._readers = readers
         self._writers = writers
         self._contents = contents
@@ -83,6 +87,14 @@ class DeliveryService:
             content = await self._contents.uploaded(NO_ACCOUNT, incoming.upload_id)
             return await self._keep(incoming, content)
 
+    def _submitter(self, token: str) -> int:
+        if not token:
+            return NO_ACCOUNT
+        ticket = self._verifier.verify(token)
+        if SCOPE_SUBMIT not in ticket.scopes:
+            raise PostroomError(Kind.DENIED, "the ticket is for something else")
+        return ticket.account_id
+
     async def _keep(
         self, incoming: delivery_pb2.Delivery, content: Content
     ) -> delivery_pb2.DeliveryResult:
@@ -94,7 +106,7 @@ class DeliveryService:
                 for one in incoming.local
             ],
             [one.address for one in incoming.queue],
-            incoming.submitter_account_id,
+            self._submitter(incoming.submitter_ticket),
             incoming.trace_id,
         )
 
