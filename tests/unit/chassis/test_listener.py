@@ -12,10 +12,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import uvloop
 from postroom_chassis.certificates import make_development_certificates
+from postroom_chassis.net import connection as connection_module
 from postroom_chassis.net.connection import Connection, Draining
 from postroom_chassis.net.listener import Limits, Listener, Network, parse_networks
 from postroom_chassis.net.tls import ServerTls
+
+NewLoop = Callable[[], asyncio.AbstractEventLoop]
 
 TCP_INFO = 11  # tcp_info.tcpi_data_segs_in is at octet 152
 
@@ -196,6 +200,96 @@ async def test_starttls_forgets_what_came_in_clear(tmp_path: Path) -> None:
         writer.write(b"a\nquit\n")
         assert await reader.read() == b"hello\n127.0.0.1 TLSv1.3 a\n"
         writer.close()
+
+
+LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
+
+
+@pytest.mark.parametrize("new_loop", LOOPS, ids=["asyncio", "uvloop"])
+def test_handshakes_count(new_loop: NewLoop, tmp_path: Path) -> None:
+    """Clients that connect and say nothing take the places of an address, not more."""
+
+    async def run() -> None:
+        tls, context = certified(tmp_path)
+        async with listening(tls=tls, limits=Limits(per_address=2)) as (_, port):
+            silent = [await connect(port) for _ in range(2)]
+            refused, refused_writer = await connect(port)
+            assert await asyncio.wait_for(told(refused), 20) == b""
+            for _, writer in (*silent, (refused, refused_writer)):
+                writer.close()
+            async with asyncio.timeout(20):
+                while (served := await greeted(port, context)) is None:
+                    pass
+            assert served == b"hello\n127.0.0.1 TLSv1.3 a\n"
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(run())
+
+
+@pytest.mark.parametrize("new_loop", LOOPS, ids=["asyncio", "uvloop"])
+def test_a_handshake_takes_no_longer_than_it_may(
+    new_loop: NewLoop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection_module, "HANDSHAKE_SECONDS", 0.1)
+
+    async def run() -> None:
+        tls, _ = certified(tmp_path)
+        async with listening(tls=tls) as (_, port):
+            reader, writer = await connect(port)
+            assert await asyncio.wait_for(told(reader), 20) == b""
+            writer.close()
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(run())
+
+
+@pytest.mark.parametrize("new_loop", LOOPS, ids=["asyncio", "uvloop"])
+def test_a_drain_waits_for_no_handshake(new_loop: NewLoop, tmp_path: Path) -> None:
+    async def run() -> None:
+        tls, context = certified(tmp_path)
+        async with listening(tls=tls) as (listener, port):
+            silent, silent_writer = await connect(port)
+            reader, writer = await connect(port, context)
+            assert await reader.readline() == b"hello\n"  # so the other was accepted too
+            await asyncio.wait_for(listener.drain(60), 20)
+            assert await reader.read() == b"bye\n"
+            assert await told(silent) == b""
+            writer.close()
+            silent_writer.close()
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(run())
+
+
+@pytest.mark.parametrize("new_loop", LOOPS, ids=["asyncio", "uvloop"])
+def test_many_clients_begin_tls_at_once(new_loop: NewLoop, tmp_path: Path) -> None:
+    async def run() -> None:
+        tls, context = certified(tmp_path)
+        async with listening(tls=tls) as (_, port):
+            answers = await asyncio.gather(*(greeted(port, context) for _ in range(50)))
+            assert answers == [b"hello\n127.0.0.1 TLSv1.3 a\n"] * 50
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(run())
+
+
+def certified(folder: Path) -> tuple[ServerTls, ssl.SSLContext]:
+    """A server's TLS, and what a client needs to trust it."""
+    make_development_certificates(folder)
+    tls = ServerTls(folder / "tls.pem", folder / "tls.key")
+    return tls, ssl.create_default_context(cafile=str(folder / "ca.pem"))
+
+
+async def greeted(port: int, context: ssl.SSLContext) -> bytes | None:
+    """What a client that sends a line and leaves hears; None where it is refused."""
+    try:
+        reader, writer = await connect(port, context)
+    except (ConnectionError, ssl.SSLError):
+        return None
+    writer.write(b"a\nquit\n")
+    heard = await reader.read()
+    writer.close()
+    return heard
 
 
 async def test_a_new_certificate_is_taken_up(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import socket
 import ssl
 import time
 from dataclasses import dataclass
@@ -118,10 +119,9 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
         if self.peer.address:
-            return  # STARTTLS: the same connection, now encrypted
+            return  # TLS has begun, or begins anew by STARTTLS: the same connection
         name = transport.get_extra_info("peername") or ("", 0)
         self.peer = Peer(str(name[0]), int(name[1]))
-        self._note_tls()
         self._listener.opened(self)
 
     def data_received(self, data: bytes) -> None:
@@ -208,6 +208,16 @@ class Connection(asyncio.Protocol):
         if self._closed:
             raise ConnectionResetError
 
+    async def accept_tls(self, accepted: socket.socket, context: ssl.SSLContext) -> None:
+        """Begin with a TLS handshake. Raises ConnectionResetError where it fails."""
+        try:
+            await self._loop.connect_accepted_socket(
+                lambda: self, accepted, ssl=context, ssl_handshake_timeout=HANDSHAKE_SECONDS
+            )
+        except (OSError, ssl.SSLError, TimeoutError) as error:
+            raise ConnectionResetError("the TLS handshake failed") from error
+        self._note_tls()
+
     async def start_tls(self, context: ssl.SSLContext) -> None:
         """Negotiate TLS; what came before it in clear text is forgotten (RFC 3207 section 4.2).
 
@@ -263,6 +273,11 @@ class Connection(asyncio.Protocol):
         self._unsent.clear()
         if self._transport is not None:
             self._transport.abort()
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is a client to talk to: the handshake is done where one comes first."""
+        return self._transport is not None
 
     @property
     def closed(self) -> bool:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import os
 import socket
 import time
 from collections import Counter as Counts
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
+from typing import cast
 
 import structlog
 from opentelemetry import trace
@@ -55,7 +57,8 @@ class Listener:
         session: serves one connection to its end.
         tls: implicit TLS where given.
         proxies: networks whose connections begin with a PROXY header; others are refused then.
-        refusal: what a client that is over a limit is told before it is closed.
+        refusal: what a client that is over a limit is told before it is closed; with implicit TLS
+            it is just closed, since it could be told after a handshake only.
     """
 
     def __init__(
@@ -84,10 +87,9 @@ class Listener:
         """Listen, and answer the port. Raises OSError where the address is taken."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: Connection(self),
+            lambda: _Arrival(self) if self._tls else Connection(self),
             host,
             port,
-            ssl=self._tls.context if self._tls else None,
             reuse_port=reuse_port or None,
             backlog=1024,
         )
@@ -100,8 +102,11 @@ class Listener:
         """
         if self._server is not None:
             self._server.close()
-        for connection in list(self._connections):
-            connection.wake_for_drain()
+        for connection, task in self._connections.items():
+            if connection.begun:
+                connection.wake_for_drain()
+            else:
+                task.cancel()
         if tasks := list(self._connections.values()):
             await asyncio.wait(tasks, timeout=seconds)
         left = dict(self._connections)
@@ -114,19 +119,26 @@ class Listener:
 
     # What connections call.
 
-    def opened(self, connection: Connection) -> None:
-        """A client has connected: serve it, or refuse it."""
+    def opened(self, connection: Connection, accepted: socket.socket | None = None) -> None:
+        """A client has connected: serve it, or refuse it.
+
+        Args:
+            accepted: begin with a TLS handshake on it, which counts as a connection already.
+        """
         self._accepted.inc()
         key = _key(connection.peer)
         if why := self._over_limit(key):
             REFUSED.labels(self.name, why).inc()
             log.info("connection.refused", address=connection.peer.address, why=why)
+            if accepted is not None:
+                accepted.close()
+                return
             connection.write(self._refusal)
             connection.close()
             return
         self._addresses[key] += 1
         self._open.inc()
-        self._connections[connection] = asyncio.create_task(self._serve(connection))
+        self._connections[connection] = asyncio.create_task(self._serve(connection, accepted))
 
     def closed(self, connection: Connection) -> None:
         """The transport is gone; the session's task ends by itself."""
@@ -143,13 +155,15 @@ class Listener:
             return "per_address"
         return ""
 
-    async def _serve(self, connection: Connection) -> None:
+    async def _serve(self, connection: Connection, accepted: socket.socket | None) -> None:
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(connection=connection.id)
         try:
             with tracing.tracer.start_as_current_span(
                 f"{self.name} connection", kind=trace.SpanKind.SERVER
             ):
+                if accepted is not None and self._tls is not None:
+                    await connection.accept_tls(accepted, self._tls.context)
                 if not self._proxies or await self._read_proxy_header(connection):
                     await self._session(connection)
         except (TimedOut, Draining, EndOfStream, ConnectionError) as ended:
@@ -202,6 +216,32 @@ class Listener:
                 connection.check_deadline(now)
             if self._tls is not None:
                 self._tls.context  # noqa: B018 (takes up new certificates)
+
+
+class _Arrival(asyncio.Protocol):
+    """A client that begins with a TLS handshake, up to the moment when it is counted.
+
+    Its socket is taken away from the transport that it came with before that reads anything. A
+    server with `ssl=` would tell of clients after their handshakes, and `start_tls` loses what
+    uvloop has read before it.
+    """
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        name = transport.get_extra_info("peername") or ("", 0)
+        try:
+            accepted = socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
+        except OSError as error:  # no descriptor is left
+            log.error("connection.not_taken", error=str(error))
+            return
+        finally:
+            cast(asyncio.Transport, transport).abort()
+        accepted.setblocking(False)
+        connection = Connection(self._listener)
+        connection.peer = Peer(str(name[0]), int(name[1]))
+        self._listener.opened(connection, accepted)
 
 
 def parse_networks(text: str) -> tuple[Network, ...]:
