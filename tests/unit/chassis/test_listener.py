@@ -171,6 +171,23 @@ async def test_a_trusted_proxy_tells_the_client() -> None:
         writer.close()
 
 
+async def test_addresses_of_one_network_share_its_places() -> None:
+    def header(address: str) -> bytes:
+        return f"PROXY TCP6 {address} 2001:db8:9::9 4711 143\r\n".encode()
+
+    networks, limits = parse_networks("127.0.0.0/8"), Limits(per_address=1)
+    async with listening(proxies=networks, limits=limits) as (_, port):
+        reader, writer = await connect(port)
+        writer.write(header("2001:db8::1"))
+        assert await reader.readline() == b"hello\n"
+        for address, heard in {"2001:db8::2": b"full\n", "2001:db8:0:1::1": b"hello\n"}.items():
+            other, other_writer = await connect(port)
+            other_writer.write(header(address) + b"quit\n")
+            assert await other.read() == heard
+            other_writer.close()
+        writer.close()
+
+
 @pytest.mark.parametrize("trusted", ["10.0.0.0/8", "127.0.0.1"])
 async def test_others_get_nowhere_with_a_header_or_without(trusted: str) -> None:
     said = {"10.0.0.0/8": b"PROXY TCP4 192.0.2.1 192.0.2.2 4711 143\r\n", "127.0.0.1": b"no\n" * 9}

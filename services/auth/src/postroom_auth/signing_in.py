@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from postroom_chassis import logs
 from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.net.address import network_of
 from prometheus_client import Counter
 
 from postroom_auth.domain.password import Password
 from postroom_auth.domain.people import Credential
 from postroom_auth.domain.sasl import MECHANISMS, Challenge, Malformed, Mechanism, NotAuthorized
-from postroom_auth.domain.throttle import network_of
 from postroom_auth.issuing import PROTOCOLS_OF, SCOPES, Issued, TicketOffice
 from postroom_auth.passwords import REFUSED, PasswordChecks
 

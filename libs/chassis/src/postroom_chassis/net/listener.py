@@ -18,6 +18,7 @@ from opentelemetry import trace
 from prometheus_client import Counter, Gauge
 
 from postroom_chassis import logs, tracing
+from postroom_chassis.net.address import network_of
 from postroom_chassis.net.connection import Connection, Draining, Peer, TimedOut
 from postroom_chassis.net.proxy import ProxyError, read_header
 from postroom_chassis.net.stream import EndOfStream
@@ -300,7 +301,7 @@ def _within(address: str, networks: Sequence[Network]) -> bool:
 
 
 def _key(peer: Peer) -> str:
-    return ":".join(peer.address.split(":")[:4]) if ":" in peer.address else peer.address
+    return network_of(peer.address) if peer.address else ""
 
 
 def free_port(host: str = "127.0.0.1") -> int:

@@ -8,12 +8,9 @@ owner out for ever.
 
 from __future__ import annotations
 
-import ipaddress
 from collections import OrderedDict
 from dataclasses import dataclass
-from functools import lru_cache
 
-IPV6_PREFIX = 64  # what one customer has at least; addresses within it cost nothing
 DOUBLINGS = 30
 
 
@@ -86,18 +83,3 @@ class Failures:
             del self._records[subject]
             return None
         return record
-
-
-@lru_cache(maxsize=4096)
-def network_of(address: str) -> str:
-    """The network that guesses from an IP address are counted for: the address itself, or its /64.
-
-    Raises:
-        ValueError: the text is not an IP address.
-    """
-    parsed = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(parsed, ipaddress.IPv4Address):
-        return str(parsed)
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return str(ipaddress.ip_network((parsed, IPV6_PREFIX), strict=False))
