@@ -81,6 +81,26 @@ async def test_a_rename_takes_inferiors_along_and_nothing_else(store: Store) -> 
     assert refused.value.kind is Kind.INVALID
 
 
+@pytest.mark.parametrize(
+    ("inferior", "new_name", "fits"),
+    [
+        ("a/" + "x" * 900, "new/" + "y" * 96, "new/" + "y" * 95),
+        ("a/b/c", "/".join("n" * 49), "/".join("n" * 48)),
+    ],
+)
+async def test_a_rename_makes_no_inferior_too_long_or_too_deep(
+    store: Store, inferior: str, new_name: str, fits: str
+) -> None:
+    await create(store, inferior)
+    before = names(store)
+    with pytest.raises(PostroomError) as refused:
+        await store.write(lambda t: mailboxes.rename(t, ANN, "a", new_name))
+    assert refused.value.kind is Kind.INVALID
+    assert names(store) == before
+    await store.write(lambda t: mailboxes.rename(t, ANN, "a", fits))
+    assert inferior.replace("a", fits, 1) in names(store)
+
+
 async def test_renaming_inbox_moves_its_messages(store: Store) -> None:
     content = Ingest(None, 0).prepare(b"Subject: x\r\n\r\n")
     await store.write(

@@ -86,7 +86,8 @@ def remove(transaction: Transaction, account_id: int, name: str) -> None:
 def rename(transaction: Transaction, account_id: int, name: str, new_name: str) -> None:
     """Rename a mailbox and its inferiors; INBOX gives its messages to the new one and stays.
 
-    Raises PostroomError: NOT_FOUND, ALREADY_EXISTS, INVALID.
+    Raises PostroomError: NOT_FOUND, ALREADY_EXISTS; INVALID, also where an inferior would get a
+    name that can't be a mailbox's.
     """
     name, new_name = canonical(name), canonical(new_name)
     mailbox = transaction.find_mailbox(account_id, name)
@@ -96,6 +97,9 @@ def rename(transaction: Transaction, account_id: int, name: str, new_name: str) 
         raise PostroomError(Kind.ALREADY_EXISTS, "the new name is taken")
     if new_name.startswith(name + DELIMITER) and name != INBOX:
         raise PostroomError(Kind.INVALID, "a mailbox can't be moved below itself")
+    if name != INBOX:
+        for inferior in _inferiors(transaction, account_id, name):
+            canonical(new_name + inferior.removeprefix(name))
     account = transaction.account(account_id)
     for above in superiors(new_name):
         if transaction.find_mailbox(account_id, above) is None:
@@ -146,6 +150,11 @@ def _count(transaction: Transaction, account_id: int) -> int:
 def _has_inferiors(transaction: Transaction, account_id: int, name: str) -> bool:
     statement = select(_m.mailbox_id).where(_OF_ACCOUNT, _below(name)).limit(1)
     return transaction.execute(statement, {"account": account_id}).first() is not None
+
+
+def _inferiors(transaction: Transaction, account_id: int, name: str) -> list[str]:
+    statement = select(_m.name).where(_OF_ACCOUNT, _below(name))
+    return list(transaction.execute(statement, {"account": account_id}).scalars())
 
 
 def _below(name: str) -> ColumnElement[bool]:
