@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 from postroom_chassis.errors import Kind, PostroomError
+from postroom_pop3 import transaction
 
 from tests.protocol.pop3.conftest import FrontAlone
 from tests.protocol.pop3.system import sign_in
@@ -72,14 +73,21 @@ async def test_a_message_that_imap_removed_is_gone(system: FrontAlone) -> None:
     await wire.play("C: RETR 1\nS: -ERR that message is gone\nC: RETR 2\nS: +OK 3 octets")
 
 
-async def test_quit_commits_again_where_the_answer_was_lost(system: FrontAlone) -> None:
+async def test_quit_commits_again_until_the_store_is_back(
+    system: FrontAlone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transaction, "COMMIT_PAUSE", (0.001, 0.01))
     wire = await sign_in(system, await system.person(b"1\r\n"))
-    system.maildrops.locked[0].faults += [AWAY, AWAY]
+    system.maildrops.locked[0].faults += [AWAY] * 9
     await wire.play("C: DELE 1\nS: +OK ...\nC: QUIT\nS: +OK ...\nS: (closed)")
-    assert len(system.maildrops.locked[0].commits[-1]) == 1
+    assert len(system.maildrops.locked[0].commits) == 10
 
 
-async def test_quit_says_so_where_nothing_was_removed(system: FrontAlone) -> None:
+async def test_quit_says_so_where_nothing_was_removed(
+    system: FrontAlone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transaction, "COMMIT_PAUSE", (0.001, 0.01))
+    monkeypatch.setattr(transaction, "COMMIT_SECONDS", 0)
     person = await system.person(b"1\r\n")
     wire = await sign_in(system, person)
     system.maildrops.locked[0].faults += [AWAY] * 3

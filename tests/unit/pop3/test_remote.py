@@ -23,6 +23,7 @@ from postroom_chassis.tickets import (
     read_signing_key,
     read_verification_keys,
 )
+from postroom_pop3 import remote
 from postroom_pop3.ports import Client, Identity
 from postroom_pop3.remote import RemoteAuthenticator, RemoteMaildrops, check
 
@@ -81,16 +82,26 @@ class Auth:
 
 @dataclass
 class Store:
-    """A maildrop of two messages, the second in pieces; notes the expiry of tickets it saw."""
+    """A maildrop of two messages, the second in pieces; notes the expiry of tickets it saw.
+
+    Attributes:
+        keys: of each Lock.
+        faults: the next Locks break off with them.
+    """
 
     seen: list[int] = field(default_factory=list)
+    keys: list[bytes] = field(default_factory=list)
+    faults: list[PostroomError] = field(default_factory=list)
     committed: list[int] = field(default_factory=list)
 
     async def Lock(
         self, request: maildrop_pb2.LockRequest, call: Call
     ) -> AsyncIterator[maildrop_pb2.LockResponse]:
         assert request.idempotency_key
+        self.keys.append(request.idempotency_key)
         yield maildrop_pb2.LockResponse(lease_id=b"lease", uid_validity=9, uids=[4], sizes=[1])
+        if self.faults:
+            raise self.faults.pop(0)
         yield maildrop_pb2.LockResponse(uids=[6], sizes=[4])
 
     async def RenewLease(
@@ -232,3 +243,27 @@ async def test_readiness_follows_the_services(behind: Behind) -> None:
     await behind.store_channel.close()
     with pytest.raises(Exception, match=r"(?i)closed"):
         await check(behind.store_channel)
+
+
+async def test_a_lock_that_was_lost_on_its_way_is_asked_for_again(
+    behind: Behind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "LOCK_PAUSE_SECONDS", 0.001)
+    away = PostroomError(Kind.UNAVAILABLE, "away")
+    behind.store.faults = [away, away]
+    locked = await behind.maildrops.lock(behind.identity())
+    assert list(locked.snapshot.uids) == [4, 6]
+    assert len(behind.store.keys) == 3
+    assert len(set(behind.store.keys)) == 1
+    behind.store.faults = [away, away, away]
+    with pytest.raises(PostroomError) as refused:
+        await behind.maildrops.lock(behind.identity())
+    assert refused.value.kind is Kind.UNAVAILABLE
+
+
+async def test_a_lock_that_was_refused_is_not_asked_for_again(behind: Behind) -> None:
+    behind.store.faults = [PostroomError(Kind.IN_USE, "another session has it")]
+    with pytest.raises(PostroomError) as refused:
+        await behind.maildrops.lock(behind.identity())
+    assert refused.value.kind is Kind.IN_USE
+    assert len(behind.store.keys) == 1

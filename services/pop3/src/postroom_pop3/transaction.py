@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
+import time
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -23,7 +26,9 @@ log = logs.logger(__name__)
 MESSAGES = Counter("postroom_pop3_messages_total", "Messages sent or removed", ["command"])
 _RETRIEVED, _TOPPED, _DELETED = (MESSAGES.labels(verb) for verb in ("RETR", "TOP", "DELE"))
 
-COMMIT_ATTEMPTS = 3
+COMMIT_ATTEMPTS = 3  # at least, and as many as fit in
+COMMIT_SECONDS = 10.0  # which a restart of the store takes at most
+COMMIT_PAUSE = (0.1, 2.0)  # seconds: the first, and the longest
 
 
 @dataclass(slots=True)
@@ -112,13 +117,20 @@ class Transaction:
 
     async def _commit(self, uids: list[int]) -> None:
         """Commit, again where the answer was lost: a repeat does no harm."""
-        for attempt in range(1, COMMIT_ATTEMPTS + 1):
+        pause, longest = COMMIT_PAUSE
+        give_up_at = time.monotonic() + COMMIT_SECONDS
+        for attempt in itertools.count(1):
             try:
-                return await self.locked.commit(uids)
+                await self.locked.commit(uids)
             except PostroomError as error:
                 lost = error.kind in (Kind.UNAVAILABLE, Kind.DEADLINE)
-                if not lost or attempt == COMMIT_ATTEMPTS:
+                if not lost or (attempt >= COMMIT_ATTEMPTS and time.monotonic() >= give_up_at):
                     raise
+                log.info("pop3.commit_repeated", attempt=attempt, why=error.kind)
+            else:
+                return
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, longest)
 
     async def _stream(self, index: int, opening: bytes, top: Top | None) -> bytes:
         """Send a large message, or its top, as it comes; answer what is left to be sent."""
