@@ -223,6 +223,36 @@ async def test_large_messages_come_whole(imap: Imap, size: int) -> None:
     assert part.endswith(literal(message[size - 100 : size - 50].decode()) + ")")
 
 
+async def test_items_of_a_large_header_come_in_any_order(imap: Imap) -> None:
+    client = await imap.select()
+    header = b"A: one\r\nB: two\r\nX: " + b"x" * 90 + b"\r\n" + b"Y: yyyyyyyy\r\n" * 120_000
+    text = b"text" * 400_000
+    await client.append(
+        "INBOX",
+        b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n"
+        b"Content-Type: message/rfc822\r\n\r\n%b\r\n%b\r\n--b--\r\n" % (header, text),
+    )
+    (told,) = await client.ok(
+        "FETCH 1 (BODY.PEEK[1.HEADER.FIELDS (A)] BODY.PEEK[1.TEXT] BODY.PEEK[1.HEADER]"
+        " BODY.PEEK[1.HEADER.FIELDS (B)] UID BODY.PEEK[1.HEADER.FIELDS.NOT (Y)])"
+    )
+    kept = header.partition(b"Y:")[0]
+    assert told == " ".join(
+        [
+            "* 1 FETCH (UID 1 BODY[1.HEADER.FIELDS (A)]",
+            literal("A: one\r\n\r\n"),
+            "BODY[1.TEXT]",
+            literal(text.decode()),
+            "BODY[1.HEADER]",
+            literal(header.decode() + "\r\n"),
+            "BODY[1.HEADER.FIELDS (B)]",
+            literal("B: two\r\n\r\n"),
+            "BODY[1.HEADER.FIELDS.NOT (Y)]",
+            literal(kept.decode() + "\r\n") + ")",
+        ]
+    )
+
+
 async def test_bytes_are_kept(imap: Imap) -> None:
     client = await imap.select()
     message = b"Subject: \xff\xfe\r\n\r\n" + bytes(b for b in range(1, 256)) + b"\nbare\rends"

@@ -135,6 +135,17 @@ def test_a_long_request_is_read_as_well() -> None:
     assert section.fields == tuple(name.decode() for name in names)
 
 
+def test_too_many_sections() -> None:
+    def fetch(sections: int) -> bytes:
+        items = b" ".join(b"BODY.PEEK[%d]" % number for number in range(1, sections + 1))
+        return b"a FETCH 1 (FLAGS UID %b)\r\n" % items
+
+    assert isinstance(command_of(fetch(100)), Fetch)
+    refusal = command_of(fetch(101))
+    assert isinstance(refusal, InvalidCommand)
+    assert refusal.reply().startswith(b"a NO [LIMIT] ")
+
+
 @pytest.mark.parametrize(
     "items",
     [

@@ -9,7 +9,7 @@ import pytest
 from postroom_imap.fetching import Fetching, Rows
 from postroom_imap.items import ItemCache
 from postroom_imap.plan import Plan, compile_plan
-from postroom_imap.ports import Batch, Column
+from postroom_imap.ports import Batch, Column, Section, Text
 from postroom_imap.tracker import Tracker
 
 from tests.unit.imap.mailboxes import Feed
@@ -65,6 +65,22 @@ async def test_what_was_written_is_held_no_more(items: bytes, column: Column) ->
         tracemalloc.stop()
     assert client.written > 30_000_000
     assert held < 4_000_000
+
+
+def test_items_of_one_header_share_a_section() -> None:
+    items = b" ".join(b"BODY.PEEK[1.HEADER.FIELDS (X-%d)]" % number for number in range(90))
+    assert plan(b"(%b)" % items).sections == (Section((1,), Text.HEADER),)
+
+
+def test_what_streams_is_asked_for_once_for_each_item() -> None:
+    both = plan(b"(BODY.PEEK[1.HEADER] BODY.PEEK[1.HEADER.FIELDS (A)] BODY[1.HEADER.FIELDS (B)])")
+    assert both.sections == (Section((1,), Text.HEADER),) * 2
+    assert [part.section for part in both.parts] == [0, 1, 1]
+
+
+def test_peeking_makes_no_other_plan() -> None:
+    assert plan(b"(BODY[] BODY.PEEK[])").sections == (Section((), Text.WHOLE),)
+    assert plan(b"BODY[]").key == plan(b"BODY.PEEK[]").key
 
 
 async def test_large_items_of_the_cache_leave_in_pieces() -> None:

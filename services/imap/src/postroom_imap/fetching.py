@@ -211,7 +211,8 @@ class Fetching:
         if self._plan.flags:
             pieces.append(b"FLAGS %b " % self._view.keywords[rows.flags[index]])
         separator = b""
-        for part in self._plan.parts:
+        collected: dict[int, bytes] = {}  # of sections that several parts are derived from
+        for number, part in enumerate(self._plan.parts, 1):
             pieces.append(separator + part.name + b" ")
             separator = b" "
             section = batch.sections[part.section] if part.section >= 0 else None
@@ -220,8 +221,14 @@ class Fetching:
                 pieces.append(b"%d" % value if isinstance(value, int) else value)
                 continue
             if part.select is not None:
-                whole = await self._collect(part, batch, batches)
-                pieces.append(part.render(whole))
+                whole = collected.pop(part.section, None)
+                if whole is None:
+                    whole = await self._collect(part, batch, batches)
+                if any(part.section == later.section for later in self._plan.parts[number:]):
+                    collected[part.section] = whole
+                write(b"".join((*pieces, part.render(whole))))
+                pieces = []
+                await self._output.breathe()
                 continue
             pieces += (literal_announcement(section.rest), section.data[-1] or b"")
             write(b"".join(pieces))

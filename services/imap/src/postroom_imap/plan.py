@@ -9,7 +9,7 @@ is the server's choice (RFC 3501 section 7.4.2), so the rest is one run of bytes
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import cast
 
@@ -110,9 +110,10 @@ class Plan:
 @lru_cache(1024)
 def compile_plan(items: FetchItems, flags_too: bool) -> Plan:
     """The plan for a request; `flags_too` adds FLAGS, which the fetch itself changes."""
-    rest = tuple(item for item in items.items if item not in _LIVE)
+    rest = tuple(dict.fromkeys(_peeking(item) for item in items.items if item not in _LIVE))
     sections: list[Section] = []
-    parts = tuple(_part(item, sections) for item in rest)
+    derived: dict[Section, int] = {}
+    parts = tuple(_part(item, sections, derived) for item in rest)
     columns = dict.fromkeys(part.column for part in parts if part.column is not None)
     uid = FetchAttribute.UID in items.attributes
     flags = flags_too or FetchAttribute.FLAGS in items.attributes
@@ -132,7 +133,18 @@ def compile_plan(items: FetchItems, flags_too: bool) -> Plan:
 _LIVE = frozenset({FetchAttribute.UID, FetchAttribute.FLAGS})
 
 
-def _part(item: FetchItem, sections: list[Section]) -> Part:
+def _peeking(item: FetchItem) -> FetchItem:
+    """The item as it is answered: BODY.PEEK[] and BODY[] are the same then."""
+    return replace(item, peek=True) if isinstance(item, BodySection) else item
+
+
+def _part(item: FetchItem, sections: list[Section], derived: dict[Section, int]) -> Part:
+    """The part for an item.
+
+    Args:
+        sections: what is asked of the store so far; the item's own may be added.
+        derived: the numbers of those that fields are chosen from, which may serve many items.
+    """
     name = item_name(item)
     if not isinstance(item, BodySection):
         return Part(name, _COLUMNS[item])
@@ -142,8 +154,14 @@ def _part(item: FetchItem, sections: list[Section]) -> Part:
     partial = None
     if item.partial is not None and select is None:
         partial = (item.partial.offset, item.partial.size)
-    # One section for each item, even where two are the same: large ones come in this order.
-    sections.append(Section(item.part, _TEXTS[item.text], partial))
+    section = Section(item.part, _TEXTS[item.text], partial)
+    if select is not None and section in derived:
+        return Part(name, section=derived[section], select=select)
+    # One section for each item that isn't derived, even where two are the same (BODY[] and RFC822):
+    # large ones pass through in this order, and nothing is left of them.
+    sections.append(section)
+    if select is not None:
+        derived[section] = len(sections) - 1
     return Part(name, section=len(sections) - 1, select=select)
 
 

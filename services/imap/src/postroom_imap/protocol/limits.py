@@ -20,6 +20,7 @@ class Limits:
     search_depth: int = 100
     search_keys: int = 2_000
     elements: int = 1_000  # of any other list: flags, FETCH items, header fields, ID fields
+    sections: int = 100  # of one FETCH
     patterns: int = 50  # of one LIST; each is held against each mailbox
     mailbox: int = 1_000  # a mailbox name or pattern as it is sent
     part_depth: int = 100  # numbers in one body part path

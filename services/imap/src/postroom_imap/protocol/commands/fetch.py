@@ -6,7 +6,7 @@ from enum import StrEnum
 from functools import lru_cache, partial
 
 from postroom_imap.protocol.cursor import Cursor
-from postroom_imap.protocol.invalid import SyntaxFault
+from postroom_imap.protocol.invalid import Refusal, SyntaxFault
 from postroom_imap.protocol.limits import Limits
 from postroom_imap.protocol.responses.strings import astring
 from postroom_imap.protocol.sequence_set import SequenceSet
@@ -143,7 +143,10 @@ def _parse_items(uid: bool, text: bytes, limits: Limits) -> FetchItems:
     items = _MACROS.get(text.upper()) or _listed_items(Cursor(text, 0, limits))
     if uid and FetchAttribute.UID not in items:
         items = (FetchAttribute.UID, *items)
-    return FetchItems(tuple(dict.fromkeys(items)))
+    found = FetchItems(tuple(dict.fromkeys(items)))
+    if len(found.sections) > limits.sections:
+        raise SyntaxFault("Too many sections in one FETCH", b"LIMIT", Refusal.NO)
+    return found
 
 
 _memoised_items = lru_cache(512)(_parse_items)
