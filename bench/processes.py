@@ -1,13 +1,18 @@
-"""Finds the processes of a server and adds up their memory, from /proc (Linux)."""
+"""Finds the processes of a server, their memory and their processor time, from /proc (Linux)."""
 
+import contextlib
+import os
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from .target import NotOfferedError
 
+IDLE_WINDOW = 0.3  # seconds between two looks
+IDLE_SHARE = 0.1  # of one core: probes and timers use some
 _PROC = Path("/proc")
+_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 def descendants(roots: Iterable[int]) -> Sequence[int]:
@@ -37,6 +42,31 @@ def memory(processes: Iterable[int]) -> int:
     if not (_PROC / "self/smaps_rollup").exists():
         raise NotOfferedError("no /proc/PID/smaps_rollup here")
     return sum(_proportional_set_size(process) for process in processes)
+
+
+def wait_idle(list_processes: Callable[[], Iterable[int]], seconds: float) -> float:
+    """Waits until the processes use next to no processor time; says how long they went on.
+
+    Gives up after some seconds: then it is as it is.
+    """
+    begin = time.monotonic()
+    used = processor_seconds(list_processes())
+    while (passed := time.monotonic() - begin) < seconds:
+        time.sleep(IDLE_WINDOW)
+        before, used = used, processor_seconds(list_processes())
+        if used - before < IDLE_SHARE * IDLE_WINDOW:
+            return passed
+    return seconds
+
+
+def processor_seconds(processes: Iterable[int]) -> float:
+    """Adds up the processor time that processes have used; one that has gone counts nothing."""
+    ticks = 0
+    for process in processes:
+        with contextlib.suppress(OSError, IndexError):
+            fields = (_PROC / str(process) / "stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / _TICKS_PER_SECOND
 
 
 def wait_gone(processes: Iterable[int], seconds: float) -> bool:

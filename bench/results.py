@@ -40,6 +40,8 @@ class Results:
     """Heading by target name, in the order of the columns."""
     versions: Mapping[str, str]
     cells: dict[tuple[str, str], Cell] = field(default_factory=dict)
+    background: dict[str, float] = field(default_factory=dict)
+    """Seconds by target name that it went on working after the fill."""
 
     def figure(self, row: str, target: str) -> float | None:
         """Looks up a median."""
@@ -88,6 +90,9 @@ def _preface(results: Results) -> list[str]:
         "* File caches of the kernel "
         + ("were dropped" if results.caches_dropped else "could not be dropped")
         + " before the rows that follow a restart",
+        "* Each measurement begins when all targets are idle; after the fill they went on behind "
+        "the scenes (a search index, where there is one) for: "
+        + ", ".join(f"{results.targets[n]} {s:.0f} s" for n, s in results.background.items()),
     ]
 
 

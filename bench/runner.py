@@ -25,6 +25,7 @@ from .corpus import Corpus
 from .imap import CommandError
 from .machine import Machine
 from .pop3 import Pop3Error
+from .processes import wait_idle
 from .profile import recording
 from .results import Cell, Results
 from .smtp import RefusedError
@@ -32,6 +33,7 @@ from .target import NotOfferedError, Target, UnavailableError
 from .workload import Sizes, Stage, Workload
 from .workloads import drop_caches, fill
 
+SETTLE_SECONDS = 300.0
 _FAILURES = (CommandError, Pop3Error, RefusedError, OSError)
 
 
@@ -81,6 +83,7 @@ def run(plan: Plan, console: Console) -> Results:
         for stage in stages:
             task = progress.add_task(f"filling {stage.target.title}", total=plan.sizes.messages)
             fill(stage, partial(progress.advance, task))
+            results.background[stage.target.name] = _settle([stage])
         _measure_all(stages, plan, results, progress)
     return results
 
@@ -102,9 +105,22 @@ def _measure_all(stages: Sequence[Stage], plan: Plan, results: Results, progress
         for turn in range(plan.repeats):
             for stage in stages:
                 progress.update(task, description=f"{workload.name}: {stage.target.title}")
+                _settle(stages)
                 _measure(replace(stage, turn=turn), workload, plan.profiles, results)
                 progress.advance(task)
     progress.update(task, description="measured")
+
+
+def _settle(stages: Sequence[Stage]) -> float:
+    """Waits for what the targets do behind the scenes; says how many seconds they took."""
+    return sum(wait_idle(partial(_processes, stage.target), SETTLE_SECONDS) for stage in stages)
+
+
+def _processes(target: Target) -> Sequence[int]:
+    try:
+        return target.processes()
+    except NotOfferedError:  # not on this machine: nothing is known of them
+        return ()
 
 
 def _measure(stage: Stage, workload: Workload, profiles: Path | None, results: Results) -> None:

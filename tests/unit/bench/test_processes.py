@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from bench.processes import descendants, memory, wait_gone
+from bench.processes import descendants, memory, processor_seconds, wait_gone, wait_idle
 
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/smaps_rollup").exists(), reason="needs Linux's /proc"
@@ -31,3 +33,32 @@ def test_children_of_children_are_found_and_gone_in_the_end() -> None:
     assert wait_gone([parent.pid, grandchild], 10)
     assert descendants([parent.pid]) == []
     assert memory([parent.pid]) == 0
+
+
+@pytest.fixture
+def busy() -> Iterator[Callable[[str], int]]:
+    """Starts a script, which is ended with the test, and gives its process id."""
+    with ExitStack() as started:
+
+        def start(script: str) -> int:
+            process = subprocess.Popen([sys.executable, "-c", script])
+            started.callback(process.wait)
+            started.callback(process.kill)
+            return process.pid
+
+        yield start
+
+
+def test_work_is_waited_for(busy: Callable[[str], int]) -> None:
+    process = busy("import time\nwhile time.process_time() < 0.5: pass\ntime.sleep(600)")
+
+    seconds = wait_idle(lambda: [process], 30)
+
+    assert processor_seconds([process]) >= 0.5
+    assert 0 < seconds < 30
+
+
+def test_what_never_rests_is_not_waited_for_ever(busy: Callable[[str], int]) -> None:
+    process = busy("while True: pass")
+
+    assert wait_idle(lambda: [process], 1) == 1
