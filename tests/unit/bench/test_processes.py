@@ -41,21 +41,24 @@ def busy() -> Iterator[Callable[[str], int]]:
     with ExitStack() as started:
 
         def start(script: str) -> int:
-            process = subprocess.Popen([sys.executable, "-c", script])
-            started.callback(process.wait)
+            whole = f"print(flush=True)\n{script}"
+            process = subprocess.Popen([sys.executable, "-c", whole], stdout=subprocess.PIPE)
+            started.enter_context(process)
             started.callback(process.kill)
+            assert process.stdout is not None
+            process.stdout.readline()  # it has begun
             return process.pid
 
         yield start
 
 
 def test_work_is_waited_for(busy: Callable[[str], int]) -> None:
-    process = busy("import time\nwhile time.process_time() < 0.5: pass\ntime.sleep(600)")
+    process = busy("import time\nwhile time.process_time() < 1.5: pass\ntime.sleep(600)")
 
-    seconds = wait_idle(lambda: [process], 30)
+    seconds = wait_idle(lambda: [process], 60)
 
-    assert processor_seconds([process]) >= 0.5
-    assert 0 < seconds < 30
+    assert processor_seconds([process]) >= 1.4  # it is counted in hundredths
+    assert 0 < seconds < 60
 
 
 def test_what_never_rests_is_not_waited_for_ever(busy: Callable[[str], int]) -> None:
