@@ -17,39 +17,33 @@ from typing import Any
 
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_imap.keywords import FIRST_KEYWORD, MOST_KEYWORDS, SYSTEM
-from postroom_imap.ports import (
-    MOST_RANGES,
-    AllOf,
-    AnyOf,
+from postroom_imap.ports.changes import Follower
+from postroom_imap.ports.columns import MOST_RANGES, Change, Columns, OpenedMailbox, Ranges
+from postroom_imap.ports.identity import Client, Respond, SignedIn, Ticket
+from postroom_imap.ports.mailboxes import Mailbox, SpecialUse
+from postroom_imap.ports.messages import (
     Appended,
     Batch,
-    Change,
-    Client,
     Column,
-    Columns,
-    Compares,
     Copied,
     FlagMode,
-    Follower,
+    NewMessage,
+    Section,
+    SectionData,
+    UploadId,
+)
+from postroom_imap.ports.searching import (
+    AllOf,
+    AnyOf,
+    Compares,
     HasFlag,
     HasHeader,
     HasText,
     InUids,
-    Mailbox,
-    NewMessage,
     Not,
     NumberField,
-    OpenedMailbox,
-    Ranges,
-    Respond,
-    Section,
-    SectionData,
-    SignedIn,
-    SpecialUse,
     StoreKey,
     TextField,
-    Ticket,
-    UploadId,
 )
 from postroom_mime import (
     Derived,

@@ -23,7 +23,7 @@ from postroom_chassis.net.tls import ServerTls
 from postroom_imap.bounds import Bounds
 from postroom_imap.commands import HANDLERS
 from postroom_imap.items import ItemCache
-from postroom_imap.ports import NewMessage
+from postroom_imap.ports.messages import NewMessage
 from postroom_imap.session import LARGEST_BODY, LARGEST_ITEM, REFUSED, Front
 from postroom_imap.views import Views, Warmth
 

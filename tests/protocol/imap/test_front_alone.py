@@ -9,7 +9,7 @@ import pytest
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_imap import session as session_module
 from postroom_imap import views as views_module
-from postroom_imap.ports import FlagMode
+from postroom_imap.ports.messages import FlagMode
 
 from tests.protocol.imap.conftest import FrontAlone
 from tests.protocol.imap.system import Imap, small

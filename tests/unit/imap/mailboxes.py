@@ -6,7 +6,8 @@ from array import array
 from collections.abc import Iterable
 
 from postroom_imap.keywords import SEEN
-from postroom_imap.ports import Change, Columns, OpenedMailbox, Ticket
+from postroom_imap.ports.columns import Change, Columns, OpenedMailbox
+from postroom_imap.ports.identity import Ticket
 from postroom_imap.view import MailboxView
 
 TICKET = Ticket("token", 7, "ann@example.org", 4_000_000_000)

@@ -9,7 +9,7 @@ import pytest
 from postroom_imap.fetching import Fetching, Rows
 from postroom_imap.items import ItemCache
 from postroom_imap.plan import Plan, compile_plan
-from postroom_imap.ports import Batch, Column, Section, Text
+from postroom_imap.ports.messages import Batch, Column, Section, Text
 from postroom_imap.tracker import Tracker
 
 from tests.unit.imap.mailboxes import Feed

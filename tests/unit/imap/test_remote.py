@@ -13,8 +13,8 @@ from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.rpc.client import Channel
 from postroom_chassis.rpc.server import Call, Server
 from postroom_chassis.settings import Tls
-from postroom_imap.ports import Client
-from postroom_imap.remote import RemoteAuthenticator
+from postroom_imap.ports.identity import Client
+from postroom_imap.remote.identity import RemoteAuthenticator
 
 Request = authentication_pb2.AuthenticateRequest
 Response = authentication_pb2.AuthenticateResponse

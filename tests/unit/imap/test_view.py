@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from postroom_imap import view
 from postroom_imap.keywords import DELETED, FLAGGED, SEEN
-from postroom_imap.ports import Change
+from postroom_imap.ports.columns import Change
 from postroom_imap.view import MailboxView
 
 from tests.unit.imap.mailboxes import TICKET, Feed, columns, opened

@@ -12,13 +12,11 @@ from postroom_chassis.rpc.client import Channel
 
 from postroom_imap.commands import HANDLERS
 from postroom_imap.items import ItemCache
-from postroom_imap.remote import (
-    RemoteAuthenticator,
-    RemoteChanges,
-    RemoteMailboxes,
-    RemoteMessages,
-    check,
-)
+from postroom_imap.remote.calls import check
+from postroom_imap.remote.changes import RemoteChanges
+from postroom_imap.remote.identity import RemoteAuthenticator
+from postroom_imap.remote.mailboxes import RemoteMailboxes
+from postroom_imap.remote.messages import RemoteMessages
 from postroom_imap.session import LARGEST_BODY, LARGEST_ITEM, REFUSED, Front
 from postroom_imap.settings import ImapSettings
 from postroom_imap.views import Views

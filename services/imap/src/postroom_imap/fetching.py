@@ -17,7 +17,9 @@ from postroom_chassis.errors import PostroomError
 
 from postroom_imap.items import ItemCache
 from postroom_imap.plan import Part, Plan
-from postroom_imap.ports import Batch, Messages, Ranges, Ticket
+from postroom_imap.ports.columns import Ranges
+from postroom_imap.ports.identity import Ticket
+from postroom_imap.ports.messages import Batch, Messages
 from postroom_imap.protocol.responses.strings import literal_announcement
 from postroom_imap.tracker import Tracker
 

@@ -15,7 +15,7 @@ from typing import cast
 
 from postroom_mime import header_fields
 
-from postroom_imap.ports import Batch, Column, Section, Text
+from postroom_imap.ports.messages import Batch, Column, Section, Text
 from postroom_imap.protocol.commands import BodySection, FetchAttribute, FetchItems, SectionText
 from postroom_imap.protocol.commands.fetch import FetchItem
 from postroom_imap.protocol.date_time import format_date_time

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 
 from postroom_imap.keywords import RECENT
-from postroom_imap.ports import (
+from postroom_imap.ports.searching import (
     AllOf,
     AnyOf,
     Compares,

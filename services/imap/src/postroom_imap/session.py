@@ -28,7 +28,9 @@ from postroom_imap.bounds import Bounds
 from postroom_imap.fetching import BrokenResponse
 from postroom_imap.items import ItemCache
 from postroom_imap.plan import Plan
-from postroom_imap.ports import Authenticator, Client, Mailboxes, Messages, Ticket
+from postroom_imap.ports.identity import Authenticator, Client, Ticket
+from postroom_imap.ports.mailboxes import Mailboxes
+from postroom_imap.ports.messages import Messages
 from postroom_imap.protocol.commands import Command, Examine, Logout, Select, Unselect
 from postroom_imap.protocol.invalid import InvalidCommand
 from postroom_imap.protocol.limits import Limits

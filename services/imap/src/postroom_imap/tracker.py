@@ -15,7 +15,7 @@ from bisect import bisect_left
 from collections.abc import Iterable
 
 from postroom_imap.keywords import RECENT
-from postroom_imap.ports import Ranges
+from postroom_imap.ports.columns import Ranges
 from postroom_imap.protocol.responses import mailboxes as mailbox_responses
 from postroom_imap.protocol.responses import messages as message_responses
 from postroom_imap.protocol.sequence_set import SequenceSet

@@ -26,7 +26,8 @@ from dataclasses import dataclass, replace
 from itertools import compress
 
 from postroom_imap.keywords import SEEN, Keywords
-from postroom_imap.ports import Change, Columns, OpenedMailbox, Ticket
+from postroom_imap.ports.columns import Change, Columns, OpenedMailbox
+from postroom_imap.ports.identity import Ticket
 
 MOST_NEWS = 65_536  # messages in the news that lagging sessions may still read
 _MOST_EARLY = 64  # changes ahead of us that are kept; beyond, the mailbox is read anew

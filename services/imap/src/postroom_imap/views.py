@@ -10,7 +10,11 @@ from dataclasses import dataclass
 from postroom_chassis import logs
 from postroom_chassis.errors import Kind, PostroomError
 
-from postroom_imap.ports import Change, Changes, Mailboxes, Messages, OpenedMailbox, Ticket
+from postroom_imap.ports.changes import Changes
+from postroom_imap.ports.columns import Change, OpenedMailbox
+from postroom_imap.ports.identity import Ticket
+from postroom_imap.ports.mailboxes import Mailboxes
+from postroom_imap.ports.messages import Messages
 from postroom_imap.view import MailboxView
 
 log = logs.logger(__name__)

@@ -13,7 +13,7 @@ from postroom_chassis.net.connection import TimedOut
 from postroom_chassis.net.stream import EndOfStream
 
 from postroom_imap import replies
-from postroom_imap.ports import NewMessage, UploadId
+from postroom_imap.ports.messages import NewMessage, UploadId
 from postroom_imap.protocol.commands import Append
 from postroom_imap.protocol.invalid import InvalidCommand
 from postroom_imap.protocol.reading import READY, discard_message, read_append_end

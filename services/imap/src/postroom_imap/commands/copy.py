@@ -5,7 +5,8 @@ from __future__ import annotations
 from postroom_chassis.errors import Kind, PostroomError
 
 from postroom_imap import replies
-from postroom_imap.ports import Copied, Ranges
+from postroom_imap.ports.columns import Ranges
+from postroom_imap.ports.messages import Copied
 from postroom_imap.protocol.commands import Copy, Move
 from postroom_imap.protocol.responses import codes
 from postroom_imap.protocol.responses.status import untagged_ok

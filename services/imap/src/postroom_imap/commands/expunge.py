@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from postroom_imap.keywords import DELETED
-from postroom_imap.ports import Ranges
+from postroom_imap.ports.columns import Ranges
 from postroom_imap.protocol.commands import Close, Expunge, UidExpunge
 from postroom_imap.session import Session
 

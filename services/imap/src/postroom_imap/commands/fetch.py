@@ -9,7 +9,8 @@ from typing import cast
 from postroom_imap.fetching import Fetching, Rows, read_ahead
 from postroom_imap.keywords import SEEN
 from postroom_imap.plan import Plan, compile_plan
-from postroom_imap.ports import MOST_RANGES, Batch, FlagMode, Ranges
+from postroom_imap.ports.columns import MOST_RANGES, Ranges
+from postroom_imap.ports.messages import Batch, FlagMode
 from postroom_imap.protocol import flag
 from postroom_imap.protocol.commands import Fetch
 from postroom_imap.protocol.responses import codes

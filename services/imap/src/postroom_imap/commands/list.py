@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from postroom_imap.ports import Mailbox
+from postroom_imap.ports.mailboxes import Mailbox
 from postroom_imap.protocol.commands import List, Lsub, ReturnOption, SelectionOption
 from postroom_imap.protocol.mailbox_name import DELIMITER
 from postroom_imap.protocol.mailbox_pattern import Matcher, compile_patterns

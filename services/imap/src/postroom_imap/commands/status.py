@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from postroom_imap.ports import Mailbox
+from postroom_imap.ports.mailboxes import Mailbox
 from postroom_imap.protocol.commands import Status, StatusItem
 from postroom_imap.protocol.responses.mailboxes import status_response
 from postroom_imap.session import Session

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from postroom_imap.fetching import Fetching, Rows
 from postroom_imap.plan import compile_plan
-from postroom_imap.ports import FlagMode
+from postroom_imap.ports.messages import FlagMode
 from postroom_imap.protocol.commands import FetchAttribute, FetchItems, Store, StoreMode
 from postroom_imap.protocol.responses import codes
 from postroom_imap.session import Session

@@ -1,0 +1,33 @@
+"""What happens to mailboxes, as it happens."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from postroom_imap.ports.columns import Change
+from postroom_imap.ports.identity import Ticket
+
+
+class Follower(Protocol):
+    """A view of a mailbox that wants to hear what happens to it."""
+
+    account_id: int
+    mailbox_id: int
+    modseq: int
+    ticket: Ticket
+
+    def follow(self, change: Change) -> None:
+        """Something happened: changes after `modseq`, in order, without gaps."""
+
+    def lose(self, temporary: bool) -> None:
+        """Nothing more will be told: the ticket is no good any more, or the mailbox is gone."""
+
+
+class Changes(Protocol):
+    """Tells followers what happens to their mailboxes, however often the stream breaks."""
+
+    def add(self, follower: Follower) -> None:
+        """Tell it from its `modseq` on. A follower that was told before starts anew."""
+
+    def remove(self, follower: Follower) -> None:
+        """Tell it no more."""

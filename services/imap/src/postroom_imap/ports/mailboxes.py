@@ -1,0 +1,60 @@
+"""The tree of mailboxes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from postroom_imap.ports.identity import Ticket
+
+
+class SpecialUse(StrEnum):
+    """What a mailbox is for (RFC 6154); the value is the LIST attribute."""
+
+    ALL = "\\All"
+    ARCHIVE = "\\Archive"
+    DRAFTS = "\\Drafts"
+    FLAGGED = "\\Flagged"
+    JUNK = "\\Junk"
+    SENT = "\\Sent"
+    TRASH = "\\Trash"
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """A mailbox and its counts; `mailbox_id` 0 is a name that is only subscribed."""
+
+    mailbox_id: int
+    name: str
+    selectable: bool = True
+    subscribed: bool = False
+    special_use: SpecialUse | None = None
+    uid_validity: int = 0
+    messages: int = 0
+    unseen: int = 0
+    uid_next: int = 1
+    modseq: int = 0
+
+
+class Mailboxes(Protocol):
+    """The tree of mailboxes. Names are text with "/" between levels."""
+
+    async def list(self, ticket: Ticket) -> Sequence[Mailbox]:
+        """All mailboxes and subscriptions, in order of name."""
+
+    async def status(self, ticket: Ticket, name: str) -> Mailbox:
+        """One mailbox with its counts. NOT_FOUND."""
+
+    async def create(self, ticket: Ticket, name: str) -> Mailbox:
+        """A new mailbox, levels above it included. ALREADY_EXISTS, INVALID, LIMIT_EXCEEDED."""
+
+    async def delete(self, ticket: Ticket, name: str) -> None:
+        """Removes a mailbox. NOT_FOUND, INVALID."""
+
+    async def rename(self, ticket: Ticket, name: str, new_name: str) -> None:
+        """Renames a mailbox with its inferiors. NOT_FOUND, ALREADY_EXISTS, INVALID."""
+
+    async def subscribe(self, ticket: Ticket, name: str, subscribed: bool) -> None:
+        """Adds a name to the subscriptions or removes it."""

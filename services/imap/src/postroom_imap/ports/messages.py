@@ -1,0 +1,155 @@
+"""The messages of mailboxes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from dataclasses import dataclass
+from enum import Enum, IntEnum, StrEnum
+from typing import Protocol
+
+from postroom_imap.ports.columns import Change, OpenedMailbox, Ranges
+from postroom_imap.ports.identity import Ticket
+from postroom_imap.ports.searching import StoreKey
+
+
+class Column(Enum):
+    """An immutable datum of a message that the store has ready."""
+
+    INTERNALDATE = "internaldate"  # int, Unix seconds
+    SIZE = "size"  # int, octets
+    ENVELOPE = "envelope"  # bytes, rendered, as are the next two
+    BODY = "body"
+    BODYSTRUCTURE = "bodystructure"
+    HEADER = "header"  # bytes
+
+
+class Text(IntEnum):
+    """Which text of a part."""
+
+    WHOLE = 0
+    HEADER = 1
+    TEXT = 2
+    MIME = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Bytes of a message (RFC 3501 section 6.4.5), before any choice of header fields.
+
+    Attributes:
+        partial: (offset, length).
+    """
+
+    path: tuple[int, ...]
+    text: Text
+    partial: tuple[int, int] | None = None
+
+
+@dataclass(slots=True)
+class SectionData:
+    """One section of a batch's messages: None where there is no such part.
+
+    Attributes:
+        rest: the last datum goes on: how long it is as a whole. The batches that follow hold more
+            of it, each for the same UID alone, until one whose `rest` is 0.
+    """
+
+    data: list[bytes | None]
+    rest: int = 0
+
+
+@dataclass(slots=True)
+class Batch:
+    """Data of some messages, in order of UID: parallel lists."""
+
+    uids: Sequence[int]
+    columns: dict[Column, Sequence[int] | Sequence[bytes]]
+    sections: list[SectionData]
+
+
+@dataclass(frozen=True, slots=True)
+class NewMessage:
+    """A message to be appended: its bytes, or the id of an upload.
+
+    Attributes:
+        internal_date: Unix seconds; None: now.
+    """
+
+    source: bytes | UploadId
+    flags: Sequence[str] = ()
+    internal_date: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UploadId:
+    """Stands for a content that was uploaded."""
+
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """Where a new message is."""
+
+    uid_validity: int
+    uids: Sequence[int]
+    change: Change
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """Where copies are; `source_change` for a move."""
+
+    uid_validity: int
+    source_uids: Sequence[int]
+    target_uids: Sequence[int]
+    source_change: Change | None
+    target_change: Change | None
+
+
+class FlagMode(StrEnum):
+    """What happens to the flags of messages."""
+
+    ADD = "add"
+    REMOVE = "remove"
+    REPLACE = "replace"
+
+
+class Messages(Protocol):
+    """The messages of mailboxes. NOT_FOUND from each where the mailbox is gone."""
+
+    async def open(self, ticket: Ticket, name: str) -> OpenedMailbox:
+        """A mailbox as columns."""
+
+    def fetch(
+        self,
+        ticket: Ticket,
+        mailbox_id: int,
+        uids: Ranges,
+        columns: Sequence[Column],
+        sections: Sequence[Section],
+    ) -> AsyncIterator[Batch]:
+        """Data of messages in order of UID; those that are gone are passed over."""
+
+    async def upload(self, ticket: Ticket, pieces: AsyncIterable[bytes]) -> UploadId:
+        """Takes a large content. TOO_LARGE. Not repeated: the pieces come from a client."""
+
+    async def append(self, ticket: Ticket, name: str, message: NewMessage) -> Appended:
+        """Adds a message. OVER_QUOTA, TOO_LARGE, LIMIT_EXCEEDED."""
+
+    async def store_flags(
+        self, ticket: Ticket, mailbox_id: int, uids: Ranges, mode: FlagMode, flags: Sequence[str]
+    ) -> Change | None:
+        """Changes flags; None where all were so. LIMIT_EXCEEDED (keywords)."""
+
+    async def copy(self, ticket: Ticket, mailbox_id: int, uids: Ranges, target: str) -> Copied:
+        """Copies messages, all or none. OVER_QUOTA; NOT_FOUND where the target is missing."""
+
+    async def move(self, ticket: Ticket, mailbox_id: int, uids: Ranges, target: str) -> Copied:
+        """Moves messages, all or none; raises what `copy` does."""
+
+    async def expunge(self, ticket: Ticket, mailbox_id: int, uids: Ranges) -> Change | None:
+        """Removes those of the messages that are \\Deleted; of all, where none is named."""
+
+    async def search(self, ticket: Ticket, mailbox_id: int, key: StoreKey) -> Sequence[int]:
+        """The UIDs that match, ascending. INVALID for too large a program."""

@@ -1,0 +1,128 @@
+"""Changes over one stream of store."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any, cast
+
+import grpc
+from postroom.store.v1 import (
+    change_pb2,
+    change_pb2_grpc,
+)
+from postroom_chassis import logs
+from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.rpc.client import Channel
+
+from postroom_imap.ports.changes import Follower
+from postroom_imap.remote.encoding import change_of
+
+log = logs.logger(__name__)
+
+RECONNECT_SECONDS = (0.1, 5.0)  # the first pause, and the longest
+
+
+class RemoteChanges:
+    """Changes over one stream of postroom.store.v1.ChangeService, made anew when it breaks."""
+
+    def __init__(self, store: Channel) -> None:
+        self._stub = store.stub(change_pb2_grpc.ChangeServiceStub)
+        self._followers: dict[tuple[int, int], Follower] = {}
+        self._unconfirmed: dict[tuple[int, int], None] = {}
+        self._requests: asyncio.Queue[change_pb2.WatchRequest] = asyncio.Queue()
+        self._runner: asyncio.Task[None] | None = None
+
+    def add(self, follower: Follower) -> None:
+        key = (follower.account_id, follower.mailbox_id)
+        self._followers[key] = follower
+        self._ask(key, follower)
+        if self._runner is None:
+            self._runner = asyncio.create_task(self._run())
+
+    def remove(self, follower: Follower) -> None:
+        key = (follower.account_id, follower.mailbox_id)
+        if self._followers.get(key) is not follower:
+            return
+        del self._followers[key]
+        self._unconfirmed.pop(key, None)
+        remove = change_pb2.WatchRequest.Remove(account_id=key[0], mailbox_id=key[1])
+        self._requests.put_nowait(change_pb2.WatchRequest(remove=remove))
+
+    async def close(self) -> None:
+        """End the stream."""
+        if self._runner is not None:
+            self._runner.cancel()
+            await asyncio.gather(self._runner, return_exceptions=True)
+
+    def _ask(self, key: tuple[int, int], follower: Follower) -> None:
+        self._unconfirmed[key] = None
+        add = change_pb2.WatchRequest.Add(
+            ticket=follower.ticket.token,
+            mailbox_id=follower.mailbox_id,
+            since=follower.modseq,
+            account_id=key[0],
+        )
+        self._requests.put_nowait(change_pb2.WatchRequest(add=add))
+
+    async def _run(self) -> None:
+        pause, longest = RECONNECT_SECONDS
+        while True:
+            started = time.monotonic()
+            try:
+                await self._follow()
+            except PostroomError as error:
+                log.warning("changes.lost", why=error.kind)
+            except Exception:
+                # Without this stream every session here would slowly go blind.
+                log.exception("changes.failed")
+            if time.monotonic() - started > longest:
+                pause = RECONNECT_SECONDS[0]
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, longest)
+
+    async def _follow(self) -> None:
+        """Ask for every mailbox from where its view is, and hand out what comes."""
+        self._requests = asyncio.Queue()
+        for key, follower in self._followers.items():
+            self._ask(key, follower)
+        open_stream = cast(Callable[..., Any], self._stub.Watch)
+        stream = open_stream(None)
+        sender = asyncio.create_task(self._send(stream, self._requests))
+        try:
+            async for response in stream:
+                self._hand_out(response)
+        except grpc.aio.AioRpcError as error:
+            raise PostroomError(Kind.UNAVAILABLE, error.code().name) from error
+        finally:
+            sender.cancel()
+            stream.cancel()
+
+    async def _send(self, stream: Any, requests: asyncio.Queue[change_pb2.WatchRequest]) -> None:
+        try:
+            while True:
+                await stream.write(await requests.get())
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            stream.cancel()  # whoever reads it learns why
+
+    def _hand_out(self, response: change_pb2.WatchResponse) -> None:
+        for watching in response.watching:
+            self._unconfirmed.pop((watching.account_id, watching.mailbox_id), None)
+        for refusal in response.refusals:
+            self._refuse(refusal)
+        for told in response.changes:
+            key = (told.account_id, told.change.mailbox_id)
+            follower = self._followers.get(key)
+            # What this process did itself is mostly known by then, from the answer.
+            if follower is not None and told.change.modseq > follower.modseq:
+                follower.follow(change_of(told.change))
+
+    def _refuse(self, refusal: change_pb2.Refusal) -> None:
+        key = (refusal.account_id, refusal.mailbox_id)
+        if key not in self._unconfirmed:
+            return
+        del self._unconfirmed[key]
+        follower = self._followers.pop(key, None)
+        if follower is not None:
+            follower.lose(temporary=refusal.kind != Kind.NOT_FOUND)

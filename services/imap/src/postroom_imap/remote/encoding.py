@@ -1,0 +1,59 @@
+"""What several services' messages have in common: UID ranges, keywords, changes."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence as Seq
+from typing import Any, Literal
+
+from postroom.store.v1 import (
+    message_pb2,
+)
+
+from postroom_imap.ports.columns import (
+    Change,
+    Columns,
+    Ranges,
+)
+
+
+def range_messages(uids: Ranges) -> list[message_pb2.UidRange]:
+    """UID ranges for a request."""
+    return [message_pb2.UidRange(first=first, last=last) for first, last in uids]
+
+
+def keywords_of(keywords: Seq[message_pb2.Keyword]) -> list[tuple[int, str]]:
+    """Keywords of a response, as (number, name)."""
+    return [(keyword.number, keyword.name) for keyword in keywords]
+
+
+def _columns_in(change: message_pb2.Change, field: Literal["added", "flagged"]) -> Columns:
+    if not change.HasField(field):
+        return Columns()
+    message: message_pb2.Columns = getattr(change, field)
+    return Columns(
+        array("I", message.uids),
+        array("Q", message.flags),
+        array("Q", message.modseqs),
+        array("Q", message.email_ids),
+    )
+
+
+def change_in(response: Any, field: str) -> Change | None:
+    """The change in an optional field of a response."""
+    return change_of(getattr(response, field)) if response.HasField(field) else None
+
+
+def change_of(change: message_pb2.Change) -> Change:
+    """A change that the store told of."""
+    return Change(
+        mailbox_id=change.mailbox_id,
+        previous=change.previous_modseq,
+        modseq=change.modseq,
+        uid_next=change.uid_next,
+        added=_columns_in(change, "added"),
+        flagged=_columns_in(change, "flagged"),
+        expunged=list(change.expunged),
+        keywords=keywords_of(change.keywords),
+        deleted=change.deleted,
+    )

@@ -1,0 +1,87 @@
+"""Mailboxes over store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Seq
+from typing import Any
+
+from postroom.store.v1 import (
+    mailbox_pb2,
+    mailbox_pb2_grpc,
+)
+from postroom_chassis.rpc.client import Channel, ticketed
+
+from postroom_imap.ports.identity import Ticket
+from postroom_imap.ports.mailboxes import Mailbox, SpecialUse
+from postroom_imap.remote.calls import fresh_key, repeat
+
+_SPECIAL_USES = {
+    mailbox_pb2.SPECIAL_USE_ALL: SpecialUse.ALL,
+    mailbox_pb2.SPECIAL_USE_ARCHIVE: SpecialUse.ARCHIVE,
+    mailbox_pb2.SPECIAL_USE_DRAFTS: SpecialUse.DRAFTS,
+    mailbox_pb2.SPECIAL_USE_FLAGGED: SpecialUse.FLAGGED,
+    mailbox_pb2.SPECIAL_USE_JUNK: SpecialUse.JUNK,
+    mailbox_pb2.SPECIAL_USE_SENT: SpecialUse.SENT,
+    mailbox_pb2.SPECIAL_USE_TRASH: SpecialUse.TRASH,
+}
+
+
+class RemoteMailboxes:
+    """Mailboxes over postroom.store.v1.MailboxService."""
+
+    def __init__(self, store: Channel) -> None:
+        self._stub = store.stub(mailbox_pb2_grpc.MailboxServiceStub)
+
+    async def list(self, ticket: Ticket) -> Seq[Mailbox]:
+        found: list[Mailbox] = []
+        request = mailbox_pb2.ListRequest()
+        while True:
+            page = await self._call(self._stub.List, request, ticket)
+            found += map(_mailbox, page.mailboxes)
+            if not page.next_page_token:
+                return found
+            request = mailbox_pb2.ListRequest(page_token=page.next_page_token)
+
+    async def status(self, ticket: Ticket, name: str) -> Mailbox:
+        request = mailbox_pb2.StatusRequest(names=[name])
+        return _mailbox((await self._call(self._stub.Status, request, ticket)).mailboxes[0])
+
+    async def create(self, ticket: Ticket, name: str) -> Mailbox:
+        request = mailbox_pb2.CreateRequest(idempotency_key=fresh_key(), name=name)
+        return _mailbox(await self._call(self._stub.Create, request, ticket))
+
+    async def delete(self, ticket: Ticket, name: str) -> None:
+        request = mailbox_pb2.DeleteRequest(idempotency_key=fresh_key(), name=name)
+        await self._call(self._stub.Delete, request, ticket)
+
+    async def rename(self, ticket: Ticket, name: str, new_name: str) -> None:
+        request = mailbox_pb2.RenameRequest(
+            idempotency_key=fresh_key(), name=name, new_name=new_name
+        )
+        await self._call(self._stub.Rename, request, ticket)
+
+    async def subscribe(self, ticket: Ticket, name: str, subscribed: bool) -> None:
+        request = mailbox_pb2.SubscribeRequest(
+            idempotency_key=fresh_key(), name=name, subscribed=subscribed
+        )
+        await self._call(self._stub.Subscribe, request, ticket)
+
+    async def _call(self, method: Any, request: Any, ticket: Ticket) -> Any:
+        metadata = ticketed(ticket.token)
+        return await repeat(lambda: method(request, metadata=metadata))
+
+
+def _mailbox(mailbox: mailbox_pb2.Mailbox) -> Mailbox:
+    counts = mailbox.counts
+    return Mailbox(
+        mailbox_id=mailbox.mailbox_id,
+        name=mailbox.name,
+        selectable=mailbox.selectable,
+        subscribed=mailbox.subscribed,
+        special_use=_SPECIAL_USES.get(mailbox.special_use),
+        uid_validity=mailbox.uid_validity,
+        messages=counts.messages,
+        unseen=counts.unseen,
+        uid_next=counts.uid_next,
+        modseq=counts.highest_modseq,
+    )

@@ -1,0 +1,215 @@
+"""Messages over store."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import Sequence as Seq
+from typing import Any
+
+from postroom.store.v1 import (
+    message_pb2,
+    message_pb2_grpc,
+)
+from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.rpc.client import Channel, ticketed, together
+
+from postroom_imap.ports.columns import (
+    Change,
+    Columns,
+    OpenedMailbox,
+    Ranges,
+)
+from postroom_imap.ports.identity import Ticket
+from postroom_imap.ports.messages import (
+    Appended,
+    Batch,
+    Column,
+    Copied,
+    FlagMode,
+    NewMessage,
+    Section,
+    SectionData,
+    Text,
+    UploadId,
+)
+from postroom_imap.ports.searching import (
+    StoreKey,
+)
+from postroom_imap.remote.calls import closing, fresh_key, repeat
+from postroom_imap.remote.encoding import change_in, change_of, keywords_of, range_messages
+from postroom_imap.remote.searching import search_key_message
+
+FEW_MESSAGES = 16  # a fetch of so many probably brings few bytes, and goes with other calls
+FEW_BYTES = 512 * 1024
+
+_COLUMNS = {
+    Column.INTERNALDATE: (message_pb2.COLUMN_INTERNALDATE, "internaldates"),
+    Column.SIZE: (message_pb2.COLUMN_SIZE, "sizes"),
+    Column.ENVELOPE: (message_pb2.COLUMN_ENVELOPE, "envelopes"),
+    Column.BODY: (message_pb2.COLUMN_BODY, "bodies"),
+    Column.BODYSTRUCTURE: (message_pb2.COLUMN_BODYSTRUCTURE, "bodystructures"),
+    Column.HEADER: (message_pb2.COLUMN_HEADER, "headers"),
+}
+_TEXTS = {
+    Text.WHOLE: message_pb2.Section.TEXT_UNSPECIFIED,
+    Text.HEADER: message_pb2.Section.TEXT_HEADER,
+    Text.TEXT: message_pb2.Section.TEXT_TEXT,
+    Text.MIME: message_pb2.Section.TEXT_MIME,
+}
+_MODES = {
+    FlagMode.ADD: message_pb2.StoreFlagsRequest.MODE_ADD,
+    FlagMode.REMOVE: message_pb2.StoreFlagsRequest.MODE_REMOVE,
+    FlagMode.REPLACE: message_pb2.StoreFlagsRequest.MODE_REPLACE,
+}
+
+
+class RemoteMessages:
+    """Messages over postroom.store.v1.MessageService."""
+
+    def __init__(self, store: Channel) -> None:
+        self._stub = store.stub(message_pb2_grpc.MessageServiceStub)
+
+    async def open(self, ticket: Ticket, name: str) -> OpenedMailbox:
+        return await repeat(lambda: self._open(ticket, name))
+
+    async def _open(self, ticket: Ticket, name: str) -> OpenedMailbox:
+        request = message_pb2.OpenRequest(name=name)
+        mailbox: message_pb2.OpenMailbox | None = None
+        columns = Columns()
+        call = self._stub.Open(request, metadata=together(ticketed(ticket.token), 0))
+        async with closing(call) as responses:
+            async for response in responses:
+                mailbox = mailbox or response.mailbox
+                columns.uids.extend(response.messages.uids)
+                columns.flags.extend(response.messages.flags)
+                columns.modseqs.extend(response.messages.modseqs)
+                columns.email_ids.extend(response.messages.email_ids)
+        if mailbox is None:
+            raise PostroomError(Kind.INTERNAL, "a mailbox was opened without an answer")
+        return OpenedMailbox(
+            mailbox_id=mailbox.mailbox_id,
+            name=mailbox.name,
+            uid_validity=mailbox.uid_validity,
+            uid_next=mailbox.uid_next,
+            modseq=mailbox.highest_modseq,
+            keywords=keywords_of(mailbox.keywords),
+            columns=columns,
+        )
+
+    async def fetch(
+        self,
+        ticket: Ticket,
+        mailbox_id: int,
+        uids: Ranges,
+        columns: Seq[Column],
+        sections: Seq[Section],
+    ) -> AsyncIterator[Batch]:
+        request = message_pb2.FetchRequest(
+            mailbox_id=mailbox_id,
+            uids=range_messages(uids),
+            columns=[_COLUMNS[column][0] for column in columns],
+            sections=map(_section, sections),
+        )
+        fields = [(column, _COLUMNS[column][1]) for column in columns]
+        metadata = ticketed(ticket.token)
+        if sum(last - first + 1 for first, last in uids) <= FEW_MESSAGES:
+            metadata = together(metadata, FEW_BYTES)
+        call = self._stub.Fetch(request, metadata=metadata)
+        async with closing(call) as responses:
+            async for response in responses:
+                yield Batch(
+                    response.uids,
+                    {column: getattr(response, name) for column, name in fields},
+                    list(map(_section_data, response.sections)),
+                )
+
+    async def upload(self, ticket: Ticket, pieces: AsyncIterable[bytes]) -> UploadId:
+        requests = (message_pb2.UploadRequest(data=piece) async for piece in pieces)
+        response = await self._stub.Upload(requests, metadata=ticketed(ticket.token))
+        return UploadId(response.upload_id)
+
+    async def append(self, ticket: Ticket, name: str, message: NewMessage) -> Appended:
+        new = message_pb2.NewMessage(flags=message.flags)
+        match message.source:
+            case UploadId(value):
+                new.upload_id = value
+            case bytes(content):
+                new.content = content
+        if message.internal_date is not None:
+            new.internaldate = message.internal_date
+        request = message_pb2.AppendRequest(idempotency_key=fresh_key(), name=name, messages=[new])
+        response = await self._call(self._stub.Append, request, ticket)
+        return Appended(response.uid_validity, list(response.uids), change_of(response.change))
+
+    async def store_flags(
+        self, ticket: Ticket, mailbox_id: int, uids: Ranges, mode: FlagMode, flags: Seq[str]
+    ) -> Change | None:
+        request = message_pb2.StoreFlagsRequest(
+            idempotency_key=fresh_key(),
+            mailbox_id=mailbox_id,
+            uids=range_messages(uids),
+            mode=_MODES[mode],
+            flags=flags,
+        )
+        return change_in(await self._call(self._stub.StoreFlags, request, ticket), "change")
+
+    async def copy(self, ticket: Ticket, mailbox_id: int, uids: Ranges, target: str) -> Copied:
+        return await self._copy(self._stub.Copy, ticket, mailbox_id, uids, target)
+
+    async def move(self, ticket: Ticket, mailbox_id: int, uids: Ranges, target: str) -> Copied:
+        return await self._copy(self._stub.Move, ticket, mailbox_id, uids, target)
+
+    async def expunge(self, ticket: Ticket, mailbox_id: int, uids: Ranges) -> Change | None:
+        request = message_pb2.ExpungeRequest(
+            idempotency_key=fresh_key(), mailbox_id=mailbox_id, uids=range_messages(uids)
+        )
+        return change_in(await self._call(self._stub.Expunge, request, ticket), "change")
+
+    async def search(self, ticket: Ticket, mailbox_id: int, key: StoreKey) -> Seq[int]:
+        request = message_pb2.SearchRequest(mailbox_id=mailbox_id, key=search_key_message(key))
+        return await repeat(lambda: self._search(ticket, request))
+
+    async def _search(self, ticket: Ticket, request: message_pb2.SearchRequest) -> Seq[int]:
+        found = array("I")
+        call = self._stub.Search(request, metadata=together(ticketed(ticket.token), 0))
+        async with closing(call) as responses:
+            async for response in responses:
+                found.extend(response.uids)
+        return found
+
+    async def _copy(
+        self, method: Any, ticket: Ticket, mailbox_id: int, uids: Ranges, target: str
+    ) -> Copied:
+        request = message_pb2.CopyRequest(
+            idempotency_key=fresh_key(),
+            mailbox_id=mailbox_id,
+            uids=range_messages(uids),
+            target=target,
+        )
+        response = await self._call(method, request, ticket)
+        return Copied(
+            response.uid_validity,
+            list(response.source_uids),
+            list(response.target_uids),
+            change_in(response, "source_change"),
+            change_in(response, "target_change"),
+        )
+
+    async def _call(self, method: Any, request: Any, ticket: Ticket) -> Any:
+        metadata = ticketed(ticket.token)
+        return await repeat(lambda: method(request, metadata=metadata))
+
+
+def _section(section: Section) -> message_pb2.Section:
+    wanted = message_pb2.Section(path=section.path, text=_TEXTS[section.text])
+    if section.partial is not None:
+        wanted.partial.offset, wanted.partial.length = section.partial
+    return wanted
+
+
+def _section_data(column: message_pb2.SectionColumn) -> SectionData:
+    data: list[bytes | None] = list(column.data)
+    if column.missing:
+        data = [None if gone else datum for datum, gone in zip(data, column.missing, strict=True)]
+    return SectionData(data, column.size if column.more else 0)
