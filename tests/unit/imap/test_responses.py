@@ -60,10 +60,10 @@ class TestStrings:
             assert read(cursor) == value
             assert cursor.at_end()
 
-    @given(st.text())
-    def test_mailbox_names_can_be_read(self, name: str) -> None:
-        wire = strings.mailbox("x" + name)
-        assert Cursor(wire, 0, Limits()).mailbox() == "x" + name
+    @given(st.text(st.characters(exclude_categories=["Cc", "Cs"])), st.booleans())
+    def test_mailbox_names_can_be_read(self, name: str, utf8: bool) -> None:
+        wire = strings.mailbox("x" + name, utf8)
+        assert Cursor(wire, 0, Limits(utf8_names=utf8)).mailbox() == "x" + name
 
     def test_announcement(self) -> None:
         assert strings.literal_announcement(5) + b"12345" == strings.literal(b"12345")
@@ -121,16 +121,16 @@ class TestCodes:
 
 class TestMailboxes:
     def test_list(self) -> None:
-        line = mailboxes.list_response("Entwürfe", ["\\HasNoChildren", "\\Drafts"])
+        line = mailboxes.list_response("Entwürfe", ["\\HasNoChildren", "\\Drafts"], utf8=False)
         assert line == b'* LIST (\\HasNoChildren \\Drafts) "/" Entw&APw-rfe\r\n'
-        assert mailboxes.list_response("a b") == b'* LIST () "/" "a b"\r\n'
-        assert mailboxes.lsub_response("INBOX") == b'* LSUB () "/" INBOX\r\n'
+        assert mailboxes.list_response("a b", utf8=False) == b'* LIST () "/" "a b"\r\n'
+        assert mailboxes.lsub_response("INBOX", utf8=False) == b'* LSUB () "/" INBOX\r\n'
         assert mailboxes.delimiter_response() == b'* LIST (\\Noselect) "/" ""\r\n'
         assert mailboxes.delimiter_response("LSUB") == b'* LSUB (\\Noselect) "/" ""\r\n'
 
     def test_status(self) -> None:
         values = {StatusItem.MESSAGES: 231, StatusItem.UIDNEXT: 44292}
-        line = mailboxes.status_response("blurdybloop", values)
+        line = mailboxes.status_response("blurdybloop", values, utf8=False)
         assert line == b"* STATUS blurdybloop (MESSAGES 231 UIDNEXT 44292)\r\n"
 
     def test_what_select_tells(self) -> None:

@@ -11,7 +11,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -32,6 +32,7 @@ from postroom_imap.ports.identity import Authenticator, Client, Ticket
 from postroom_imap.ports.mailboxes import Mailboxes
 from postroom_imap.ports.messages import Messages
 from postroom_imap.protocol.commands import Command, Examine, Logout, Select, Unselect
+from postroom_imap.protocol.extension import Extension
 from postroom_imap.protocol.invalid import InvalidCommand
 from postroom_imap.protocol.limits import Limits
 from postroom_imap.protocol.reading import read_command
@@ -62,6 +63,7 @@ RENEW_RETRY_SECONDS = 15.0
 
 # What the selected mailbox has come to, these need not know: they leave it.
 _LEAVING = (Logout, Unselect, Select, Examine)
+_UTF8 = frozenset({Extension.IMAP4REV2, Extension.UTF8_ACCEPT})
 _ENDS = (Draining, TimedOut, BrokenResponse, ConnectionError, EndOfStream)
 
 Handler = Callable[["Session", bytes, Any], Awaitable[None]]
@@ -106,6 +108,7 @@ class Session:
     Attributes:
         ticket: whose session it is, once somebody has signed in.
         tracker: the selected mailbox.
+        enabled: what the client has enabled, which changes what it is told.
         interruptible: nothing is being answered, so that the session may end at once.
         walk: the plan and the position of the last fetch of one message: the next one may show
             that the client walks through the mailbox.
@@ -121,6 +124,7 @@ class Session:
         "_renewal",
         "_turn_bytes",
         "connection",
+        "enabled",
         "front",
         "interruptible",
         "state",
@@ -136,6 +140,7 @@ class Session:
         self.ticket_or_none: Ticket | None = None
         self.tracker: Tracker | None = None
         self.walk: tuple[Plan, int] | None = None
+        self.enabled: set[Extension] = set()
         self._limits: Limits = front.bounds.commands_before_login
         self._bad = 0
         self._failures = 0
@@ -203,6 +208,22 @@ class Session:
     def tls_offered(self) -> bool:
         """Whether STARTTLS can be used now."""
         return self.front.tls is not None and self.connection.tls is None
+
+    @property
+    def rev2(self) -> bool:
+        """Whether the client speaks IMAP4rev2 (RFC 9051), and has said so."""
+        return Extension.IMAP4REV2 in self.enabled
+
+    @property
+    def utf8(self) -> bool:
+        """Whether mailbox names are UTF-8 both ways (RFC 9051 section 5.1, RFC 9755 section 3)."""
+        return self._limits.utf8_names
+
+    def enable(self, extension: Extension) -> None:
+        """The client asked for an extension, for the rest of the connection."""
+        self.enabled.add(extension)
+        if extension in _UTF8:
+            self._limits = replace(self._limits, utf8_names=True)
 
     @property
     def limits(self) -> Limits:

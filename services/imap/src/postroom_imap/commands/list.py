@@ -33,7 +33,7 @@ async def list_(session: Session, tag: bytes, command: List) -> None:
     if command.patterns == ("",) and not command.extended:
         session.finish(tag, "LIST completed", before=delimiter_response())
         return
-    tree = Tree(await session.front.mailboxes.list(session.ticket))
+    tree = Tree(await session.front.mailboxes.list(session.ticket), session.utf8)
     matches = compile_patterns(command.reference, command.patterns)
     _answer(session, tag, "LIST completed", tree.answer_list(command, matches))
 
@@ -42,7 +42,7 @@ async def lsub(session: Session, tag: bytes, command: Lsub) -> None:
     if command.pattern == "":
         session.finish(tag, "LSUB completed", before=delimiter_response("LSUB"))
         return
-    tree = Tree(await session.front.mailboxes.list(session.ticket))
+    tree = Tree(await session.front.mailboxes.list(session.ticket), session.utf8)
     matches = compile_patterns(command.reference, (command.pattern,))
     _answer(session, tag, "LSUB completed", tree.answer_lsub(matches))
 
@@ -58,8 +58,9 @@ def _answer(session: Session, tag: bytes, text: str, responses: Iterable[bytes])
 class Tree:
     """An account's mailboxes and subscriptions, and who has inferiors."""
 
-    def __init__(self, mailboxes: Sequence[Mailbox]) -> None:
+    def __init__(self, mailboxes: Sequence[Mailbox], utf8: bool) -> None:
         self._mailboxes = mailboxes
+        self._utf8 = utf8
         existing = [mailbox.name for mailbox in mailboxes if mailbox.mailbox_id]
         self._parents = {above for name in existing for above in _superiors(name)}
         self._subscribed = {mailbox.name for mailbox in mailboxes if mailbox.subscribed}
@@ -72,7 +73,9 @@ class Tree:
             return
         for mailbox in self._mailboxes:
             if matches(mailbox.name) and _selected(mailbox, selection):
-                yield list_response(mailbox.name, self._attributes(mailbox, command))
+                yield list_response(
+                    mailbox.name, self._attributes(mailbox, command), utf8=self._utf8
+                )
 
     def answer_lsub(self, matches: Matcher) -> Iterator[bytes]:
         """LSUB responses: subscribed names, and levels above them that a pattern with % stops at.
@@ -88,11 +91,11 @@ class Tree:
         }
         for name in sorted(self._subscribed | stops):
             if name in stops:
-                yield lsub_response(name, (NO_SELECT,))
+                yield lsub_response(name, (NO_SELECT,), utf8=self._utf8)
             elif matches(name):
                 mailbox = by_name[name]
                 usable = mailbox.selectable or not mailbox.mailbox_id
-                yield lsub_response(name, () if usable else (NO_SELECT,))
+                yield lsub_response(name, () if usable else (NO_SELECT,), utf8=self._utf8)
 
     def _subscribed_below(self, name: str) -> Iterator[str]:
         prefix = name + DELIMITER
@@ -110,7 +113,7 @@ class Tree:
             if not matches(name):
                 continue
             mailbox = by_name.get(name, Mailbox(0, name, selectable=False))
-            line = list_response(name, self._attributes(mailbox, command))
+            line = list_response(name, self._attributes(mailbox, command), utf8=self._utf8)
             yield line.removesuffix(b"\r\n") + _CHILD_INFO if name in hidden else line
 
     def _attributes(self, mailbox: Mailbox, command: List) -> list[str]:

@@ -21,7 +21,8 @@ async def status(session: Session, tag: bytes, command: Status) -> None:
         recent = view.recent() if view is not None else 0
     found[StatusItem.RECENT] = recent
     values = {item: found[item] for item in command.items}
-    session.finish(tag, "STATUS completed", before=status_response(command.mailbox, values))
+    response = status_response(command.mailbox, values, utf8=session.utf8)
+    session.finish(tag, "STATUS completed", before=response)
 
 
 def _of_view(view: MailboxView) -> dict[StatusItem, int]:

@@ -204,8 +204,9 @@ class Cursor:
     def _decode_name(self, wire: bytes) -> str:
         if len(wire) > self.limits.mailbox:
             raise SyntaxFault("Mailbox name is too long", b"LIMIT", Refusal.NO)
+        utf8 = self.limits.utf8_names
         try:
-            return mailbox_name.decode(wire)
+            return wire.decode() if utf8 else mailbox_name.decode(wire)
         except ValueError:
-            text = "Mailbox name is not valid modified UTF-7"
+            text = f"Mailbox name is not valid {'UTF-8' if utf8 else 'modified UTF-7'}"
             raise SyntaxFault(text, b"CANNOT", Refusal.NO) from None

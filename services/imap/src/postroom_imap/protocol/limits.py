@@ -1,4 +1,4 @@
-"""How much of a client's input is read before it is refused."""
+"""How a client's input is read: how much before it is refused, and what names are written in."""
 
 from dataclasses import dataclass
 
@@ -24,10 +24,11 @@ class Limits:
     patterns: int = 50  # of one LIST; each is held against each mailbox
     mailbox: int = 1_000  # a mailbox name or pattern as it is sent
     part_depth: int = 100  # numbers in one body part path
+    utf8_names: bool = False  # mailbox names are UTF-8 (RFC 9051 section 5.1), not modified UTF-7
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
-            if getattr(self, name) < 1:
+            if name != "utf8_names" and getattr(self, name) < 1:
                 raise ValueError(f"{name} must be positive")
         if self.search_depth > _DEEPEST_SEARCH:
             raise ValueError(f"search_depth must be at most {_DEEPEST_SEARCH}")

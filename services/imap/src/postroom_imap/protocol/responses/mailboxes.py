@@ -15,14 +15,14 @@ from postroom_imap.protocol.responses.strings import (
 _DELIMITER = quoted(DELIMITER.encode("ascii"))
 
 
-def list_response(name: str, attributes: Iterable[str] = ()) -> bytes:
+def list_response(name: str, attributes: Iterable[str] = (), *, utf8: bool) -> bytes:
     """LIST; attributes with their backslash: ``\\HasNoChildren``, ``\\Sent``."""
-    return b"* LIST %b %b %b\r\n" % (flag_list(attributes), _DELIMITER, mailbox(name))
+    return b"* LIST %b %b %b\r\n" % (flag_list(attributes), _DELIMITER, mailbox(name, utf8))
 
 
-def lsub_response(name: str, attributes: Iterable[str] = ()) -> bytes:
+def lsub_response(name: str, attributes: Iterable[str] = (), *, utf8: bool) -> bytes:
     """LSUB."""
-    return b"* LSUB %b %b %b\r\n" % (flag_list(attributes), _DELIMITER, mailbox(name))
+    return b"* LSUB %b %b %b\r\n" % (flag_list(attributes), _DELIMITER, mailbox(name, utf8))
 
 
 def delimiter_response(verb: str = "LIST") -> bytes:
@@ -30,10 +30,10 @@ def delimiter_response(verb: str = "LIST") -> bytes:
     return b'* %b (\\Noselect) %b ""\r\n' % (verb.encode("ascii"), _DELIMITER)
 
 
-def status_response(name: str, values: Mapping[StatusItem, int]) -> bytes:
+def status_response(name: str, values: Mapping[StatusItem, int], *, utf8: bool) -> bytes:
     """STATUS, in the order of ``values``."""
     items = " ".join(f"{item} {value}" for item, value in values.items())
-    return b"* STATUS %b (%b)\r\n" % (mailbox(name), items.encode("ascii"))
+    return b"* STATUS %b (%b)\r\n" % (mailbox(name, utf8), items.encode("ascii"))
 
 
 def flags_response(flags: Iterable[str]) -> bytes:

@@ -48,9 +48,12 @@ def astring(value: bytes) -> bytes:
     return string(value)
 
 
-def mailbox(name: str) -> bytes:
-    """A mailbox name in modified UTF-7, bare or quoted."""
-    return astring(mailbox_name.encode(name))
+def mailbox(name: str, utf8: bool) -> bytes:
+    """A mailbox name, bare or quoted: in UTF-8 for a client that enabled it, or modified UTF-7."""
+    if not utf8:
+        return astring(mailbox_name.encode(name))
+    wire = name.encode()
+    return astring(wire) if wire.isascii() else quoted(wire)
 
 
 def flag_list(flags: Iterable[str]) -> bytes:
