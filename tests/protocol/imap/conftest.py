@@ -153,6 +153,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         "bounds" in mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")
     )
     systems = ["alone"] if named or marked else ["alone", "services"]
+    # A file may say where it can run: what the store does isn't done twice.
+    systems = getattr(metafunc.module, "SYSTEMS", systems)
     metafunc.parametrize("imap", systems, indirect=True)
 
 
