@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_store import mailboxes, messages, reading
+from postroom_store.domain import special_uses
 from postroom_store.ingest import Ingest
 from postroom_store.messages import Arrival
+from postroom_store.transaction import Transaction
 
 from .conftest import Store
 
@@ -120,3 +124,53 @@ async def test_subscriptions_need_no_mailbox(store: Store) -> None:
     listed, _ = store.read(lambda c: reading.list_mailboxes(c, ANN, ""))
     subscribed = {one.name for one in listed if one.subscribed}
     assert subscribed == {*FIRST, "nowhere"} - {"Trash"}
+
+
+async def uses(store: Store) -> dict[str, int]:
+    listed, _ = store.read(lambda c: reading.list_mailboxes(c, ANN, ""))
+    return {m.name: m.special_use for m in (one.mailbox for one in listed) if m and m.special_use}
+
+
+async def test_a_special_use_is_one_mailbox_s(store: Store) -> None:
+    both = special_uses.SENT | special_uses.DRAFTS
+    await store.write(lambda t: mailboxes.create(t, ANN, "mine", both, 20))
+    assert await uses(store) == {
+        "Archive": special_uses.ARCHIVE,
+        "Junk": special_uses.JUNK,
+        "Trash": special_uses.TRASH,
+        "mine": both,
+    }
+    with pytest.raises(PostroomError) as refused:
+        await store.write(lambda t: mailboxes.create(t, ANN, "Sent", special_uses.SENT, 20))
+    assert refused.value.kind is Kind.ALREADY_EXISTS
+    assert (await uses(store))["mine"] == both
+
+
+@pytest.mark.parametrize("number", [1, 4, 8])
+def test_what_no_mailbox_is_for(number: int) -> None:
+    with pytest.raises(PostroomError) as refused:
+        special_uses.mask_of([6, number])
+    assert refused.value.kind is Kind.UNSUPPORTED
+
+
+def test_special_uses_as_a_mask() -> None:
+    assert special_uses.numbers_of(special_uses.mask_of([6, 0, 3, 6])) == [3, 6]
+
+
+async def test_what_the_deleted_messages_weigh(store: Store) -> None:
+    content = Ingest(None, 0).prepare(b"Subject: x\r\n\r\n")
+    arrivals = [Arrival(content, flags) for flags in ((), ("\\Deleted",), ("\\Deleted", "odd"))]
+    for name in ("INBOX", "Sent"):
+        await store.write(partial(append_to, name, arrivals))
+    inbox, sent = (
+        store.read(partial(reading.find_mailbox_named, account_id=ANN, name=name)).mailbox_id
+        for name in ("INBOX", "Sent")
+    )
+    both = {inbox: 2 * content.size, sent: 2 * content.size}
+    assert store.read(lambda c: reading.deleted_sizes(c, ANN)) == both
+    await store.write(lambda t: messages.expunge(t, t.mailbox_named(ANN, "Sent"), None))
+    assert store.read(lambda c: reading.deleted_sizes(c, ANN)) == {inbox: 2 * content.size}
+
+
+def append_to(name: str, arrivals: list[Arrival], transaction: Transaction) -> None:
+    messages.append(transaction, transaction.mailbox_named(ANN, name), arrivals, 0)

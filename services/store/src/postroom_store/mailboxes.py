@@ -13,12 +13,11 @@ _m = tables.mailboxes.c
 _OF_ACCOUNT = _m.account_id == bindparam("account")
 
 
-def create(
-    transaction: Transaction, account_id: int, name: str, special_use: int, most: int
-) -> Mailbox:
+def create(transaction: Transaction, account_id: int, name: str, uses: int, most: int) -> Mailbox:
     """Make a mailbox and the missing ones above it.
 
     Args:
+        uses: special uses, as a mask; other mailboxes lose them.
         most: mailboxes that the account may have.
 
     Raises PostroomError: ALREADY_EXISTS, INVALID, LIMIT_EXCEEDED.
@@ -33,21 +32,30 @@ def create(
     ]
     if _count(transaction, account_id) + len(missing) + 1 > most:
         raise PostroomError(Kind.LIMIT_EXCEEDED, f"an account has at most {most} mailboxes")
+    if uses:
+        _take_uses(transaction, account_id, uses)
+        existing = transaction.find_mailbox(account_id, name)
     if existing is not None:
-        return _revive(transaction, account, existing, special_use)
+        return _revive(transaction, account, existing, uses)
     for above in missing:
         transaction.add_mailbox(account, above)
-    return transaction.add_mailbox(account, name, special_use)
+    return transaction.add_mailbox(account, name, uses)
 
 
-def _revive(
-    transaction: Transaction, account: Account, mailbox: Mailbox, special_use: int
-) -> Mailbox:
+def _take_uses(transaction: Transaction, account_id: int, uses: int) -> None:
+    """Take special uses from whichever mailboxes have them, so that each is one mailbox's."""
+    transaction.forget_mailboxes(account_id)
+    statement = update(tables.mailboxes).where(_OF_ACCOUNT, _m.special_use.op("&")(uses) != 0)
+    taken = statement.values(special_use=_m.special_use.op("&")(~uses))
+    transaction.execute(taken, {"account": account_id})
+
+
+def _revive(transaction: Transaction, account: Account, mailbox: Mailbox, uses: int) -> Mailbox:
     """Make a \\Noselect name a mailbox again: a new one, as far as UIDs go."""
     account.uid_validity = max(account.uid_validity + 1, transaction.now)
     mailbox.uid_validity = account.uid_validity
     mailbox.selectable = True
-    mailbox.special_use = special_use
+    mailbox.special_use = uses
     mailbox.highest_modseq = transaction.next_modseq(account)
     transaction.touch_mailbox(mailbox)
     return mailbox

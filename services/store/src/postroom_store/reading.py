@@ -10,7 +10,7 @@ from typing import Any
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_mime import Message as Structure
 from postroom_mime import decode_structure, section
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, null, select
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, null, select
 
 from postroom_store import tables
 from postroom_store.blobs import BlobFiles, unpack
@@ -79,6 +79,19 @@ def has_account(connection: Connection, account_id: int) -> bool:
     """Whether anything was ever kept for an account."""
     column = tables.accounts.c.account_id
     return connection.execute(select(column).where(column == account_id)).first() is not None
+
+
+_SIZES = (
+    select(_p.mailbox_id, func.sum(_p.size))
+    .where(_p.account_id == bindparam("account"), tables.IS_DELETED)
+    .group_by(_p.mailbox_id)
+)
+
+
+def deleted_sizes(connection: Connection, account_id: int) -> dict[int, int]:
+    """Bytes of the messages that are \\Deleted, by mailbox; not those without any."""
+    rows = connection.execute(_SIZES, {"account": account_id})
+    return {mailbox_id: int(size) for mailbox_id, size in rows}
 
 
 @dataclass(frozen=True, slots=True)

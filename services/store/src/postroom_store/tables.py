@@ -20,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 metadata = MetaData()
@@ -49,7 +50,7 @@ mailboxes = Table(
     Column("mailbox_id", BigInteger, nullable=False),
     Column("name", Name, nullable=False),
     Column("selectable", Boolean, nullable=False),
-    Column("special_use", SmallInteger, nullable=False),
+    Column("special_use", SmallInteger, nullable=False),  # bit n: SpecialUse n of the proto
     Column("uid_validity", BigInteger, nullable=False),
     Column("uid_next", BigInteger, nullable=False),
     Column("highest_modseq", BigInteger, nullable=False),
@@ -136,6 +137,16 @@ placements = Table(
 )
 Index("placements_changed", placements.c.account_id, placements.c.mailbox_id, placements.c.modseq)
 Index("placements_email", placements.c.account_id, placements.c.email_id)
+# The few messages that are \\Deleted, so that what they weigh is told without reading the rest.
+IS_DELETED = text("(flags & 8) != 0")
+Index(
+    "placements_deleted",
+    placements.c.account_id,
+    placements.c.mailbox_id,
+    placements.c.size,
+    sqlite_where=IS_DELETED,
+    postgresql_where=IS_DELETED,
+)
 
 # A message that was expunged: kept for the grace time, and told to clients that come back (RFC
 # 7162).

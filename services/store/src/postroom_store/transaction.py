@@ -21,17 +21,18 @@ from sqlalchemy import Connection, Table, bindparam, select, update
 
 from postroom_store import tables
 from postroom_store.database import Prepared, inserting, is_sqlite
+from postroom_store.domain import special_uses
 from postroom_store.domain.change import Change
 from postroom_store.domain.names import INBOX
 
-# What a new account has (RFC 6154). The numbers are those of the proto's SpecialUse.
+# What a new account has, with its special uses (RFC 6154).
 FIRST_MAILBOXES: Sequence[tuple[str, int]] = (
     (INBOX, 0),
-    ("Archive", 2),
-    ("Drafts", 3),
-    ("Junk", 5),
-    ("Sent", 6),
-    ("Trash", 7),
+    ("Archive", special_uses.ARCHIVE),
+    ("Drafts", special_uses.DRAFTS),
+    ("Junk", special_uses.JUNK),
+    ("Sent", special_uses.SENT),
+    ("Trash", special_uses.TRASH),
 )
 
 

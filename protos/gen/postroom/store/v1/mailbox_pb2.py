@@ -24,41 +24,41 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fpostroom/store/v1/mailbox.proto\x12\x11postroom.store.v1\"\xc8\x01\n\x07Mailbox\x12\x12\n\nmailbox_id\x18\x01 \x01(\x03\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x12\n\nselectable\x18\x03 \x01(\x08\x12\x12\n\nsubscribed\x18\x04 \x01(\x08\x12\x32\n\x0bspecial_use\x18\x05 \x01(\x0e\x32\x1d.postroom.store.v1.SpecialUse\x12\x14\n\x0cuid_validity\x18\x06 \x01(\r\x12)\n\x06\x63ounts\x18\x07 \x01(\x0b\x32\x19.postroom.store.v1.Counts\"s\n\x06\x43ounts\x12\x10\n\x08messages\x18\x01 \x01(\r\x12\x0e\n\x06unseen\x18\x02 \x01(\r\x12\x0f\n\x07\x64\x65leted\x18\x03 \x01(\r\x12\x10\n\x08uid_next\x18\x04 \x01(\r\x12\x16\n\x0ehighest_modseq\x18\x05 \x01(\x04\x12\x0c\n\x04size\x18\x06 \x01(\x04\"!\n\x0bListRequest\x12\x12\n\npage_token\x18\x01 \x01(\t\"V\n\x0cListResponse\x12-\n\tmailboxes\x18\x01 \x03(\x0b\x32\x1a.postroom.store.v1.Mailbox\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x1e\n\rStatusRequest\x12\r\n\x05names\x18\x01 \x03(\t\"?\n\x0eStatusResponse\x12-\n\tmailboxes\x18\x01 \x03(\x0b\x32\x1a.postroom.store.v1.Mailbox\"j\n\rCreateRequest\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x32\n\x0bspecial_use\x18\x03 \x01(\x0e\x32\x1d.postroom.store.v1.SpecialUse\"6\n\rDeleteRequest\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\"\x10\n\x0e\x44\x65leteResponse\"H\n\rRenameRequest\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08new_name\x18\x03 \x01(\t\"\x10\n\x0eRenameResponse\"M\n\x10SubscribeRequest\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x12\n\nsubscribed\x18\x03 \x01(\x08\"\x13\n\x11SubscribeResponse*\xcb\x01\n\nSpecialUse\x12\x1b\n\x17SPECIAL_USE_UNSPECIFIED\x10\x00\x12\x13\n\x0fSPECIAL_USE_ALL\x10\x01\x12\x17\n\x13SPECIAL_USE_ARCHIVE\x10\x02\x12\x16\n\x12SPECIAL_USE_DRAFTS\x10\x03\x12\x17\n\x13SPECIAL_USE_FLAGGED\x10\x04\x12\x14\n\x10SPECIAL_USE_JUNK\x10\x05\x12\x14\n\x10SPECIAL_USE_SENT\x10\x06\x12\x15\n\x11SPECIAL_USE_TRASH\x10\x07\x32\xe6\x03\n\x0eMailboxService\x12G\n\x04List\x12\x1e.postroom.store.v1.ListRequest\x1a\x1f.postroom.store.v1.ListResponse\x12M\n\x06Status\x12 .postroom.store.v1.StatusRequest\x1a!.postroom.store.v1.StatusResponse\x12\x46\n\x06\x43reate\x12 .postroom.store.v1.CreateRequest\x1a\x1a.postroom.store.v1.Mailbox\x12M\n\x06\x44\x65lete\x12 .postroom.store.v1.DeleteRequest\x1a!.postroom.store.v1.DeleteResponse\x12M\n\x06Rename\x12 .postroom.store.v1.RenameRequest\x1a!.postroom.store.v1.RenameResponse\x12V\n\tSubscribe\x12#.postroom.store.v1.SubscribeRequest\x1a$.postroom.store.v1.SubscribeResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fpostroom/store/v1/mailbox.proto\x12\x11postroom.store.v1\"\xfd\x01\n\x07Mailbox\x12\x12\n\nmailbox_id\x18\x01 \x01(\x03\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x12\n\nselectable\x18\x03 \x01(\x08\x12\x12\n\nsubscribed\x18\x04 \x01(\x08\x12\x32\n\x0bspecial_use\x18\x05 \x01(\x0e\x32\x1d.postroom.store.v1.SpecialUse\x12\x14\n\x0cuid_validity\x18\x06 \x01(\r\x12)\n\x06\x63ounts\x18\x07 \x01(\x0b\x32\x19.postroom.store.v1.Counts\x12\x33\n\x0cspecial_uses\x18\x08 \x03(\x0e\x32\x1d.postroom.store.v1.SpecialUse\"\x89\x01\n\x06\x43ounts\x12\x10\n\x08messages\x18\x01 \x01(\r\x12\x0e\n\x06unseen\x18\x02 \x01(\r\x12\x0f\n\x07\x64\x65leted\x18\x03 \x01(\r\x12\x10\n\x08uid_next\x18\x04 \x01(\r\x12\x16\n\x0ehighest_modseq\x18\x05 \x01(\x04\x12\x0c\n\x04size\x18\x06 \x01(\x04\x12\x14\n\x0c\x64\x65leted_size\x18\x07 \x01(\x04\"8\n\x0bListRequest\x12\x12\n\npage_token\x18\x01 \x01(\t\x12\x15\n\rdeleted_sizes\x18\x02 \x01(\x08\"V\n\x0cListResponse\x12-\n\tmailboxes\x18\x01 \x03(\x0b\x32\x1a.postroom.store.v1.Mailbox\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"5\n\rStatusRequest\x12\r\n\x05names\x18\x01 \x03(\t\x12\x15\n\rdeleted_sizes\x18\x02 \x01(\x08\"?\n\x0eStatusResponse\x12-\n\tmailboxes\x18\x01 \x03(\x0b\x32\x1a.postroom.store.v1.Mailbox\"\x9f\x01\n\rCreateRequest\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x32\n\x0bspecial_use\x18\x03 \x01(\x0e\x32\x1d.postroom.store.v1.SpecialUse\x12\x33\n\x0cspecial_uses\x18\x04 \x03(\x0e\x32\x1d.postroom.store.v1.SpecialUse\"6\n\rDeleteRequest\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\"\x10\n\x0e\x44\x65leteResponse\"H\n\rRenameRequest\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08new_name\x18\x03 \x01(\t\"\x10\n\x0eRenameResponse\"M\n\x10SubscribeRequest\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x12\n\nsubscribed\x18\x03 \x01(\x08\"\x13\n\x11SubscribeResponse*\xcb\x01\n\nSpecialUse\x12\x1b\n\x17SPECIAL_USE_UNSPECIFIED\x10\x00\x12\x13\n\x0fSPECIAL_USE_ALL\x10\x01\x12\x17\n\x13SPECIAL_USE_ARCHIVE\x10\x02\x12\x16\n\x12SPECIAL_USE_DRAFTS\x10\x03\x12\x17\n\x13SPECIAL_USE_FLAGGED\x10\x04\x12\x14\n\x10SPECIAL_USE_JUNK\x10\x05\x12\x14\n\x10SPECIAL_USE_SENT\x10\x06\x12\x15\n\x11SPECIAL_USE_TRASH\x10\x07\x32\xe6\x03\n\x0eMailboxService\x12G\n\x04List\x12\x1e.postroom.store.v1.ListRequest\x1a\x1f.postroom.store.v1.ListResponse\x12M\n\x06Status\x12 .postroom.store.v1.StatusRequest\x1a!.postroom.store.v1.StatusResponse\x12\x46\n\x06\x43reate\x12 .postroom.store.v1.CreateRequest\x1a\x1a.postroom.store.v1.Mailbox\x12M\n\x06\x44\x65lete\x12 .postroom.store.v1.DeleteRequest\x1a!.postroom.store.v1.DeleteResponse\x12M\n\x06Rename\x12 .postroom.store.v1.RenameRequest\x1a!.postroom.store.v1.RenameResponse\x12V\n\tSubscribe\x12#.postroom.store.v1.SubscribeRequest\x1a$.postroom.store.v1.SubscribeResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'postroom.store.v1.mailbox_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SPECIALUSE']._serialized_start=969
-  _globals['_SPECIALUSE']._serialized_end=1172
+  _globals['_SPECIALUSE']._serialized_start=1145
+  _globals['_SPECIALUSE']._serialized_end=1348
   _globals['_MAILBOX']._serialized_start=55
-  _globals['_MAILBOX']._serialized_end=255
-  _globals['_COUNTS']._serialized_start=257
-  _globals['_COUNTS']._serialized_end=372
-  _globals['_LISTREQUEST']._serialized_start=374
-  _globals['_LISTREQUEST']._serialized_end=407
-  _globals['_LISTRESPONSE']._serialized_start=409
-  _globals['_LISTRESPONSE']._serialized_end=495
-  _globals['_STATUSREQUEST']._serialized_start=497
-  _globals['_STATUSREQUEST']._serialized_end=527
-  _globals['_STATUSRESPONSE']._serialized_start=529
-  _globals['_STATUSRESPONSE']._serialized_end=592
-  _globals['_CREATEREQUEST']._serialized_start=594
-  _globals['_CREATEREQUEST']._serialized_end=700
-  _globals['_DELETEREQUEST']._serialized_start=702
-  _globals['_DELETEREQUEST']._serialized_end=756
-  _globals['_DELETERESPONSE']._serialized_start=758
-  _globals['_DELETERESPONSE']._serialized_end=774
-  _globals['_RENAMEREQUEST']._serialized_start=776
-  _globals['_RENAMEREQUEST']._serialized_end=848
-  _globals['_RENAMERESPONSE']._serialized_start=850
-  _globals['_RENAMERESPONSE']._serialized_end=866
-  _globals['_SUBSCRIBEREQUEST']._serialized_start=868
-  _globals['_SUBSCRIBEREQUEST']._serialized_end=945
-  _globals['_SUBSCRIBERESPONSE']._serialized_start=947
-  _globals['_SUBSCRIBERESPONSE']._serialized_end=966
-  _globals['_MAILBOXSERVICE']._serialized_start=1175
-  _globals['_MAILBOXSERVICE']._serialized_end=1661
+  _globals['_MAILBOX']._serialized_end=308
+  _globals['_COUNTS']._serialized_start=311
+  _globals['_COUNTS']._serialized_end=448
+  _globals['_LISTREQUEST']._serialized_start=450
+  _globals['_LISTREQUEST']._serialized_end=506
+  _globals['_LISTRESPONSE']._serialized_start=508
+  _globals['_LISTRESPONSE']._serialized_end=594
+  _globals['_STATUSREQUEST']._serialized_start=596
+  _globals['_STATUSREQUEST']._serialized_end=649
+  _globals['_STATUSRESPONSE']._serialized_start=651
+  _globals['_STATUSRESPONSE']._serialized_end=714
+  _globals['_CREATEREQUEST']._serialized_start=717
+  _globals['_CREATEREQUEST']._serialized_end=876
+  _globals['_DELETEREQUEST']._serialized_start=878
+  _globals['_DELETEREQUEST']._serialized_end=932
+  _globals['_DELETERESPONSE']._serialized_start=934
+  _globals['_DELETERESPONSE']._serialized_end=950
+  _globals['_RENAMEREQUEST']._serialized_start=952
+  _globals['_RENAMEREQUEST']._serialized_end=1024
+  _globals['_RENAMERESPONSE']._serialized_start=1026
+  _globals['_RENAMERESPONSE']._serialized_end=1042
+  _globals['_SUBSCRIBEREQUEST']._serialized_start=1044
+  _globals['_SUBSCRIBEREQUEST']._serialized_end=1121
+  _globals['_SUBSCRIBERESPONSE']._serialized_start=1123
+  _globals['_SUBSCRIBERESPONSE']._serialized_end=1142
+  _globals['_MAILBOXSERVICE']._serialized_start=1351
+  _globals['_MAILBOXSERVICE']._serialized_end=1837
 # @@protoc_insertion_point(module_scope)

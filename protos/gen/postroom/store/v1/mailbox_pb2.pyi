@@ -57,15 +57,19 @@ class Mailbox(_message.Message):
     SPECIAL_USE_FIELD_NUMBER: _builtins.int
     UID_VALIDITY_FIELD_NUMBER: _builtins.int
     COUNTS_FIELD_NUMBER: _builtins.int
+    SPECIAL_USES_FIELD_NUMBER: _builtins.int
     mailbox_id: _builtins.int
     """unique in the account, never used again; 0: a name that is only subscribed"""
     name: _builtins.str
     selectable: _builtins.bool
     subscribed: _builtins.bool
     special_use: Global___SpecialUse.ValueType
+    """the first of special_uses"""
     uid_validity: _builtins.int
     @_builtins.property
     def counts(self) -> Global___Counts: ...
+    @_builtins.property
+    def special_uses(self) -> _containers.RepeatedScalarFieldContainer[Global___SpecialUse.ValueType]: ...
     def __init__(
         self,
         *,
@@ -76,10 +80,11 @@ class Mailbox(_message.Message):
         special_use: Global___SpecialUse.ValueType = ...,
         uid_validity: _builtins.int = ...,
         counts: Global___Counts | None = ...,
+        special_uses: _abc.Iterable[Global___SpecialUse.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "mailbox_id", b"mailbox_id", "name", b"name", "selectable", b"selectable", "special_use", b"special_use", "subscribed", b"subscribed", "uid_validity", b"uid_validity"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "mailbox_id", b"mailbox_id", "name", b"name", "selectable", b"selectable", "special_use", b"special_use", "special_uses", b"special_uses", "subscribed", b"subscribed", "uid_validity", b"uid_validity"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -95,6 +100,7 @@ class Counts(_message.Message):
     UID_NEXT_FIELD_NUMBER: _builtins.int
     HIGHEST_MODSEQ_FIELD_NUMBER: _builtins.int
     SIZE_FIELD_NUMBER: _builtins.int
+    DELETED_SIZE_FIELD_NUMBER: _builtins.int
     messages: _builtins.int
     unseen: _builtins.int
     deleted: _builtins.int
@@ -102,6 +108,8 @@ class Counts(_message.Message):
     highest_modseq: _builtins.int
     size: _builtins.int
     """bytes"""
+    deleted_size: _builtins.int
+    """bytes of the messages that are \\Deleted; 0 unless it was asked for"""
     def __init__(
         self,
         *,
@@ -111,10 +119,11 @@ class Counts(_message.Message):
         uid_next: _builtins.int = ...,
         highest_modseq: _builtins.int = ...,
         size: _builtins.int = ...,
+        deleted_size: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deleted", b"deleted", "highest_modseq", b"highest_modseq", "messages", b"messages", "size", b"size", "uid_next", b"uid_next", "unseen", b"unseen"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deleted", b"deleted", "deleted_size", b"deleted_size", "highest_modseq", b"highest_modseq", "messages", b"messages", "size", b"size", "uid_next", b"uid_next", "unseen", b"unseen"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -125,15 +134,19 @@ class ListRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    DELETED_SIZES_FIELD_NUMBER: _builtins.int
     page_token: _builtins.str
+    deleted_sizes: _builtins.bool
+    """tell deleted_size"""
     def __init__(
         self,
         *,
         page_token: _builtins.str = ...,
+        deleted_sizes: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deleted_sizes", b"deleted_sizes", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -169,6 +182,9 @@ class StatusRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NAMES_FIELD_NUMBER: _builtins.int
+    DELETED_SIZES_FIELD_NUMBER: _builtins.int
+    deleted_sizes: _builtins.bool
+    """tell deleted_size"""
     @_builtins.property
     def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """at most 1,000"""
@@ -177,10 +193,11 @@ class StatusRequest(_message.Message):
         self,
         *,
         names: _abc.Iterable[_builtins.str] | None = ...,
+        deleted_sizes: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["names", b"names"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deleted_sizes", b"deleted_sizes", "names", b"names"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -215,19 +232,24 @@ class CreateRequest(_message.Message):
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     SPECIAL_USE_FIELD_NUMBER: _builtins.int
+    SPECIAL_USES_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.bytes
     name: _builtins.str
     special_use: Global___SpecialUse.ValueType
+    """one more of special_uses"""
+    @_builtins.property
+    def special_uses(self) -> _containers.RepeatedScalarFieldContainer[Global___SpecialUse.ValueType]: ...
     def __init__(
         self,
         *,
         idempotency_key: _builtins.bytes = ...,
         name: _builtins.str = ...,
         special_use: Global___SpecialUse.ValueType = ...,
+        special_uses: _abc.Iterable[Global___SpecialUse.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["idempotency_key", b"idempotency_key", "name", b"name", "special_use", b"special_use"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["idempotency_key", b"idempotency_key", "name", b"name", "special_use", b"special_use", "special_uses", b"special_uses"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -94,7 +94,9 @@ class MailboxServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Create(self, request, context):
-        """Makes a mailbox and the missing levels above it. ALREADY_EXISTS; INVALID for a name that can't be; LIMIT_EXCEEDED.
+        """Makes a mailbox and the missing levels above it. Special uses that it is given are taken from the mailboxes
+        that have them. ALREADY_EXISTS; INVALID for a name that can't be; LIMIT_EXCEEDED; UNSUPPORTED for a special use
+        that no mailbox can have here (ALL, FLAGGED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

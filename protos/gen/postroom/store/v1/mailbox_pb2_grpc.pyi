@@ -43,7 +43,10 @@ class MailboxServiceStub:
     Status: _grpc.UnaryUnaryMultiCallable[_mailbox_pb2.StatusRequest, _mailbox_pb2.StatusResponse]
     """The counts of several mailboxes as of one moment. NOT_FOUND if one is missing."""
     Create: _grpc.UnaryUnaryMultiCallable[_mailbox_pb2.CreateRequest, _mailbox_pb2.Mailbox]
-    """Makes a mailbox and the missing levels above it. ALREADY_EXISTS; INVALID for a name that can't be; LIMIT_EXCEEDED."""
+    """Makes a mailbox and the missing levels above it. Special uses that it is given are taken from the mailboxes
+    that have them. ALREADY_EXISTS; INVALID for a name that can't be; LIMIT_EXCEEDED; UNSUPPORTED for a special use
+    that no mailbox can have here (ALL, FLAGGED).
+    """
     Delete: _grpc.UnaryUnaryMultiCallable[_mailbox_pb2.DeleteRequest, _mailbox_pb2.DeleteResponse]
     """Removes a mailbox with its messages (kept for the grace time). Inferiors stay, the name becoming
     Noselect while there are any (RFC 9051 section 6.3.5). NOT_FOUND; INVALID for INBOX.
@@ -70,7 +73,10 @@ class MailboxServiceAsyncStub(MailboxServiceStub):
     Status: _aio.UnaryUnaryMultiCallable[_mailbox_pb2.StatusRequest, _mailbox_pb2.StatusResponse]  # type: ignore[assignment]
     """The counts of several mailboxes as of one moment. NOT_FOUND if one is missing."""
     Create: _aio.UnaryUnaryMultiCallable[_mailbox_pb2.CreateRequest, _mailbox_pb2.Mailbox]  # type: ignore[assignment]
-    """Makes a mailbox and the missing levels above it. ALREADY_EXISTS; INVALID for a name that can't be; LIMIT_EXCEEDED."""
+    """Makes a mailbox and the missing levels above it. Special uses that it is given are taken from the mailboxes
+    that have them. ALREADY_EXISTS; INVALID for a name that can't be; LIMIT_EXCEEDED; UNSUPPORTED for a special use
+    that no mailbox can have here (ALL, FLAGGED).
+    """
     Delete: _aio.UnaryUnaryMultiCallable[_mailbox_pb2.DeleteRequest, _mailbox_pb2.DeleteResponse]  # type: ignore[assignment]
     """Removes a mailbox with its messages (kept for the grace time). Inferiors stay, the name becoming
     Noselect while there are any (RFC 9051 section 6.3.5). NOT_FOUND; INVALID for INBOX.
@@ -112,7 +118,10 @@ class MailboxServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _mailbox_pb2.CreateRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_mailbox_pb2.Mailbox, _abc.Awaitable[_mailbox_pb2.Mailbox]]:
-        """Makes a mailbox and the missing levels above it. ALREADY_EXISTS; INVALID for a name that can't be; LIMIT_EXCEEDED."""
+        """Makes a mailbox and the missing levels above it. Special uses that it is given are taken from the mailboxes
+        that have them. ALREADY_EXISTS; INVALID for a name that can't be; LIMIT_EXCEEDED; UNSUPPORTED for a special use
+        that no mailbox can have here (ALL, FLAGGED).
+        """
 
     @_abc_1.abstractmethod
     def Delete(

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from postroom.store.v1 import mailbox_pb2, message_pb2
 from postroom_chassis.errors import Kind, PostroomError
 
 from postroom_store.domain.change import Change, Columns
+from postroom_store.domain.special_uses import numbers_of
 from postroom_store.reading import ListedMailbox
 from postroom_store.transaction import Mailbox
 
 MOST_RANGES = 20_000
+NOTHING: Mapping[int, int] = {}
 
 
 def change_message(change: Change | None) -> message_pb2.Change | None:
@@ -46,13 +48,17 @@ def keyword_messages(keywords: Iterable[tuple[int, str]]) -> list[message_pb2.Ke
     return [message_pb2.Keyword(number=number, name=name) for number, name in keywords]
 
 
-def mailbox_message(mailbox: Mailbox, *, subscribed: bool = False) -> mailbox_pb2.Mailbox:
+def mailbox_message(
+    mailbox: Mailbox, *, subscribed: bool = False, deleted_size: int = 0
+) -> mailbox_pb2.Mailbox:
+    uses = list(map(mailbox_pb2.SpecialUse.ValueType, numbers_of(mailbox.special_use)))
     return mailbox_pb2.Mailbox(
         mailbox_id=mailbox.mailbox_id,
         name=mailbox.name,
         selectable=mailbox.selectable,
         subscribed=subscribed,
-        special_use=mailbox_pb2.SpecialUse.ValueType(mailbox.special_use),
+        special_use=uses[0] if uses else mailbox_pb2.SPECIAL_USE_UNSPECIFIED,
+        special_uses=uses,
         uid_validity=mailbox.uid_validity,
         counts=mailbox_pb2.Counts(
             messages=mailbox.messages,
@@ -61,14 +67,19 @@ def mailbox_message(mailbox: Mailbox, *, subscribed: bool = False) -> mailbox_pb
             uid_next=mailbox.uid_next,
             highest_modseq=mailbox.highest_modseq,
             size=mailbox.size,
+            deleted_size=deleted_size,
         ),
     )
 
 
-def listed_message(listed: ListedMailbox) -> mailbox_pb2.Mailbox:
-    if listed.mailbox is None:
+def listed_message(
+    listed: ListedMailbox, deleted_sizes: Mapping[int, int] = NOTHING
+) -> mailbox_pb2.Mailbox:
+    mailbox = listed.mailbox
+    if mailbox is None:
         return mailbox_pb2.Mailbox(name=listed.name, subscribed=listed.subscribed)
-    return mailbox_message(listed.mailbox, subscribed=listed.subscribed)
+    size = deleted_sizes.get(mailbox.mailbox_id, 0)
+    return mailbox_message(mailbox, subscribed=listed.subscribed, deleted_size=size)
 
 
 def ranges_of_message(ranges: Sequence[message_pb2.UidRange]) -> list[tuple[int, int]]:

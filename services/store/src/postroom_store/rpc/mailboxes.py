@@ -7,10 +7,12 @@ from collections.abc import Callable
 from postroom.store.v1 import mailbox_pb2
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.rpc.server import Call
+from sqlalchemy import Connection
 
 from postroom_store import mailboxes, reading
 from postroom_store.answers import once
 from postroom_store.database import Readers
+from postroom_store.domain import special_uses
 from postroom_store.rpc.encoding import listed_message, mailbox_message
 from postroom_store.transaction import Transaction
 from postroom_store.writer import Writers
@@ -52,10 +54,14 @@ class MailboxService:
     async def List(self, request: mailbox_pb2.ListRequest, call: Call) -> mailbox_pb2.ListResponse:
         account_id = call.ticket.account_id
         await self._provision(account_id)
-        listed, more = await self._readers.run(
-            lambda c: reading.list_mailboxes(c, account_id, request.page_token)
-        )
-        return mailbox_pb2.ListResponse(mailboxes=map(listed_message, listed), next_page_token=more)
+
+        def read(connection: Connection) -> mailbox_pb2.ListResponse:
+            listed, more = reading.list_mailboxes(connection, account_id, request.page_token)
+            sizes = _deleted_sizes(connection, account_id, request.deleted_sizes)
+            found = [listed_message(one, sizes) for one in listed]
+            return mailbox_pb2.ListResponse(mailboxes=found, next_page_token=more)
+
+        return await self._readers.run(read)
 
     async def Status(
         self, request: mailbox_pb2.StatusRequest, call: Call
@@ -64,17 +70,27 @@ class MailboxService:
             raise PostroomError(Kind.INVALID, f"more than {MOST_NAMES} names")
         account_id = call.ticket.account_id
         await self._provision(account_id)
-        found = await self._readers.run(
-            lambda c: [reading.find_mailbox_named(c, account_id, name) for name in request.names]
-        )
-        return mailbox_pb2.StatusResponse(mailboxes=map(mailbox_message, found))
+
+        def read(connection: Connection) -> mailbox_pb2.StatusResponse:
+            found = [
+                reading.find_mailbox_named(connection, account_id, name) for name in request.names
+            ]
+            sizes = _deleted_sizes(connection, account_id, request.deleted_sizes)
+            return mailbox_pb2.StatusResponse(
+                mailboxes=[
+                    mailbox_message(one, deleted_size=sizes.get(one.mailbox_id, 0)) for one in found
+                ]
+            )
+
+        return await self._readers.run(read)
 
     async def Create(self, request: mailbox_pb2.CreateRequest, call: Call) -> mailbox_pb2.Mailbox:
         account_id = call.ticket.account_id
+        uses = special_uses.mask_of([request.special_use, *request.special_uses])
 
         def create(transaction: Transaction) -> bytes:
             mailbox = mailboxes.create(
-                transaction, account_id, request.name, request.special_use, self._most_mailboxes
+                transaction, account_id, request.name, uses, self._most_mailboxes
             )
             return mailbox_message(mailbox).SerializeToString()
 
@@ -120,3 +136,7 @@ class MailboxService:
     async def _once(self, call: Call, key: bytes, work: Callable[[Transaction], bytes]) -> bytes:
         account_id = call.ticket.account_id
         return await self._writers.run(account_id, once(account_id, key, work))
+
+
+def _deleted_sizes(connection: Connection, account_id: int, wanted: bool) -> dict[int, int]:
+    return reading.deleted_sizes(connection, account_id) if wanted else {}
