@@ -217,7 +217,7 @@ class MemoryStore:
 
     # -- Mailboxes
 
-    async def list(self, ticket: Ticket) -> Sequence[Mailbox]:
+    async def list(self, ticket: Ticket, *, deleted_sizes: bool = False) -> Sequence[Mailbox]:
         account = self._enter("list", ticket)
         names = sorted(account.boxes.keys() | account.subscriptions)
         return [
@@ -230,10 +230,10 @@ class MemoryStore:
             for name in names
         ]
 
-    async def status(self, ticket: Ticket, name: str) -> Mailbox:
+    async def status(self, ticket: Ticket, name: str, *, deleted_sizes: bool = False) -> Mailbox:
         return self._describe(self._enter("status", ticket).box(name))
 
-    async def create(self, ticket: Ticket, name: str) -> Mailbox:
+    async def create(self, ticket: Ticket, name: str, uses: Sequence[SpecialUse] = ()) -> Mailbox:
         account = self._enter("create", ticket)
         if not name or any(not level for level in name.split("/")):
             raise PostroomError(Kind.INVALID, "a level of the name is empty")
@@ -295,7 +295,7 @@ class MemoryStore:
             mailbox_id=box.mailbox_id,
             name=box.name,
             selectable=box.selectable,
-            special_use=box.special_use,
+            special_uses=[box.special_use] if box.special_use else [],
             uid_validity=box.uid_validity,
             messages=len(box.messages),
             unseen=sum(not placement.flags & 1 for placement in box.messages.values()),

@@ -104,6 +104,7 @@ def test_a_long_store_is_the_same() -> None:
     ("line", "command"),
     [
         (b'a CREATE "a b/"\r\n', Create("a b/")),
+        (b"a CREATE x (USE (\\Sent \\JUNK \\Sent))\r\n", Create("x", ("\\Sent", "\\JUNK"))),
         (b"a RENAME inbox &AOk-\r\n", Rename("INBOX", "é")),
         (
             b"a STATUS x (unseen UIDNEXT unseen)\r\n",
@@ -130,6 +131,16 @@ def test_a_long_store_is_the_same() -> None:
                 ("%",),
                 returns=frozenset({ReturnOption.CHILDREN, ReturnOption.SPECIAL_USE}),
                 extended=True,
+            ),
+        ),
+        (
+            b'a LIST "" "%" RETURN (status (messages SIZE) SUBSCRIBED)\r\n',
+            List(
+                "",
+                ("%",),
+                returns=frozenset({ReturnOption.SUBSCRIBED}),
+                extended=True,
+                status=(StatusItem.MESSAGES, StatusItem.SIZE),
             ),
         ),
         (

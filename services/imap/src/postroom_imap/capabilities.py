@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-# RFC 7888, 4959, 2971, 5161, 2177, 2342, 4315, 3691, 3348, 6154, 6851.
+# RFC 7888, 4959, 2971, 5161, 2177, 2342, 4315, 3691, 3348, 5258, 5819, 8438, 6154, 6851.
 ALWAYS = ("IMAP4rev1", "LITERAL+", "SASL-IR", "ID", "ENABLE")
 AFTER_LOGIN = (
     "IDLE",
@@ -12,7 +12,11 @@ AFTER_LOGIN = (
     "UIDPLUS",
     "UNSELECT",
     "CHILDREN",
+    "LIST-EXTENDED",
+    "LIST-STATUS",
+    "STATUS=SIZE",
     "SPECIAL-USE",
+    "CREATE-SPECIAL-USE",
     "MOVE",
 )
 

@@ -1,20 +1,23 @@
-"""LIST and LSUB (RFC 3501 sections 6.3.8, 6.3.9), CHILDREN (RFC 3348), SPECIAL-USE (RFC 6154).
+"""LIST (RFC 9051 section 6.3.9, RFC 5258) and LSUB (RFC 3501 section 6.3.9).
 
-The tree comes whole from the store, by one call; patterns are matched here. The options of RFC 5258
-that RFC 6154 builds on work too. Special-use attributes are told in any LIST, as RFC 6154 section 2
-allows.
+The tree comes whole from the store with its counts, by one call, so that STATUS of each mailbox
+(RFC 5819) costs nothing more; patterns are matched here. Special-use attributes and those of
+children are told in any LIST, as RFC 6154 section 2 and RFC 9051 section 6.3.9.5 allow.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
+from postroom_imap.commands.status import describe, wants_deleted_sizes
 from postroom_imap.ports.mailboxes import Mailbox
 from postroom_imap.protocol.commands import List, Lsub, ReturnOption, SelectionOption
 from postroom_imap.protocol.mailbox_name import DELIMITER
 from postroom_imap.protocol.mailbox_pattern import Matcher, compile_patterns
 from postroom_imap.protocol.responses import codes
 from postroom_imap.protocol.responses.mailboxes import (
+    child_info,
     delimiter_response,
     list_response,
     lsub_response,
@@ -26,16 +29,28 @@ NON_EXISTENT = "\\NonExistent"
 HAS_CHILDREN = "\\HasChildren"
 HAS_NO_CHILDREN = "\\HasNoChildren"
 SUBSCRIBED = "\\Subscribed"
-_CHILD_INFO = b' ("CHILDINFO" ("SUBSCRIBED"))\r\n'  # RFC 5258 section 3.5
+_CRITERIA = (SelectionOption.SUBSCRIBED, SelectionOption.SPECIAL_USE)
 
 
 async def list_(session: Session, tag: bytes, command: List) -> None:
     if command.patterns == ("",) and not command.extended:
         session.finish(tag, "LIST completed", before=delimiter_response())
         return
-    tree = Tree(await session.front.mailboxes.list(session.ticket), session.utf8)
-    matches = compile_patterns(command.reference, command.patterns)
-    _answer(session, tag, "LIST completed", tree.answer_list(command, matches))
+    mailboxes = await session.front.mailboxes.list(
+        session.ticket, deleted_sizes=wants_deleted_sizes(command.status)
+    )
+    listed = Tree(mailboxes, session.utf8).answer_list(command)
+    _answer(session, tag, "LIST completed", _tell(session, command, listed))
+
+
+def _tell(session: Session, command: List, listed: Iterable[Listed]) -> Iterator[bytes]:
+    """What is told of each mailbox, in one piece: LIST, then what RETURN asks for."""
+    for one in listed:
+        told = one.response
+        # RFC 5819 section 2: of what can be selected and meets the criteria.
+        if command.status and one.mailbox.selectable and one.selected:
+            told += describe(session, one.mailbox.name, one.mailbox, command.status)
+        yield told
 
 
 async def lsub(session: Session, tag: bytes, command: Lsub) -> None:
@@ -55,6 +70,15 @@ def _answer(session: Session, tag: bytes, text: str, responses: Iterable[bytes])
     session.finish(tag, text, before=b"".join(told))
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A mailbox, its LIST response, and whether it meets the selection criteria itself."""
+
+    mailbox: Mailbox
+    response: bytes
+    selected: bool = True
+
+
 class Tree:
     """An account's mailboxes and subscriptions, and who has inferiors."""
 
@@ -65,17 +89,16 @@ class Tree:
         self._parents = {above for name in existing for above in _superiors(name)}
         self._subscribed = {mailbox.name for mailbox in mailboxes if mailbox.subscribed}
 
-    def answer_list(self, command: List, matches: Matcher) -> Iterator[bytes]:
-        """LIST responses."""
-        selection = command.selection
-        if SelectionOption.RECURSIVEMATCH in selection:
+    def answer_list(self, command: List) -> Iterator[Listed]:
+        """What LIST tells of, in order of name."""
+        matches = compile_patterns(command.reference, command.patterns)
+        if SelectionOption.RECURSIVEMATCH in command.selection:
             yield from self._list_recursively(command, matches)
             return
         for mailbox in self._mailboxes:
-            if matches(mailbox.name) and _selected(mailbox, selection):
-                yield list_response(
-                    mailbox.name, self._attributes(mailbox, command), utf8=self._utf8
-                )
+            if matches(mailbox.name) and _selected(mailbox, command.selection):
+                attributes = self._attributes(mailbox, command)
+                yield Listed(mailbox, list_response(mailbox.name, attributes, utf8=self._utf8))
 
     def answer_lsub(self, matches: Matcher) -> Iterator[bytes]:
         """LSUB responses: subscribed names, and levels above them that a pattern with % stops at.
@@ -101,20 +124,22 @@ class Tree:
         prefix = name + DELIMITER
         return (child for child in self._subscribed if child.startswith(prefix))
 
-    def _list_recursively(self, command: List, matches: Matcher) -> Iterator[bytes]:
-        """RFC 5258 section 3.5: also names that match and have a wanted inferior, with CHILDINFO.
+    def _list_recursively(self, command: List, matches: Matcher) -> Iterator[Listed]:
+        """RFC 9051 section 6.3.9.6: also names that match and have an inferior that is wanted.
 
-        CHILDINFO is told only of inferiors that the patterns themselves don't match.
+        One that isn't wanted itself is told only where the client doesn't see such an inferior.
         """
         wanted = {m.name for m in self._mailboxes if _selected(m, command.selection)}
+        above = {up for name in wanted for up in _superiors(name)}
         hidden = {up for name in wanted if not matches(name) for up in _superiors(name)}
         by_name = {mailbox.name: mailbox for mailbox in self._mailboxes}
-        for name in sorted(wanted | hidden):
-            if not matches(name):
-                continue
+        info = child_info([option for option in _CRITERIA if option in command.selection])
+        for name in filter(matches, sorted(wanted | hidden)):
             mailbox = by_name.get(name, Mailbox(0, name, selectable=False))
-            line = list_response(name, self._attributes(mailbox, command), utf8=self._utf8)
-            yield line.removesuffix(b"\r\n") + _CHILD_INFO if name in hidden else line
+            attributes = self._attributes(mailbox, command)
+            extended = [info] if name in above else []
+            response = list_response(name, attributes, extended, utf8=self._utf8)
+            yield Listed(mailbox, response, name in wanted)
 
     def _attributes(self, mailbox: Mailbox, command: List) -> list[str]:
         attributes = []
@@ -131,9 +156,7 @@ class Tree:
         )
         if asked and mailbox.subscribed:
             attributes.append(SUBSCRIBED)
-        if mailbox.special_use is not None:
-            attributes.append(mailbox.special_use.value)
-        return attributes
+        return [*attributes, *mailbox.special_uses]
 
 
 def _selected(mailbox: Mailbox, selection: frozenset[SelectionOption]) -> bool:
@@ -142,7 +165,7 @@ def _selected(mailbox: Mailbox, selection: frozenset[SelectionOption]) -> bool:
             return False
     elif not mailbox.mailbox_id:
         return False
-    return SelectionOption.SPECIAL_USE not in selection or mailbox.special_use is not None
+    return SelectionOption.SPECIAL_USE not in selection or bool(mailbox.special_uses)
 
 
 def _superiors(name: str) -> Iterator[str]:

@@ -1,17 +1,38 @@
-"""CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE (RFC 3501 sections 6.3.3 to 6.3.7)."""
+"""CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE (RFC 9051 sections 6.3.4 to 6.3.8)."""
 
 from __future__ import annotations
 
+from postroom_chassis.errors import Kind, PostroomError
+
+from postroom_imap import replies
+from postroom_imap.ports.mailboxes import SpecialUse
 from postroom_imap.protocol.commands import Create, Delete, Rename, Subscribe, Unsubscribe
-from postroom_imap.protocol.mailbox_name import DELIMITER
+from postroom_imap.protocol.mailbox_name import DELIMITER, INBOX
+from postroom_imap.protocol.object_id import mailbox_id
+from postroom_imap.protocol.responses import codes
+from postroom_imap.protocol.responses.mailboxes import list_response, old_name
 from postroom_imap.session import Session
+
+_USES = {use.lower(): use for use in SpecialUse}
 
 
 async def create(session: Session, tag: bytes, command: Create) -> None:
-    # A separator at the end only says that inferiors will follow (section 6.3.3).
+    # A separator at the end only says that inferiors will follow (section 6.3.4).
     name = command.mailbox.removesuffix(DELIMITER)
-    await session.front.mailboxes.create(session.ticket, name)
-    session.finish(tag, "CREATE completed")
+    uses = [_USES.get(use.lower()) for use in command.uses]
+    known = [use for use in uses if use is not None]
+    if len(known) < len(uses):
+        session.refuse(tag, "There is no such special use", codes.USE_ATTR)
+        return
+    try:
+        mailbox = await session.front.mailboxes.create(session.ticket, name, known)
+    except PostroomError as error:
+        if error.kind is not Kind.UNSUPPORTED:
+            raise
+        session.refuse(tag, replies.text_of(error), codes.USE_ATTR)
+        return
+    code = codes.mailbox_id(mailbox_id(session.ticket.account_id, mailbox.mailbox_id))
+    session.finish(tag, "CREATE completed", code, before=_renamed(session, command.mailbox, name))
 
 
 async def delete(session: Session, tag: bytes, command: Delete) -> None:
@@ -23,9 +44,20 @@ async def delete(session: Session, tag: bytes, command: Delete) -> None:
 
 
 async def rename(session: Session, tag: bytes, command: Rename) -> None:
-    await session.front.mailboxes.rename(session.ticket, command.mailbox, command.new_name)
+    new_name = command.new_name.removesuffix(DELIMITER)
+    await session.front.mailboxes.rename(session.ticket, command.mailbox, new_name)
     session.front.views.forget_names(session.ticket.account_id)
-    session.finish(tag, "RENAME completed")
+    # INBOX gives its messages away and stays what it is.
+    told = b"" if command.mailbox == INBOX else _renamed(session, command.mailbox, new_name)
+    session.finish(tag, "RENAME completed", before=told)
+
+
+def _renamed(session: Session, name: str, new_name: str) -> bytes:
+    """What a name has become, for a client that speaks IMAP4rev2 (section 6.3.9.7)."""
+    if name == new_name or not session.rev2:
+        return b""
+    utf8 = session.utf8
+    return list_response(new_name, extended=[old_name(name, utf8=utf8)], utf8=utf8)
 
 
 async def subscribe(session: Session, tag: bytes, command: Subscribe) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from postroom_imap.protocol import flag
 from postroom_imap.protocol.commands import Examine, Select, Unselect
+from postroom_imap.protocol.object_id import mailbox_id
 from postroom_imap.protocol.responses import codes, mailboxes
 from postroom_imap.protocol.responses.status import untagged_ok
 from postroom_imap.session import Session
@@ -36,6 +37,7 @@ def _describe(tracker: Tracker) -> list[bytes]:
         *([untagged_ok("First unseen", codes.unseen(first_unseen + 1))] * (first_unseen >= 0)),
         untagged_ok("UIDs are valid", codes.uid_validity(view.uid_validity)),
         untagged_ok("Next UID", codes.uid_next(view.uid_next)),
+        untagged_ok("Object id", codes.mailbox_id(mailbox_id(view.account_id, view.mailbox_id))),
     ]
 
 

@@ -1,43 +1,80 @@
-"""STATUS (RFC 3501 section 6.3.10): of the selected mailbox from its view, else by one call."""
+"""STATUS (RFC 9051 section 6.3.11): of the selected mailbox from its view, else by one call."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from postroom_imap.ports.mailboxes import Mailbox
 from postroom_imap.protocol.commands import Status, StatusItem
+from postroom_imap.protocol.object_id import ObjectId, mailbox_id
 from postroom_imap.protocol.responses.mailboxes import status_response
 from postroom_imap.session import Session
-from postroom_imap.view import MailboxView
+from postroom_imap.tracker import Tracker
+
+Values = dict[StatusItem, int | ObjectId]
+
+# What a view doesn't know: it holds no sizes, and no count of \Deleted.
+_STORED = frozenset({StatusItem.DELETED, StatusItem.SIZE, StatusItem.DELETED_STORAGE})
 
 
 async def status(session: Session, tag: bytes, command: Status) -> None:
-    tracker, front = session.tracker, session.front
-    if tracker is not None and tracker.view.name == command.mailbox:
-        found = _of_view(tracker.view)
+    tracker = session.tracker
+    if (
+        tracker is not None
+        and tracker.view.name == command.mailbox
+        and _STORED.isdisjoint(command.items)
+    ):
+        told = _render(session, command.mailbox, _of_tracker(session, tracker), command.items)
+    else:
+        mailbox = await session.front.mailboxes.status(
+            session.ticket, command.mailbox, deleted_sizes=wants_deleted_sizes(command.items)
+        )
+        told = describe(session, command.mailbox, mailbox, command.items)
+    session.finish(tag, "STATUS completed", before=told)
+
+
+def wants_deleted_sizes(items: Sequence[StatusItem]) -> bool:
+    """Whether the store must be asked for what it doesn't tell as a rule."""
+    return StatusItem.DELETED_STORAGE in items
+
+
+def describe(session: Session, name: str, mailbox: Mailbox, items: Sequence[StatusItem]) -> bytes:
+    """The STATUS response of a mailbox as the store told of it."""
+    view = session.front.views.find(session.ticket.account_id, mailbox.mailbox_id)
+    tracker = session.tracker
+    if tracker is not None and view is tracker.view:
         recent = tracker.recent_count()
     else:
-        mailbox = await front.mailboxes.status(session.ticket, command.mailbox)
-        view = front.views.find(session.ticket.account_id, mailbox.mailbox_id)
-        found = _of_mailbox(mailbox)
         recent = view.recent() if view is not None else 0
-    found[StatusItem.RECENT] = recent
-    values = {item: found[item] for item in command.items}
-    response = status_response(command.mailbox, values, utf8=session.utf8)
-    session.finish(tag, "STATUS completed", before=response)
-
-
-def _of_view(view: MailboxView) -> dict[StatusItem, int]:
-    return {
-        StatusItem.MESSAGES: len(view.uids),
-        StatusItem.UIDNEXT: view.uid_next,
-        StatusItem.UIDVALIDITY: view.uid_validity,
-        StatusItem.UNSEEN: view.unseen[0],
-    }
-
-
-def _of_mailbox(mailbox: Mailbox) -> dict[StatusItem, int]:
-    return {
+    values: Values = {
         StatusItem.MESSAGES: mailbox.messages,
+        StatusItem.RECENT: recent,
         StatusItem.UIDNEXT: mailbox.uid_next,
         StatusItem.UIDVALIDITY: mailbox.uid_validity,
         StatusItem.UNSEEN: mailbox.unseen,
+        StatusItem.DELETED: mailbox.deleted,
+        StatusItem.SIZE: mailbox.size,
+        StatusItem.DELETED_STORAGE: mailbox.deleted_size,
+        StatusItem.HIGHESTMODSEQ: mailbox.modseq,
+        StatusItem.MAILBOXID: mailbox_id(session.ticket.account_id, mailbox.mailbox_id),
+        StatusItem.APPENDLIMIT: session.front.bounds.append_bytes,
     }
+    return _render(session, name, values, items)
+
+
+def _of_tracker(session: Session, tracker: Tracker) -> Values:
+    view = tracker.view
+    return {
+        StatusItem.MESSAGES: len(view.uids),
+        StatusItem.RECENT: tracker.recent_count(),
+        StatusItem.UIDNEXT: view.uid_next,
+        StatusItem.UIDVALIDITY: view.uid_validity,
+        StatusItem.UNSEEN: view.unseen[0],
+        StatusItem.HIGHESTMODSEQ: view.modseq,
+        StatusItem.MAILBOXID: mailbox_id(view.account_id, view.mailbox_id),
+        StatusItem.APPENDLIMIT: session.front.bounds.append_bytes,
+    }
+
+
+def _render(session: Session, name: str, values: Values, items: Sequence[StatusItem]) -> bytes:
+    return status_response(name, {item: values[item] for item in items}, utf8=session.utf8)

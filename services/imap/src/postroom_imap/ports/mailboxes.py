@@ -24,16 +24,24 @@ class SpecialUse(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Mailbox:
-    """A mailbox and its counts; `mailbox_id` 0 is a name that is only subscribed."""
+    """A mailbox and its counts; `mailbox_id` 0 is a name that is only subscribed.
+
+    Attributes:
+        size: bytes of all messages.
+        deleted_size: bytes of those that are \\Deleted, where it was asked for.
+    """
 
     mailbox_id: int
     name: str
     selectable: bool = True
     subscribed: bool = False
-    special_use: SpecialUse | None = None
+    special_uses: Sequence[SpecialUse] = ()
     uid_validity: int = 0
     messages: int = 0
     unseen: int = 0
+    deleted: int = 0
+    size: int = 0
+    deleted_size: int = 0
     uid_next: int = 1
     modseq: int = 0
 
@@ -41,14 +49,17 @@ class Mailbox:
 class Mailboxes(Protocol):
     """The tree of mailboxes. Names are text with "/" between levels."""
 
-    async def list(self, ticket: Ticket) -> Sequence[Mailbox]:
-        """All mailboxes and subscriptions, in order of name."""
+    async def list(self, ticket: Ticket, *, deleted_sizes: bool = False) -> Sequence[Mailbox]:
+        """All mailboxes and subscriptions with their counts, in order of name."""
 
-    async def status(self, ticket: Ticket, name: str) -> Mailbox:
+    async def status(self, ticket: Ticket, name: str, *, deleted_sizes: bool = False) -> Mailbox:
         """One mailbox with its counts. NOT_FOUND."""
 
-    async def create(self, ticket: Ticket, name: str) -> Mailbox:
-        """A new mailbox, levels above it included. ALREADY_EXISTS, INVALID, LIMIT_EXCEEDED."""
+    async def create(self, ticket: Ticket, name: str, uses: Sequence[SpecialUse] = ()) -> Mailbox:
+        """A new mailbox, levels above it included; it takes its special uses from others.
+
+        ALREADY_EXISTS, INVALID, LIMIT_EXCEEDED; UNSUPPORTED for a special use that can't be.
+        """
 
     async def delete(self, ticket: Ticket, name: str) -> None:
         """Removes a mailbox. NOT_FOUND, INVALID."""

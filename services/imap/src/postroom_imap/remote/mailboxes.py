@@ -32,22 +32,27 @@ class RemoteMailboxes:
     def __init__(self, store: Channel) -> None:
         self._stub = store.stub(mailbox_pb2_grpc.MailboxServiceStub)
 
-    async def list(self, ticket: Ticket) -> Seq[Mailbox]:
+    async def list(self, ticket: Ticket, *, deleted_sizes: bool = False) -> Seq[Mailbox]:
         found: list[Mailbox] = []
-        request = mailbox_pb2.ListRequest()
+        request = mailbox_pb2.ListRequest(deleted_sizes=deleted_sizes)
         while True:
             page = await self._call(self._stub.List, request, ticket)
             found += map(_mailbox, page.mailboxes)
             if not page.next_page_token:
                 return found
-            request = mailbox_pb2.ListRequest(page_token=page.next_page_token)
+            request = mailbox_pb2.ListRequest(
+                page_token=page.next_page_token, deleted_sizes=deleted_sizes
+            )
 
-    async def status(self, ticket: Ticket, name: str) -> Mailbox:
-        request = mailbox_pb2.StatusRequest(names=[name])
+    async def status(self, ticket: Ticket, name: str, *, deleted_sizes: bool = False) -> Mailbox:
+        request = mailbox_pb2.StatusRequest(names=[name], deleted_sizes=deleted_sizes)
         return _mailbox((await self._call(self._stub.Status, request, ticket)).mailboxes[0])
 
-    async def create(self, ticket: Ticket, name: str) -> Mailbox:
-        request = mailbox_pb2.CreateRequest(idempotency_key=fresh_key(), name=name)
+    async def create(self, ticket: Ticket, name: str, uses: Seq[SpecialUse] = ()) -> Mailbox:
+        numbers = [number for number, use in _SPECIAL_USES.items() if use in uses]
+        request = mailbox_pb2.CreateRequest(
+            idempotency_key=fresh_key(), name=name, special_uses=numbers
+        )
         return _mailbox(await self._call(self._stub.Create, request, ticket))
 
     async def delete(self, ticket: Ticket, name: str) -> None:
@@ -78,10 +83,13 @@ def _mailbox(mailbox: mailbox_pb2.Mailbox) -> Mailbox:
         name=mailbox.name,
         selectable=mailbox.selectable,
         subscribed=mailbox.subscribed,
-        special_use=_SPECIAL_USES.get(mailbox.special_use),
+        special_uses=[_SPECIAL_USES[use] for use in mailbox.special_uses if use in _SPECIAL_USES],
         uid_validity=mailbox.uid_validity,
         messages=counts.messages,
         unseen=counts.unseen,
+        deleted=counts.deleted,
+        size=counts.size,
+        deleted_size=counts.deleted_size,
         uid_next=counts.uid_next,
         modseq=counts.highest_modseq,
     )

@@ -1,14 +1,12 @@
-"""LIST and LSUB (RFC 3501 sections 6.3.8, 6.3.9), with what RFC 5258 and RFC 6154 add to LIST."""
+"""LIST (RFC 9051 section 6.3.9, RFC 5258, RFC 5819, RFC 6154) and LSUB (RFC 3501 section 6.3.9)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeVar
 
+from postroom_imap.protocol.commands.mailboxes import StatusItem, parse_status_items
 from postroom_imap.protocol.cursor import Cursor
 from postroom_imap.protocol.invalid import SyntaxFault
 from postroom_imap.protocol.mailbox_name import canonical
-
-Option = TypeVar("Option", bound=StrEnum)
 
 
 class SelectionOption(StrEnum):
@@ -32,7 +30,8 @@ class ReturnOption(StrEnum):
 class List:
     """LIST; ``extended`` is true where the client used any syntax of RFC 5258.
 
-    A single empty pattern in the plain form asks for the hierarchy delimiter.
+    A single empty pattern in the plain form asks for the hierarchy delimiter. ``status`` is what
+    STATUS shall tell of each mailbox, without a call of its own (RFC 5819).
     """
 
     reference: str
@@ -40,6 +39,7 @@ class List:
     selection: frozenset[SelectionOption] = frozenset()
     returns: frozenset[ReturnOption] = frozenset()
     extended: bool = False
+    status: tuple[StatusItem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +64,16 @@ def parse_list(cursor: Cursor) -> List:
     many = cursor.at(b"(")
     patterns = _patterns(cursor) if many else (cursor.list_mailbox(),)
     returned = cursor.take(b" ")
-    returns = _returns(cursor) if returned else frozenset()
+    returns = _returns(cursor) if returned else _Returns()
     patterns = tuple(_pattern(reference, pattern) for pattern in patterns)
-    return List(reference, patterns, selection, returns, selected or many or returned)
+    return List(
+        reference,
+        patterns,
+        selection,
+        frozenset(returns.options),
+        selected or many or returned,
+        returns.status,
+    )
 
 
 def parse_lsub(cursor: Cursor) -> Lsub:
@@ -78,7 +85,13 @@ def parse_lsub(cursor: Cursor) -> Lsub:
 
 
 def _selection(cursor: Cursor) -> frozenset[SelectionOption]:
-    selection = _options(cursor, SelectionOption)
+    def option() -> SelectionOption:
+        try:
+            return SelectionOption(cursor.word().decode())
+        except ValueError:
+            raise _unknown() from None
+
+    selection = frozenset(cursor.list_of(option, empty=True))
     if SelectionOption.RECURSIVEMATCH in selection and not selection & _RECURSION_NEEDS:
         raise SyntaxFault("RECURSIVEMATCH needs another selection option")
     cursor.space()
@@ -89,24 +102,39 @@ def _patterns(cursor: Cursor) -> tuple[str, ...]:
     return cursor.list_of(cursor.list_mailbox, most=cursor.limits.patterns)
 
 
-def _returns(cursor: Cursor) -> frozenset[ReturnOption]:
+@dataclass(slots=True)
+class _Returns:
+    """What RETURN holds; a later STATUS takes the place of the one before."""
+
+    options: set[ReturnOption] = field(default_factory=set)
+    status: tuple[StatusItem, ...] = ()
+
+
+def _returns(cursor: Cursor) -> _Returns:
     if cursor.word() != b"RETURN":
         raise SyntaxFault("Expected RETURN")
     cursor.space()
-    return _options(cursor, ReturnOption)
+    returns = _Returns()
+
+    def option() -> None:
+        name = cursor.word().decode()
+        if name == "STATUS":
+            cursor.space()
+            returns.status = parse_status_items(cursor)
+            return
+        try:
+            returns.options.add(ReturnOption(name))
+        except ValueError:
+            raise _unknown() from None
+
+    cursor.list_of(option, empty=True)
+    return returns
+
+
+def _unknown() -> SyntaxFault:
+    """An unknown option is an error (RFC 5258 section 3)."""
+    return SyntaxFault("Unknown LIST option")
 
 
 def _pattern(reference: str, pattern: str) -> str:
     return pattern if reference else canonical(pattern)
-
-
-def _options(cursor: Cursor, kind: type[Option]) -> frozenset[Option]:
-    """Options in parentheses; an unknown one is an error (RFC 5258 section 3)."""
-
-    def option() -> Option:
-        try:
-            return kind(cursor.word().decode())
-        except ValueError:
-            raise SyntaxFault("Unknown LIST option") from None
-
-    return frozenset(cursor.list_of(option, empty=True))

@@ -1,4 +1,4 @@
-"""Commands on one mailbox by its name (RFC 3501 sections 6.3.1 to 6.3.7 and 6.3.10).
+"""Commands on one mailbox by its name (RFC 9051 sections 6.3.2 to 6.3.8 and 6.3.11).
 
 Names are decoded: text, not modified UTF-7.
 """
@@ -18,6 +18,12 @@ class StatusItem(StrEnum):
     UIDNEXT = "UIDNEXT"
     UIDVALIDITY = "UIDVALIDITY"
     UNSEEN = "UNSEEN"
+    DELETED = "DELETED"  # RFC 9051
+    SIZE = "SIZE"  # RFC 8438, RFC 9051
+    DELETED_STORAGE = "DELETED-STORAGE"  # RFC 9208 section 4.1.4
+    HIGHESTMODSEQ = "HIGHESTMODSEQ"  # RFC 7162 section 3.1.7
+    MAILBOXID = "MAILBOXID"  # RFC 8474 section 4.3
+    APPENDLIMIT = "APPENDLIMIT"  # RFC 7889 section 3.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +42,13 @@ class Examine:
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """CREATE; a trailing hierarchy separator only declares that children will follow."""
+    """CREATE; a trailing hierarchy separator only declares that children will follow.
+
+    ``uses`` are the special uses that it shall have (RFC 6154), as the client spelled them.
+    """
 
     mailbox: str
+    uses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +105,24 @@ def parse_examine(cursor: Cursor) -> Examine:
 
 
 def parse_create(cursor: Cursor) -> Create:
-    """``CREATE mailbox``."""
-    return Create(parse_mailbox(cursor))
+    """``CREATE mailbox [(USE (use-attr …))]`` (RFC 4466 section 2.2, RFC 6154 section 3)."""
+    mailbox = parse_mailbox(cursor)
+    if not cursor.take(b" "):
+        return Create(mailbox)
+    uses = [use for parameter in cursor.list_of(lambda: _use(cursor)) for use in parameter]
+    return Create(mailbox, tuple(dict.fromkeys(uses)))
+
+
+def _use(cursor: Cursor) -> tuple[str, ...]:
+    if cursor.word() != b"USE":
+        raise SyntaxFault("Unknown CREATE parameter")
+    cursor.space()
+
+    def attribute() -> str:
+        cursor.expect(b"\\")
+        return "\\" + cursor.atom()
+
+    return cursor.list_of(attribute, empty=True)
 
 
 def parse_delete(cursor: Cursor) -> Delete:
@@ -123,6 +149,11 @@ def parse_status(cursor: Cursor) -> Status:
     """``STATUS mailbox (item …)``."""
     mailbox = parse_mailbox(cursor)
     cursor.space()
+    return Status(mailbox, parse_status_items(cursor))
+
+
+def parse_status_items(cursor: Cursor) -> tuple[StatusItem, ...]:
+    """``(item …)``, each item once."""
 
     def item() -> StatusItem:
         try:
@@ -130,4 +161,4 @@ def parse_status(cursor: Cursor) -> Status:
         except ValueError:
             raise SyntaxFault("Unknown STATUS item") from None
 
-    return Status(mailbox, tuple(dict.fromkeys(cursor.list_of(item))))
+    return tuple(dict.fromkeys(cursor.list_of(item)))

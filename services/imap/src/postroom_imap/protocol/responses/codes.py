@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from postroom_imap.protocol.object_id import ObjectId
 from postroom_imap.protocol.responses.strings import flag_list
 from postroom_imap.protocol.sequence_set import SequenceSet
 
@@ -53,6 +54,11 @@ def uid_next(uid: int) -> bytes:
 def uid_validity(value: int) -> bytes:
     """UIDVALIDITY."""
     return b"UIDVALIDITY %d" % value
+
+
+def mailbox_id(object_id: ObjectId) -> bytes:
+    """MAILBOXID (RFC 8474 sections 4.1, 4.2)."""
+    return f"MAILBOXID {object_id}".encode("ascii")
 
 
 def unseen(number: int) -> bytes:

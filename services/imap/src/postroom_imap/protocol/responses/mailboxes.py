@@ -1,9 +1,10 @@
-"""Responses about mailboxes and the server (RFC 3501 section 7.2, RFC 2342, RFC 2971)."""
+"""Responses about mailboxes and the server (RFC 9051 section 7.3, RFC 2342, RFC 2971)."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
 from postroom_imap.protocol.commands.mailboxes import StatusItem
 from postroom_imap.protocol.mailbox_name import DELIMITER, encode
+from postroom_imap.protocol.object_id import ObjectId
 from postroom_imap.protocol.responses.strings import (
     flag_list,
     mailbox,
@@ -15,9 +16,31 @@ from postroom_imap.protocol.responses.strings import (
 _DELIMITER = quoted(DELIMITER.encode("ascii"))
 
 
-def list_response(name: str, attributes: Iterable[str] = (), *, utf8: bool) -> bytes:
-    """LIST; attributes with their backslash: ``\\HasNoChildren``, ``\\Sent``."""
-    return b"* LIST %b %b %b\r\n" % (flag_list(attributes), _DELIMITER, mailbox(name, utf8))
+def list_response(
+    name: str, attributes: Iterable[str] = (), extended: Iterable[bytes] = (), *, utf8: bool
+) -> bytes:
+    """LIST; attributes with their backslash: ``\\HasNoChildren``, ``\\Sent``.
+
+    ``extended`` data items are rendered (``child_info``, ``old_name``).
+    """
+    items = b" ".join(extended)
+    told = b" (%b)" % items if items else b""
+    return b"* LIST %b %b %b%b\r\n" % (
+        flag_list(attributes),
+        _DELIMITER,
+        mailbox(name, utf8),
+        told,
+    )
+
+
+def child_info(criteria: Iterable[str]) -> bytes:
+    """CHILDINFO of LIST: what the inferiors meet (RFC 9051 section 6.3.9.6)."""
+    return b'"CHILDINFO" (%b)' % b" ".join(quoted(each.encode("ascii")) for each in criteria)
+
+
+def old_name(name: str, *, utf8: bool) -> bytes:
+    """OLDNAME of LIST: how the mailbox was called (RFC 9051 section 6.3.9.7)."""
+    return b'"OLDNAME" (%b)' % mailbox(name, utf8)
 
 
 def lsub_response(name: str, attributes: Iterable[str] = (), *, utf8: bool) -> bytes:
@@ -30,7 +53,7 @@ def delimiter_response(verb: str = "LIST") -> bytes:
     return b'* %b (\\Noselect) %b ""\r\n' % (verb.encode("ascii"), _DELIMITER)
 
 
-def status_response(name: str, values: Mapping[StatusItem, int], *, utf8: bool) -> bytes:
+def status_response(name: str, values: Mapping[StatusItem, int | ObjectId], *, utf8: bool) -> bytes:
     """STATUS, in the order of ``values``."""
     items = " ".join(f"{item} {value}" for item, value in values.items())
     return b"* STATUS %b (%b)\r\n" % (mailbox(name, utf8), items.encode("ascii"))

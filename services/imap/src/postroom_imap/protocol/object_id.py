@@ -1,0 +1,18 @@
+"""Object identifiers (RFC 8474): what a mailbox or message is known by, whatever it is called."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectId:
+    """An identifier; as text it stands in parentheses, as responses have it."""
+
+    value: str
+
+    def __str__(self) -> str:
+        return f"({self.value})"
+
+
+def mailbox_id(account_id: int, number: int) -> ObjectId:
+    """MAILBOXID: of all accounts' mailboxes no two share one."""
+    return ObjectId(f"F{account_id}-{number}")
