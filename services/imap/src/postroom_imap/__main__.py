@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import dataclass
 
 from postroom_chassis.lifecycle import Service, run
 from postroom_chassis.net.listener import Limits, Listener
@@ -12,6 +13,10 @@ from postroom_chassis.rpc.client import Channel
 
 from postroom_imap.commands import HANDLERS
 from postroom_imap.items import ItemCache
+from postroom_imap.ports.changes import Changes
+from postroom_imap.ports.identity import Authenticator
+from postroom_imap.ports.mailboxes import Mailboxes
+from postroom_imap.ports.messages import Messages
 from postroom_imap.remote.calls import check
 from postroom_imap.remote.changes import RemoteChanges
 from postroom_imap.remote.identity import RemoteAuthenticator
@@ -22,6 +27,16 @@ from postroom_imap.settings import ImapSettings
 from postroom_imap.views import Views
 
 
+@dataclass(frozen=True)
+class Ports:
+    """All that stands behind the front."""
+
+    authenticator: Authenticator
+    mailboxes: Mailboxes
+    messages: Messages
+    changes: Changes
+
+
 async def start(service: Service, settings: ImapSettings) -> None:
     auth = Channel(settings.auth_address, "auth", settings.rpc_tls)
     service.stack.push_async_callback(auth.close)
@@ -29,10 +44,19 @@ async def start(service: Service, settings: ImapSettings) -> None:
     service.stack.push_async_callback(store.close)
     service.ready_when("auth", lambda: check(auth))
     service.ready_when("store", lambda: check(store))
+    await serve(service, settings, remote_ports(service, auth, store))
+
+
+def remote_ports(service: Service, auth: Channel, store: Channel) -> Ports:
+    """The ports over gRPC."""
     changes = RemoteChanges(store)
     service.stack.push_async_callback(changes.close)
-    mailboxes, messages = RemoteMailboxes(store), RemoteMessages(store)
-    views = Views(mailboxes, messages, changes, settings.warmth, time.monotonic)
+    return Ports(RemoteAuthenticator(auth), RemoteMailboxes(store), RemoteMessages(store), changes)
+
+
+async def serve(service: Service, settings: ImapSettings, ports: Ports) -> None:
+    """Listen, with whatever stands behind."""
+    views = Views(ports.mailboxes, ports.messages, ports.changes, settings.warmth, time.monotonic)
     sweeper = asyncio.create_task(views.sweep_forever())
     service.stack.callback(sweeper.cancel)
     tls = (
@@ -41,9 +65,9 @@ async def start(service: Service, settings: ImapSettings) -> None:
         else None
     )
     front = Front(
-        authenticator=RemoteAuthenticator(auth),
-        mailboxes=mailboxes,
-        messages=messages,
+        authenticator=ports.authenticator,
+        mailboxes=ports.mailboxes,
+        messages=ports.messages,
         views=views,
         items=ItemCache(settings.item_cache_bytes, LARGEST_ITEM),
         bodies=ItemCache(settings.body_cache_bytes, LARGEST_BODY),
