@@ -22,9 +22,9 @@ from postroom_chassis.lifecycle import Service
 from postroom_chassis.rpc.client import Channel
 from postroom_chassis.settings import Tls
 
+from tests.harness.services import QUICK_HASHES
+
 ADDRESS = "192.0.2.1"
-# Quick enough that a test may hash dozens.
-QUICK_HASHES = {"argon2_memory_kib": 64, "argon2_passes": 1, "argon2_lanes": 1}
 
 
 def tls(certificates: Path, service: str) -> Tls:

@@ -10,8 +10,10 @@ from postroom_chassis.errors import Kind, PostroomError
 from postroom_imap import session as session_module
 from postroom_imap import views as views_module
 from postroom_imap.ports.messages import FlagMode
+from postroom_imap.remote.messages import RemoteMessages
+from postroom_store.rpc import encoding as store_encoding
 
-from tests.protocol.imap.conftest import FrontAlone
+from tests.protocol.imap.front import FrontAlone
 from tests.protocol.imap.system import Imap, small
 
 # The package has a handler of the same name.
@@ -20,7 +22,7 @@ fetch_module = importlib.import_module("postroom_imap.commands.fetch")
 
 async def test_local_commands_make_no_call(imap: Imap, alone: FrontAlone) -> None:
     client = await imap.select(messages=3)
-    alone.store.calls.clear()
+    alone.calls.clear()
     for command in (
         "NOOP",
         "CHECK",
@@ -30,7 +32,7 @@ async def test_local_commands_make_no_call(imap: Imap, alone: FrontAlone) -> Non
         "UID SEARCH 1:2 NOT DELETED",
     ):
         await client.ok(command)
-    assert not alone.store.calls
+    assert not alone.calls.made
 
 
 async def test_other_commands_make_one_call(imap: Imap, alone: FrontAlone) -> None:
@@ -46,9 +48,9 @@ async def test_other_commands_make_one_call(imap: Imap, alone: FrontAlone) -> No
         'LIST "" *': {"list": 1},
         "EXPUNGE": {"expunge": 1},
     }.items():
-        alone.store.calls.clear()
+        alone.calls.clear()
         await client.ok(command)
-        assert alone.store.calls == calls, command
+        assert alone.calls.made == calls, command
 
 
 async def test_messages_far_apart_are_fetched_by_several_calls(
@@ -58,12 +60,12 @@ async def test_messages_far_apart_are_fetched_by_several_calls(
     for number in range(2, 21, 2):
         await client.ok(f"FETCH {number} (ENVELOPE)")
     monkeypatch.setattr(fetch_module, "MOST_RANGES", 3)
-    alone.store.most_ranges = 3
-    alone.store.calls.clear()
+    monkeypatch.setattr(store_encoding, "MOST_RANGES", 3)
+    alone.calls.clear()
     lines = await client.ok("FETCH 1:* (ENVELOPE)")
     assert [line.split()[1] for line in lines] == [str(number) for number in range(1, 21)]
     assert all(f"message {number}" in line for number, line in enumerate(lines, 1))
-    assert alone.store.calls == {"fetch": 4}
+    assert alone.calls.made == {"fetch": 4}
 
 
 async def test_messages_far_apart_are_marked_seen(
@@ -73,39 +75,42 @@ async def test_messages_far_apart_are_marked_seen(
     for number in range(2, 21, 2):
         await client.ok(f"STORE {number} +FLAGS.SILENT (\\Seen)")
     monkeypatch.setattr(fetch_module, "MOST_RANGES", 3)
-    alone.store.most_ranges = 3
+    monkeypatch.setattr(store_encoding, "MOST_RANGES", 3)
     assert len(await client.ok("FETCH 1:* (BODY[TEXT])")) == 20
     assert await client.ok("SEARCH UNSEEN") == ["* SEARCH"]
 
 
 async def test_a_walk_over_bodies_makes_few_calls(imap: Imap, alone: FrontAlone) -> None:
     client = await imap.select(messages=100)
-    alone.store.calls.clear()
+    alone.calls.clear()
     for number in range(1, 101):
         await client.ok(f"UID FETCH {number} (BODY.PEEK[])")
-    assert alone.store.calls["fetch"] <= 4
+    assert alone.calls.made["fetch"] <= 4
 
 
 async def test_news_that_come_before_the_answer_and_after_it(imap: Imap, alone: FrontAlone) -> None:
     client = await imap.select(messages=2)
     other = await imap.select()
-    alone.store.told_late = True
+    alone.changes.hold()
     await client.ok("STORE 1 +FLAGS.SILENT (\\Flagged)")
-    alone.store.tell()
+    await alone.changes.held(1)
+    alone.changes.tell()
     assert await client.ok("NOOP") == []
     assert await other.ok("NOOP") == ["* 1 FETCH (FLAGS (\\Flagged))"]
 
 
 async def test_an_answer_waits_for_what_lies_before_it(imap: Imap, alone: FrontAlone) -> None:
     client = await imap.select(messages=2)
-    stranger = alone.store.accounts[imap.person.name]
-    ticket = alone.store.ticket(stranger)
-    alone.store.told_late = True
-    box = stranger.boxes["INBOX"].mailbox_id
-    await alone.store.store_flags(ticket, box, [(1, 1)], FlagMode.ADD, ["\\Answered"])
+    alone.changes.hold()
+    ticket = alone.ticket(imap.person.name)
+    inbox = await alone.ports.mailboxes.status(ticket, "INBOX")
+    await alone.ports.messages.store_flags(
+        ticket, inbox.mailbox_id, [(1, 1)], FlagMode.ADD, ["\\Answered"]
+    )
+    await alone.changes.held(1)
     tag = await client.start("STORE 2 +FLAGS (\\Flagged)")
-    await alone.store.wait_for_calls("store_flags", 2)
-    alone.store.tell()
+    await alone.calls.answered("store_flags", 1)
+    alone.changes.tell()
     told, done = await client.finish(tag)
     assert done.startswith("OK")
     assert told == ["* 1 FETCH (FLAGS (\\Answered))", "* 2 FETCH (FLAGS (\\Flagged))"]
@@ -114,11 +119,11 @@ async def test_an_answer_waits_for_what_lies_before_it(imap: Imap, alone: FrontA
 async def test_a_view_that_lost_its_stream_is_read_anew(imap: Imap, alone: FrontAlone) -> None:
     client = await imap.select(messages=3)
     other = await imap.login()
-    alone.store.lose_followers()
+    alone.changes.lose()
     await other.append("Trash", small(1))
-    account = alone.store.accounts[imap.person.name]
-    ticket = alone.store.ticket(account)
-    await alone.store.move(ticket, account.boxes["INBOX"].mailbox_id, [(2, 2)], "Trash")
+    ticket = alone.ticket(imap.person.name)
+    inbox = await alone.ports.mailboxes.status(ticket, "INBOX")
+    await alone.ports.messages.move(ticket, inbox.mailbox_id, [(2, 2)], "Trash")
     assert await client.ok("NOOP") == ["* 2 EXPUNGE"]
     await other.append("INBOX", small(4))
     assert (await client.ok("NOOP"))[0] == "* 3 EXISTS"
@@ -131,8 +136,8 @@ async def test_a_view_that_lost_its_stream_is_read_anew_for_those_who_idle(
     client = await imap.select()
     await client.send(b"i IDLE\r\n")
     await client.expect("+ idling")
-    alone.store.faults["open"] = [PostroomError(Kind.UNAVAILABLE, "away")] * 2
-    alone.store.lose_followers()
+    alone.calls.faults["open"] = [PostroomError(Kind.UNAVAILABLE, "away")] * 2
+    alone.changes.lose()
     await alone.fill(imap.person.name, 1)
     await client.expect("* 1 EXISTS", "* 1 RECENT")
     await alone.fill(imap.person.name, 1)
@@ -141,19 +146,19 @@ async def test_a_view_that_lost_its_stream_is_read_anew_for_those_who_idle(
 
 async def test_a_mailbox_can_be_left_while_the_store_is_away(imap: Imap, alone: FrontAlone) -> None:
     clients = [await imap.select(messages=1) for _ in range(3)]
-    alone.store.lose_followers()
-    alone.store.faults["open"] = [PostroomError(Kind.UNAVAILABLE, "away")]
-    alone.store.calls.clear()
+    alone.changes.lose()
+    alone.calls.faults["open"] = [PostroomError(Kind.UNAVAILABLE, "away")]
+    alone.calls.clear()
     await clients[0].ok("UNSELECT")
     await clients[1].send(b"l LOGOUT\r\n")
     await clients[1].expect("* BYE ...", "l OK ...")
-    assert not alone.store.calls
+    assert not alone.calls.made
     await clients[2].no("NOOP")
     await clients[2].ok("SELECT Trash")
 
 
 async def test_who_idles_and_reads_late_is_told_all(imap: Imap, alone: FrontAlone) -> None:
-    keyword = "k" * 200
+    keywords = f"{'k' * 100} {'l' * 100}"
     await alone.fill(imap.person.name, 3000)
     other = await imap.select()
     client = await alone.connect_slowly()
@@ -164,7 +169,7 @@ async def test_who_idles_and_reads_late_is_told_all(imap: Imap, alone: FrontAlon
     await client.expect("+ idling")
     # 9 MB of news, of which the client reads nothing meanwhile.
     for sign in "+-" * 6:
-        await other.ok(f"STORE 1:* {sign}FLAGS.SILENT ({keyword})")
+        await other.ok(f"STORE 1:* {sign}FLAGS.SILENT ({keywords})")
     await other.ok("STORE 1:* FLAGS.SILENT (last)")
     told = 0
     while told < 3000:
@@ -173,7 +178,7 @@ async def test_who_idles_and_reads_late_is_told_all(imap: Imap, alone: FrontAlon
 
 async def test_a_store_that_is_away(imap: Imap, alone: FrontAlone) -> None:
     client = await imap.select(messages=1)
-    alone.store.faults["copy"] = [PostroomError(Kind.UNAVAILABLE, "10.0.0.1 refused")]
+    alone.calls.faults["copy"] = [PostroomError(Kind.UNAVAILABLE, "10.0.0.1 refused")]
     _, done = await client.transact("COPY 1 Trash")
     assert done.startswith("NO [UNAVAILABLE] ")
     assert "10.0.0.1" not in done
@@ -182,15 +187,14 @@ async def test_a_store_that_is_away(imap: Imap, alone: FrontAlone) -> None:
 
 async def test_a_bug_is_told_without_its_details(imap: Imap, alone: FrontAlone) -> None:
     client = await imap.select(messages=1)
-    alone.store.faults["copy"] = [ZeroDivisionError("the secret")]  # type: ignore[list-item]
+    alone.calls.faults["copy"] = [ZeroDivisionError("the secret")]
     _, done = await client.transact("COPY 1 Trash")
     assert done.startswith("NO [SERVERBUG] ")
     assert "secret" not in done
 
 
 async def test_a_full_quota(imap: Imap, alone: FrontAlone) -> None:
-    client = await imap.login()
-    alone.store.accounts[imap.person.name].quota_bytes = 100
+    client = await Imap(alone, await alone.person(quota_bytes=100)).login()
     await client.send(b"a APPEND INBOX {200+}\r\n%b\r\n" % (b"x" * 200))
     await client.expect("a NO [OVERQUOTA] ...")
 
@@ -200,23 +204,23 @@ async def test_a_fetch_that_breaks_in_a_literal_ends_the_connection(
 ) -> None:
     client = await imap.select()
     await client.append("INBOX", b"x" * 3_000_000)
-    whole = alone.store.fetch
+    whole = RemoteMessages.fetch
 
     async def broken(*arguments: object):  # type: ignore[no-untyped-def]
         async for batch in whole(*arguments):  # type: ignore[arg-type]
             yield batch
             raise PostroomError(Kind.UNAVAILABLE, "lost")
 
-    monkeypatch.setattr(alone.store, "fetch", broken)
+    monkeypatch.setattr(RemoteMessages, "fetch", broken)
     await client.send(b"f FETCH 1 BODY.PEEK[]\r\n")
     with pytest.raises(asyncio.IncompleteReadError):
         await client.hear()
 
 
-@pytest.mark.parametrize("bounds", [{"append_bytes": 1000}])
+@pytest.mark.parametrize("bounds", [{"append_bytes": 2000}])
 async def test_too_large_a_message(imap: Imap) -> None:
     client = await imap.login()
-    await client.send(b"a APPEND INBOX {1001}\r\n")
+    await client.send(b"a APPEND INBOX {2001}\r\n")
     await client.expect("a NO [TOOBIG] ...")
     await client.send(b"b APPEND INBOX {300000+}\r\n" + b"x" * 300_000 + b"\r\nc NOOP\r\n")
     await client.expect("b NO [TOOBIG] ...", "c OK ...")
@@ -272,7 +276,7 @@ async def test_a_drain_says_goodbye(imap: Imap, alone: FrontAlone, command: byte
     await client.send(command)
     if command:
         await client.expect("+ idling")
-    await alone.listeners["imap"].drain(5)
+    await alone.service.drain(5)
     await client.expect("* BYE [UNAVAILABLE] ...")
     await client.expect_end()
 
@@ -280,13 +284,12 @@ async def test_a_drain_says_goodbye(imap: Imap, alone: FrontAlone, command: byte
 async def test_a_session_whose_renewal_is_refused_ends(
     imap: Imap, alone: FrontAlone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session_module, "RENEW_AT", (0.05, 0.1))
-    alone.store.ticket_seconds = 2
+    monkeypatch.setattr(session_module, "RENEW_AT", (0.0002, 0.0004))  # of 300 seconds
     client = await imap.select()
     await client.send(b"i IDLE\r\n")
     await client.expect("+ idling")
-    await alone.store.wait_for_calls("renew", 2)  # it lives on renewed tickets
-    alone.store.accounts[imap.person.name].disabled = True
+    await alone.calls.answered("renew", 2)  # it lives on renewed tickets
+    await alone.disable(imap.person.name)
     await client.expect("* BYE [EXPIRED] ...")
     await client.expect_end()
 
@@ -295,7 +298,7 @@ async def test_a_ticket_that_the_store_refuses_ends_the_session(
     imap: Imap, alone: FrontAlone
 ) -> None:
     client = await imap.select(messages=1)
-    alone.store.faults["copy"] = [PostroomError(Kind.EXPIRED, "the ticket has expired")]
+    alone.calls.faults["copy"] = [PostroomError(Kind.EXPIRED, "the ticket has expired")]
     await client.send(b"c COPY 1 Trash\r\n")
     await client.expect("c NO [EXPIRED] ...", "* BYE [EXPIRED] ...")
     await client.expect_end()
@@ -304,11 +307,11 @@ async def test_a_ticket_that_the_store_refuses_ends_the_session(
 async def test_views_are_shared_and_stay_warm(imap: Imap, alone: FrontAlone) -> None:
     first = await imap.select(messages=2)
     await imap.select()
-    assert alone.store.calls["open"] == 1
+    assert alone.calls.made["open"] == 1
     await first.ok("UNSELECT")
     await first.append("INBOX", small(3))
     assert "* 3 EXISTS" in await first.ok("SELECT INBOX")
-    assert alone.store.calls["open"] == 1
+    assert alone.calls.made["open"] == 1
 
 
 async def test_one_person_sees_nothing_of_anothers(imap: Imap, alone: FrontAlone) -> None:

@@ -11,8 +11,6 @@ import pytest
 from tests.protocol.imap.client import ImapClient, matches
 from tests.protocol.imap.system import Imap, small
 
-SYSTEMS = ["services"]
-
 
 async def grown(imap: Imap, mailboxes: str, subscribed: str = "") -> ImapClient:
     """A client of somebody with some mailboxes beside the first ones, and these subscriptions."""

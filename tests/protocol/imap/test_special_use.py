@@ -7,8 +7,6 @@ import pytest
 from tests.protocol.imap.client import ImapClient
 from tests.protocol.imap.system import Imap
 
-SYSTEMS = ["services"]
-
 
 async def uses(client: ImapClient) -> list[str]:
     """Mailboxes that have special uses, with these."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from tests.protocol.imap.client import matches
 from tests.protocol.imap.system import Imap, small
 
-SYSTEMS = ["services"]
-
 
 async def test_status_items_of_extensions(imap: Imap) -> None:
     """RFC 8438 section 3.1, RFC 9208 section 4.1.4, RFC 9051 section 6.3.11."""

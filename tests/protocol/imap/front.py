@@ -1,0 +1,131 @@
+"""The IMAP front in the test's own process, in front of auth and store in the same process."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from postroom_chassis.lifecycle import Service
+from postroom_imap.__main__ import Ports, remote_ports, serve
+from postroom_imap.ports.identity import Ticket
+from postroom_imap.settings import ImapSettings
+
+from tests.harness.faulty import Calls, HeldChanges
+from tests.harness.owners import Account, Owners
+from tests.harness.services import LATER, running
+from tests.protocol.imap.client import ImapClient
+from tests.protocol.imap.system import Person, small
+
+LISTENERS = "imap=127.0.0.1:0,imaps=127.0.0.1:0;tls"
+
+
+class FrontAlone:
+    """A System of one process: real listeners and sessions, real auth and store behind them.
+
+    Attributes:
+        service: the front.
+        ports: what stands behind it, for tests of what a client can't bring about.
+        calls: what passes between the two.
+        changes: the same, of the change stream.
+    """
+
+    service: Service
+    ports: Ports
+    changes: HeldChanges
+
+    def __init__(self, owners: Owners) -> None:
+        self.owners = owners
+        authority = owners.certificates.folder / "ca.pem"
+        self.tls = ssl.create_default_context(cafile=authority)
+        self.calls = Calls()
+        self._accounts: dict[str, Account] = {}
+        self._clients: list[ImapClient] = []
+
+    async def start(self, service: Service, settings: ImapSettings, store: int) -> None:
+        """Be what `__main__` makes, with what tests want in between."""
+        self.service = service
+        self.ports = remote_ports(service, self.owners.auth, self.owners.stores[store])
+        self.changes = HeldChanges(self.ports.changes)
+        between = Ports(
+            authenticator=self.calls.watch(self.ports.authenticator),
+            mailboxes=self.calls.watch(self.ports.mailboxes),
+            messages=self.calls.watch(self.ports.messages),
+            changes=self.changes,
+        )
+        await serve(service, settings, between)
+
+    async def close_clients(self) -> None:
+        for client in self._clients:
+            await client.close()
+
+    async def person(self, quota_bytes: int = 0) -> Person:
+        account = await self.owners.account(quota_bytes)
+        self._accounts[account.address] = account
+        return Person(account.address, account.password)
+
+    async def connect(self, listener: str = "imap") -> ImapClient:
+        tls = self.tls if listener == "imaps" else None
+        client = await ImapClient.connect("127.0.0.1", self.service.ports[listener], tls)
+        self._clients.append(client)
+        return client
+
+    async def connect_slowly(self) -> ImapClient:
+        """A connection that takes little more than it is asked to hear."""
+        connected = socket.socket()
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
+        connected.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(connected, ("127.0.0.1", self.service.ports["imap"]))
+        client = ImapClient(*await asyncio.open_connection(sock=connected, limit=16_384))
+        self._clients.append(client)
+        return client
+
+    def ticket(self, name: str) -> Ticket:
+        """A ticket with which the ports can be called for somebody, behind the front's back."""
+        account = self._accounts[name]
+        token = self.owners.token(account)
+        return Ticket(token, account.account_id, account.address, LATER)
+
+    async def fill(self, name: str, messages: int) -> None:
+        """Append small messages to somebody's INBOX, behind the front's back."""
+        contents = [small(number) for number in range(messages)]
+        await self.owners.append(self._accounts[name], "INBOX", contents)
+
+    async def disable(self, name: str) -> None:
+        """Let somebody sign in no more, nor go on."""
+        await self.owners.disable(self._accounts[name])
+
+
+@asynccontextmanager
+async def running_front(
+    owners: Owners, *, store: int = 0, **settings: Any
+) -> AsyncIterator[FrontAlone]:
+    """A front, until the context ends.
+
+    Args:
+        store: which of the store's servers it calls.
+        settings: other than the usual.
+    """
+    front = FrontAlone(owners)
+    folder = owners.certificates.folder
+    usual: dict[str, Any] = {
+        **owners.certificates.settings("imap"),
+        "listeners": LISTENERS,
+        "tls_certificate": folder / "tls.pem",
+        "tls_key": folder / "tls.key",
+        "auth_address": "unused",
+        "store_address": "unused",
+    }
+
+    async def start(service: Service, settings: ImapSettings) -> None:
+        await front.start(service, settings, store)
+
+    async with running(ImapSettings(**usual | settings), start):
+        try:
+            yield front
+        finally:
+            await front.close_clients()
