@@ -13,7 +13,7 @@ from postroom_imap.protocol.commands import (
 from postroom_imap.protocol.cursor import Cursor
 from postroom_imap.protocol.flag import ANY_KEYWORD, SYSTEM_FLAGS
 from postroom_imap.protocol.limits import Limits
-from postroom_imap.protocol.responses import codes, mailboxes, messages, status, strings
+from postroom_imap.protocol.responses import codes, mailboxes, messages, searching, status, strings
 from postroom_imap.protocol.sequence_set import SequenceSet
 
 from tests.unit.imap.wire import command_of
@@ -178,8 +178,8 @@ class TestMessages:
         assert messages.fetch_uid_flags(2, 7, b"()") == b"* 2 FETCH (UID 7 FLAGS ())\r\n"
 
     def test_search(self) -> None:
-        assert messages.search_response([2, 84, 882]) == b"* SEARCH 2 84 882\r\n"
-        assert messages.search_response([]) == b"* SEARCH\r\n"
+        assert searching.search_response([2, 84, 882]) == b"* SEARCH 2 84 882\r\n"
+        assert searching.search_response([]) == b"* SEARCH\r\n"
 
     def test_expunge(self) -> None:
         assert messages.expunge(44) == b"* 44 EXPUNGE\r\n"

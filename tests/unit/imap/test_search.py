@@ -3,6 +3,13 @@
 from datetime import date
 
 import pytest
+from postroom_imap.protocol.commands.result_options import (
+    EVERYTHING,
+    PartialRange,
+    ResultOption,
+    ResultOptions,
+    parse_partial_range,
+)
 from postroom_imap.protocol.commands.search import Search
 from postroom_imap.protocol.commands.search_keys import (
     AllKey,
@@ -23,8 +30,10 @@ from postroom_imap.protocol.commands.search_keys import (
     TextScope,
     UidKey,
 )
+from postroom_imap.protocol.cursor import Cursor
 from postroom_imap.protocol.invalid import InvalidCommand
-from postroom_imap.protocol.sequence_set import SequenceSet
+from postroom_imap.protocol.limits import Limits
+from postroom_imap.protocol.sequence_set import SAVED_RESULT, SequenceSet
 
 from tests.unit.imap.wire import command_of
 
@@ -115,10 +124,51 @@ def test_charsets(arguments: bytes, charset: str | None, text: str) -> None:
     assert search(arguments) == Search(False, charset, TextKey(TextScope.TEXT, text))
 
 
-def test_an_unknown_charset() -> None:
-    refusal = command_of(b"a SEARCH CHARSET X-FROB TEXT x\r\n")
-    assert isinstance(refusal, InvalidCommand)
-    assert refusal.reply().startswith(b"a NO [BADCHARSET (US-ASCII UTF-8 ")
+def test_an_unknown_charset_is_for_the_handler_to_refuse() -> None:
+    assert search(b'CHARSET X-FROB TEXT "\xe9"').charset == "X-FROB"
+
+
+@pytest.mark.parametrize(
+    ("text", "result"),
+    [
+        (b"RETURN () ALL", EVERYTHING),
+        (b"return (min max) ALL", ResultOptions(frozenset({ResultOption.MIN, ResultOption.MAX}))),
+        (b"RETURN (SAVE SAVE) ALL", ResultOptions(frozenset({ResultOption.SAVE}))),
+        (
+            b"RETURN (COUNT PARTIAL 20:11) ALL",
+            ResultOptions(frozenset({ResultOption.COUNT}), PartialRange(b"20:11", 11, 20)),
+        ),
+        (
+            b"RETURN (PARTIAL -1:-100) ALL",
+            ResultOptions(frozenset(), PartialRange(b"-1:-100", 1, 100, last=True)),
+        ),
+    ],
+)
+def test_result_options(text: bytes, result: ResultOptions) -> None:
+    assert search(text).result == result
+
+
+@pytest.mark.parametrize(
+    ("wire", "places"),
+    [
+        (b"1:3", [1, 2, 3]),
+        (b"8:12", [8, 9, 10]),
+        (b"11:12", []),
+        (b"-1:-3", [8, 9, 10]),
+        (b"-9:-12", [1, 2]),
+        (b"-11:-12", []),
+    ],
+)
+def test_partial_ranges(wire: bytes, places: list[int]) -> None:
+    partial = parse_partial_range(Cursor(wire, 0, Limits()))
+    assert list(range(1, 11))[partial.slice_of(10)] == places
+
+
+def test_what_was_saved() -> None:
+    assert search(b"$ SMALLER 4096").program == AndKey(
+        (SequenceKey(SAVED_RESULT), SizeKey(SizeRelation.SMALLER, 4096))
+    )
+    assert search(b"UID $").program == UidKey(SAVED_RESULT)
 
 
 @pytest.mark.parametrize(
@@ -143,6 +193,18 @@ def test_an_unknown_charset() -> None:
         b"HEADER x",
         b'HEADER "\xe9" x',
         b"CHARSET UTF-8",
+        b"RETURN ALL",
+        b"RETURN (ALL)",
+        b"RETURN (ALL FROB) ALL",
+        b"RETURN (PARTIAL) ALL",
+        b"RETURN (PARTIAL 1:*) ALL",
+        b"RETURN (PARTIAL 0:1) ALL",
+        b"RETURN (PARTIAL -1:1) ALL",
+        b"RETURN (PARTIAL 1:4294967296) ALL",
+        b"RETURN (PARTIAL 1:10 ALL) ALL",
+        b"RETURN (PARTIAL 1:10 PARTIAL 1:10) ALL",
+        b"$,1",
+        b"$Junk",
         b"CHARSET UTF-8 ",
         b'CHARSET UTF-8 TEXT "\xe9"',
         b'CHARSET US-ASCII TEXT "\xe9"',

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-# RFC 7888, 4959, 2971, 5161, 2177, 2342, 4315, 3691, 3348, 5258, 5819, 8438, 6154, 6851.
+# docs/imap.md has the RFC of each.
 ALWAYS = ("IMAP4rev1", "LITERAL+", "SASL-IR", "ID", "ENABLE")
 AFTER_LOGIN = (
     "IDLE",
@@ -19,6 +19,7 @@ AFTER_LOGIN = (
     "CREATE-SPECIAL-USE",
     "MOVE",
 )
+SEARCHING = ("ESEARCH", "SEARCHRES")
 
 
 def before_login(*, tls_offered: bool, may_login: bool, mechanisms: Sequence[str]) -> list[str]:
@@ -41,4 +42,4 @@ def before_login(*, tls_offered: bool, may_login: bool, mechanisms: Sequence[str
 
 def after_login() -> list[str]:
     """Capabilities of a session that somebody has signed in to."""
-    return [*ALWAYS, *AFTER_LOGIN]
+    return [*ALWAYS, *AFTER_LOGIN, *SEARCHING]

@@ -6,10 +6,12 @@ store's, which gets the whole program, so that what it must look into stays smal
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 from postroom_imap.keywords import RECENT
+from postroom_imap.ports.identity import Ticket
+from postroom_imap.ports.messages import Messages
 from postroom_imap.ports.searching import (
     AllOf,
     AnyOf,
@@ -47,6 +49,16 @@ from postroom_imap.tracker import Tracker
 
 _LOCAL = (AllKey, FlagKey, RecentKey, SequenceKey, UidKey)
 _ADDRESS_FIELDS = {field.value: field for field in TextField if field.value not in ("body", "text")}
+
+
+async def find(
+    messages: Messages, ticket: Ticket, tracker: Tracker, program: SearchKey
+) -> Sequence[int]:
+    """The positions of a session's messages that match, ascending."""
+    if is_local(program):
+        return LocalSearch(tracker).run(program)
+    key = for_store(program, tracker)
+    return tracker.positions_of(await messages.search(ticket, tracker.view.mailbox_id, key))
 
 
 def is_local(key: SearchKey) -> bool:

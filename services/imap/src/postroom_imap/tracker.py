@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from postroom_imap.keywords import RECENT
-from postroom_imap.ports.columns import Ranges
+from postroom_imap.ports.columns import Ranges, uid_array
 from postroom_imap.protocol.responses import mailboxes as mailbox_responses
 from postroom_imap.protocol.responses import messages as message_responses
-from postroom_imap.protocol.sequence_set import SequenceSet
+from postroom_imap.protocol.sequence_set import SequenceSet, runs
 from postroom_imap.view import MailboxView, News
 
 
@@ -30,6 +30,7 @@ class Tracker:
         read_only: selected by EXAMINE.
         uids: message n of the session has UID uids[n - 1], up to `exists`.
         recent: ranges of UIDs that are \\Recent in this session, ascending.
+        saved: the UIDs that `$` stands for (RFC 5182), ascending.
     """
 
     __slots__ = (
@@ -40,6 +41,7 @@ class Tracker:
         "exists",
         "read_only",
         "recent",
+        "saved",
         "uids",
         "view",
     )
@@ -50,6 +52,7 @@ class Tracker:
         self.uids = view.uids
         self.exists = len(view.uids)
         self.recent: list[tuple[int, int]] = []
+        self.saved = uid_array()
         self._told = self._flags_told = view.applied
         self._modseq_told = view.modseq
         self._keywords_told = len(view.keywords.names)
@@ -64,6 +67,8 @@ class Tracker:
 
     def positions(self, wanted: SequenceSet, uid: bool) -> list[range]:
         """Positions (sequence number minus one) of the messages in a set, ascending."""
+        if wanted.saved:
+            return list(runs(self.positions_of(self.saved)))
         if not uid:
             return [range(low - 1, high) for low, high in wanted.resolve(self.exists)]
         if self.exists == len(self.uids):
@@ -79,6 +84,20 @@ class Tracker:
         """The UIDs of messages by position, as ranges that hold no other message of the mailbox."""
         uids = self.uids
         return [(uids[part.start], uids[part.stop - 1]) for part in positions if part]
+
+    def positions_of(self, uids: Sequence[int]) -> Sequence[int]:
+        """Where the session counts messages (UIDs ascending); those it was not told of are out."""
+        known, end = self.uids, self.exists
+        if len(uids) * 8 > end:
+            wanted = frozenset(uids)
+            return [index for index in range(end) if known[index] in wanted]
+        found: list[int] = []
+        index = 0
+        for uid in uids:
+            index = bisect_left(known, uid, index, end)
+            if index < end and known[index] == uid:
+                found.append(index)
+        return found
 
     def position(self, uid: int) -> int:
         """Where the session counts a message, or -1 where it was not told of it."""

@@ -1,34 +1,87 @@
-"""SEARCH, UID SEARCH (RFC 3501 section 6.4.4)."""
+"""SEARCH, UID SEARCH (RFC 3501 section 6.4.4, RFC 9051 section 6.4.4, RFC 4731, RFC 5182)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
+from postroom_chassis.errors import PostroomError
+
+from postroom_imap.ports.columns import uid_array
 from postroom_imap.protocol.commands import Search
-from postroom_imap.protocol.responses.messages import search_response
-from postroom_imap.searching import LocalSearch, for_store, is_local
+from postroom_imap.protocol.commands.result_options import EVERYTHING, ResultOption, ResultOptions
+from postroom_imap.protocol.commands.search import CHARSETS
+from postroom_imap.protocol.extension import Extension
+from postroom_imap.protocol.responses import codes
+from postroom_imap.protocol.responses.searching import esearch, search_response
+from postroom_imap.results import data_items, referred
+from postroom_imap.searching import find
 from postroom_imap.session import Session
 from postroom_imap.tracker import Tracker
 
 
 async def search(session: Session, tag: bytes, command: Search) -> None:
     tracker = session.selected
-    program = command.program
-    if is_local(program):
-        positions = LocalSearch(tracker).run(program)
+    result = command.result or (EVERYTHING if session.rev2 else None)
+    if refuses_charset(session, tag, command.charset, result):
+        return
+    with saving(tracker, result):
+        found = await find(session.front.messages, session.ticket, tracker, command.program)
+    if result is not None:
+        answer = answer_of(tracker, tag, result, found, command.uid)
     else:
-        view = tracker.view
-        key = for_store(program, tracker)
-        found = await session.front.messages.search(session.ticket, view.mailbox_id, key)
-        positions = [p for p in map(tracker.position, found) if p >= 0]
-    session.finish(
-        tag,
-        "SEARCH completed",
-        before=search_response(_numbers(tracker, positions, command.uid)),
-        expunge=command.uid,
-        uid=command.uid,
-    )
+        answer = search_response(numbers_of(tracker, found, command.uid))
+    session.finish(tag, "SEARCH completed", before=answer, expunge=command.uid, uid=command.uid)
 
 
-def _numbers(tracker: Tracker, positions: Iterable[int], uid: bool) -> Iterable[int]:
-    return (tracker.uids[p] for p in positions) if uid else (p + 1 for p in positions)
+def refuses_charset(
+    session: Session, tag: bytes, charset: str | None, result: ResultOptions | None
+) -> bool:
+    """Whether the command was refused for the charset that it names."""
+    if charset is None:
+        return False
+    if Extension.UTF8_ACCEPT in session.enabled:  # RFC 9755 section 3
+        session.reject(tag, "Strings are UTF-8 here: no charset may be named")
+        return True
+    if charset in CHARSETS:
+        return False
+    if saves(result):
+        session.selected.saved = uid_array()
+    session.refuse(tag, "Unknown charset", codes.bad_charset(CHARSETS))
+    return True
+
+
+def saves(result: ResultOptions | None) -> bool:
+    """Whether `$` shall stand for what is found."""
+    return result is not None and ResultOption.SAVE in result
+
+
+@contextmanager
+def saving(tracker: Tracker, result: ResultOptions | None) -> Iterator[None]:
+    """Lets `$` stand for nothing where a search that saves fails (RFC 5182 section 2.1)."""
+    try:
+        yield
+    except PostroomError:
+        if saves(result):
+            tracker.saved = uid_array()
+        raise
+
+
+def answer_of(
+    tracker: Tracker, tag: bytes, result: ResultOptions, found: Sequence[int], uid: bool
+) -> bytes:
+    """The ESEARCH response about positions in the order asked for; keeps what is to be saved."""
+    if saves(result):
+        tracker.saved = uid_array()
+        tracker.saved.extend(sorted(tracker.uids[p] for p in referred(result, found)))
+        if result.only_save:
+            return b""
+    return esearch(tag, data_items(result, numbers_of(tracker, found, uid)), uid=uid)
+
+
+def numbers_of(tracker: Tracker, positions: Iterable[int], uid: bool) -> list[int]:
+    """What messages are called in the response to a command."""
+    if uid:
+        uids = tracker.uids
+        return [uids[position] for position in positions]
+    return [position + 1 for position in positions]

@@ -15,7 +15,7 @@ from postroom_imap.protocol import mailbox_name
 from postroom_imap.protocol.flag import system_flag
 from postroom_imap.protocol.invalid import Refusal, SyntaxFault
 from postroom_imap.protocol.limits import Limits
-from postroom_imap.protocol.sequence_set import SequenceSet
+from postroom_imap.protocol.sequence_set import SAVED_RESULT, SequenceSet
 
 T = TypeVar("T")
 
@@ -123,7 +123,9 @@ class Cursor:
         return int(self.match(_NUMBER, "a number").group())
 
     def sequence_set(self) -> SequenceSet:
-        """A sequence set."""
+        """A sequence set, or ``$`` (RFC 5182)."""
+        if self.take(b"$"):
+            return SAVED_RESULT
         text = self.match(_SEQUENCE_SET, "a sequence set").group()
         try:
             return SequenceSet.parse(text)

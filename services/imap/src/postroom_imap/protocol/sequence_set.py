@@ -3,11 +3,14 @@
 A set is kept as sorted ranges that neither overlap nor touch. ``*`` is the number ``STAR``, one
 above the largest that the wire can carry, so that ranges order and merge by plain comparison: what
 a merged set selects among existing messages is what the client's set selects.
+
+``$`` stands for the messages that a search saved (RFC 5182): ``SAVED_RESULT``, which whoever keeps
+them puts in place.
 """
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Self
@@ -24,9 +27,13 @@ _SEQUENCE_SET = re.compile(rb"%b(?:,%b)*" % (_RANGE, _RANGE))
 
 @dataclass(frozen=True, slots=True)
 class SequenceSet:
-    """Sorted, disjoint, non-adjacent inclusive ranges; ``STAR`` stands for ``*``."""
+    """Sorted, disjoint, non-adjacent inclusive ranges; ``STAR`` stands for ``*``.
+
+    ``saved`` makes it ``$``: it has no ranges, since only the session knows what it stands for.
+    """
 
     ranges: tuple[Range, ...]
+    saved: bool = False
 
     def __post_init__(self) -> None:
         for low, high in self.ranges:
@@ -52,13 +59,17 @@ class SequenceSet:
 
     def __bytes__(self) -> bytes:
         """The wire form, as short as it gets: ``1:3,5``."""
-        return b",".join(
-            _number(low) if low == high else b"%b:%b" % (_number(low), _number(high))
-            for low, high in self.ranges
+        return (
+            b"$"
+            if self.saved
+            else b",".join(
+                _number(low) if low == high else b"%b:%b" % (_number(low), _number(high))
+                for low, high in self.ranges
+            )
         )
 
     def __bool__(self) -> bool:
-        return bool(self.ranges)
+        return self.saved or bool(self.ranges)
 
     @property
     def has_star(self) -> bool:
@@ -112,6 +123,33 @@ class SequenceSet:
     def select(self, uids: Sequence[int]) -> list[int]:
         """Those of ``uids`` (ascending, all in use) that are in the set, ascending."""
         return [uid for part in self.slices(uids) for uid in uids[part.start : part.stop]]
+
+
+SAVED_RESULT = SequenceSet((), saved=True)
+
+
+def in_order(numbers: Iterable[int]) -> bytes:
+    """The wire form of numbers that keeps their order; only ascending runs make ranges.
+
+    Nothing for no numbers, which the grammar has no set for.
+    """
+    return b",".join(
+        b"%d" % run.start if len(run) == 1 else b"%d:%d" % (run.start, run.stop - 1)
+        for run in runs(numbers)
+    )
+
+
+def runs(numbers: Iterable[int]) -> Iterator[range]:
+    """Runs in which each number is one more than the one before."""
+    rest = iter(numbers)
+    for low in rest:
+        high = low
+        for number in rest:
+            if number != high + 1:
+                yield range(low, high + 1)
+                low = number
+            high = number
+        yield range(low, high + 1)
 
 
 def _parse_range(text: bytes) -> Range:

@@ -1,4 +1,8 @@
-"""SEARCH (RFC 3501 section 6.4.4): the command, and the parser of its keys."""
+"""SEARCH (RFC 3501 section 6.4.4): the command, and the parser of its keys.
+
+An unknown charset is no fault of the grammar: the command is read as if it were octets, and refused
+when it is run, since the refusal empties a saved result (RFC 5182 section 2.2, example 5).
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,6 +10,7 @@ from datetime import date
 from functools import partial
 
 from postroom_imap.protocol import flag
+from postroom_imap.protocol.commands.result_options import ResultOptions, parse_result_options
 from postroom_imap.protocol.commands.search_keys import (
     AllKey,
     AndKey,
@@ -27,7 +32,7 @@ from postroom_imap.protocol.commands.search_keys import (
 )
 from postroom_imap.protocol.cursor import Cursor
 from postroom_imap.protocol.date_time import parse_date
-from postroom_imap.protocol.invalid import Refusal, SyntaxFault
+from postroom_imap.protocol.invalid import SyntaxFault
 
 # Charset in upper case -> codec. UTF-8 and US-ASCII are what RFC 3501 asks for; the others are what
 # older clients still name.
@@ -42,24 +47,34 @@ CHARSETS = {
     "ISO-2022-JP": "iso-2022-jp",
 }
 _DEFAULT_CODEC = "utf-8"
+_ANY_OCTETS = "latin-1"
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """SEARCH, UID SEARCH; ``charset`` is the client's, in upper case; texts are decoded by it."""
+    """SEARCH, UID SEARCH; ``charset`` is the client's, in upper case; texts are decoded by it.
+
+    ``charset`` may be none of ``CHARSETS``. ``result`` is None without RETURN.
+    """
 
     uid: bool
     charset: str | None
     program: SearchKey
+    result: ResultOptions | None = None
 
 
 def _parse_search(uid: bool, cursor: Cursor) -> Search:
-    """``SEARCH [CHARSET charset] key …``."""
+    """``SEARCH [RETURN (…)] [CHARSET charset] key …``."""
     cursor.space()
+    result = parse_result_options(cursor)
     charset = _charset(cursor)
-    codec = _DEFAULT_CODEC if charset is None else CHARSETS[charset]
-    program = _Program(cursor, codec)
-    return Search(uid, charset, program.conjunction())
+    return Search(uid, charset, parse_program(cursor, charset), result)
+
+
+def parse_program(cursor: Cursor, charset: str | None) -> SearchKey:
+    """Keys to the end of the command, their texts in ``charset``."""
+    codec = _DEFAULT_CODEC if charset is None else CHARSETS.get(charset, _ANY_OCTETS)
+    return _Program(cursor, codec).conjunction()
 
 
 parse_search, parse_uid_search = partial(_parse_search, False), partial(_parse_search, True)
@@ -70,9 +85,6 @@ def _charset(cursor: Cursor) -> str | None:
         return None
     cursor.position += 8
     charset = cursor.astring().upper().decode("ascii", "replace")
-    if charset not in CHARSETS:
-        known = b"BADCHARSET (%b)" % " ".join(CHARSETS).encode()
-        raise SyntaxFault("Unknown charset", known, Refusal.NO)
     cursor.space()
     return charset
 
@@ -183,7 +195,7 @@ def _keyword(present: bool) -> Callable[[_Program], SearchKey]:
     return lambda program: FlagKey(program.cursor.atom(), present)
 
 
-_SET_STARTS = frozenset(b"%d" % digit for digit in range(10)) | {b"*"}
+_SET_STARTS = frozenset(b"%d" % digit for digit in range(10)) | {b"*", b"$"}
 _PLAIN: dict[bytes, SearchKey] = {
     b"ALL": AllKey(),
     b"ANSWERED": FlagKey(flag.ANSWERED),

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from postroom_imap.protocol.object_id import ObjectId
 from postroom_imap.protocol.responses.strings import flag_list
-from postroom_imap.protocol.sequence_set import SequenceSet
+from postroom_imap.protocol.sequence_set import SequenceSet, in_order
 
 ALERT = b"ALERT"
 PARSE = b"PARSE"
@@ -34,6 +34,8 @@ LIMIT = b"LIMIT"
 OVER_QUOTA = b"OVERQUOTA"
 ALREADY_EXISTS = b"ALREADYEXISTS"
 NONEXISTENT = b"NONEXISTENT"
+
+NOT_SAVED = b"NOTSAVED"  # RFC 5182 section 2.5
 
 
 def capability(names: Iterable[str]) -> bytes:
@@ -71,17 +73,11 @@ def append_uid(validity: int, uids: SequenceSet) -> bytes:
     return b"APPENDUID %d %b" % (validity, bytes(uids))
 
 
+def bad_charset(known: Iterable[str]) -> bytes:
+    """BADCHARSET, with what would be taken."""
+    return b"BADCHARSET (%b)" % " ".join(known).encode("ascii")
+
+
 def copy_uid(validity: int, sources: Iterable[int], targets: Iterable[int]) -> bytes:
     """COPYUID (RFC 4315 section 3): the two lists match element by element, in the order given."""
-    return b"COPYUID %d %b %b" % (validity, _uid_list(sources), _uid_list(targets))
-
-
-def _uid_list(uids: Iterable[int]) -> bytes:
-    """A ``uid-set`` in the order of ``uids``; only ascending runs make ranges."""
-    runs: list[list[int]] = []
-    for uid in uids:
-        if runs and uid == runs[-1][1] + 1:
-            runs[-1][1] = uid
-        else:
-            runs.append([uid, uid])
-    return b",".join(b"%d" % low if low == high else b"%d:%d" % (low, high) for low, high in runs)
+    return b"COPYUID %d %b %b" % (validity, in_order(sources), in_order(targets))

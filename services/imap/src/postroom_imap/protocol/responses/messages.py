@@ -1,4 +1,4 @@
-"""Responses about messages: FETCH, SEARCH, EXPUNGE (RFC 3501 sections 7.2.5 and 7.4).
+"""Responses about messages: FETCH, EXPUNGE (RFC 3501 section 7.4).
 
 A FETCH is rendered through a template, made once per command and filled once per message with
 ``%``, which is the fastest way there is to twenty thousand of them::
@@ -47,11 +47,6 @@ def fetch_part(item: FetchItem, value: bytes) -> bytes:
 def item_name(item: FetchItem) -> bytes:
     """What a FETCH response calls ``item``."""
     return item.label if isinstance(item, BodySection) else item.value.encode("ascii")
-
-
-def search_response(numbers: Iterable[int]) -> bytes:
-    """SEARCH; without numbers where nothing was found."""
-    return b" ".join((b"* SEARCH", *map(b"%d".__mod__, numbers))) + b"\r\n"
 
 
 def expunge(number: int) -> bytes:
