@@ -31,6 +31,7 @@ from postroom_store.blobs import ASIDE, BlobFiles, digest_of
 from postroom_store.database import Prepared
 from postroom_store.domain.flags import DELETED, SEEN
 from postroom_store.ingest import derived_columns
+from postroom_store.messages import NO_EMAIL
 from postroom_store.reading import read_content
 from postroom_store.search import index
 from postroom_store.search.long_text import text_of
@@ -90,7 +91,7 @@ def undelete(transaction: Transaction, mailbox: Mailbox, since: int) -> int:
     here = (_t.account_id == mailbox.account_id, _t.mailbox_id == mailbox.mailbox_id)
     rows = transaction.execute(
         select(_t.uid, _t.email_id, _t.flags, _t.size)
-        .where(*here, _t.expunged_at >= since)
+        .where(*here, _t.expunged_at >= since, _t.email_id != NO_EMAIL)
         .order_by(_t.uid)
     ).fetchall()
     if not rows:
@@ -99,7 +100,9 @@ def undelete(transaction: Transaction, mailbox: Mailbox, since: int) -> int:
     messages.restore(transaction, mailbox, restored)
     for start in range(0, len(rows), STEP):
         uids = [row[0] for row in rows[start : start + STEP]]
-        transaction.execute(delete(tables.tombstones).where(*here, _t.uid.in_(uids)))
+        # The old UIDs stay gone, and clients that come back must be told so.
+        emptied = update(tables.tombstones).where(*here, _t.uid.in_(uids))
+        transaction.execute(emptied.values(email_id=NO_EMAIL, size=0))
     return len(rows)
 
 
@@ -231,17 +234,22 @@ def sweep_expunged(
     An email loses its last placement to a tombstone, so no other emails need a look.
     """
     rows = transaction.execute(
-        select(_t.mailbox_id, _t.uid, _t.email_id)
+        select(_t.mailbox_id, _t.uid, _t.email_id, _t.modseq)
         .where(_t.account_id == account_id, _t.expunged_at < before)
         .limit(EMAIL_STEP)
     ).fetchall()
     if not rows:
         return Swept()
+    for mailbox_id, _, _, modseq in rows:
+        mailbox = transaction.known_mailbox(account_id, mailbox_id)
+        if mailbox is not None and mailbox.forgotten_modseq < modseq:
+            mailbox.forgotten_modseq = modseq
+            transaction.touch_mailbox(mailbox)
     transaction.run(
         DELETE_TOMBSTONE,
         [
             {"account": account_id, "mailbox": mailbox_id, "number": uid}
-            for mailbox_id, uid, _ in rows
+            for mailbox_id, uid, _, _ in rows
         ],
     )
     orphans = transaction.execute(

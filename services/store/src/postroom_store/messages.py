@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import repeat
+from itertools import accumulate, repeat
 from operator import itemgetter
 from typing import Any
 
@@ -20,6 +21,7 @@ from postroom_store.ingest import Content, add_email
 from postroom_store.transaction import Account, Mailbox, Transaction
 
 MOST_MESSAGES = 1_000_000  # of a mailbox: a change of all of them fits one answer
+NO_EMAIL = 0  # of a tombstone: there is nothing to bring back any more
 MOST_RANGES = 400  # in one statement; more are taken in several
 
 Ranges = Sequence[tuple[int, int]]
@@ -297,7 +299,20 @@ def _choices(uids: Sequence[int]) -> list[ColumnElement[bool]]:
     return _range_choices(ranges_of(uids))
 
 
-def ranges_of(uids: Sequence[int]) -> list[tuple[int, int]]:
+def is_within(ranges: Ranges) -> Callable[[int], bool]:
+    """Whether a UID is in one of some ranges, in any order."""
+    ordered = sorted(ranges)
+    firsts = [first for first, _ in ordered]
+    lasts = list(accumulate((last for _, last in ordered), max))
+
+    def holds(uid: int) -> bool:
+        number = bisect_right(firsts, uid)
+        return number > 0 and uid <= lasts[number - 1]
+
+    return holds
+
+
+def ranges_of(uids: Iterable[int]) -> list[tuple[int, int]]:
     """Ascending UIDs as ranges of neighbours."""
     ranges: list[tuple[int, int]] = []
     first = last = -1

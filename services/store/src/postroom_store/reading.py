@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -17,7 +17,7 @@ from postroom_store.blobs import BlobFiles, unpack
 from postroom_store.database import Prepared
 from postroom_store.domain.change import Change, Columns
 from postroom_store.domain.names import canonical
-from postroom_store.messages import Ranges
+from postroom_store.messages import Ranges, is_within, ranges_of
 from postroom_store.transaction import (
     FIND_MAILBOX,
     FIND_MAILBOX_NAMED,
@@ -175,6 +175,21 @@ def changes_since(
     change.flagged = _columns(_FLAGGED.rows(connection, parameters))
     change.expunged.extend(row[0] for row in _EXPUNGED.rows(connection, parameters))
     return change
+
+
+def vanished(
+    connection: Connection, account_id: int, mailbox_id: int, since: int, ranges: Ranges
+) -> list[tuple[int, int]] | None:
+    """The UIDs of some ranges (none: all) that were expunged after a modseq, as ranges.
+
+    None where that isn't known any more. Raises PostroomError NOT_FOUND.
+    """
+    mailbox = find_mailbox(connection, account_id, mailbox_id)
+    if since < mailbox.forgotten_modseq:
+        return None
+    parameters = {"account": account_id, "mailbox": mailbox_id, "since": since}
+    gone: Iterable[int] = (row[0] for row in _EXPUNGED.rows(connection, parameters))
+    return ranges_of(filter(is_within(ranges), gone) if ranges else gone)
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,8 @@ mailboxes = Table(
     Column("unseen", BigInteger, nullable=False),
     Column("deleted", BigInteger, nullable=False),
     Column("size", BigInteger, nullable=False),
+    # What was expunged up to this modseq may be forgotten: tombstones go after their grace time.
+    Column("forgotten_modseq", BigInteger, nullable=False),
     Column("keywords", Text, nullable=False),  # names in order of number, separated by blanks
     PrimaryKeyConstraint("account_id", "mailbox_id"),
     UniqueConstraint("account_id", "name"),

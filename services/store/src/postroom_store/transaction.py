@@ -68,6 +68,7 @@ class Mailbox:
     unseen: int = 0
     deleted: int = 0
     size: int = 0
+    forgotten_modseq: int = 0
     keywords: list[str] = field(default_factory=list)
 
 
@@ -166,12 +167,16 @@ class Transaction:
 
     def mailbox(self, account_id: int, mailbox_id: int) -> Mailbox:
         """A mailbox of a locked account. Raises PostroomError NOT_FOUND."""
+        return _selectable(self.known_mailbox(account_id, mailbox_id))
+
+    def known_mailbox(self, account_id: int, mailbox_id: int) -> Mailbox | None:
+        """A mailbox of a locked account, if it is still there."""
         self.account(account_id)
         mailbox = self._rows.mailboxes.get((account_id, mailbox_id))
         if mailbox is None:
             row = self.row(FIND_MAILBOX, {"account": account_id, "mailbox": mailbox_id})
             mailbox = self._remember(row)
-        return _selectable(mailbox)
+        return mailbox
 
     def mailbox_named(self, account_id: int, name: str) -> Mailbox:
         """A mailbox that can hold messages, by name. Raises PostroomError NOT_FOUND."""

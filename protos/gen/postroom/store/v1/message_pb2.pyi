@@ -845,6 +845,60 @@ class ExpungeResponse(_message.Message):
 Global___ExpungeResponse: _TypeAlias = ExpungeResponse  # noqa: Y015
 
 @_typing.final
+class VanishedRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MAILBOX_ID_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    UIDS_FIELD_NUMBER: _builtins.int
+    mailbox_id: _builtins.int
+    since: _builtins.int
+    @_builtins.property
+    def uids(self) -> _containers.RepeatedCompositeFieldContainer[Global___UidRange]:
+        """about these alone; empty: all"""
+
+    def __init__(
+        self,
+        *,
+        mailbox_id: _builtins.int = ...,
+        since: _builtins.int = ...,
+        uids: _abc.Iterable[Global___UidRange] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["mailbox_id", b"mailbox_id", "since", b"since", "uids", b"uids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VanishedRequest: _TypeAlias = VanishedRequest  # noqa: Y015
+
+@_typing.final
+class VanishedResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UIDS_FIELD_NUMBER: _builtins.int
+    FORGOTTEN_FIELD_NUMBER: _builtins.int
+    forgotten: _builtins.bool
+    """True where it isn't known any more what was expunged so long ago: any UID below the mailbox's next that has no
+    message may have vanished since. `uids` is empty then.
+    """
+    @_builtins.property
+    def uids(self) -> _containers.RepeatedCompositeFieldContainer[Global___UidRange]: ...
+    def __init__(
+        self,
+        *,
+        uids: _abc.Iterable[Global___UidRange] | None = ...,
+        forgotten: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["forgotten", b"forgotten", "uids", b"uids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VanishedResponse: _TypeAlias = VanishedResponse  # noqa: Y015
+
+@_typing.final
 class SearchKey(_message.Message):
     """A search program (RFC 9051 section 6.4.4). Sequence numbers don't exist here: a front puts UIDs in their place."""
 

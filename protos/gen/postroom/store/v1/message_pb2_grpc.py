@@ -81,6 +81,11 @@ class MessageServiceStub:
                 request_serializer=postroom_dot_store_dot_v1_dot_message__pb2.ExpungeRequest.SerializeToString,
                 response_deserializer=postroom_dot_store_dot_v1_dot_message__pb2.ExpungeResponse.FromString,
                 _registered_method=True)
+        self.Vanished = channel.unary_unary(
+                '/postroom.store.v1.MessageService/Vanished',
+                request_serializer=postroom_dot_store_dot_v1_dot_message__pb2.VanishedRequest.SerializeToString,
+                response_deserializer=postroom_dot_store_dot_v1_dot_message__pb2.VanishedResponse.FromString,
+                _registered_method=True)
         self.Search = channel.unary_stream(
                 '/postroom.store.v1.MessageService/Search',
                 request_serializer=postroom_dot_store_dot_v1_dot_message__pb2.SearchRequest.SerializeToString,
@@ -157,6 +162,13 @@ class MessageServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Vanished(self, request, context):
+        """The UIDs that were expunged after a modseq (RFC 7162), as ranges. Reads only; safe to repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Search(self, request, context):
         """The UIDs that match, ascending. Complete even where the search index lags behind.
         """
@@ -206,6 +218,11 @@ def add_MessageServiceServicer_to_server(servicer, server):
                     servicer.Expunge,
                     request_deserializer=postroom_dot_store_dot_v1_dot_message__pb2.ExpungeRequest.FromString,
                     response_serializer=postroom_dot_store_dot_v1_dot_message__pb2.ExpungeResponse.SerializeToString,
+            ),
+            'Vanished': grpc.unary_unary_rpc_method_handler(
+                    servicer.Vanished,
+                    request_deserializer=postroom_dot_store_dot_v1_dot_message__pb2.VanishedRequest.FromString,
+                    response_serializer=postroom_dot_store_dot_v1_dot_message__pb2.VanishedResponse.SerializeToString,
             ),
             'Search': grpc.unary_stream_rpc_method_handler(
                     servicer.Search,
@@ -436,6 +453,33 @@ class MessageService:
             '/postroom.store.v1.MessageService/Expunge',
             postroom_dot_store_dot_v1_dot_message__pb2.ExpungeRequest.SerializeToString,
             postroom_dot_store_dot_v1_dot_message__pb2.ExpungeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Vanished(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/postroom.store.v1.MessageService/Vanished',
+            postroom_dot_store_dot_v1_dot_message__pb2.VanishedRequest.SerializeToString,
+            postroom_dot_store_dot_v1_dot_message__pb2.VanishedResponse.FromString,
             options,
             channel_credentials,
             insecure,

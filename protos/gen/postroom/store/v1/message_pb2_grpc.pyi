@@ -62,6 +62,8 @@ class MessageServiceStub:
     """The same, and takes them away here (RFC 6851), in one transaction."""
     Expunge: _grpc.UnaryUnaryMultiCallable[_message_pb2.ExpungeRequest, _message_pb2.ExpungeResponse]
     """Removes those of the given messages that are deleted (flag)."""
+    Vanished: _grpc.UnaryUnaryMultiCallable[_message_pb2.VanishedRequest, _message_pb2.VanishedResponse]
+    """The UIDs that were expunged after a modseq (RFC 7162), as ranges. Reads only; safe to repeat."""
     Search: _grpc.UnaryStreamMultiCallable[_message_pb2.SearchRequest, _message_pb2.SearchResponse]
     """The UIDs that match, ascending. Complete even where the search index lags behind."""
 
@@ -99,6 +101,8 @@ class MessageServiceAsyncStub(MessageServiceStub):
     """The same, and takes them away here (RFC 6851), in one transaction."""
     Expunge: _aio.UnaryUnaryMultiCallable[_message_pb2.ExpungeRequest, _message_pb2.ExpungeResponse]  # type: ignore[assignment]
     """Removes those of the given messages that are deleted (flag)."""
+    Vanished: _aio.UnaryUnaryMultiCallable[_message_pb2.VanishedRequest, _message_pb2.VanishedResponse]  # type: ignore[assignment]
+    """The UIDs that were expunged after a modseq (RFC 7162), as ranges. Reads only; safe to repeat."""
     Search: _aio.UnaryStreamMultiCallable[_message_pb2.SearchRequest, _message_pb2.SearchResponse]  # type: ignore[assignment]
     """The UIDs that match, ascending. Complete even where the search index lags behind."""
 
@@ -181,6 +185,14 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_message_pb2.ExpungeResponse, _abc.Awaitable[_message_pb2.ExpungeResponse]]:
         """Removes those of the given messages that are deleted (flag)."""
+
+    @_abc_1.abstractmethod
+    def Vanished(
+        self,
+        request: _message_pb2.VanishedRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_message_pb2.VanishedResponse, _abc.Awaitable[_message_pb2.VanishedResponse]]:
+        """The UIDs that were expunged after a modseq (RFC 7162), as ranges. Reads only; safe to repeat."""
 
     @_abc_1.abstractmethod
     def Search(

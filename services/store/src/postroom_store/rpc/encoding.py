@@ -82,6 +82,10 @@ def listed_message(
     return mailbox_message(mailbox, subscribed=listed.subscribed, deleted_size=size)
 
 
+def range_messages(ranges: Iterable[tuple[int, int]]) -> list[message_pb2.UidRange]:
+    return [message_pb2.UidRange(first=first, last=last) for first, last in ranges]
+
+
 def ranges_of_message(ranges: Sequence[message_pb2.UidRange]) -> list[tuple[int, int]]:
     """UID ranges, ascending, without overlap. Raises PostroomError INVALID."""
     if len(ranges) > MOST_RANGES:

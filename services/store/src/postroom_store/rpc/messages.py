@@ -19,6 +19,7 @@ from postroom_store.messages import Arrival
 from postroom_store.rpc.encoding import (
     change_message,
     keyword_messages,
+    range_messages,
     ranges_of_message,
 )
 from postroom_store.rpc.fetching import response_messages, wanted_of_message
@@ -223,6 +224,18 @@ class MessageService:
 
         answer = await self._once(call, request.idempotency_key, expunge)
         return message_pb2.ExpungeResponse.FromString(answer)
+
+    async def Vanished(
+        self, request: message_pb2.VanishedRequest, call: Call
+    ) -> message_pb2.VanishedResponse:
+        account_id = call.ticket.account_id
+        ranges = ranges_of_message(request.uids)
+        gone = await self._readers.run(
+            lambda c: reading.vanished(c, account_id, request.mailbox_id, request.since, ranges)
+        )
+        if gone is None:
+            return message_pb2.VanishedResponse(forgotten=True)
+        return message_pb2.VanishedResponse(uids=range_messages(gone))
 
     async def Search(
         self, request: message_pb2.SearchRequest, call: Call

@@ -11,11 +11,9 @@ on it. The text of a message is what `search_text` says it is, without its limit
 from __future__ import annotations
 
 import time
-from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from itertools import accumulate
 from typing import Any
 
 from postroom_chassis.errors import Kind, PostroomError
@@ -25,7 +23,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func,
 from postroom_store import tables
 from postroom_store.blobs import BlobFiles
 from postroom_store.domain import flags as flagging
-from postroom_store.messages import Ranges
+from postroom_store.messages import Ranges, is_within
 from postroom_store.reading import find_mailbox
 from postroom_store.search import index
 from postroom_store.search.long_text import body_text, found_in, text_of
@@ -233,7 +231,7 @@ class _Search:
             statement = _UIDS.where(_p.uid.between(*ranges[0]))
             return set(self._connection.execute(statement, self._here).scalars())
         # Thousands of ranges are more than a statement can have.
-        return set(filter(_is_within(ranges), self._those(among)))
+        return set(filter(is_within(ranges), self._those(among)))
 
     def _select(self, key: Flag | Compared, among: set[int] | None) -> set[int]:
         joined = isinstance(key, Compared) and key.column in ("internaldate", "sent_at")
@@ -333,8 +331,8 @@ class _Search:
                 one = self._matcher(inner)
                 return lambda message: not one(message)
             case Uids(ranges):
-                is_within = _is_within(ranges)
-                return lambda message: is_within(message.uid)
+                covers = is_within(ranges)
+                return lambda message: covers(message.uid)
             case Flag(name):
                 mask = self._mask(name)
                 return lambda message: message.flags & mask != 0
@@ -417,18 +415,6 @@ def _body_texts(key: Key) -> Iterator[str]:
             yield from _body_texts(inner)
         case Text(fields, value) if "body" in fields:
             yield normalise(value)
-
-
-def _is_within(ranges: Ranges) -> Callable[[int], bool]:
-    ordered = sorted(ranges)
-    firsts = [first for first, _ in ordered]
-    lasts = list(accumulate((last for _, last in ordered), max))
-
-    def is_within(uid: int) -> bool:
-        number = bisect_right(firsts, uid)
-        return number > 0 and uid <= lasts[number - 1]
-
-    return is_within
 
 
 def _is_between(number: int, low: int | None, high: int | None) -> bool:
