@@ -20,6 +20,7 @@ from postroom_imap.plan import Part, Plan
 from postroom_imap.ports.columns import Ranges
 from postroom_imap.ports.identity import Ticket
 from postroom_imap.ports.messages import Batch, Messages
+from postroom_imap.protocol.object_id import EMAIL_ID
 from postroom_imap.protocol.responses.strings import literal_announcement
 from postroom_imap.tracker import Tracker
 
@@ -49,13 +50,13 @@ class Output(Protocol):
 
 
 class Rows:
-    """The messages of one fetch, as of its start: their numbers, UIDs, flags and email ids.
+    """The messages of one fetch, as of its start: numbers, UIDs, flags, modseqs, email ids.
 
     Attributes:
         gone: how many of the wanted messages another session has expunged.
     """
 
-    __slots__ = ("email_ids", "flags", "gone", "numbers", "uids")
+    __slots__ = ("email_ids", "flags", "gone", "modseqs", "numbers", "uids")
 
     def __init__(self, tracker: Tracker, positions: Sequence[range]) -> None:
         view = tracker.view
@@ -66,6 +67,7 @@ class Rows:
             self.uids = uids
             self.numbers = _numbers(positions)
             self.flags = _slices(view.flags, positions)
+            self.modseqs = _slices(view.modseqs, positions)
             self.email_ids = _slices(view.email_ids, positions)
         else:
             indexes = view.indexes(uids)
@@ -73,6 +75,7 @@ class Rows:
             self.uids = array("I", [view.uids[index] for index in indexes])
             self.numbers = [tracker.position(uid) + 1 for uid in self.uids]
             self.flags = array("Q", [view.flags[index] for index in indexes])
+            self.modseqs = array("Q", [view.modseqs[index] for index in indexes])
             self.email_ids = array("Q", [view.email_ids[index] for index in indexes])
         if tracker.recent and len(self.uids):
             self.flags = tracker.mark_recent(self.uids, self.flags)
@@ -111,9 +114,11 @@ class Fetching:
         """Take from the cache what it has; answers the UIDs that are missing."""
         if not self._plan.parts:
             return ()
-        self._found = self._cache.get_many(
-            self._view.account_id, self._plan.key, self._rows.email_ids
-        )
+        if self._plan.kept:
+            key = (self._view.account_id, self._plan.key)
+            self._found = self._cache.get_many(*key, self._rows.email_ids)
+        else:
+            self._found = [None] * len(self._rows)
         missing = [index for index, rest in enumerate(self._found) if rest is None]
         return _uid_ranges(self._rows.uids, missing)
 
@@ -140,21 +145,23 @@ class Fetching:
 
     def _take(self, batch: Batch, whole: int, start: int) -> None:
         """Put the first `whole` messages' data of a batch beside the messages, and keep them."""
-        rendered = self._plan.render(batch)[:whole]
-        rows, found, cache = self._rows, self._found, self._cache
         account_id, key = self._view.account_id, self._plan.key
+        rendered = self._plan.render(batch, account_id)[:whole]
+        rows, found, cache = self._rows, self._found, self._cache
         uids = array("I", batch.uids[:whole])
         start = bisect_left(rows.uids, uids[0], start) if uids else start
         stop = start + len(uids)
         if rows.uids[start:stop] == uids:
             found[start:stop] = rendered
-            cache.put_many(account_id, key, rows.email_ids[start:stop], rendered)
+            if self._plan.kept:
+                cache.put_many(account_id, key, rows.email_ids[start:stop], rendered)
             return
         for uid, rest in zip(uids, rendered, strict=True):
             start = bisect_left(rows.uids, uid, start)
             if start < len(found) and rows.uids[start] == uid:
                 found[start] = rest
-                cache.put(account_id, key, rows.email_ids[start], rest)
+                if self._plan.kept:
+                    cache.put(account_id, key, rows.email_ids[start], rest)
 
     async def _write(self, start: int, stop: int) -> int:
         """Write messages start to stop, which are all there is of them; forget them."""
@@ -170,12 +177,8 @@ class Fetching:
         return gone
 
     def _lines(self, start: int, stop: int) -> list[bytes]:
-        rows, plan = self._rows, self._plan
-        columns: list[Iterable[object]] = [rows.numbers[start:stop]]
-        if plan.uid:
-            columns.append(rows.uids[start:stop])
-        if plan.flags:
-            columns.append(map(self._view.keywords.__getitem__, rows.flags[start:stop]))
+        plan = self._plan
+        columns = self._live_columns(start, stop)
         template = plan.template
         if not plan.parts:
             return [template % row for row in zip(*columns, strict=False)]
@@ -184,6 +187,21 @@ class Fetching:
         if None in rest:
             return [template % row for row in zip(*columns, strict=False) if row[-1] is not None]
         return [template % row for row in zip(*columns, strict=False)]
+
+    def _live_columns(self, start: int, stop: int) -> list[Iterable[object]]:
+        """What the plan's live template takes."""
+        rows, plan, view = self._rows, self._plan, self._view
+        columns: list[Iterable[object]]
+        columns = [(rows.uids if plan.uid_only else rows.numbers)[start:stop]]
+        if plan.uid:
+            columns.append(rows.uids[start:stop])
+        if plan.flags:
+            columns.append(map(view.keywords.__getitem__, rows.flags[start:stop]))
+        if plan.modseq:
+            columns.append(rows.modseqs[start:stop])
+        if plan.email_id:
+            columns.append(EMAIL_ID % (view.account_id, e) for e in rows.email_ids[start:stop])
+        return columns
 
     async def _write_lines(self, lines: list[bytes]) -> None:
         chunk: list[bytes] = []
@@ -205,21 +223,18 @@ class Fetching:
     # A message with a section that comes in pieces.
 
     async def _write_large(self, index: int, batch: Batch, batches: AsyncIterator[Batch]) -> None:
-        rows, write = self._rows, self._output.write
+        write = self._output.write
         last = _last_of(batch)
-        pieces = [b"* %d FETCH (" % rows.numbers[index]]
-        if self._plan.uid:
-            pieces.append(b"UID %d " % rows.uids[index])
-        if self._plan.flags:
-            pieces.append(b"FLAGS %b " % self._view.keywords[rows.flags[index]])
-        separator = b""
+        (live,) = zip(*self._live_columns(index, index + 1), strict=True)
+        pieces = [self._plan.live_template % live]
+        separator = b"" if pieces[0].endswith(b"(") else b" "
         collected: dict[int, bytes] = {}  # of sections that several parts are derived from
         for number, part in enumerate(self._plan.parts, 1):
             pieces.append(separator + part.name + b" ")
             separator = b" "
             section = batch.sections[part.section] if part.section >= 0 else None
             if section is None or not section.rest:
-                (value,) = part.values(last)
+                (value,) = part.values(last, self._view.account_id)
                 pieces.append(b"%d" % value if isinstance(value, int) else value)
                 continue
             if part.select is not None:
@@ -307,7 +322,7 @@ async def read_ahead(
         async for batch in batches:
             if _is_partial(batch):
                 return
-            for uid, rest in zip(batch.uids, plan.render(batch), strict=True):
+            for uid, rest in zip(batch.uids, plan.render(batch, view.account_id), strict=True):
                 if (index := view.index(uid)) >= 0:
                     cache.put(view.account_id, plan.key, view.email_ids[index], rest)
                 size += len(rest)

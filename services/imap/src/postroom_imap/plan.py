@@ -15,12 +15,14 @@ from typing import cast
 
 from postroom_mime import header_fields
 
+from postroom_imap.dialect import PLAIN, Dialect
 from postroom_imap.ports.messages import Batch, Column, Section, Text
 from postroom_imap.protocol.commands import BodySection, FetchAttribute, FetchItems, SectionText
 from postroom_imap.protocol.commands.fetch import FetchItem
 from postroom_imap.protocol.date_time import format_date_time
+from postroom_imap.protocol.object_id import THREAD_ID
 from postroom_imap.protocol.responses.messages import item_name
-from postroom_imap.protocol.responses.strings import literal
+from postroom_imap.protocol.responses.strings import literal, string
 
 NIL = b"NIL"
 
@@ -30,6 +32,9 @@ _COLUMNS = {
     FetchAttribute.ENVELOPE: Column.ENVELOPE,
     FetchAttribute.BODY: Column.BODY,
     FetchAttribute.BODYSTRUCTURE: Column.BODYSTRUCTURE,
+    FetchAttribute.THREADID: Column.THREAD_ID,
+    FetchAttribute.PREVIEW: Column.PREVIEW,
+    FetchAttribute.SAVEDATE: Column.SAVEDATE,
 }
 _TEXTS = {
     SectionText.WHOLE: Text.WHOLE,
@@ -58,16 +63,20 @@ class Part:
     section: int = -1
     select: Callable[[bytes], bytes] | None = None
 
-    def values(self, batch: Batch) -> Iterable[bytes | int]:
+    def values(self, batch: Batch, account_id: int) -> Iterable[bytes | int]:
         """This item of each message, rendered."""
         if self.column is None:
             return map(self.render, batch.sections[self.section].data)
         values = batch.columns[self.column]
         match self.column:
-            case Column.INTERNALDATE:
+            case Column.INTERNALDATE | Column.SAVEDATE:
                 return map(_date, cast(Sequence[int], values))
             case Column.HEADER:
                 return map(self.render, cast(Sequence[bytes], values))
+            case Column.PREVIEW:
+                return map(string, cast(Sequence[bytes], values))
+            case Column.THREAD_ID:
+                return [THREAD_ID % (account_id, number) for number in cast(Sequence[int], values)]
         return values
 
     def render(self, data: bytes | None) -> bytes:
@@ -84,15 +93,22 @@ class Plan:
     Attributes:
         key: equal for plans with the same rest.
         bodies: the rest holds sections, which may be large.
-        template: takes the sequence number, then UID, FLAGS and the rest where wanted.
+        kept: the rest is the same for all copies of a message, so that it may be kept.
+        uid_only: the responses name UIDs in place of numbers (RFC 9586 section 3.3).
+        live_template: takes the number, then UID, FLAGS, MODSEQ and EMAILID where wanted.
+        template: takes the same, then the rest.
     """
 
     uid: bool
     flags: bool
+    modseq: bool
+    email_id: bool
+    uid_only: bool
     parts: tuple[Part, ...]
     columns: tuple[Column, ...]
     sections: tuple[Section, ...]
     key: tuple[FetchItem, ...]
+    live_template: bytes
     template: bytes
     rest_template: bytes
 
@@ -100,37 +116,55 @@ class Plan:
     def bodies(self) -> bool:
         return bool(self.sections)
 
-    def render(self, batch: Batch) -> list[bytes]:
+    @property
+    def kept(self) -> bool:
+        return Column.SAVEDATE not in self.columns
+
+    def render(self, batch: Batch, account_id: int) -> list[bytes]:
         """The rest for each message of a batch whose data are whole."""
         template = self.rest_template
-        rows = zip(*(part.values(batch) for part in self.parts), strict=False)
+        rows = zip(*(part.values(batch, account_id) for part in self.parts), strict=False)
         return [template % row for row in rows]
 
 
 @lru_cache(1024)
-def compile_plan(items: FetchItems, flags_too: bool) -> Plan:
+def compile_plan(items: FetchItems, flags_too: bool, dialect: Dialect = PLAIN) -> Plan:
     """The plan for a request; `flags_too` adds FLAGS, which the fetch itself changes."""
     rest = tuple(dict.fromkeys(_peeking(item) for item in items.items if item not in _LIVE))
     sections: list[Section] = []
     derived: dict[Section, int] = {}
     parts = tuple(_part(item, sections, derived) for item in rest)
     columns = dict.fromkeys(part.column for part in parts if part.column is not None)
-    uid = FetchAttribute.UID in items.attributes
+    changed = flags_too and dialect.modseq
+    uid = FetchAttribute.UID in items.attributes or changed
+    uid = uid and not dialect.uid_only
     flags = flags_too or FetchAttribute.FLAGS in items.attributes
-    pieces = [b"UID %d"] * uid + [b"FLAGS %b"] * flags + [b"%b"] * bool(rest)
+    modseq = changed or FetchAttribute.MODSEQ in items.attributes
+    email_id = FetchAttribute.EMAILID in items.attributes
+    uid = uid or not (flags or modseq or email_id or rest)
+    pieces = [b"UID %d"] * uid + [b"FLAGS %b"] * flags + [b"MODSEQ (%d)"] * modseq
+    pieces += [b"EMAILID %b"] * email_id
+    verb = b"UIDFETCH" if dialect.uid_only else b"FETCH"
+    live = b"* %%d %b (%b" % (verb, b" ".join(pieces))
     return Plan(
         uid=uid,
         flags=flags,
+        modseq=modseq,
+        email_id=email_id,
+        uid_only=dialect.uid_only,
         parts=parts,
         columns=tuple(columns),
         sections=tuple(sections),
         key=rest,
-        template=b"* %%d FETCH (%b)\r\n" % b" ".join(pieces),
+        live_template=live,
+        template=live + b" " * (bool(pieces) and bool(rest)) + b"%b" * bool(rest) + b")\r\n",
         rest_template=b" ".join(_placeholder(part) for part in parts),
     )
 
 
-_LIVE = frozenset({FetchAttribute.UID, FetchAttribute.FLAGS})
+_LIVE = frozenset(
+    {FetchAttribute.UID, FetchAttribute.FLAGS, FetchAttribute.MODSEQ, FetchAttribute.EMAILID}
+)
 
 
 def _peeking(item: FetchItem) -> FetchItem:

@@ -25,6 +25,7 @@ from prometheus_client import Counter, Histogram
 
 from postroom_imap import capabilities, replies
 from postroom_imap.bounds import Bounds
+from postroom_imap.dialect import PLAIN, Dialect
 from postroom_imap.fetching import BrokenResponse
 from postroom_imap.items import ItemCache
 from postroom_imap.plan import Plan
@@ -32,7 +33,7 @@ from postroom_imap.ports.identity import Authenticator, Client, Ticket
 from postroom_imap.ports.mailboxes import Mailboxes
 from postroom_imap.ports.messages import Messages
 from postroom_imap.protocol.commands import Command, Examine, Logout, Select, Unselect
-from postroom_imap.protocol.extension import Extension
+from postroom_imap.protocol.extension import IMPLIED, Extension
 from postroom_imap.protocol.invalid import InvalidCommand
 from postroom_imap.protocol.limits import Limits
 from postroom_imap.protocol.reading import read_command
@@ -108,7 +109,8 @@ class Session:
     Attributes:
         ticket: whose session it is, once somebody has signed in.
         tracker: the selected mailbox.
-        enabled: what the client has enabled, which changes what it is told.
+        enabled: what the client has enabled.
+        dialect: what that changes in what it is told of messages.
         interruptible: nothing is being answered, so that the session may end at once.
         walk: the plan and the position of the last fetch of one message: the next one may show
             that the client walks through the mailbox.
@@ -124,6 +126,7 @@ class Session:
         "_renewal",
         "_turn_bytes",
         "connection",
+        "dialect",
         "enabled",
         "front",
         "interruptible",
@@ -140,7 +143,8 @@ class Session:
         self.ticket_or_none: Ticket | None = None
         self.tracker: Tracker | None = None
         self.walk: tuple[Plan, int] | None = None
-        self.enabled: set[Extension] = set()
+        self.enabled: frozenset[Extension] = frozenset()
+        self.dialect = PLAIN
         self._limits: Limits = front.bounds.commands_before_login
         self._bad = 0
         self._failures = 0
@@ -220,10 +224,22 @@ class Session:
         return self._limits.utf8_names
 
     def enable(self, extension: Extension) -> None:
-        """The client asked for an extension, for the rest of the connection."""
-        self.enabled.add(extension)
+        """The client asked for an extension, for the rest of the connection.
+
+        One that turns to modseqs with a mailbox selected is told where that stands (RFC 7162
+        section 3.1.1).
+        """
+        followed = self.dialect.modseq
+        self.enabled |= {extension, *IMPLIED.get(extension, ())}
+        self.dialect = Dialect.of(self.enabled)
         if extension in _UTF8:
             self._limits = replace(self._limits, utf8_names=True)
+        if self.tracker is None:
+            return
+        self.tracker.dialect = self.dialect
+        if self.dialect.modseq and not followed:
+            code = codes.highest_modseq(self.tracker.modseq_told)
+            self.write(status.untagged_ok("Highest", code))
 
     @property
     def limits(self) -> Limits:
@@ -272,9 +288,9 @@ class Session:
         self._refused = True
         self.write(status.no(tag, text, code))
 
-    def reject(self, tag: bytes, text: str) -> None:
+    def reject(self, tag: bytes, text: str, code: bytes | None = None) -> None:
         """Answer BAD; too many of them end the session."""
-        self.complain(InvalidCommand(tag, text))
+        self.complain(InvalidCommand(tag, text, code))
 
     def complain(self, invalid: InvalidCommand) -> None:
         """Answer what couldn't be obeyed. Raises Goodbye after too much of it."""
@@ -365,6 +381,9 @@ class Session:
         started = time.perf_counter()
         self._refused = False
         try:
+            if self.dialect.uid_only and not getattr(request.command, "uid", True):
+                self.reject(request.tag, "Name messages by UID", codes.UID_REQUIRED)
+                return
             if not isinstance(request.command, _LEAVING):
                 await self._check_view()
             await self.front.handlers[type(request.command)](self, request.tag, request.command)

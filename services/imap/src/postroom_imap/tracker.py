@@ -6,18 +6,24 @@ when it was last told, which is the view's own array as long as nothing was expu
 session that is up to date holds a reference and three numbers.
 
 New messages are held back with the expunges before them: EXISTS may not shrink (section 7.3.1).
+
+A client that follows modseqs must not take one from beyond an expunge that it wasn't told of: it
+would never hear of it after a lost connection. While expunges are held back, HIGHESTMODSEQ tells it
+how far it may go (RFC 7162 section 3.2, RFC 5162 erratum 1810).
 """
 
 from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
+from postroom_imap.dialect import PLAIN, Dialect
 from postroom_imap.keywords import RECENT
 from postroom_imap.ports.columns import Ranges, uid_array
+from postroom_imap.protocol.responses import codes
 from postroom_imap.protocol.responses import mailboxes as mailbox_responses
-from postroom_imap.protocol.responses import messages as message_responses
+from postroom_imap.protocol.responses.status import untagged_ok
 from postroom_imap.protocol.sequence_set import SequenceSet, runs
 from postroom_imap.view import MailboxView, News
 
@@ -28,6 +34,7 @@ class Tracker:
     Attributes:
         view: the mailbox.
         read_only: selected by EXAMINE.
+        dialect: in what words the session is told.
         uids: message n of the session has UID uids[n - 1], up to `exists`.
         recent: ranges of UIDs that are \\Recent in this session, ascending.
         saved: the UIDs that `$` stands for (RFC 5182), ascending.
@@ -36,8 +43,11 @@ class Tracker:
     __slots__ = (
         "_flags_told",
         "_keywords_told",
+        "_modseq_safe",
         "_modseq_told",
         "_told",
+        "_withheld",
+        "dialect",
         "exists",
         "read_only",
         "recent",
@@ -46,15 +56,17 @@ class Tracker:
         "view",
     )
 
-    def __init__(self, view: MailboxView, read_only: bool) -> None:
+    def __init__(self, view: MailboxView, read_only: bool, dialect: Dialect = PLAIN) -> None:
         self.view = view
         self.read_only = read_only
+        self.dialect = dialect
         self.uids = view.uids
         self.exists = len(view.uids)
         self.recent: list[tuple[int, int]] = []
         self.saved = uid_array()
         self._told = self._flags_told = view.applied
-        self._modseq_told = view.modseq
+        self._modseq_told = self._modseq_safe = view.modseq
+        self._withheld = False
         self._keywords_told = len(view.keywords.names)
         self._claim()
 
@@ -79,6 +91,18 @@ class Tracker:
         """The UIDs of messages by position."""
         parts = [self.uids[part.start : part.stop] for part in positions]
         return parts[0] if len(parts) == 1 else array("I", [uid for part in parts for uid in part])
+
+    def without(self, positions: Iterable[range], uids: Collection[int]) -> list[range]:
+        """Positions but for those of some UIDs."""
+        return list(runs(p for part in positions for p in part if self.uids[p] not in uids))
+
+    def changed_since(self, positions: Iterable[range], modseq: int) -> list[range]:
+        """Positions of messages that were changed after a modseq."""
+        if self.aligned:
+            modseqs = self.view.modseqs
+            return list(runs(p for part in positions for p in part if modseqs[p] > modseq))
+        changed = frozenset(self.view.changed_since(modseq))
+        return list(runs(p for part in positions for p in part if self.uids[p] in changed))
 
     def ranges_at(self, positions: Iterable[range]) -> Ranges:
         """The UIDs of messages by position, as ranges that hold no other message of the mailbox."""
@@ -123,6 +147,11 @@ class Tracker:
                 masks[index] |= RECENT
         return masks
 
+    @property
+    def modseq_told(self) -> int:
+        """The modseq up to which the session knows all."""
+        return self._modseq_safe
+
     # -- telling
 
     def tell(self, *, expunge: bool = True, uid: bool = False) -> list[bytes]:
@@ -144,11 +173,14 @@ class Tracker:
             out += self._tell_keywords()
             out += self._tell_flags(uid)
             out += self._tell_new(recent)
+            self._modseq_safe = view.modseq
         else:
             out += self._tell_keywords()
             out += self._tell_flags(uid)
         self._flags_told = view.applied
         self._modseq_told = view.modseq
+        if self.dialect.modseq and self.dialect.vanished:
+            out += self._tell_modseq()
         return out
 
     def _tell_expunged(self, news: list[News] | None) -> list[bytes]:
@@ -164,8 +196,7 @@ class Tracker:
             gone = sorted(places - {-1})
         self.uids = view.uids
         self.exists = end - len(gone)
-        # From the last to the first, so that each number is right when it is told.
-        return [message_responses.expunge(index + 1) for index in reversed(gone)]
+        return self.dialect.gone([index + 1 for index in gone], [was[index] for index in gone])
 
     def _tell_keywords(self) -> list[bytes]:
         keywords = self.view.keywords
@@ -189,12 +220,8 @@ class Tracker:
             if index < 0 or position < 0:
                 continue
             mask = view.flags[index] | (RECENT if self.is_recent(number) else 0)
-            flags = view.keywords[mask]
-            out.append(
-                message_responses.fetch_uid_flags(position + 1, number, flags)
-                if uid
-                else message_responses.fetch_flags(position + 1, flags)
-            )
+            flags, modseq = view.keywords[mask], view.modseqs[index]
+            out.append(self.dialect.flags(position + 1, number, flags, modseq, uid_too=uid))
         return out
 
     def _tell_new(self, recent_before: int) -> list[bytes]:
@@ -202,12 +229,22 @@ class Tracker:
         self.exists = len(self.view.uids)
         self._claim()
         out = [mailbox_responses.exists(self.exists)] if self.exists > known else []
-        if (recent := self.recent_count()) != recent_before:
+        if self.dialect.recent and (recent := self.recent_count()) != recent_before:
             out.append(mailbox_responses.recent(recent))
         return out
 
+    def _tell_modseq(self) -> list[bytes]:
+        """How far the client's modseqs are whole, where they weren't or aren't."""
+        withheld, self._withheld = self._withheld, self._told != self.view.applied
+        if not (withheld or self._withheld):
+            return []
+        return [untagged_ok("Highest", codes.highest_modseq(self._modseq_safe))]
+
     def _claim(self) -> None:
         """Take the messages that are recent to nobody yet; EXAMINE only looks at them."""
+        if not self.dialect.recent:
+            self.recent = []
+            return
         view = self.view
         end = self.uids[self.exists - 1] + 1 if self.exists else 0
         start = max(view.unclaimed, self.recent[-1][1] if self.recent else 0)

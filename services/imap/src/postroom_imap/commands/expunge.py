@@ -5,30 +5,35 @@ from __future__ import annotations
 from postroom_imap.keywords import DELETED
 from postroom_imap.ports.columns import Ranges
 from postroom_imap.protocol.commands import Close, Expunge, UidExpunge
+from postroom_imap.protocol.responses import codes
 from postroom_imap.session import Session
 
 
 async def expunge(session: Session, tag: bytes, command: Expunge) -> None:
     if _may_change(session, tag):
-        await _remove(session, ())
-        session.finish(tag, "EXPUNGE completed")
+        code = await _remove(session, ())
+        session.finish(tag, "EXPUNGE completed", code)
 
 
 async def uid_expunge(session: Session, tag: bytes, command: UidExpunge) -> None:
     if not _may_change(session, tag):
         return
-    tracker = session.selected
+    tracker, code = session.selected, None
     if uids := tracker.ranges_at(tracker.positions(command.uids, uid=True)):
-        await _remove(session, uids)
-    session.finish(tag, "EXPUNGE completed", uid=True)
+        code = await _remove(session, uids)
+    session.finish(tag, "EXPUNGE completed", code, uid=True)
 
 
 async def close(session: Session, tag: bytes, command: Close) -> None:
-    tracker = session.selected
+    tracker, code = session.selected, None
     if not tracker.read_only and any(mask & DELETED for mask in tracker.view.flags):
-        await _remove(session, ())
+        # What others did and the client won't hear of now must not hide behind this modseq.
+        session.write(b"".join(tracker.tell(expunge=False)))
+        whole = tracker.aligned
+        code = await _remove(session, ())
+        code = code if whole else None
     session.unselect()
-    session.finish(tag, "CLOSE completed")
+    session.finish(tag, "CLOSE completed", code)
 
 
 def _may_change(session: Session, tag: bytes) -> bool:
@@ -38,7 +43,11 @@ def _may_change(session: Session, tag: bytes) -> bool:
     return True
 
 
-async def _remove(session: Session, uids: Ranges) -> None:
+async def _remove(session: Session, uids: Ranges) -> bytes | None:
+    """Expunge; what a client that follows modseqs hears of it (RFC 7162 section 3.2.7)."""
     tracker, front = session.selected, session.front
     change = await front.messages.expunge(session.ticket, tracker.view.mailbox_id, uids)
     await front.views.take(tracker.view, session.ticket, change, tracker)
+    if change is None or not session.dialect.modseq:
+        return None
+    return codes.highest_modseq(tracker.view.modseq)

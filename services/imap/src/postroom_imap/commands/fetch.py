@@ -12,29 +12,69 @@ from postroom_imap.plan import Plan, compile_plan
 from postroom_imap.ports.columns import MOST_RANGES, Ranges
 from postroom_imap.ports.messages import Batch, FlagMode
 from postroom_imap.protocol import flag
-from postroom_imap.protocol.commands import Fetch
-from postroom_imap.protocol.responses import codes
+from postroom_imap.protocol.commands import Fetch, FetchAttribute
+from postroom_imap.protocol.commands.fetch import FetchModifiers
+from postroom_imap.protocol.extension import Extension
+from postroom_imap.protocol.responses import codes, messages
 from postroom_imap.protocol.sequence_set import SequenceSet
+from postroom_imap.resync import vanished
 from postroom_imap.session import Session
 from postroom_imap.tracker import Tracker
 
+_ALL = FetchModifiers()
+
 
 async def fetch(session: Session, tag: bytes, command: Fetch) -> None:
-    tracker = session.selected
+    tracker, modifiers = session.selected, command.modifiers or _ALL
     if not command.uid and command.sequence_set.exceeds(tracker.exists):
         session.reject(tag, "No message has such a number")
         return
+    if modifiers.vanished and Extension.QRESYNC not in session.enabled:
+        session.reject(tag, "Enable QRESYNC first")
+        return
+    items = command.items
+    if modifiers.changed_since is not None:
+        items = items.with_modseq()
+    if FetchAttribute.MODSEQ in items.attributes:
+        session.enable(Extension.CONDSTORE)
     positions = tracker.positions(command.sequence_set, command.uid)
+    if modifiers.changed_since is not None:
+        if modifiers.vanished:
+            await _tell_vanished(session, command.sequence_set, modifiers.changed_since)
+        positions = tracker.changed_since(positions, modifiers.changed_since)
+    if modifiers.partial is not None:
+        positions = part_of(positions, *modifiers.partial)
     gone = 0
     if positions:
-        marked = command.items.sets_seen and await _mark_seen(session, positions)
+        marked = items.sets_seen and await _mark_seen(session, positions)
         # What others did comes first: it may hold a FLAGS response that these flags need.
         session.write(b"".join(tracker.tell(expunge=False, uid=command.uid)))
-        gone = await _send(session, compile_plan(command.items, flags_too=marked), positions)
+        gone = await _send(session, compile_plan(items, marked, session.dialect), positions)
     if gone and not command.uid:
         session.refuse(tag, "Some of the messages are gone", codes.EXPUNGE_ISSUED)
         return
     session.finish(tag, "FETCH completed", expunge=command.uid, uid=command.uid)
+
+
+def part_of(positions: Sequence[range], first: int, last: int) -> list[range]:
+    """The first to the last of messages; both are negative where it counts from the end."""
+    total = sum(map(len, positions))
+    start, stop = (first - 1, last) if first > 0 else (total + last, total + first + 1)
+    found: list[range] = []
+    for part in positions:
+        if cut := part[max(start, 0) : max(stop, 0)]:
+            found.append(cut)
+        start, stop = start - len(part), stop - len(part)
+    return found
+
+
+async def _tell_vanished(session: Session, uids: SequenceSet, since: int) -> None:
+    """Which messages of a set were expunged since (RFC 7162 section 3.2.6)."""
+    tracker = session.selected
+    view = tracker.view
+    gone = await session.front.messages.vanished(session.ticket, view.mailbox_id, since)
+    if told := vanished(tracker, gone, uids.resolve(view.uid_next - 1)):
+        session.write(messages.vanished(told, earlier=True))
 
 
 async def _mark_seen(session: Session, positions: Sequence[range]) -> bool:
@@ -50,10 +90,10 @@ async def _mark_seen(session: Session, positions: Sequence[range]) -> bool:
     ranges: Ranges = SequenceSet.of(unseen).ranges
     if len(ranges) > MOST_RANGES:
         ranges = tracker.ranges_at(positions)  # as few as the client named; the seen stay as is
-    change = await front.messages.store_flags(
+    stored = await front.messages.store_flags(
         session.ticket, view.mailbox_id, ranges, FlagMode.ADD, (flag.SEEN,)
     )
-    await front.views.take(view, session.ticket, change, tracker)
+    await front.views.take(view, session.ticket, stored.change, tracker)
     return True
 
 
@@ -76,10 +116,10 @@ async def _send(session: Session, plan: Plan, positions: Sequence[range]) -> int
 
 async def _batches(session: Session, plan: Plan, uids: Ranges) -> AsyncGenerator[Batch, None]:
     """What the store has of the messages: by one call, unless they lie too far apart for one."""
-    messages, mailbox_id = session.front.messages, session.selected.view.mailbox_id
+    store, mailbox_id = session.front.messages, session.selected.view.mailbox_id
     for start in range(0, len(uids), MOST_RANGES):
         part = uids[start : start + MOST_RANGES]
-        stream = messages.fetch(session.ticket, mailbox_id, part, plan.columns, plan.sections)
+        stream = store.fetch(session.ticket, mailbox_id, part, plan.columns, plan.sections)
         async with aclosing(cast("AsyncGenerator[Batch, None]", stream)) as batches:
             async for batch in batches:
                 yield batch
@@ -87,7 +127,12 @@ async def _batches(session: Session, plan: Plan, uids: Ranges) -> AsyncGenerator
 
 def _walks(session: Session, tracker: Tracker, plan: Plan, positions: Sequence[range]) -> bool:
     """Whether the client fetches sections message by message, this one behind the last."""
-    if not plan.bodies or len(positions) != 1 or len(positions[0]) != 1 or session.walk is None:
+    if (
+        not (plan.bodies and plan.kept)
+        or len(positions) != 1
+        or len(positions[0]) != 1
+        or session.walk is None
+    ):
         return False
     last_plan, last_position = session.walk
     return last_plan.key == plan.key and positions[0].start == last_position + 1

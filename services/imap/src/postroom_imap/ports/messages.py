@@ -21,6 +21,9 @@ class Column(Enum):
     BODY = "body"
     BODYSTRUCTURE = "bodystructure"
     HEADER = "header"  # bytes
+    THREAD_ID = "thread_id"  # int
+    PREVIEW = "preview"  # bytes, UTF-8
+    SAVEDATE = "savedate"  # int, Unix seconds; each copy of a message has its own
 
 
 class Text(IntEnum):
@@ -107,6 +110,19 @@ class Copied:
     target_change: Change | None
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What became of flags.
+
+    Attributes:
+        change: None where all were so.
+        modified: UIDs of messages that were left alone, as they had changed meanwhile.
+    """
+
+    change: Change | None
+    modified: Sequence[int] = ()
+
+
 class FlagMode(StrEnum):
     """What happens to the flags of messages."""
 
@@ -138,9 +154,21 @@ class Messages(Protocol):
         """Adds a message. OVER_QUOTA, TOO_LARGE, LIMIT_EXCEEDED."""
 
     async def store_flags(
-        self, ticket: Ticket, mailbox_id: int, uids: Ranges, mode: FlagMode, flags: Sequence[str]
-    ) -> Change | None:
-        """Changes flags; None where all were so. LIMIT_EXCEEDED (keywords)."""
+        self,
+        ticket: Ticket,
+        mailbox_id: int,
+        uids: Ranges,
+        mode: FlagMode,
+        flags: Sequence[str],
+        unchanged_since: int | None = None,
+    ) -> Stored:
+        """Changes flags, of messages whose modseq is not above `unchanged_since` alone.
+
+        LIMIT_EXCEEDED (keywords).
+        """
+
+    async def vanished(self, ticket: Ticket, mailbox_id: int, since: int) -> Ranges | None:
+        """The UIDs that were expunged after a modseq; None where that is forgotten."""
 
     async def copy(self, ticket: Ticket, mailbox_id: int, uids: Ranges, target: str) -> Copied:
         """Copies messages, all or none. OVER_QUOTA; NOT_FOUND where the target is missing."""

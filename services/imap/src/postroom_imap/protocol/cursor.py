@@ -60,6 +60,14 @@ class Cursor:
             self.position += len(token)
         return found
 
+    def take_word(self, token: bytes) -> bool:
+        """The same in any case; ``token`` is in upper case."""
+        end = self.position + len(token)
+        found = self.data[self.position : end].upper() == token
+        if found:
+            self.position = end
+        return found
+
     def expect(self, token: bytes) -> None:
         """Moves past ``token``, which must come next."""
         if not self.take(token):

@@ -13,6 +13,11 @@ class ObjectId:
         return f"({self.value})"
 
 
+# EMAILID and THREADID as FETCH has them, for columns of them: account id, number.
+EMAIL_ID = b"(M%d-%d)"
+THREAD_ID = b"(T%d-%d)"
+
+
 def mailbox_id(account_id: int, number: int) -> ObjectId:
     """MAILBOXID: of all accounts' mailboxes no two share one."""
     return ObjectId(f"F{account_id}-{number}")

@@ -30,6 +30,7 @@ from postroom_imap.ports.messages import (
     NewMessage,
     Section,
     SectionData,
+    Stored,
     Text,
     UploadId,
 )
@@ -50,6 +51,9 @@ _COLUMNS = {
     Column.BODY: (message_pb2.COLUMN_BODY, "bodies"),
     Column.BODYSTRUCTURE: (message_pb2.COLUMN_BODYSTRUCTURE, "bodystructures"),
     Column.HEADER: (message_pb2.COLUMN_HEADER, "headers"),
+    Column.THREAD_ID: (message_pb2.COLUMN_THREAD_ID, "thread_ids"),
+    Column.PREVIEW: (message_pb2.COLUMN_PREVIEW, "previews"),
+    Column.SAVEDATE: (message_pb2.COLUMN_SAVEDATE, "savedates"),
 }
 _TEXTS = {
     Text.WHOLE: message_pb2.Section.TEXT_UNSPECIFIED,
@@ -143,16 +147,31 @@ class RemoteMessages:
         return Appended(response.uid_validity, list(response.uids), change_of(response.change))
 
     async def store_flags(
-        self, ticket: Ticket, mailbox_id: int, uids: Ranges, mode: FlagMode, flags: Seq[str]
-    ) -> Change | None:
+        self,
+        ticket: Ticket,
+        mailbox_id: int,
+        uids: Ranges,
+        mode: FlagMode,
+        flags: Seq[str],
+        unchanged_since: int | None = None,
+    ) -> Stored:
         request = message_pb2.StoreFlagsRequest(
             idempotency_key=fresh_key(),
             mailbox_id=mailbox_id,
             uids=range_messages(uids),
             mode=_MODES[mode],
             flags=flags,
+            unchanged_since=unchanged_since,
         )
-        return change_in(await self._call(self._stub.StoreFlags, request, ticket), "change")
+        response = await self._call(self._stub.StoreFlags, request, ticket)
+        return Stored(change_in(response, "change"), list(response.modified))
+
+    async def vanished(self, ticket: Ticket, mailbox_id: int, since: int) -> Ranges | None:
+        request = message_pb2.VanishedRequest(mailbox_id=mailbox_id, since=since)
+        response = await self._call(self._stub.Vanished, request, ticket)
+        if response.forgotten:
+            return None
+        return [(gone.first, gone.last) for gone in response.uids]
 
     async def copy(self, ticket: Ticket, mailbox_id: int, uids: Ranges, target: str) -> Copied:
         return await self._copy(self._stub.Copy, ticket, mailbox_id, uids, target)

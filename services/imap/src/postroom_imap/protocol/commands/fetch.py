@@ -1,7 +1,7 @@
 """FETCH (RFC 3501 section 6.4.5) and its items."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache, partial
 
@@ -25,6 +25,11 @@ class FetchAttribute(StrEnum):
     ENVELOPE = "ENVELOPE"
     BODY = "BODY"
     BODYSTRUCTURE = "BODYSTRUCTURE"
+    MODSEQ = "MODSEQ"  # RFC 7162 section 3.1.4.2
+    EMAILID = "EMAILID"  # RFC 8474 section 5
+    THREADID = "THREADID"
+    PREVIEW = "PREVIEW"  # RFC 8970; LAZY makes no difference where previews are made at ingest
+    SAVEDATE = "SAVEDATE"  # RFC 8514
 
 
 class SectionText(StrEnum):
@@ -88,6 +93,27 @@ class FetchItems:
         object.__setattr__(self, "sections", sections)
         object.__setattr__(self, "sets_seen", not all(section.peek for section in sections))
 
+    def with_modseq(self) -> "FetchItems":
+        """The same and MODSEQ, which CHANGEDSINCE implies (RFC 7162 section 3.1.4.1)."""
+        if FetchAttribute.MODSEQ in self.attributes:
+            return self
+        return FetchItems((*self.items, FetchAttribute.MODSEQ))
+
+
+@dataclass(frozen=True, slots=True)
+class FetchModifiers:
+    """Which of the messages are meant after all.
+
+    Attributes:
+        changed_since: those with a later modseq (RFC 7162 section 3.1.4.1).
+        vanished: and VANISHED for those that were expunged since (section 3.2.6).
+        partial: the n-th to the m-th of them; negative: from the end (RFC 9394 section 3.3).
+    """
+
+    changed_since: int | None = None
+    vanished: bool = False
+    partial: tuple[int, int] | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
@@ -96,6 +122,7 @@ class Fetch:
     uid: bool
     sequence_set: SequenceSet
     items: FetchItems
+    modifiers: FetchModifiers | None = None
 
 
 def _rfc822(label: bytes, text: SectionText, peek: bool) -> BodySection:
@@ -122,6 +149,8 @@ _SECTION = re.compile(
     re.IGNORECASE,
 )
 _PARTIAL = re.compile(rb"<([0-9]{1,18})\.([1-9][0-9]{0,17})>")
+_PARTIAL_RANGE = re.compile(rb"(-?[1-9][0-9]{0,9}):(-?[1-9][0-9]{0,9})")
+_MODIFIERS = re.compile(rb" (\((?:CHANGEDSINCE|VANISHED|PARTIAL)(?: [^()]*)?\))\Z", re.IGNORECASE)
 _FIELD_NAME = re.compile(rb"[\x21-\x7e]+")
 _MEMOISED = 512  # octets; what clients repeat is shorter
 
@@ -132,8 +161,46 @@ def _parse_fetch(uid: bool, cursor: Cursor) -> Fetch:
     sequence_set = cursor.sequence_set()
     cursor.space()
     items = cursor.rest()
+    modifiers = None
+    if (found := _MODIFIERS.search(items)) is not None:
+        items, modifiers = items[: found.start()], _modifiers(uid, found.group(1), cursor.limits)
     parse = _memoised_items if len(items) <= _MEMOISED else _parse_items
-    return Fetch(uid, sequence_set, parse(uid, items, cursor.limits))
+    return Fetch(uid, sequence_set, parse(uid, items, cursor.limits), modifiers)
+
+
+def _modifiers(uid: bool, text: bytes, limits: Limits) -> FetchModifiers:
+    cursor = Cursor(text, 0, limits)
+    found = FetchModifiers()
+
+    def modifier() -> None:
+        nonlocal found
+        match cursor.word():
+            case b"CHANGEDSINCE":
+                cursor.space()
+                found = replace(found, changed_since=cursor.number())
+            case b"VANISHED":
+                found = replace(found, vanished=True)
+            case b"PARTIAL":
+                cursor.space()
+                found = replace(found, partial=partial_range(cursor))
+            case _:
+                raise SyntaxFault("Unknown modifier of FETCH")
+
+    cursor.list_of(modifier)
+    cursor.end()
+    if found.vanished and (not uid or found.changed_since is None):
+        raise SyntaxFault("VANISHED goes with UID FETCH and CHANGEDSINCE")
+    if found.partial is not None and not uid:
+        raise SyntaxFault("PARTIAL goes with UID FETCH")
+    return found
+
+
+def partial_range(cursor: Cursor) -> tuple[int, int]:
+    """``1:50`` or ``-1:-50``: which of a list (RFC 9394 section 3.1), nearest to its end first."""
+    first, last = map(int, cursor.match(_PARTIAL_RANGE, "a range").groups())
+    if (first < 0) != (last < 0):
+        raise SyntaxFault("A range counts from one end")
+    return (first, last) if abs(first) <= abs(last) else (last, first)
 
 
 parse_fetch, parse_uid_fetch = partial(_parse_fetch, False), partial(_parse_fetch, True)
@@ -168,6 +235,8 @@ def _item(cursor: Cursor) -> FetchItem:
     item = _WORDS.get(word)
     if item is None:
         raise SyntaxFault("Unknown FETCH item")
+    if item is FetchAttribute.PREVIEW:
+        cursor.take_word(b" (LAZY)")
     return item
 
 

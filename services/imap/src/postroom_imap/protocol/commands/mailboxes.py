@@ -5,9 +5,11 @@ Names are decoded: text, not modified UTF-7.
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
 from postroom_imap.protocol.cursor import Cursor
 from postroom_imap.protocol.invalid import SyntaxFault
+from postroom_imap.protocol.sequence_set import SequenceSet
 
 
 class StatusItem(StrEnum):
@@ -27,17 +29,36 @@ class StatusItem(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Select:
-    """SELECT."""
+class Resync:
+    """What a client still knows of a mailbox (RFC 7162 section 3.2.5).
 
-    mailbox: str
+    Attributes:
+        uids: all that it knows; None: it doesn't say.
+        matches: sequence numbers and UIDs that went together when it last looked.
+    """
+
+    uid_validity: int
+    modseq: int
+    uids: SequenceSet | None = None
+    matches: tuple[SequenceSet, SequenceSet] | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Examine:
-    """EXAMINE: SELECT, read-only."""
+class Select:
+    """SELECT.
+
+    Attributes:
+        condstore: the client turns to modseqs (RFC 7162 section 3.1.8).
+    """
 
     mailbox: str
+    condstore: bool = False
+    resync: Resync | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Examine(Select):
+    """EXAMINE: SELECT, read-only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +115,49 @@ def parse_mailbox(cursor: Cursor) -> str:
     return cursor.mailbox()
 
 
-def parse_select(cursor: Cursor) -> Select:
-    """``SELECT mailbox``."""
-    return Select(parse_mailbox(cursor))
+def _parse_select(kind: type[Select], cursor: Cursor) -> Select:
+    """``SELECT mailbox [(parameters)]``."""
+    mailbox = parse_mailbox(cursor)
+    if not cursor.take(b" "):
+        return kind(mailbox)
+    resync: Resync | None = None
+
+    def parameter() -> bytes:
+        nonlocal resync
+        word = cursor.word()
+        if word == b"QRESYNC":
+            cursor.space()
+            resync = _resync(cursor)
+        elif word != b"CONDSTORE":
+            raise SyntaxFault("Unknown parameter of SELECT")
+        return word
+
+    words = cursor.list_of(parameter)
+    return kind(mailbox, condstore=b"CONDSTORE" in words, resync=resync)
 
 
-def parse_examine(cursor: Cursor) -> Examine:
-    """``EXAMINE mailbox``."""
-    return Examine(parse_mailbox(cursor))
+parse_select, parse_examine = partial(_parse_select, Select), partial(_parse_select, Examine)
+
+
+def _resync(cursor: Cursor) -> Resync:
+    """``(uidvalidity modseq [known-uids] [(known-sequence-set known-uid-set)])``."""
+    cursor.expect(b"(")
+    uid_validity = cursor.number()
+    cursor.space()
+    modseq = cursor.number()
+    uids = matches = None
+    if cursor.at(b" ") and not cursor.at(b" ("):
+        cursor.space()
+        uids = cursor.sequence_set()
+    if cursor.take(b" ("):
+        numbers = cursor.sequence_set()
+        cursor.space()
+        matches = (numbers, cursor.sequence_set())
+        cursor.expect(b")")
+    cursor.expect(b")")
+    if any(known is not None and known.has_star for known in (uids, *(matches or ()))):
+        raise SyntaxFault("What is known has no *")
+    return Resync(uid_validity, modseq, uids, matches)
 
 
 def parse_create(cursor: Cursor) -> Create:

@@ -51,13 +51,20 @@ class UidExpunge:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """STORE; ``silent``: no FETCH responses for what this command changed. Each flag once."""
+    """STORE.
+
+    Attributes:
+        silent: no FETCH responses for what this command changed.
+        flags: each once.
+        unchanged_since: messages with a later modseq are left alone (RFC 7162 section 3.1.3).
+    """
 
     uid: bool
     sequence_set: SequenceSet
     mode: StoreMode
     silent: bool
     flags: tuple[str, ...]
+    unchanged_since: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +98,30 @@ def parse_uid_expunge(cursor: Cursor) -> UidExpunge:
 
 
 def _parse_store(uid: bool, cursor: Cursor) -> Store:
-    """``STORE sequence-set [+-]FLAGS[.SILENT] flags``, flags in parentheses or bare."""
+    """``STORE sequence-set [(modifiers)] [+-]FLAGS[.SILENT] flags``.
+
+    Flags stand in parentheses or bare.
+    """
     cursor.space()
     sequence_set = cursor.sequence_set()
     cursor.space()
+    unchanged_since = _unchanged_since(cursor) if cursor.at(b"(") else None
     change = cursor.rest()
     parse = _memoised_change if len(change) <= _MEMOISED else _parse_change
     mode, silent, flags = parse(change, cursor.limits)
-    return Store(uid, sequence_set, mode, silent, flags)
+    return Store(uid, sequence_set, mode, silent, flags, unchanged_since)
+
+
+def _unchanged_since(cursor: Cursor) -> int:
+    """``(UNCHANGEDSINCE modseq)``, the only modifier there is."""
+    cursor.expect(b"(")
+    if cursor.word() != b"UNCHANGEDSINCE":
+        raise SyntaxFault("Unknown modifier of STORE")
+    cursor.space()
+    modseq = cursor.number()
+    cursor.expect(b")")
+    cursor.space()
+    return modseq
 
 
 def _parse_change(change: bytes, limits: Limits) -> _Change:

@@ -15,6 +15,7 @@ UID_NOT_STICKY = b"UIDNOTSTICKY"  # RFC 4315 section 3
 TOO_BIG = b"TOOBIG"  # RFC 4469 section 4.3, RFC 7888 section 4
 CLOSED = b"CLOSED"  # RFC 7162 section 3.2.11
 USE_ATTR = b"USEATTR"  # RFC 6154 section 6
+UID_REQUIRED = b"UIDREQUIRED"  # RFC 9586 section 3.1
 
 # RFC 5530
 UNAVAILABLE = b"UNAVAILABLE"
@@ -61,6 +62,16 @@ def uid_validity(value: int) -> bytes:
 def mailbox_id(object_id: ObjectId) -> bytes:
     """MAILBOXID (RFC 8474 sections 4.1, 4.2)."""
     return f"MAILBOXID {object_id}".encode("ascii")
+
+
+def highest_modseq(modseq: int) -> bytes:
+    """HIGHESTMODSEQ (RFC 7162 section 3.1.2.1)."""
+    return b"HIGHESTMODSEQ %d" % modseq
+
+
+def modified(numbers: SequenceSet) -> bytes:
+    """MODIFIED: messages that a conditional STORE left alone (RFC 7162 section 3.1.3)."""
+    return b"MODIFIED " + bytes(numbers)
 
 
 def unseen(number: int) -> bytes:

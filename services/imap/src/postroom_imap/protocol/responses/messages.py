@@ -15,6 +15,7 @@ or ``literal``.
 from collections.abc import Iterable
 
 from postroom_imap.protocol.commands.fetch import BodySection, FetchAttribute, FetchItem
+from postroom_imap.protocol.sequence_set import SequenceSet
 
 _NUMERIC = frozenset({FetchAttribute.UID, FetchAttribute.RFC822_SIZE})
 
@@ -39,6 +40,21 @@ def fetch_uid_flags(number: int, uid: int, flags: bytes) -> bytes:
     return b"* %d FETCH (UID %d FLAGS %b)\r\n" % (number, uid, flags)
 
 
+def fetch_uid_flags_modseq(number: int, uid: int, flags: bytes, modseq: int) -> bytes:
+    """The same for a client that follows modseqs (RFC 7162 section 3.2)."""
+    return b"* %d FETCH (UID %d MODSEQ (%d) FLAGS %b)\r\n" % (number, uid, modseq, flags)
+
+
+def uid_fetch_flags(uid: int, flags: bytes) -> bytes:
+    """The same for a client that knows no numbers (RFC 9586 section 3.3)."""
+    return b"* %d UIDFETCH (FLAGS %b)\r\n" % (uid, flags)
+
+
+def uid_fetch_flags_modseq(uid: int, flags: bytes, modseq: int) -> bytes:
+    """The same for one that follows modseqs as well."""
+    return b"* %d UIDFETCH (MODSEQ (%d) FLAGS %b)\r\n" % (uid, modseq, flags)
+
+
 def fetch_part(item: FetchItem, value: bytes) -> bytes:
     """``name SP value``; ``value`` rendered."""
     return b"%b %b" % (item_name(item), value)
@@ -52,6 +68,11 @@ def item_name(item: FetchItem) -> bytes:
 def expunge(number: int) -> bytes:
     """EXPUNGE."""
     return b"* %d EXPUNGE\r\n" % number
+
+
+def vanished(uids: SequenceSet, *, earlier: bool = False) -> bytes:
+    """VANISHED (RFC 7162 section 3.2.10); ``earlier``: not counted in EXISTS any more."""
+    return b"* VANISHED %b%b\r\n" % (b"(EARLIER) " * earlier, bytes(uids))
 
 
 def _placeholder(item: FetchItem) -> bytes:
