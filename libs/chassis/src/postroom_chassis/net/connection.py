@@ -5,6 +5,9 @@ suspends only when it needs more. Nothing here is read without a time limit, and
 without a bound: reading from the socket pauses while the buffer is full, and `drain` waits while
 the client doesn't read. What is written in one turn of the loop leaves as one segment, so that the
 replies to pipelined commands (RFC 2920 section 3.2) cost one send.
+
+Where both sides compress, what arrives is inflated when a reader asks for it and no further, and a
+turn of the loop is flushed once.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar, cast
 
+from postroom_chassis.net.deflate import Deflation, Inflation
 from postroom_chassis.net.proxy import ProxyTls
 from postroom_chassis.net.stream import ByteStream, Reader
 
@@ -80,6 +84,9 @@ class Connection(asyncio.Protocol):
         "_boundary",
         "_closed",
         "_deadline",
+        "_deflation",
+        "_ended",
+        "_inflation",
         "_listener",
         "_loop",
         "_paused_reading",
@@ -107,6 +114,9 @@ class Connection(asyncio.Protocol):
         self._boundary = False
         self._deadline = 0.0
         self._closed = False
+        self._ended = False  # the client sends no more
+        self._deflation: Deflation | None = None
+        self._inflation: Inflation | None = None
         self.draining = False
         self.id = f"{listener.name}-{next(_numbers):x}"
         self.peer = Peer("", 0)
@@ -125,20 +135,21 @@ class Connection(asyncio.Protocol):
         self._listener.opened(self)
 
     def data_received(self, data: bytes) -> None:
-        self.stream.feed(data)
-        if len(self.stream) >= HIGH_WATER and not self._paused_reading and self._transport:
+        into = self.stream if self._inflation is None else self._inflation
+        into.feed(data)
+        if len(into) >= HIGH_WATER and not self._paused_reading and self._transport:
             self._paused_reading = True
             self._transport.pause_reading()
         self._wake()
 
     def eof_received(self) -> bool:
-        self.stream.feed_eof()
+        self._end_input()
         self._wake()
         return self.tls is None  # a half-closed client may still be answered
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._closed = True
-        self.stream.feed_eof()
+        self._end_input()
         self._wake()
         self.resume_writing()
         self._listener.closed(self)
@@ -164,6 +175,7 @@ class Connection(asyncio.Protocol):
 
         Raises:
             TimedOut, Draining, ConnectionResetError: the connection is lost.
+            MalformedDeflate: what was to be inflated can't be.
             RuntimeError: somebody else reads; two would take each other's bytes.
             What the generator raises (EndOfStream among it).
         """
@@ -176,6 +188,10 @@ class Connection(asyncio.Protocol):
             except StopIteration as done:
                 self._deadline = 0.0
                 return cast(T, done.value)
+            if self._inflate():
+                if self._inflation is not None and self._inflation.pending:
+                    await asyncio.sleep(0)  # little input may become much
+                continue
             if self._closed:
                 raise ConnectionResetError
             if boundary and self.draining and not len(self.stream):
@@ -189,7 +205,7 @@ class Connection(asyncio.Protocol):
         self._unsent.append(data)
         self._unsent_bytes += len(data)
         if self._unsent_bytes >= GATHERED_BYTES:
-            self._send()
+            self._send(flush=False)
 
     async def drain(self, seconds: float = 300.0) -> None:
         """Wait until the client has taken most of what was written.
@@ -243,6 +259,24 @@ class Connection(asyncio.Protocol):
         self._transport = transport
         self._note_tls()
 
+    def start_compression(self) -> None:
+        """Deflate what is written from now on, and inflate what arrives."""
+        self._send()
+        self._deflation = Deflation()
+        self._inflation = Inflation(self.stream.take())
+
+    def end_compression(self) -> None:
+        """Write the end of what is deflated; what the client sends is as it is from here on.
+
+        Raises MalformedDeflate.
+        """
+        if self._deflation is None or self._inflation is None:
+            return
+        self._send(flush=False)
+        self._transmit(self._deflation.finish())
+        self._deflation = None
+        self._inflation.end()
+
     def proxied(self, peer: Peer, tls: ProxyTls | None) -> None:
         """Take over what a trusted proxy says of the client."""
         self._listener.readdressed(self, peer)
@@ -261,6 +295,11 @@ class Connection(asyncio.Protocol):
         waiter = self._waiter
         if waiter is not None and self._deadline and now > self._deadline and not waiter.done():
             waiter.set_exception(TimedOut())
+
+    def rest(self) -> None:
+        """Called now and then: a client that hears nothing costs no compressor."""
+        if self._deflation is not None:
+            self._deflation.rest()
 
     def close(self) -> None:
         """Send what is buffered, then close."""
@@ -284,14 +323,49 @@ class Connection(asyncio.Protocol):
         return self._closed
 
     @property
+    def compressed(self) -> bool:
+        """Whether what is written is deflated."""
+        return self._deflation is not None
+
+    @property
     def congested(self) -> bool:
         """Whether the client leaves much of what was written unread."""
         return self._paused_writing is not None
 
-    def _send(self) -> None:
+    def _send(self, flush: bool = True) -> None:
         unsent, self._unsent, self._unsent_bytes = self._unsent, [], 0
-        if unsent and self._transport is not None and not self._closed:
-            self._transport.write(unsent[0] if len(unsent) == 1 else b"".join(unsent))
+        data = unsent[0] if len(unsent) == 1 else b"".join(unsent)
+        deflation = self._deflation
+        if deflation is not None and not self._closed:
+            if data:
+                data = deflation.compress(data)
+            if flush:
+                data += deflation.flush()
+        self._transmit(data)
+
+    def _transmit(self, data: bytes) -> None:
+        if data and self._transport is not None and not self._closed:
+            self._transport.write(data)
+
+    def _inflate(self) -> bool:
+        """Give the stream what can be inflated, or the end; False where it must wait."""
+        inflation = self._inflation
+        if inflation is None:
+            return False
+        data = inflation.inflate()
+        self.stream.feed(data)
+        if inflation.over:
+            self._inflation = None
+        last = not data or self._inflation is None
+        if self._ended and last and not self.stream.ended:
+            self.stream.feed_eof()
+            return True
+        return bool(data)
+
+    def _end_input(self) -> None:
+        self._ended = True
+        if self._inflation is None:
+            self.stream.feed_eof()
 
     def _note_tls(self) -> None:
         tls = self._transport.get_extra_info("ssl_object") if self._transport else None

@@ -8,7 +8,7 @@ import os
 import socket
 import time
 from collections import Counter as Counts
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from typing import cast
@@ -118,6 +118,11 @@ class Listener:
         if self._sweeper is not None:
             self._sweeper.cancel()
 
+    @property
+    def connections(self) -> Collection[Connection]:
+        """Those that are open."""
+        return self._connections.keys()
+
     # What connections call.
 
     def opened(self, connection: Connection, accepted: socket.socket | None = None) -> None:
@@ -215,6 +220,7 @@ class Listener:
             now = time.monotonic()
             for connection in list(self._connections):
                 connection.check_deadline(now)
+                connection.rest()
             if self._tls is not None:
                 self._tls.context  # noqa: B018 (takes up new certificates)
 

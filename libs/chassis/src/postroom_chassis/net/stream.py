@@ -59,6 +59,10 @@ class ByteStream:
         self._buffer.clear()
         self._searched = 0
 
+    def take(self) -> bytes:
+        """All that is buffered, whatever it is."""
+        return self._take(len(self._buffer))
+
     def unread(self, data: bytes) -> None:
         """Put back what was taken and belongs to what follows."""
         self._buffer[:0] = data
