@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
+import zlib
 from types import TracebackType
 
 SECONDS = 20.0
@@ -22,12 +23,64 @@ class Closed(Exception):
     """The server closed the connection."""
 
 
+class Inflating:
+    """What a server deflates, as a StreamReader would give it.
+
+    Attributes:
+        received: octets that came, as they were sent.
+    """
+
+    def __init__(self, reader: asyncio.StreamReader) -> None:
+        self.reader = reader
+        self.received = 0
+        self._zlib = zlib.decompressobj(-15)
+        self._buffer = bytearray()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the server has ended its stream."""
+        return self._zlib.eof
+
+    @property
+    def left(self) -> bytes:
+        """What came behind the end of the stream."""
+        return self._zlib.unused_data
+
+    async def _more(self) -> bool:
+        data = b"" if self.ended else await self.reader.read(65536)
+        self.received += len(data)
+        self._buffer += self._zlib.decompress(data)
+        return bool(data)
+
+    async def readline(self) -> bytes:
+        while (end := self._buffer.find(b"\n") + 1) == 0 and await self._more():
+            pass
+        return self._take(end or len(self._buffer))
+
+    async def readexactly(self, size: int) -> bytes:
+        while len(self._buffer) < size:
+            if not await self._more():
+                raise asyncio.IncompleteReadError(bytes(self._buffer), size)
+        return self._take(size)
+
+    async def read(self) -> bytes:
+        while await self._more():
+            pass
+        return self._take(len(self._buffer))
+
+    def _take(self, size: int) -> bytes:
+        taken = bytes(self._buffer[:size])
+        del self._buffer[:size]
+        return taken
+
+
 class ImapClient:
     """One connection; nothing of the protocol is done that a test doesn't ask for."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
+        self._reader: asyncio.StreamReader | Inflating = reader
         self._writer = writer
+        self._deflate: zlib._Compress | None = None
         self._tag = 0
 
     @classmethod
@@ -55,6 +108,12 @@ class ImapClient:
         await asyncio.gather(self._writer.wait_closed(), return_exceptions=True)
 
     async def send(self, data: bytes) -> None:
+        if self._deflate is not None:
+            data = self._deflate.compress(data) + self._deflate.flush(zlib.Z_SYNC_FLUSH)
+        await self.send_as_it_is(data)
+
+    async def send_as_it_is(self, data: bytes) -> None:
+        """Send octets that are compressed already, where the connection is."""
         self._writer.write(data)
         async with asyncio.timeout(SECONDS):
             await self._writer.drain()
@@ -66,6 +125,19 @@ class ImapClient:
             while found := _LITERAL.search(response):
                 response += await self._reader.readexactly(int(found[1])) + await self._line()
         return response.removesuffix(b"\r\n")
+
+    async def hear_some(self) -> bytes:
+        """Octets as they come. Raises Closed."""
+        assert isinstance(self._reader, asyncio.StreamReader)
+        async with asyncio.timeout(SECONDS):
+            octets = await self._reader.read(65536)
+        if not octets:
+            raise Closed
+        return octets
+
+    def say_no_more(self) -> None:
+        """Close this side only."""
+        self._writer.write_eof()
 
     async def _line(self) -> bytes:
         line = await self._reader.readline()
@@ -135,6 +207,20 @@ class ImapClient:
         found = re.match(r"OK \[APPENDUID \d+ (\d+)\]", done)
         assert found, done
         return int(found[1])
+
+    async def compress(self) -> Inflating:
+        """Compress the connection; answers what counts the octets that come."""
+        await self.ok("COMPRESS DEFLATE")
+        assert isinstance(self._reader, asyncio.StreamReader)
+        self._reader = inflating = Inflating(self._reader)
+        self._deflate = zlib.compressobj(wbits=-15)
+        return inflating
+
+    def stop_compressing(self) -> None:
+        """Speak and hear what is plain again."""
+        assert isinstance(self._reader, Inflating)
+        assert self._reader.left == b""
+        self._reader, self._deflate = self._reader.reader, None
 
     async def start_tls(self, context: ssl.SSLContext, name: str = "localhost") -> None:
         async with asyncio.timeout(SECONDS):

@@ -48,7 +48,9 @@ def test_a_compressor_that_rests_is_followed_by_another_one() -> None:
     out.rest()
     again = out.compress(line) + out.flush()  # it was used since: the dictionary is there
     out.rest()
+    assert out.busy
     out.rest()
+    assert not out.busy
     anew = out.compress(line) + out.flush()
     assert len(again) < len(anew)
     assert peer.decompress(again + anew) == line + line

@@ -7,6 +7,7 @@ from postroom_imap.protocol.commands import (
     Check,
     Close,
     Command,
+    Compress,
     Copy,
     Create,
     Delete,
@@ -104,6 +105,8 @@ EXAMPLES: list[tuple[str, State, Command]] = [
     ),
     # RFC 2177, 2342, 3691, 4315, 5161, 6851
     ("IDLE", AUTHENTICATED, Idle()),
+    # RFC 4978
+    ("COMPRESS deflate", AUTHENTICATED, Compress("DEFLATE")),
     ("NAMESPACE", AUTHENTICATED, Namespace()),
     ("UNSELECT", SELECTED, Unselect()),
     ("UID EXPUNGE 3000:3002", SELECTED, UidExpunge(SequenceSet.parse(b"3000:3002"))),

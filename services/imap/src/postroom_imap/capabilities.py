@@ -18,6 +18,7 @@ AFTER_LOGIN = (
     "SPECIAL-USE",
     "CREATE-SPECIAL-USE",
     "MOVE",
+    "COMPRESS=DEFLATE",  # RFC 4978
 )
 SEARCHING = ("ESEARCH", "SEARCHRES")
 
@@ -40,6 +41,13 @@ def before_login(*, tls_offered: bool, may_login: bool, mechanisms: Sequence[str
     return names
 
 
-def after_login() -> list[str]:
-    """Capabilities of a session that somebody has signed in to."""
-    return [*ALWAYS, *AFTER_LOGIN, *SEARCHING]
+def after_login(*, compressed: bool = False) -> list[str]:
+    """Capabilities of a session that somebody has signed in to.
+
+    Args:
+        compressed: the connection is compressed already.
+    """
+    names = [*ALWAYS, *AFTER_LOGIN, *SEARCHING]
+    if compressed:
+        names.remove("COMPRESS=DEFLATE")
+    return names

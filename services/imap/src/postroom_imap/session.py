@@ -19,6 +19,7 @@ import structlog
 from postroom_chassis import logs
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.net.connection import Connection, Draining, TimedOut
+from postroom_chassis.net.deflate import MalformedDeflate
 from postroom_chassis.net.stream import EndOfStream
 from postroom_chassis.net.tls import ServerTls
 from prometheus_client import Counter, Histogram
@@ -167,6 +168,8 @@ class Session:
             self.write(status.bye("The server is going down; come back soon", codes.UNAVAILABLE))
         except TimedOut:
             self.write(status.bye("Nothing was heard from you for too long"))
+        except MalformedDeflate:
+            self.write(status.bye("What is sent can't be inflated", codes.CLIENT_BUG))
         except BrokenResponse:
             log.warning("fetch.broken")
             self.connection.abort()
@@ -346,7 +349,7 @@ class Session:
     async def capabilities(self) -> list[str]:
         """What the session can do now."""
         if self.ticket_or_none is not None:
-            return capabilities.after_login()
+            return capabilities.after_login(compressed=self.connection.compressed)
         mechanisms: tuple[str, ...] = ()
         if self.may_login:
             try:

@@ -66,6 +66,11 @@ class Deflation:
             self._compressor = None
         self._used = False
 
+    @property
+    def busy(self) -> bool:
+        """Whether there is a compressor, with the memory that it takes."""
+        return self._compressor is not None
+
 
 class Inflation:
     """What is received.

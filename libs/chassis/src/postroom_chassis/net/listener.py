@@ -8,7 +8,7 @@ import os
 import socket
 import time
 from collections import Counter as Counts
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from typing import cast
@@ -117,11 +117,6 @@ class Listener:
         await asyncio.gather(*left.values(), return_exceptions=True)
         if self._sweeper is not None:
             self._sweeper.cancel()
-
-    @property
-    def connections(self) -> Collection[Connection]:
-        """Those that are open."""
-        return self._connections.keys()
 
     # What connections call.
 

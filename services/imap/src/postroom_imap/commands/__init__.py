@@ -9,6 +9,7 @@ from __future__ import annotations
 from postroom_imap.commands.append import append
 from postroom_imap.commands.authenticate import authenticate
 from postroom_imap.commands.capability import capability
+from postroom_imap.commands.compress import compress
 from postroom_imap.commands.copy import copy, move
 from postroom_imap.commands.enable import enable
 from postroom_imap.commands.expunge import close, expunge, uid_expunge
@@ -35,6 +36,7 @@ HANDLERS: dict[type[grammar.Command], Handler] = {
     grammar.Capability: capability,
     grammar.Check: check,
     grammar.Close: close,
+    grammar.Compress: compress,
     grammar.Copy: copy,
     grammar.Create: create,
     grammar.Delete: delete,

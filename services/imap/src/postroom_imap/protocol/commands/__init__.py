@@ -39,6 +39,7 @@ from postroom_imap.protocol.commands.search import Search
 from postroom_imap.protocol.commands.session import (
     Authenticate,
     Capability,
+    Compress,
     Enable,
     Id,
     Idle,
@@ -55,6 +56,7 @@ Command: TypeAlias = (
     | Capability
     | Check
     | Close
+    | Compress
     | Copy
     | Create
     | Delete
@@ -91,6 +93,7 @@ __all__ = [
     "Check",
     "Close",
     "Command",
+    "Compress",
     "Copy",
     "Create",
     "Delete",

@@ -63,6 +63,13 @@ class Enable:
 
 
 @dataclass(frozen=True, slots=True)
+class Compress:
+    """COMPRESS (RFC 4978): the algorithm in upper case."""
+
+    algorithm: str
+
+
+@dataclass(frozen=True, slots=True)
 class Namespace:
     """NAMESPACE (RFC 2342)."""
 
@@ -121,6 +128,12 @@ def parse_enable(cursor: Cursor) -> Enable:
     if not capabilities:
         raise SyntaxFault("Expected a capability")
     return Enable(tuple(dict.fromkeys(capabilities)))
+
+
+def parse_compress(cursor: Cursor) -> Compress:
+    """``COMPRESS algorithm``."""
+    cursor.space()
+    return Compress(cursor.atom().upper())
 
 
 def _readable(octets: bytes) -> str:
