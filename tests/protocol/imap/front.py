@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from postroom_chassis.lifecycle import Service
 from postroom_imap.__main__ import Ports, remote_ports, serve
@@ -20,7 +21,23 @@ from tests.harness.services import LATER, running
 from tests.protocol.imap.client import ImapClient
 from tests.protocol.imap.system import Person, small
 
+T = TypeVar("T")
+
 LISTENERS = "imap=127.0.0.1:0,imaps=127.0.0.1:0;tls"
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a deployment is made of.
+
+    Attributes:
+        engine: of the databases.
+        stores: servers of the store on one database; the fronts take them in turn.
+    """
+
+    engine: str
+    fronts: int = 1
+    stores: int = 1
 
 
 class FrontAlone:
@@ -98,6 +115,34 @@ class FrontAlone:
     async def disable(self, name: str) -> None:
         """Let somebody sign in no more, nor go on."""
         await self.owners.disable(self._accounts[name])
+
+
+class Deployment:
+    """A System of several fronts, each with its own views and its own change stream.
+
+    Attributes:
+        fronts: each is a System too.
+    """
+
+    def __init__(self, shape: Shape, fronts: Sequence[FrontAlone]) -> None:
+        self.shape = shape
+        self.fronts = fronts
+        self.tls = fronts[0].tls
+        self._loop = asyncio.get_running_loop()
+
+    async def person(self) -> Person:
+        return await self.fronts[0].person()
+
+    async def connect(self, listener: str = "imap", front: int = 0) -> ImapClient:
+        """A connection to a front, which is counted round those that there are."""
+        return await self.fronts[front % len(self.fronts)].connect(listener)
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Play a part of a test that isn't a coroutine itself, as Hypothesis needs it.
+
+        Fronts and owners go on only meanwhile: nothing happens between two calls.
+        """
+        return self._loop.run_until_complete(coroutine)
 
 
 @asynccontextmanager
