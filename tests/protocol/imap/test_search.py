@@ -7,6 +7,9 @@ import pytest
 from tests.protocol.imap.client import ImapClient
 from tests.protocol.imap.system import Imap
 
+# Each engine searches in a way of its own.
+pytestmark = pytest.mark.databases("sqlite", "postgresql")
+
 
 def message(subject: str, sender: str, date: str, text: str, *more: str) -> bytes:
     lines = [
