@@ -23,7 +23,7 @@ import pytest_asyncio
 
 from tests.harness.databases import PostgresServer
 from tests.harness.owners import Owners, running_owners
-from tests.harness.services import Certificates
+from tests.harness.services import QUICK_HASHES, Certificates
 from tests.harness.system import MailSystem, client_tls, running
 from tests.protocol.imap.client import ImapClient
 from tests.protocol.imap.front import Deployment, FrontAlone, Shape, running_front
@@ -79,7 +79,8 @@ class AmongServices:
 
 @pytest.fixture(scope="session")
 def mail_system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MailSystem]:
-    with running(tmp_path_factory.mktemp("postroom")) as started:
+    settings = {f"POSTROOM_AUTH_{name.upper()}": str(n) for name, n in QUICK_HASHES.items()}
+    with running(tmp_path_factory.mktemp("postroom"), settings=settings) as started:
         yield started
 
 
