@@ -35,6 +35,7 @@ from postroom_imap.protocol.commands import (
     StoreMode,
     Subscribe,
     UidExpunge,
+    Unauthenticate,
     Unselect,
     Unsubscribe,
 )
@@ -105,6 +106,8 @@ EXAMPLES: list[tuple[str, State, Command]] = [
     ),
     # RFC 2177, 2342, 3691, 4315, 5161, 6851
     ("IDLE", AUTHENTICATED, Idle()),
+    # RFC 8437
+    ("UNAUTHENTICATE", SELECTED, Unauthenticate()),
     # RFC 4978
     ("COMPRESS deflate", AUTHENTICATED, Compress("DEFLATE")),
     ("NAMESPACE", AUTHENTICATED, Namespace()),

@@ -33,7 +33,14 @@ from postroom_imap.plan import Plan
 from postroom_imap.ports.identity import Authenticator, Client, Ticket
 from postroom_imap.ports.mailboxes import Mailboxes
 from postroom_imap.ports.messages import Messages
-from postroom_imap.protocol.commands import Command, Examine, Logout, Select, Unselect
+from postroom_imap.protocol.commands import (
+    Command,
+    Examine,
+    Logout,
+    Select,
+    Unauthenticate,
+    Unselect,
+)
 from postroom_imap.protocol.extension import IMPLIED, Extension
 from postroom_imap.protocol.invalid import InvalidCommand
 from postroom_imap.protocol.limits import Limits
@@ -64,7 +71,7 @@ RENEW_AT = (0.5, 0.8)  # of a ticket's life: renewed at a random moment between
 RENEW_RETRY_SECONDS = 15.0
 
 # What the selected mailbox has come to, these need not know: they leave it.
-_LEAVING = (Logout, Unselect, Select, Examine)
+_LEAVING = (Logout, Unauthenticate, Unselect, Select, Examine)
 _UTF8 = frozenset({Extension.IMAP4REV2, Extension.UTF8_ACCEPT})
 _ENDS = (Draining, TimedOut, BrokenResponse, ConnectionError, EndOfStream)
 
@@ -77,6 +84,10 @@ class Goodbye(Exception):
     def __init__(self, farewell: bytes = b"") -> None:
         super().__init__()
         self.farewell = farewell
+
+
+class StartOver(Exception):
+    """The client has left its account, and may sign in to another (RFC 8437)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,7 +112,9 @@ class Front:
 
     async def serve(self, connection: Connection) -> None:
         """Serve one connection to its end."""
-        await Session(self, connection).run()
+        session: Session | None = Session(self, connection)
+        while session is not None:
+            session = await session.run()
 
 
 class Session:
@@ -122,6 +135,7 @@ class Session:
         "_bad",
         "_expired",
         "_failures",
+        "_greeted",
         "_limits",
         "_refused",
         "_renewal",
@@ -149,6 +163,7 @@ class Session:
         self._limits: Limits = front.bounds.commands_before_login
         self._bad = 0
         self._failures = 0
+        self._greeted = False
         self._answered = 0
         self._turn_bytes = 0
         self._refused = False
@@ -156,14 +171,21 @@ class Session:
         self.interruptible = False
         self._renewal: asyncio.TimerHandle | asyncio.Task[None] | None = None
 
-    async def run(self) -> None:
-        """Greet, serve commands, say goodbye."""
+    async def run(self) -> Session | None:
+        """Greet, serve commands, say goodbye.
+
+        Answers the session that the connection goes on with, as if it were new, where the client
+        has left its account.
+        """
         try:
-            await self._greet()
+            if not self._greeted:
+                await self._greet()
             while True:
                 await self._serve_command()
         except Goodbye as goodbye:
             self.write(goodbye.farewell)
+        except StartOver:
+            return self._start_over()
         except Draining:
             self.write(status.bye("The server is going down; come back soon", codes.UNAVAILABLE))
         except TimedOut:
@@ -177,6 +199,16 @@ class Session:
             self.unselect()
             if self._renewal is not None:
                 self._renewal.cancel()
+        return None
+
+    def _start_over(self) -> Session:
+        """Nothing that was true of the account stays; what speaks of an attack does."""
+        log.info("imap.unauthenticated")
+        structlog.contextvars.unbind_contextvars("account")
+        session = Session(self.front, self.connection)
+        session._greeted = True
+        session._bad, session._failures = self._bad, self._failures
+        return session
 
     # -- what handlers use
 
@@ -392,7 +424,7 @@ class Session:
             await self.front.handlers[type(request.command)](self, request.tag, request.command)
         except PostroomError as error:
             self._fail(request.tag, error)
-        except (Goodbye, *_ENDS):
+        except (Goodbye, StartOver, *_ENDS):
             raise
         except Exception:
             log.exception("imap.command_failed", command=name)

@@ -27,6 +27,7 @@ from postroom_imap.commands.select import select, unselect
 from postroom_imap.commands.starttls import starttls
 from postroom_imap.commands.status import status
 from postroom_imap.commands.store import store
+from postroom_imap.commands.unauthenticate import unauthenticate
 from postroom_imap.protocol import commands as grammar
 from postroom_imap.session import Handler
 
@@ -61,6 +62,7 @@ HANDLERS: dict[type[grammar.Command], Handler] = {
     grammar.Store: store,
     grammar.Subscribe: subscribe,
     grammar.UidExpunge: uid_expunge,
+    grammar.Unauthenticate: unauthenticate,
     grammar.Unselect: unselect,
     grammar.Unsubscribe: unsubscribe,
 }

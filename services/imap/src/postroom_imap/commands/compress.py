@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from postroom_imap.protocol.commands import Compress
-from postroom_imap.protocol.invalid import InvalidCommand
 from postroom_imap.protocol.responses import codes
 from postroom_imap.session import Session
 
@@ -14,8 +13,7 @@ async def compress(session: Session, tag: bytes, command: Compress) -> None:
         return
     if session.connection.compressed:
         # BAD, as section 3 has it; NO is for compression by another layer, which TLS here never is.
-        text = "DEFLATE is active already"
-        session.complain(InvalidCommand(tag, text, codes.COMPRESSION_ACTIVE))
+        session.reject(tag, "DEFLATE is active already", codes.COMPRESSION_ACTIVE)
         return
     session.finish(tag, "DEFLATE is active")
     session.connection.start_compression()

@@ -75,7 +75,7 @@ COMMANDS: dict[bytes, Row] = {
     b"STARTTLS": _row(legal.NOT_AUTHENTICATED, session.StartTls()),
     b"AUTHENTICATE": Row(legal.NOT_AUTHENTICATED, session.parse_authenticate, session.Authenticate),
     b"LOGIN": Row(legal.NOT_AUTHENTICATED, session.parse_login, session.Login),
-    # Authenticated: section 6.3, RFC 2177, RFC 2342, RFC 4978, RFC 5161
+    # Authenticated: section 6.3, RFC 2177, RFC 2342, RFC 4978, RFC 5161, RFC 8437
     b"SELECT": Row(legal.AUTHENTICATED, mailboxes.parse_select, mailboxes.Select),
     b"EXAMINE": Row(legal.AUTHENTICATED, mailboxes.parse_examine, mailboxes.Examine),
     b"CREATE": Row(legal.AUTHENTICATED, mailboxes.parse_create, mailboxes.Create),
@@ -90,6 +90,7 @@ COMMANDS: dict[bytes, Row] = {
     b"ENABLE": Row(legal.AUTHENTICATED, session.parse_enable, session.Enable),
     b"NAMESPACE": _row(legal.AUTHENTICATED, session.Namespace()),
     b"IDLE": _row(legal.AUTHENTICATED, session.Idle()),
+    b"UNAUTHENTICATE": _row(legal.AUTHENTICATED, session.Unauthenticate()),
     b"COMPRESS": Row(legal.AUTHENTICATED, session.parse_compress, session.Compress),
     # Selected: section 6.4, RFC 3691, RFC 4315, RFC 6851
     b"CHECK": _row(legal.SELECTED, messages.Check()),

@@ -48,6 +48,7 @@ from postroom_imap.protocol.commands.session import (
     Namespace,
     Noop,
     StartTls,
+    Unauthenticate,
 )
 
 Command: TypeAlias = (
@@ -81,6 +82,7 @@ Command: TypeAlias = (
     | Store
     | Subscribe
     | UidExpunge
+    | Unauthenticate
     | Unselect
     | Unsubscribe
 )
@@ -128,6 +130,7 @@ __all__ = [
     "StoreMode",
     "Subscribe",
     "UidExpunge",
+    "Unauthenticate",
     "Unselect",
     "Unsubscribe",
 ]

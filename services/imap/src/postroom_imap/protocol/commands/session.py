@@ -79,6 +79,11 @@ class Idle:
     """IDLE (RFC 2177); ``read_done`` reads its end."""
 
 
+@dataclass(frozen=True, slots=True)
+class Unauthenticate:
+    """UNAUTHENTICATE (RFC 8437)."""
+
+
 def parse_authenticate(cursor: Cursor) -> Authenticate:
     """``AUTHENTICATE mechanism [initial-response]``; ``=`` stands for an empty response."""
     cursor.space()
