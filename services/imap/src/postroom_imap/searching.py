@@ -33,6 +33,7 @@ from postroom_imap.protocol.commands.search_keys import (
     DateRelation,
     FlagKey,
     HeaderKey,
+    ModseqKey,
     NotKey,
     OrKey,
     RecentKey,
@@ -47,7 +48,7 @@ from postroom_imap.protocol.commands.search_keys import (
 from postroom_imap.protocol.sequence_set import SequenceSet
 from postroom_imap.tracker import Tracker
 
-_LOCAL = (AllKey, FlagKey, RecentKey, SequenceKey, UidKey)
+_LOCAL = (AllKey, FlagKey, ModseqKey, RecentKey, SequenceKey, UidKey)
 _ADDRESS_FIELDS = {field.value: field for field in TextField if field.value not in ("body", "text")}
 
 
@@ -69,6 +70,16 @@ def is_local(key: SearchKey) -> bool:
         case NotKey(inner):
             return is_local(inner)
     return isinstance(key, _LOCAL)
+
+
+def names(key: SearchKey, kind: type[SearchKey]) -> bool:
+    """Whether a program holds a key of some kind."""
+    match key:
+        case AndKey(keys) | OrKey(keys):
+            return any(names(inner, kind) for inner in keys)
+        case NotKey(inner):
+            return names(inner, kind)
+    return isinstance(key, kind)
 
 
 class LocalSearch:
@@ -104,6 +115,9 @@ class LocalSearch:
                 return self._in(numbers, uid=False)
             case UidKey(uids):
                 return self._in(uids, uid=True)
+            case ModseqKey(modseq):
+                changed = self._tracker.changed_since([self._everything], modseq - 1)
+                return {position for part in changed for position in part}
         raise TypeError(f"{type(key).__name__} is not for the view to answer")
 
     def _in(self, wanted: SequenceSet, uid: bool) -> set[int]:
@@ -179,6 +193,8 @@ def for_store(key: SearchKey, tracker: Tracker) -> StoreKey:
         case SizeKey(relation, size):
             larger = relation is SizeRelation.LARGER
             return Compares(NumberField.LARGER if larger else NumberField.SMALLER, size)
+        case ModseqKey(modseq):
+            return Compares(NumberField.MODSEQ, modseq)
         case DateKey():
             return _dates(key)
 

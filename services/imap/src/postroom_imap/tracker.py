@@ -104,6 +104,14 @@ class Tracker:
         changed = frozenset(self.view.changed_since(modseq))
         return list(runs(p for part in positions for p in part if self.uids[p] in changed))
 
+    def highest_modseq(self, positions: Iterable[int]) -> int:
+        """The highest modseq of some messages; 0 where there are none any more."""
+        view = self.view
+        if self.aligned:
+            return max((view.modseqs[position] for position in positions), default=0)
+        indexes = view.indexes(self.uids[position] for position in sorted(positions))
+        return max((view.modseqs[index] for index in indexes), default=0)
+
     def ranges_at(self, positions: Iterable[range]) -> Ranges:
         """The UIDs of messages by position, as ranges that hold no other message of the mailbox."""
         uids = self.uids

@@ -43,7 +43,8 @@ async def fetch(session: Session, tag: bytes, command: Fetch) -> None:
             await _tell_vanished(session, command.sequence_set, modifiers.changed_since)
         positions = tracker.changed_since(positions, modifiers.changed_since)
     if modifiers.partial is not None:
-        positions = part_of(positions, *modifiers.partial)
+        part = modifiers.partial.slice_of(sum(map(len, positions)))
+        positions = cut(positions, part.start, part.stop)
     gone = 0
     if positions:
         marked = items.sets_seen and await _mark_seen(session, positions)
@@ -56,14 +57,12 @@ async def fetch(session: Session, tag: bytes, command: Fetch) -> None:
     session.finish(tag, "FETCH completed", expunge=command.uid, uid=command.uid)
 
 
-def part_of(positions: Sequence[range], first: int, last: int) -> list[range]:
-    """The first to the last of messages; both are negative where it counts from the end."""
-    total = sum(map(len, positions))
-    start, stop = (first - 1, last) if first > 0 else (total + last, total + first + 1)
+def cut(positions: Sequence[range], start: int, stop: int) -> list[range]:
+    """Messages by their place among some, from 0."""
     found: list[range] = []
     for part in positions:
-        if cut := part[max(start, 0) : max(stop, 0)]:
-            found.append(cut)
+        if some := part[max(start, 0) : max(stop, 0)]:
+            found.append(some)
         start, stop = start - len(part), stop - len(part)
     return found
 

@@ -11,11 +11,12 @@ from postroom_imap.ports.columns import uid_array
 from postroom_imap.protocol.commands import Search
 from postroom_imap.protocol.commands.result_options import EVERYTHING, ResultOption, ResultOptions
 from postroom_imap.protocol.commands.search import CHARSETS
+from postroom_imap.protocol.commands.search_keys import ModseqKey, SearchKey, SequenceKey
 from postroom_imap.protocol.extension import Extension
 from postroom_imap.protocol.responses import codes
 from postroom_imap.protocol.responses.searching import esearch, search_response
 from postroom_imap.results import data_items, referred
-from postroom_imap.searching import find
+from postroom_imap.searching import find, names
 from postroom_imap.session import Session
 from postroom_imap.tracker import Tracker
 
@@ -25,13 +26,33 @@ async def search(session: Session, tag: bytes, command: Search) -> None:
     result = command.result or (EVERYTHING if session.rev2 else None)
     if refuses_charset(session, tag, command.charset, result):
         return
+    if refuses_numbers(session, tag, command.program):
+        return
+    modseqs = follows_modseqs(session, command.program)
     with saving(tracker, result):
         found = await find(session.front.messages, session.ticket, tracker, command.program)
     if result is not None:
-        answer = answer_of(tracker, tag, result, found, command.uid)
+        answer = answer_of(tracker, tag, result, found, command.uid, modseqs=modseqs)
     else:
-        answer = search_response(numbers_of(tracker, found, command.uid))
+        highest = tracker.highest_modseq(found) if modseqs else 0
+        answer = search_response(numbers_of(tracker, found, command.uid), highest)
     session.finish(tag, "SEARCH completed", before=answer, expunge=command.uid, uid=command.uid)
+
+
+def refuses_numbers(session: Session, tag: bytes, program: SearchKey) -> bool:
+    """Whether the command was refused as it names messages by number (RFC 9586 section 3.1)."""
+    if not session.dialect.uid_only or not names(program, SequenceKey):
+        return False
+    session.reject(tag, "Name messages by UID", codes.UID_REQUIRED)
+    return True
+
+
+def follows_modseqs(session: Session, program: SearchKey) -> bool:
+    """Whether the answer is to tell the highest modseq, as MODSEQ asks (RFC 7162 section 3.1.5)."""
+    if not names(program, ModseqKey):
+        return False
+    session.enable(Extension.CONDSTORE)
+    return True
 
 
 def refuses_charset(
@@ -68,15 +89,28 @@ def saving(tracker: Tracker, result: ResultOptions | None) -> Iterator[None]:
 
 
 def answer_of(
-    tracker: Tracker, tag: bytes, result: ResultOptions, found: Sequence[int], uid: bool
+    tracker: Tracker,
+    tag: bytes,
+    result: ResultOptions,
+    found: Sequence[int],
+    uid: bool,
+    *,
+    modseqs: bool = False,
 ) -> bytes:
-    """The ESEARCH response about positions in the order asked for; keeps what is to be saved."""
+    """The ESEARCH response about positions in the order asked for; keeps what is to be saved.
+
+    Args:
+        modseqs: the highest modseq of the messages that are named is told, too (RFC 4731).
+    """
     if saves(result):
         tracker.saved = uid_array()
         tracker.saved.extend(sorted(tracker.uids[p] for p in referred(result, found)))
         if result.only_save:
             return b""
-    return esearch(tag, data_items(result, numbers_of(tracker, found, uid)), uid=uid)
+    items = [*data_items(result, numbers_of(tracker, found, uid))]
+    if modseqs and (highest := tracker.highest_modseq(referred(result, found))):
+        items.append(b"MODSEQ %d" % highest)
+    return esearch(tag, items, uid=uid)
 
 
 def numbers_of(tracker: Tracker, positions: Iterable[int], uid: bool) -> list[int]:

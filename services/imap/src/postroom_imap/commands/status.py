@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from postroom_imap.ports.mailboxes import Mailbox
 from postroom_imap.protocol.commands import Status, StatusItem
+from postroom_imap.protocol.extension import Extension
 from postroom_imap.protocol.object_id import ObjectId, mailbox_id
 from postroom_imap.protocol.responses.mailboxes import status_response
 from postroom_imap.session import Session
@@ -77,4 +78,6 @@ def _of_tracker(session: Session, tracker: Tracker) -> Values:
 
 
 def _render(session: Session, name: str, values: Values, items: Sequence[StatusItem]) -> bytes:
+    if StatusItem.HIGHESTMODSEQ in items:
+        session.enable(Extension.CONDSTORE)  # RFC 7162 section 3.1.7
     return status_response(name, {item: values[item] for item in items}, utf8=session.utf8)

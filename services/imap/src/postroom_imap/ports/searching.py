@@ -72,7 +72,10 @@ class HasHeader:
 
 
 class NumberField(StrEnum):
-    """What a number is compared with: sizes strictly, moments (Unix seconds) from and before."""
+    """What a number is compared with: sizes strictly, moments (Unix seconds) from and before.
+
+    Modseqs from.
+    """
 
     LARGER = "larger"
     SMALLER = "smaller"
@@ -80,6 +83,7 @@ class NumberField(StrEnum):
     BEFORE = "before"
     SENT_SINCE = "sent_since"
     SENT_BEFORE = "sent_before"
+    MODSEQ = "modseq"
 
 
 @dataclass(frozen=True, slots=True)

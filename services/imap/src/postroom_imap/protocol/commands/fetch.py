@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache, partial
 
+from postroom_imap.protocol.commands.result_options import PartialRange, parse_partial_range
 from postroom_imap.protocol.cursor import Cursor
 from postroom_imap.protocol.invalid import Refusal, SyntaxFault
 from postroom_imap.protocol.limits import Limits
@@ -107,12 +108,12 @@ class FetchModifiers:
     Attributes:
         changed_since: those with a later modseq (RFC 7162 section 3.1.4.1).
         vanished: and VANISHED for those that were expunged since (section 3.2.6).
-        partial: the n-th to the m-th of them; negative: from the end (RFC 9394 section 3.3).
+        partial: some of them by their place (RFC 9394 section 3.3).
     """
 
     changed_since: int | None = None
     vanished: bool = False
-    partial: tuple[int, int] | None = None
+    partial: PartialRange | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,6 @@ _SECTION = re.compile(
     re.IGNORECASE,
 )
 _PARTIAL = re.compile(rb"<([0-9]{1,18})\.([1-9][0-9]{0,17})>")
-_PARTIAL_RANGE = re.compile(rb"(-?[1-9][0-9]{0,9}):(-?[1-9][0-9]{0,9})")
 _MODIFIERS = re.compile(rb" (\((?:CHANGEDSINCE|VANISHED|PARTIAL)(?: [^()]*)?\))\Z", re.IGNORECASE)
 _FIELD_NAME = re.compile(rb"[\x21-\x7e]+")
 _MEMOISED = 512  # octets; what clients repeat is shorter
@@ -182,7 +182,7 @@ def _modifiers(uid: bool, text: bytes, limits: Limits) -> FetchModifiers:
                 found = replace(found, vanished=True)
             case b"PARTIAL":
                 cursor.space()
-                found = replace(found, partial=partial_range(cursor))
+                found = replace(found, partial=parse_partial_range(cursor))
             case _:
                 raise SyntaxFault("Unknown modifier of FETCH")
 
@@ -193,14 +193,6 @@ def _modifiers(uid: bool, text: bytes, limits: Limits) -> FetchModifiers:
     if found.partial is not None and not uid:
         raise SyntaxFault("PARTIAL goes with UID FETCH")
     return found
-
-
-def partial_range(cursor: Cursor) -> tuple[int, int]:
-    """``1:50`` or ``-1:-50``: which of a list (RFC 9394 section 3.1), nearest to its end first."""
-    first, last = map(int, cursor.match(_PARTIAL_RANGE, "a range").groups())
-    if (first < 0) != (last < 0):
-        raise SyntaxFault("A range counts from one end")
-    return (first, last) if abs(first) <= abs(last) else (last, first)
 
 
 parse_fetch, parse_uid_fetch = partial(_parse_fetch, False), partial(_parse_fetch, True)

@@ -19,6 +19,7 @@ from postroom_imap.protocol.commands.search_keys import (
     DateRelation,
     FlagKey,
     HeaderKey,
+    ModseqKey,
     NotKey,
     OrKey,
     RecentKey,
@@ -163,6 +164,16 @@ class _Program:
         except ValueError:
             raise SyntaxFault("Not a valid date") from None
 
+    def modseq(self) -> SearchKey:
+        """``["/flags/x" shared|priv|all] number``: all flags share one modseq here."""
+        if self.cursor.at(b'"'):
+            self.cursor.string()
+            self.cursor.space()
+            if self.cursor.word() not in (b"ALL", b"PRIV", b"SHARED"):
+                raise SyntaxFault("Expected priv, shared or all")
+            self.cursor.space()
+        return ModseqKey(self.cursor.number())
+
     def header(self) -> SearchKey:
         name = self.cursor.astring()
         if not name.isascii():
@@ -221,6 +232,7 @@ _WITH_ARGUMENTS: dict[bytes, Callable[[_Program], SearchKey]] = {
     b"HEADER": _Program.header,
     b"KEYWORD": _keyword(present=True),
     b"LARGER": _size(SizeRelation.LARGER),
+    b"MODSEQ": _Program.modseq,
     b"NOT": _Program.negation,
     b"ON": _date(DateField.INTERNAL, DateRelation.ON),
     b"OR": _Program.alternative,

@@ -113,6 +113,13 @@ class SizeKey:
 
 
 @dataclass(frozen=True, slots=True)
+class ModseqKey:
+    """MODSEQ: changed at or after (RFC 7162 section 3.1.5); of any flag, whichever is named."""
+
+    modseq: int
+
+
+@dataclass(frozen=True, slots=True)
 class HeaderKey:
     """HEADER: the field ``name`` (in lower case) exists and holds ``text``, which may be empty."""
 
@@ -139,6 +146,7 @@ SearchKey: TypeAlias = (
     | RecentKey
     | DateKey
     | SizeKey
+    | ModseqKey
     | HeaderKey
     | TextKey
 )

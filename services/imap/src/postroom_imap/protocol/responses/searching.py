@@ -5,9 +5,14 @@ from collections.abc import Iterable
 from postroom_imap.protocol.responses.strings import quoted
 
 
-def search_response(numbers: Iterable[int]) -> bytes:
-    """SEARCH; without numbers where nothing was found."""
-    return _listing(b"SEARCH", numbers)
+def search_response(numbers: Iterable[int], modseq: int = 0) -> bytes:
+    """SEARCH; without numbers where nothing was found.
+
+    Args:
+        modseq: the highest of what was found, where it is asked for (RFC 7162 section 3.1.5).
+    """
+    response = _listing(b"SEARCH", numbers)
+    return b"%b (MODSEQ %d)\r\n" % (response[:-2], modseq) if modseq else response
 
 
 def esearch(tag: bytes, items: Iterable[bytes], *, uid: bool) -> bytes:
