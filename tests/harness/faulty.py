@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
 from postroom_imap.ports.changes import Changes, Follower
@@ -29,6 +30,7 @@ class Calls:
         self.made: Counter[str] = Counter()
         self.faults: dict[str, list[Exception]] = {}
         self._answered: Counter[str] = Counter()
+        self._gates: dict[str, asyncio.Event] = {}
         self._news = asyncio.Event()
 
     def clear(self) -> None:
@@ -46,6 +48,15 @@ class Calls:
             self._news.clear()
             await self._news.wait()
 
+    @contextmanager
+    def answers_held(self, name: str) -> Iterator[None]:
+        """Let no answer to a call reach the front, until the context ends."""
+        self._gates[name] = asyncio.Event()
+        try:
+            yield
+        finally:
+            self._gates.pop(name).set()
+
     def enter(self, name: str) -> None:
         """A call is made."""
         self.made[name] += 1
@@ -55,6 +66,8 @@ class Calls:
     async def follow(self, name: str, call: Awaitable[T]) -> T:
         """Wait for a call's answer."""
         answer = await call
+        if gate := self._gates.get(name):
+            await gate.wait()
         self._answered[name] += 1
         self._news.set()
         return answer

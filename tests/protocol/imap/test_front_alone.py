@@ -88,7 +88,35 @@ async def test_a_walk_over_bodies_makes_few_calls(imap: Imap, alone: FrontAlone)
     assert alone.calls.made["fetch"] <= 4
 
 
-async def test_news_that_come_before_the_answer_and_after_it(imap: Imap, alone: FrontAlone) -> None:
+async def test_news_that_come_before_the_answer(imap: Imap, alone: FrontAlone) -> None:
+    client = await imap.select(messages=2)
+    other = await imap.select()
+    await other.send(b"i IDLE\r\n")
+    await other.expect("+ idling")
+    with alone.calls.answers_held("store_flags"):
+        tag = await client.start("STORE 1 +FLAGS.SILENT (\\Flagged)")
+        await other.expect("* 1 FETCH (FLAGS (\\Flagged))")
+    told, done = await client.finish(tag)
+    assert done.startswith("OK")
+    assert told == []
+    assert await client.ok("NOOP") == []
+
+
+async def test_an_expunge_whose_news_come_before_the_answer(imap: Imap, alone: FrontAlone) -> None:
+    client = await imap.select(messages=2)
+    await client.ok("STORE 1 +FLAGS (\\Deleted)")
+    other = await imap.select()
+    await other.send(b"i IDLE\r\n")
+    await other.expect("+ idling")
+    with alone.calls.answers_held("expunge"):
+        tag = await client.start("EXPUNGE")
+        await other.expect("* 1 EXPUNGE")
+    told, done = await client.finish(tag)
+    assert done.startswith("OK")
+    assert told == ["* 1 EXPUNGE"]
+
+
+async def test_news_that_come_after_the_answer(imap: Imap, alone: FrontAlone) -> None:
     client = await imap.select(messages=2)
     other = await imap.select()
     alone.changes.hold()
