@@ -13,6 +13,7 @@ from postroom_admin.api.problems import STATUS
 from postroom_admin.model import NewMessage
 from postroom_admin.tokens import TokenFile, new_token, write_tokens
 from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.quota import UNLIMITED
 from prometheus_client import REGISTRY
 from prometheus_client.samples import Sample
 
@@ -69,6 +70,8 @@ async def test_a_domain_and_an_account_from_nothing_to_nothing(api: httpx.AsyncC
         "quota_bytes": 10,
         "disabled": False,
         "created_at": "2030-01-02T03:04:05Z",
+        "quota_messages": 0,
+        "quota_mailboxes": 0,
     }
     body = {"address": "ann@example.org"}
     domain = (await api.put("/v1/domains/example.org/catch-all", json=body)).json()
@@ -101,10 +104,23 @@ async def test_a_password_is_set(api: httpx.AsyncClient, services: FakeServices)
 
 async def test_quota_and_usage(api: httpx.AsyncClient, services: FakeServices) -> None:
     await services.with_account()
-    await services.store.import_messages(b"k", 1, "INBOX", [NewMessage(b"x" * 100, (), 0)], 0)
+    await services.store.import_messages(
+        b"k", 1, "INBOX", [NewMessage(b"x" * 100, (), 0)], UNLIMITED
+    )
     quota = await api.put("/v1/accounts/ann@example.org/quota", json={"quota_bytes": 1000})
-    assert quota.json() == {"quota_bytes": 1000, "bytes": 100}
-    assert (await api.get("/v1/accounts/ann@example.org/quota")).json() == quota.json()
+    shown = {
+        "quota_bytes": 1000,
+        "quota_messages": 0,
+        "quota_mailboxes": 0,
+        "bytes": 100,
+        "messages": 1,
+        "mailboxes": 1,
+    }
+    assert quota.json() == shown
+    assert (await api.get("/v1/accounts/ann@example.org/quota")).json() == shown
+    more = {"quota_messages": 10, "quota_mailboxes": 5}
+    quota = await api.put("/v1/accounts/ann@example.org/quota", json=more)
+    assert quota.json() == shown | more
     usage = {"account_id": 1, "messages": 1, "bytes": 100, "mailboxes": 1}
     assert (await api.get("/v1/accounts/ann@example.org/usage")).json() == usage
     assert (await api.get("/v1/usage")).json() == {"items": [usage], "next_page_token": ""}

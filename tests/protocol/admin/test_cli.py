@@ -15,6 +15,7 @@ from postroom_admin.cli.session import Session
 from postroom_admin.model import NewMessage, QueueState, StoredMessage
 from postroom_admin.tokens import TokenFile
 from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.quota import UNLIMITED
 from typer.testing import CliRunner, Result
 
 from tests.harness.corpus import corpus
@@ -113,7 +114,29 @@ def test_a_quota_is_set_and_shown(postroom: Postroom, ann: FakeServices) -> None
     assert re.search(r"Quota +10\.0 KiB", shown)
     assert re.search(r"Used +5\.0 KiB \(50%\)", shown)
     asked = postroom("quota", "show", "ann@example.org", "--json").stdout
-    assert json.loads(asked) == {"address": "ann@example.org", "quota_bytes": 10240, "bytes": 5120}
+    assert json.loads(asked) == {
+        "address": "ann@example.org",
+        "quota_bytes": 10240,
+        "bytes": 5120,
+        "quota_messages": 0,
+        "messages": 1,
+        "quota_mailboxes": 0,
+        "mailboxes": 1,
+    }
+
+
+def test_messages_and_mailboxes_are_limited(postroom: Postroom, ann: FakeServices) -> None:
+    postroom("quota", "set", "ann@example.org", "10K")
+    said = postroom("quota", "set", "ann@example.org", "--messages", "1,000", "--mailboxes", "4")
+    assert said.stdout == "The quota of ann@example.org is 10.0 KiB, 1,000 messages, 4 mailboxes.\n"
+    asyncio.run(fill(ann, [b"x"]))
+    shown = postroom("quota", "show", "ann@example.org").stdout
+    assert re.search(r"Messages +1 of 1,000 \(0%\)", shown)
+    assert re.search(r"Mailboxes +1 of 4 \(25%\)", shown)
+    said = postroom("quota", "set", "ann@example.org", "--messages", "unlimited")
+    assert said.stdout == "The quota of ann@example.org is 10.0 KiB, 4 mailboxes.\n"
+    postroom("quota", "set", "ann@example.org", status=1)
+    postroom("quota", "set", "ann@example.org", "--messages", "few", status=2)
 
 
 def test_removing_an_account_removes_its_mail(postroom: Postroom, ann: FakeServices) -> None:
@@ -171,6 +194,8 @@ def test_lists_come_as_json(postroom: Postroom, ann: FakeServices) -> None:
         "quota_bytes": 0,
         "disabled": False,
         "created_at": "2030-01-02T03:04:05+00:00",
+        "quota_messages": 0,
+        "quota_mailboxes": 0,
     }
     assert json.loads(postroom("tenant", "list", "--json").stdout) == [{"name": "default"}]
     assert json.loads(postroom("alias", "list", "--json").stdout) == []
@@ -254,7 +279,7 @@ def test_tokens_are_made_listed_and_ended(postroom: Postroom, tmp_path: Path) ->
 async def fill(services: FakeServices, contents: list[bytes], mailbox: str = "INBOX") -> None:
     for number, content in enumerate(contents):
         message = NewMessage(content, ("\\Seen",), 1_000_000 + number)
-        await services.store.import_messages(b"%d" % number, 1, mailbox, [message], 0)
+        await services.store.import_messages(b"%d" % number, 1, mailbox, [message], UNLIMITED)
 
 
 def maildir(folder: Path, mails: dict[str, bytes]) -> None:

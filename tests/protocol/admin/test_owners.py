@@ -18,6 +18,7 @@ from postroom_admin.model import NewMessage, every
 from postroom_admin.settings import ApiSettings
 from postroom_admin.tokens import new_token, write_tokens
 from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.quota import UNLIMITED, Quota
 
 from tests.harness.corpus import bare_line_breaks, corpus
 from tests.harness.services import Certificates, running
@@ -87,7 +88,7 @@ async def test_mail_goes_in_once_and_comes_out_as_it_was(owners: Owners) -> None
         message = NewMessage(content, flags, 1_000_000 + number)
         for _ in range(2):
             key = b"key of %10d" % number
-            assert await store.import_messages(key, account_id, "A/B", [message], 0) == 1
+            assert await store.import_messages(key, account_id, "A/B", [message], UNLIMITED) == 1
     found = [message async for message in store.export_messages(account_id, "A/B")]
     assert [message.content for message in found] == list(mails.values())
     assert [message.internaldate for message in found] == [
@@ -107,7 +108,7 @@ async def test_large_messages_travel_in_pieces(owners: Owners) -> None:
     for number in range(2):
         upload_id = await store.upload(large)
         message = NewMessage(b"", (), 5, upload_id)
-        await store.import_messages(b"key %12d" % number, account_id, "INBOX", [message], 0)
+        await store.import_messages(b"key %12d" % number, account_id, "INBOX", [message], UNLIMITED)
     assert await contents(owners, account_id) == [large, large]
 
 
@@ -115,7 +116,7 @@ async def test_a_quota_holds(owners: Owners) -> None:
     account_id = await with_ann(owners)
     with pytest.raises(PostroomError) as refused:
         await owners.services.store.import_messages(
-            b"0123456789abcdef", account_id, "INBOX", [NewMessage(b"x" * 2000, (), 5)], 1000
+            b"0123456789abcdef", account_id, "INBOX", [NewMessage(b"x" * 2000, (), 5)], Quota(1000)
         )
     assert refused.value.kind is Kind.OVER_QUOTA
     assert (await usage_of(owners.services, ANN)).usage.bytes == 0
@@ -123,7 +124,9 @@ async def test_a_quota_holds(owners: Owners) -> None:
 
 async def test_upkeep(owners: Owners) -> None:
     store, account_id = owners.services.store, await with_ann(owners)
-    await store.import_messages(b"k" * 16, account_id, "INBOX", [NewMessage(b"x\r\n", (), 5)], 0)
+    await store.import_messages(
+        b"k" * 16, account_id, "INBOX", [NewMessage(b"x\r\n", (), 5)], UNLIMITED
+    )
     checked = [progress async for progress in store.check_integrity(0, True)]
     assert checked[-1].done == checked[-1].total == 1
     assert not any(progress.faults for progress in checked)

@@ -149,10 +149,13 @@ async def test_a_full_account_is_not_admitted(store: Callers) -> None:
             delivery_pb2.AdmitRequest.Mailbox(account_id=ANN, quota_bytes=100),
             delivery_pb2.AdmitRequest.Mailbox(account_id=ANN),
             delivery_pb2.AdmitRequest.Mailbox(account_id=BOB, quota_bytes=100),
+            delivery_pb2.AdmitRequest.Mailbox(account_id=ANN, quota_messages=1),
+            delivery_pb2.AdmitRequest.Mailbox(account_id=ANN, quota_messages=2),
         ],
         size=90,
     )
-    assert list((await store.delivery.Admit(ask)).admitted) == [False, True, True]
+    admitted = (await store.delivery.Admit(ask)).admitted
+    assert list(admitted) == [False, True, True, False, True]
 
 
 async def test_nobody_submits_for_somebody_who_has_not_signed_in(store: Callers) -> None:

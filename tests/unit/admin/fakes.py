@@ -27,6 +27,7 @@ from postroom_admin.model import (
 from postroom_admin.ports import Services
 from postroom_admin.settings import AdminSettings
 from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.quota import Quota
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -111,6 +112,8 @@ class FakeDirectory:
         *,
         display_name: str | None = None,
         quota_bytes: int | None = None,
+        quota_messages: int | None = None,
+        quota_mailboxes: int | None = None,
         disabled: bool | None = None,
     ) -> Account:
         account = _get(self.accounts, address, "account")
@@ -118,6 +121,8 @@ class FakeDirectory:
             account,
             display_name=account.display_name if display_name is None else display_name,
             quota_bytes=account.quota_bytes if quota_bytes is None else quota_bytes,
+            quota_messages=account.quota_messages if quota_messages is None else quota_messages,
+            quota_mailboxes=account.quota_mailboxes if quota_mailboxes is None else quota_mailboxes,
             disabled=account.disabled if disabled is None else disabled,
         )
         return self.accounts[address]
@@ -234,13 +239,13 @@ class FakeStore:
         account_id: int,
         mailbox: str,
         messages: Sequence[NewMessage],
-        quota_bytes: int,
+        quota: Quota,
     ) -> int:
         self.imports += 1
         self.before(self.imports)
         assert sum(len(one.content) for one in messages) <= REQUEST_BYTES
         if key not in self._keys:
-            self._add(account_id, mailbox, messages, quota_bytes)
+            self._add(account_id, mailbox, messages, quota.bytes)
             self._keys[key] = len(messages)
         self.after(self.imports)
         return self._keys[key]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from postroom.store.v1 import admin_pb2, message_pb2
 from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.quota import UNLIMITED
 from postroom_chassis.rpc.server import Call
 from postroom_mime import search_text
 from postroom_store import maintenance, messages, tables
@@ -256,7 +257,7 @@ async def test_an_email_goes_with_the_last_that_refers_to_it(
     await take_in(admin, HELLO)
     await store.write(
         lambda t: messages.copy(
-            t, t.mailbox_named(ANN, "Old/2020"), ((1, 1),), t.mailbox_named(ANN, "INBOX"), 0
+            t, t.mailbox_named(ANN, "Old/2020"), ((1, 1),), t.mailbox_named(ANN, "INBOX"), UNLIMITED
         )
     )
     await expunge(store)

@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.quota import UNLIMITED, Quota
 from postroom_store import mailboxes, messages, reading
 from postroom_store.domain import special_uses
 from postroom_store.ingest import Ingest
@@ -15,11 +16,12 @@ from postroom_store.transaction import Transaction
 from .conftest import Store
 
 ANN = 7
+LIMITS = mailboxes.Limits(20)
 FIRST = ["Archive", "Drafts", "INBOX", "Junk", "Sent", "Trash"]
 
 
 async def create(store: Store, name: str) -> int:
-    return (await store.write(lambda t: mailboxes.create(t, ANN, name, 0, 20))).uid_validity
+    return (await store.write(lambda t: mailboxes.create(t, ANN, name, 0, LIMITS))).uid_validity
 
 
 def names(store: Store) -> list[str]:
@@ -77,11 +79,11 @@ async def test_a_mailbox_made_again_has_another_uid_validity(store: Store) -> No
 async def test_a_rename_takes_inferiors_along_and_nothing_else(store: Store) -> None:
     for name in ("a/b/c", "a0", "ab", "A"):
         await create(store, name)
-    await store.write(lambda t: mailboxes.rename(t, ANN, "a", "new/place"))
+    await store.write(lambda t: mailboxes.rename(t, ANN, "a", "new/place", LIMITS))
     made = {"A", "a0", "ab", "new", "new/place", "new/place/b", "new/place/b/c"}
     assert set(names(store)) == {*FIRST, *made}
     with pytest.raises(PostroomError) as refused:
-        await store.write(lambda t: mailboxes.rename(t, ANN, "new", "new/deeper"))
+        await store.write(lambda t: mailboxes.rename(t, ANN, "new", "new/deeper", LIMITS))
     assert refused.value.kind is Kind.INVALID
 
 
@@ -98,19 +100,19 @@ async def test_a_rename_makes_no_inferior_too_long_or_too_deep(
     await create(store, inferior)
     before = names(store)
     with pytest.raises(PostroomError) as refused:
-        await store.write(lambda t: mailboxes.rename(t, ANN, "a", new_name))
+        await store.write(lambda t: mailboxes.rename(t, ANN, "a", new_name, LIMITS))
     assert refused.value.kind is Kind.INVALID
     assert names(store) == before
-    await store.write(lambda t: mailboxes.rename(t, ANN, "a", fits))
+    await store.write(lambda t: mailboxes.rename(t, ANN, "a", fits, mailboxes.Limits(100)))
     assert inferior.replace("a", fits, 1) in names(store)
 
 
 async def test_renaming_inbox_moves_its_messages(store: Store) -> None:
     content = Ingest(None, 0).prepare(b"Subject: x\r\n\r\n")
     await store.write(
-        lambda t: messages.append(t, t.mailbox_named(ANN, "INBOX"), [Arrival(content)], 0)
+        lambda t: messages.append(t, t.mailbox_named(ANN, "INBOX"), [Arrival(content)], UNLIMITED)
     )
-    await store.write(lambda t: mailboxes.rename(t, ANN, "INBOX", "old"))
+    await store.write(lambda t: mailboxes.rename(t, ANN, "INBOX", "old", LIMITS))
     old, columns = store.read(lambda c: reading.open_mailbox(c, ANN, "old"))
     inbox, none = store.read(lambda c: reading.open_mailbox(c, ANN, "INBOX"))
     assert (old.messages, inbox.messages) == (1, 0)
@@ -133,7 +135,7 @@ async def uses(store: Store) -> dict[str, int]:
 
 async def test_a_special_use_is_one_mailbox_s(store: Store) -> None:
     both = special_uses.SENT | special_uses.DRAFTS
-    await store.write(lambda t: mailboxes.create(t, ANN, "mine", both, 20))
+    await store.write(lambda t: mailboxes.create(t, ANN, "mine", both, LIMITS))
     assert await uses(store) == {
         "Archive": special_uses.ARCHIVE,
         "Junk": special_uses.JUNK,
@@ -141,7 +143,7 @@ async def test_a_special_use_is_one_mailbox_s(store: Store) -> None:
         "mine": both,
     }
     with pytest.raises(PostroomError) as refused:
-        await store.write(lambda t: mailboxes.create(t, ANN, "Sent", special_uses.SENT, 20))
+        await store.write(lambda t: mailboxes.create(t, ANN, "Sent", special_uses.SENT, LIMITS))
     assert refused.value.kind is Kind.ALREADY_EXISTS
     assert (await uses(store))["mine"] == both
 
@@ -173,4 +175,18 @@ async def test_what_the_deleted_messages_weigh(store: Store) -> None:
 
 
 def append_to(name: str, arrivals: list[Arrival], transaction: Transaction) -> None:
-    messages.append(transaction, transaction.mailbox_named(ANN, name), arrivals, 0)
+    messages.append(transaction, transaction.mailbox_named(ANN, name), arrivals, UNLIMITED)
+
+
+async def test_mailboxes_are_limited_by_quota(store: Store) -> None:
+    seven = mailboxes.Limits(100, 7)
+    await store.write(lambda t: mailboxes.create(t, ANN, "a", 0, seven))
+    with pytest.raises(PostroomError) as refused:
+        await store.write(lambda t: mailboxes.create(t, ANN, "b", 0, seven))
+    assert refused.value.kind is Kind.OVER_QUOTA
+    with pytest.raises(PostroomError) as refused:
+        await store.write(lambda t: mailboxes.rename(t, ANN, "a", "b/a", seven))
+    assert refused.value.kind is Kind.OVER_QUOTA
+    await create(store, "a/b")
+    await store.write(lambda t: mailboxes.remove(t, ANN, "a"))
+    assert store.read(lambda c: reading.usage(c, ANN)) == Quota(0, 0, 7)

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.quota import UNLIMITED, Quota
 from postroom_store import messages, reading
 from postroom_store.domain.flags import DELETED, FLAGGED, SEEN
 from postroom_store.ingest import Ingest
@@ -21,7 +22,11 @@ INGEST = Ingest(None, 0)
 
 
 async def append(
-    store: Store, *contents: bytes, flags: tuple[str, ...] = (), name: str = "INBOX", quota: int = 0
+    store: Store,
+    *contents: bytes,
+    flags: tuple[str, ...] = (),
+    name: str = "INBOX",
+    quota: Quota = UNLIMITED,
 ) -> Appended:
     arrivals = [Arrival(INGEST.prepare(content), flags) for content in contents]
     return await store.write(
@@ -151,7 +156,7 @@ async def test_a_move_takes_keywords_along_and_leaves_tombstones(store: Store) -
             t.mailbox_named(ANN, "INBOX"),
             [(1, 5)],
             t.mailbox_named(ANN, "Trash"),
-            0,
+            UNLIMITED,
             move=True,
         )
     )
@@ -186,10 +191,19 @@ async def test_expunge_takes_only_deleted_ones(store: Store) -> None:
     )
 
 
+async def test_messages_are_limited_by_quota(store: Store) -> None:
+    await append(store, HELLO, HELLO, quota=Quota(messages=3))
+    with pytest.raises(PostroomError) as refused:
+        await append(store, HELLO, HELLO, quota=Quota(messages=3))
+    assert refused.value.kind is Kind.OVER_QUOTA
+    await append(store, HELLO, quota=Quota(messages=3))
+    assert store.read(lambda c: reading.usage(c, ANN)).messages == 3
+
+
 async def test_a_full_quota_refuses_and_adds_nothing(store: Store) -> None:
-    await append(store, HELLO, quota=len(HELLO))
+    await append(store, HELLO, quota=Quota(len(HELLO)))
     with pytest.raises(PostroomError) as full:
-        await append(store, HELLO, quota=len(HELLO))
+        await append(store, HELLO, quota=Quota(len(HELLO)))
     assert full.value.kind is Kind.OVER_QUOTA
     assert counts(store)[0] == 1
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from postroom.store.v1 import message_pb2
 from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.quota import UNLIMITED
 from postroom_mime import search_text
 from postroom_store import messages, tables
 from postroom_store.blobs import BlobFiles, digest_of
@@ -273,7 +274,7 @@ async def test_a_long_text_is_searched_to_its_end(
 ) -> None:
     arrival = Arrival(INGEST.prepare(LONG), [], 1000)
     appended = await store.write(
-        lambda t: messages.append(t, t.mailbox_named(ANN, "INBOX"), [arrival], 0)
+        lambda t: messages.append(t, t.mailbox_named(ANN, "INBOX"), [arrival], UNLIMITED)
     )
     assert appended.change is not None
     mailbox_id = appended.change.mailbox_id

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from postroom.store.v1 import change_pb2
+from postroom_chassis.quota import UNLIMITED
 from postroom_chassis.rpc.server import Call
 from postroom_chassis.tickets import TicketVerifier, read_verification_keys
 from postroom_store import mailboxes, messages, reading, tables
@@ -33,7 +34,7 @@ CONTENT = Ingest(None, 0).prepare(b"Subject: x\r\n\r\n")
 
 def append(transaction: Transaction) -> Change:
     inbox = transaction.mailbox_named(ANN, "INBOX")
-    return messages.append(transaction, inbox, [Arrival(CONTENT)], 0).change
+    return messages.append(transaction, inbox, [Arrival(CONTENT)], UNLIMITED).change
 
 
 @asynccontextmanager
@@ -112,7 +113,7 @@ async def test_a_slow_watcher_is_told_everything_in_the_end(store: Store) -> Non
 async def test_a_removed_mailbox_is_told(store: Store) -> None:
     async with hub_of(store.engine) as hub:
         writer = Writer(store.engine, hub.publish, 5)
-        made = await writer.run(lambda t: mailboxes.create(t, ANN, "x", 0, 100))
+        made = await writer.run(lambda t: mailboxes.create(t, ANN, "x", 0, mailboxes.Limits(100)))
         watcher = Watcher(hub)
         watcher.follow(ANN, made.mailbox_id, made.highest_modseq)
         await writer.run(lambda t: mailboxes.remove(t, ANN, "x"))

@@ -18,12 +18,15 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet, OKPKey
 
 from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.quota import Quota
 
 ALGORITHM = "Ed25519"
 CACHED_TICKETS = 50_000
 SCOPE_MAIL = "mail"
 SCOPE_MAILDROP = "maildrop"
 SCOPE_SUBMIT = "submit"
+MESSAGES_CLAIM = "quota_messages"  # left out where there is no limit, as the next one
+MAILBOXES_CLAIM = "quota_mailboxes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,7 @@ class Ticket:
         address: the account's main address, for logs.
         scopes: of "mail", "maildrop", "submit".
         expires_at: Unix seconds.
-        quota_bytes: 0 for unlimited.
+        quota_bytes: 0 for unlimited, as in the other quotas.
         credential: which version of the account's credentials opened it; renewal checks it.
     """
 
@@ -45,6 +48,13 @@ class Ticket:
     expires_at: int
     quota_bytes: int = 0
     credential: int = 0
+    quota_messages: int = 0
+    quota_mailboxes: int = 0
+
+    @property
+    def quota(self) -> Quota:
+        """What the account may keep."""
+        return Quota(self.quota_bytes, self.quota_messages, self.quota_mailboxes)
 
 
 def read_signing_key(pem: str | bytes) -> OKPKey:
@@ -83,6 +93,12 @@ class TicketSigner:
             "quota": ticket.quota_bytes,
             "cred": ticket.credential,
         }
+        for claim, limit in (
+            (MESSAGES_CLAIM, ticket.quota_messages),
+            (MAILBOXES_CLAIM, ticket.quota_mailboxes),
+        ):
+            if limit:
+                claims[claim] = limit
         header = {"alg": ALGORITHM, "kid": self._key.kid}
         return jwt.encode(header, claims, self._key, algorithms=[ALGORITHM])
 
@@ -123,6 +139,8 @@ class TicketVerifier:
                 expires_at=int(claims["exp"]),
                 quota_bytes=int(claims["quota"]),
                 credential=int(claims["cred"]),
+                quota_messages=int(claims.get(MESSAGES_CLAIM, 0)),
+                quota_mailboxes=int(claims.get(MAILBOXES_CLAIM, 0)),
             )
         except (JoseError, ValueError, KeyError, TypeError) as error:
             raise PostroomError(Kind.UNAUTHENTICATED, "no valid ticket") from error

@@ -11,6 +11,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Generic, TypeVar
 
+from postroom_chassis.quota import Quota
+
 T = TypeVar("T")
 
 PAGE = 1000  # entries; what every paged RPC gives at most
@@ -64,6 +66,13 @@ class Account:
     quota_bytes: int
     disabled: bool
     created_at: datetime
+    quota_messages: int = 0
+    quota_mailboxes: int = 0
+
+    @property
+    def quota(self) -> Quota:
+        """What it may keep."""
+        return Quota(self.quota_bytes, self.quota_messages, self.quota_mailboxes)
 
 
 @dataclass(frozen=True, slots=True)

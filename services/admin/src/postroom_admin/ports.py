@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from postroom_chassis.quota import Quota
+
 from postroom_admin.model import (
     Account,
     Alias,
@@ -59,6 +61,8 @@ class Directory(Protocol):
         *,
         display_name: str | None = None,
         quota_bytes: int | None = None,
+        quota_messages: int | None = None,
+        quota_mailboxes: int | None = None,
         disabled: bool | None = None,
     ) -> Account:
         """Change what is not None."""
@@ -103,7 +107,7 @@ class MailStore(Protocol):
         account_id: int,
         mailbox: str,
         messages: Sequence[NewMessage],
-        quota_bytes: int,
+        quota: Quota,
     ) -> int:
         """Add all messages or none, once for each key, making the mailbox if it is missing.
 

@@ -11,6 +11,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from postroom.auth.v1 import account_pb2, account_pb2_grpc
 from postroom.store.v1 import admin_pb2, admin_pb2_grpc, message_pb2, queue_pb2, queue_pb2_grpc
 from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.quota import Quota
 from postroom_chassis.rpc.client import Channel
 
 from postroom_admin.model import (
@@ -136,10 +137,17 @@ class RemoteDirectory:
         *,
         display_name: str | None = None,
         quota_bytes: int | None = None,
+        quota_messages: int | None = None,
+        quota_mailboxes: int | None = None,
         disabled: bool | None = None,
     ) -> Account:
         request = account_pb2.UpdateAccountRequest(
-            address=address, display_name=display_name, quota_bytes=quota_bytes, disabled=disabled
+            address=address,
+            display_name=display_name,
+            quota_bytes=quota_bytes,
+            quota_messages=quota_messages,
+            quota_mailboxes=quota_mailboxes,
+            disabled=disabled,
         )
         return _account(await self._stub.UpdateAccount(request))
 
@@ -226,14 +234,16 @@ class RemoteStore:
         account_id: int,
         mailbox: str,
         messages: Sequence[NewMessage],
-        quota_bytes: int,
+        quota: Quota,
     ) -> int:
         request = admin_pb2.ImportRequest(
             idempotency_key=key,
             account_id=account_id,
             name=mailbox,
             messages=[_new_message(message) for message in messages],
-            quota_bytes=quota_bytes,
+            quota_bytes=quota.bytes,
+            quota_messages=quota.messages,
+            quota_mailboxes=quota.mailboxes,
         )
         return len((await self._stub.Import(request, timeout=IMPORT_SECONDS)).uids)
 
@@ -300,6 +310,8 @@ def _account(account: account_pb2.Account) -> Account:
         quota_bytes=account.quota_bytes,
         disabled=account.disabled,
         created_at=_time(account.created_at),
+        quota_messages=account.quota_messages,
+        quota_mailboxes=account.quota_mailboxes,
     )
 
 

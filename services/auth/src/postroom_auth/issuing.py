@@ -79,6 +79,8 @@ class TicketOffice:
             scopes=scopes,
             expires_at=int(self._clock()) + self._seconds,
             quota_bytes=credential.quota_bytes,
+            quota_messages=credential.quota_messages,
+            quota_mailboxes=credential.quota_mailboxes,
             credential=credential.version,
         )
         issued = Issued(ticket, self._signer.sign(ticket))

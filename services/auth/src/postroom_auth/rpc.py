@@ -13,7 +13,7 @@ from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.rpc.server import Call
 
 from postroom_auth.administering import Administering
-from postroom_auth.domain.people import Account, Alias, Changes, Domain, InvalidValue
+from postroom_auth.domain.people import CHANGEABLE, Account, Alias, Changes, Domain, InvalidValue
 from postroom_auth.domain.resolution import Kind as Outcome
 from postroom_auth.domain.resolution import Resolution
 from postroom_auth.domain.sasl import Challenge
@@ -200,9 +200,7 @@ class AccountService:
         self, request: account_pb2.UpdateAccountRequest, call: Call
     ) -> account_pb2.Account:
         present = {
-            name: getattr(request, name)
-            for name in ("display_name", "quota_bytes", "disabled")
-            if request.HasField(name)
+            field.name: value for field, value in request.ListFields() if field.name in CHANGEABLE
         }
         try:
             changes = Changes(**present)
@@ -293,6 +291,7 @@ def _resolution(resolution: Resolution) -> directory_pb2.Resolution:
                 address=recipient.mailbox.address,
                 detail=recipient.detail,
                 quota_bytes=recipient.mailbox.quota_bytes,
+                quota_messages=recipient.mailbox.quota_messages,
             )
             for recipient in resolution.recipients
         ],
@@ -318,6 +317,8 @@ def _account(account: Account) -> account_pb2.Account:
         quota_bytes=account.quota_bytes,
         disabled=account.disabled,
         created_at=account.created_at,
+        quota_messages=account.quota_messages,
+        quota_mailboxes=account.quota_mailboxes,
     )
 
 

@@ -25,17 +25,26 @@ CREDENTIAL = sa.select(
     accounts.c.disabled,
     credentials.c.password_hash,
     credentials.c.version,
+    accounts.c.quota_messages,
+    accounts.c.quota_mailboxes,
 ).join_from(accounts, credentials)
 CREDENTIAL_BY_ADDRESS = CREDENTIAL.where(accounts.c.address == sa.bindparam("key"))
 CREDENTIAL_BY_ID = CREDENTIAL.where(accounts.c.account_id == sa.bindparam("key"))
 
 DOMAINS = sa.select(
-    domains.c.name, accounts.c.account_id, accounts.c.address, accounts.c.quota_bytes
+    domains.c.name,
+    accounts.c.account_id,
+    accounts.c.address,
+    accounts.c.quota_bytes,
+    accounts.c.quota_messages,
 ).select_from(
     domains.outerjoin(accounts, accounts.c.account_id == domains.c.catch_all_id),
 )
 ENTRIES = sa.select(
-    addresses.c.address, addresses.c.account_id, accounts.c.quota_bytes
+    addresses.c.address,
+    addresses.c.account_id,
+    accounts.c.quota_bytes,
+    accounts.c.quota_messages,
 ).select_from(
     addresses.outerjoin(accounts, accounts.c.account_id == addresses.c.account_id),
 )
@@ -85,11 +94,11 @@ def read_entries(connection: sa.Connection, keys: Collection[str]) -> dict[str, 
     aliases: list[str] = []
     for some in _in_parts(keys):
         query = ENTRIES.where(addresses.c.address.in_(some))
-        for address, account_id, quota_bytes in connection.execute(query):
+        for address, account_id, *limits in connection.execute(query):
             if account_id is None:
                 aliases.append(address)
             else:
-                found[address] = Mailbox(account_id, address, quota_bytes)
+                found[address] = Mailbox(account_id, address, *limits)
     found.update(read_targets(connection, aliases))
     return found
 

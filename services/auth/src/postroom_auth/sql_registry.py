@@ -11,6 +11,7 @@ from postroom_chassis.errors import Kind, PostroomError
 from postroom_auth.database import Database
 from postroom_auth.domain.address import Address, DomainName
 from postroom_auth.domain.people import (
+    CHANGEABLE,
     DEFAULT_TENANT,
     Account,
     Alias,
@@ -33,6 +34,8 @@ ACCOUNT = (
         accounts.c.quota_bytes,
         accounts.c.disabled,
         accounts.c.created_at,
+        accounts.c.quota_messages,
+        accounts.c.quota_mailboxes,
     )
     .join_from(accounts, domains, accounts.c.domain_id == domains.c.domain_id)
     .join(tenants)
@@ -230,9 +233,7 @@ def _accounts(
 def _change_account(connection: sa.Connection, address: Address, changes: Changes) -> Account:
     which = accounts.c.address == address.key
     values: dict[str, Any] = {
-        name: value
-        for name in ("display_name", "quota_bytes", "disabled")
-        if (value := getattr(changes, name)) is not None
+        name: value for name in CHANGEABLE if (value := getattr(changes, name)) is not None
     }
     if values:
         connection.execute(sa.update(accounts).where(which).values(values))

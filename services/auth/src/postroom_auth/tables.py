@@ -58,6 +58,8 @@ accounts = Table(
     Column("quota_bytes", BigInteger, nullable=False),
     Column("disabled", Boolean, nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    Column("quota_messages", BigInteger, nullable=False, server_default="0"),
+    Column("quota_mailboxes", BigInteger, nullable=False, server_default="0"),
     Index("accounts_by_domain", "domain_id", "address"),
     sqlite_autoincrement=True,
 )

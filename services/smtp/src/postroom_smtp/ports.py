@@ -77,11 +77,17 @@ class Whereabouts(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Who receives. `quota_bytes` 0 is no limit."""
+    """Who receives. A quota of 0 is no limit."""
 
     account_id: int
     address: str
     quota_bytes: int = 0
+    quota_messages: int = 0
+
+    @property
+    def limited(self) -> bool:
+        """Whether the account may be full."""
+        return bool(self.quota_bytes or self.quota_messages)
 
 
 @dataclass(frozen=True, slots=True)

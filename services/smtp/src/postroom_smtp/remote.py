@@ -216,7 +216,9 @@ class RemoteStore:
     async def _ask(self, accounts: Sequence[Account], size: int) -> Sequence[bool]:
         mailboxes = [
             delivery_pb2.AdmitRequest.Mailbox(
-                account_id=account.account_id, quota_bytes=account.quota_bytes
+                account_id=account.account_id,
+                quota_bytes=account.quota_bytes,
+                quota_messages=account.quota_messages,
             )
             for account in accounts
         ]
@@ -260,7 +262,8 @@ def _resolution(resolution: directory_pb2.Resolution) -> Resolution:
     return Resolution(
         WHEREABOUTS[resolution.kind],
         tuple(
-            Account(one.account_id, one.address, one.quota_bytes) for one in resolution.recipients
+            Account(one.account_id, one.address, one.quota_bytes, one.quota_messages)
+            for one in resolution.recipients
         ),
         tuple(resolution.forwards),
     )

@@ -171,7 +171,7 @@ class Transaction:
         return Resolution(Whereabouts.UNKNOWN) if lost else resolution
 
     async def _have_room(self, accounts: tuple[Account, ...]) -> bool:
-        limited = [account for account in accounts if account.quota_bytes]
+        limited = [account for account in accounts if account.limited]
         if len(limited) <= 1:
             return not limited or await self.store.admit(limited[0], self.mail.size)
         asked = [self.store.admit(account, self.mail.size) for account in limited]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from postroom_chassis.quota import UNLIMITED, Quota
 from sqlalchemy import Connection, select
 
 from postroom_store import messages, tables
@@ -65,7 +66,7 @@ def deliver(transaction: Transaction, delivery: Delivery) -> list[int]:
         transaction.account(account_id)
     for recipient in dict.fromkeys(delivery.local):
         mailbox = _mailbox(transaction, recipient)
-        messages.append(transaction, mailbox, [Arrival(delivery.content)], 0)
+        messages.append(transaction, mailbox, [Arrival(delivery.content)], UNLIMITED)
     if not delivery.remote:
         return []
     add_blob(transaction, delivery.submitter, delivery.content)
@@ -107,14 +108,22 @@ def new_queue_id(now: int) -> int:
     return now << 30 | secrets.randbits(30)
 
 
-def admit(connection: Connection, wanted: Sequence[tuple[int, int]], size: int) -> list[bool]:
+def admit(connection: Connection, wanted: Sequence[tuple[int, Quota]], size: int) -> list[bool]:
     """Whether accounts have room for a message.
 
     Args:
-        wanted: account ids with their quotas in bytes (0: unlimited).
+        wanted: account ids with their quotas.
     """
     column = tables.accounts.c
-    ids = {account_id for account_id, quota in wanted if quota}
-    statement = select(column.account_id, column.used_bytes).where(column.account_id.in_(ids))
-    used = {row[0]: row[1] for row in connection.execute(statement)} if ids else {}
-    return [not quota or used.get(account_id, 0) + size <= quota for account_id, quota in wanted]
+    ids = {account_id for account_id, quota in wanted if quota != UNLIMITED}
+    statement = select(column.account_id, column.used_bytes, column.used_messages)
+    rows = connection.execute(statement.where(column.account_id.in_(ids))) if ids else ()
+    used = {account_id: (held, count) for account_id, held, count in rows}
+
+    def roomy(account_id: int, quota: Quota) -> bool:
+        held, count = used.get(account_id, (0, 0))
+        return (not quota.bytes or held + size <= quota.bytes) and (
+            not quota.messages or count < quota.messages
+        )
+
+    return [roomy(account_id, quota) for account_id, quota in wanted]

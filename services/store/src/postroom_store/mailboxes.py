@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from postroom_chassis.errors import Kind, PostroomError
-from sqlalchemy import ColumnElement, bindparam, delete, func, literal, select, update
+from postroom_chassis.quota import UNLIMITED
+from sqlalchemy import ColumnElement, bindparam, case, delete, func, literal, select, update
 
 from postroom_store import messages, tables
 from postroom_store.domain.names import DELIMITER, INBOX, canonical, superiors
@@ -11,27 +14,42 @@ from postroom_store.transaction import Account, Mailbox, Transaction
 
 _m = tables.mailboxes.c
 _OF_ACCOUNT = _m.account_id == bindparam("account")
+COUNT_MAILBOXES = select(
+    func.count().label("names"),
+    func.count(case((_m.selectable, 1))).label("mailboxes"),
+).where(_OF_ACCOUNT)
 
 
-def create(transaction: Transaction, account_id: int, name: str, uses: int, most: int) -> Mailbox:
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many mailboxes an account may have.
+
+    Attributes:
+        names: rows of the tree, by the store's own setting.
+        mailboxes: names that can hold messages, by the account's quota; 0 for no limit.
+    """
+
+    names: int
+    mailboxes: int = 0
+
+
+def create(
+    transaction: Transaction, account_id: int, name: str, uses: int, limits: Limits
+) -> Mailbox:
     """Make a mailbox and the missing ones above it.
 
     Args:
         uses: special uses, as a mask; other mailboxes lose them.
-        most: mailboxes that the account may have.
 
-    Raises PostroomError: ALREADY_EXISTS, INVALID, LIMIT_EXCEEDED.
+    Raises PostroomError: ALREADY_EXISTS, INVALID, LIMIT_EXCEEDED, OVER_QUOTA.
     """
     name = canonical(name)
     account = transaction.account(account_id)
     existing = transaction.find_mailbox(account_id, name)
     if existing is not None and existing.selectable:
         raise PostroomError(Kind.ALREADY_EXISTS, "the mailbox is there already")
-    missing = [
-        above for above in superiors(name) if transaction.find_mailbox(account_id, above) is None
-    ]
-    if _count(transaction, account_id) + len(missing) + 1 > most:
-        raise PostroomError(Kind.LIMIT_EXCEEDED, f"an account has at most {most} mailboxes")
+    missing = _missing_above(transaction, account_id, name)
+    _check_room(transaction, account_id, len(missing) + 1, limits)
     if uses:
         _take_uses(transaction, account_id, uses)
         existing = transaction.find_mailbox(account_id, name)
@@ -91,11 +109,13 @@ def remove(transaction: Transaction, account_id: int, name: str) -> None:
         transaction.execute(statement, here)
 
 
-def rename(transaction: Transaction, account_id: int, name: str, new_name: str) -> None:
+def rename(
+    transaction: Transaction, account_id: int, name: str, new_name: str, limits: Limits
+) -> None:
     """Rename a mailbox and its inferiors; INBOX gives its messages to the new one and stays.
 
-    Raises PostroomError: NOT_FOUND, ALREADY_EXISTS; INVALID, also where an inferior would get a
-    name that can't be a mailbox's.
+    Raises PostroomError: NOT_FOUND, ALREADY_EXISTS, LIMIT_EXCEEDED, OVER_QUOTA; INVALID, also
+    where an inferior would get a name that can't be a mailbox's.
     """
     name, new_name = canonical(name), canonical(new_name)
     mailbox = transaction.find_mailbox(account_id, name)
@@ -109,9 +129,10 @@ def rename(transaction: Transaction, account_id: int, name: str, new_name: str) 
         for inferior in _inferiors(transaction, account_id, name):
             canonical(new_name + inferior.removeprefix(name))
     account = transaction.account(account_id)
-    for above in superiors(new_name):
-        if transaction.find_mailbox(account_id, above) is None:
-            transaction.add_mailbox(account, above)
+    missing = _missing_above(transaction, account_id, new_name)
+    _check_room(transaction, account_id, len(missing) + (name == INBOX), limits)
+    for above in missing:
+        transaction.add_mailbox(account, above)
     if name == INBOX:
         _rename_inbox(transaction, account, mailbox, new_name)
         return
@@ -132,7 +153,7 @@ def _rename_inbox(
     """RFC 9051 section 6.3.6: the messages move, inferiors of INBOX stay."""
     target = transaction.add_mailbox(account, new_name)
     everything = ((1, inbox.uid_next),)
-    messages.copy(transaction, inbox, everything, target, 0, move=True)
+    messages.copy(transaction, inbox, everything, target, UNLIMITED, move=True)
 
 
 def subscribe(transaction: Transaction, account_id: int, name: str, subscribed: bool) -> None:
@@ -150,9 +171,22 @@ def subscribe(transaction: Transaction, account_id: int, name: str, subscribed: 
     transaction.execute(statement)
 
 
-def _count(transaction: Transaction, account_id: int) -> int:
-    statement = select(func.count()).select_from(tables.mailboxes).where(_OF_ACCOUNT)
-    return int(transaction.execute(statement, {"account": account_id}).scalar_one())
+def _missing_above(transaction: Transaction, account_id: int, name: str) -> list[str]:
+    """The names above a mailbox that nothing has."""
+    return [
+        above for above in superiors(name) if transaction.find_mailbox(account_id, above) is None
+    ]
+
+
+def _check_room(transaction: Transaction, account_id: int, more: int, limits: Limits) -> None:
+    if not more:
+        return
+    counts = transaction.execute(COUNT_MAILBOXES, {"account": account_id}).one()
+    if counts.names + more > limits.names:
+        most = limits.names
+        raise PostroomError(Kind.LIMIT_EXCEEDED, f"an account has at most {most} mailboxes")
+    if limits.mailboxes and counts.mailboxes + more > limits.mailboxes:
+        raise PostroomError(Kind.OVER_QUOTA, "the account has as many mailboxes as it may have")
 
 
 def _has_inferiors(transaction: Transaction, account_id: int, name: str) -> bool:

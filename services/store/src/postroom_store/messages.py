@@ -10,6 +10,7 @@ from operator import itemgetter
 from typing import Any
 
 from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.quota import Quota
 from sqlalchemy import ColumnElement, and_, bindparam, delete, or_, select, update
 
 from postroom_store import tables
@@ -74,11 +75,11 @@ class Copied:
 
 
 def append(
-    transaction: Transaction, mailbox: Mailbox, arrivals: Sequence[Arrival], quota_bytes: int
+    transaction: Transaction, mailbox: Mailbox, arrivals: Sequence[Arrival], quota: Quota
 ) -> Appended:
     """Add messages, all or none. Raises PostroomError: OVER_QUOTA, INVALID, LIMIT_EXCEEDED."""
     account = transaction.account(mailbox.account_id)
-    check_quota(account, quota_bytes, sum(arrival.content.size for arrival in arrivals))
+    check_quota(account, quota, sum(arrival.content.size for arrival in arrivals), len(arrivals))
     _check_room(mailbox, len(arrivals))
     keywords = mailbox.keywords
     masks = []
@@ -94,10 +95,12 @@ def append(
     return Appended(mailbox.uid_validity, change.added.uids, change)
 
 
-def check_quota(account: Account, quota_bytes: int, more: int) -> None:
-    """Raise PostroomError OVER_QUOTA where an account has no room; a quota of 0 has no end."""
-    if quota_bytes and account.used_bytes + more > quota_bytes:
+def check_quota(account: Account, quota: Quota, size: int, count: int) -> None:
+    """Raise PostroomError OVER_QUOTA where an account has no room for some messages more."""
+    if quota.bytes and account.used_bytes + size > quota.bytes:
         raise PostroomError(Kind.OVER_QUOTA, "the account's quota is used up")
+    if quota.messages and account.used_messages + count > quota.messages:
+        raise PostroomError(Kind.OVER_QUOTA, "the account has as many messages as it may have")
 
 
 def _check_room(mailbox: Mailbox, more: int) -> None:
@@ -186,7 +189,7 @@ def copy(
     source: Mailbox,
     ranges: Ranges,
     target: Mailbox,
-    quota_bytes: int,
+    quota: Quota,
     *,
     move: bool = False,
 ) -> Copied:
@@ -199,7 +202,7 @@ def copy(
     if not messages:
         return Copied(target.uid_validity, [], [], None)
     if not move:
-        check_quota(account, quota_bytes, sum(message.size for message in messages))
+        check_quota(account, quota, sum(message.size for message in messages), len(messages))
     _check_room(target, len(messages))
     translate, keywords = _translation(messages, source, target)
     change = transaction.begin_change(account, target)

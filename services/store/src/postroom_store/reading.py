@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.quota import Quota
 from postroom_mime import Message as Structure
 from postroom_mime import decode_structure, section
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, null, select
@@ -17,6 +18,7 @@ from postroom_store.blobs import BlobFiles, unpack
 from postroom_store.database import Prepared
 from postroom_store.domain.change import Change, Columns
 from postroom_store.domain.names import canonical
+from postroom_store.mailboxes import COUNT_MAILBOXES
 from postroom_store.messages import Ranges, is_within, ranges_of
 from postroom_store.transaction import (
     FIND_MAILBOX,
@@ -79,6 +81,15 @@ def has_account(connection: Connection, account_id: int) -> bool:
     """Whether anything was ever kept for an account."""
     column = tables.accounts.c.account_id
     return connection.execute(select(column).where(column == account_id)).first() is not None
+
+
+def usage(connection: Connection, account_id: int) -> Quota:
+    """What an account keeps, counted as its quota counts it."""
+    column = tables.accounts.c
+    statement = select(column.used_bytes, column.used_messages)
+    row = connection.execute(statement.where(column.account_id == account_id)).one()
+    counts = connection.execute(COUNT_MAILBOXES, {"account": account_id}).one()
+    return Quota(row.used_bytes, row.used_messages, counts.mailboxes)
 
 
 _SIZES = (

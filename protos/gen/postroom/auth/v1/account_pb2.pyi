@@ -289,6 +289,8 @@ class Account(_message.Message):
     QUOTA_BYTES_FIELD_NUMBER: _builtins.int
     DISABLED_FIELD_NUMBER: _builtins.int
     CREATED_AT_FIELD_NUMBER: _builtins.int
+    QUOTA_MESSAGES_FIELD_NUMBER: _builtins.int
+    QUOTA_MAILBOXES_FIELD_NUMBER: _builtins.int
     account_id: _builtins.int
     address: _builtins.str
     tenant: _builtins.str
@@ -298,6 +300,10 @@ class Account(_message.Message):
     disabled: _builtins.bool
     created_at: _builtins.int
     """Unix seconds"""
+    quota_messages: _builtins.int
+    """0: unlimited"""
+    quota_mailboxes: _builtins.int
+    """0: unlimited"""
     def __init__(
         self,
         *,
@@ -308,10 +314,12 @@ class Account(_message.Message):
         quota_bytes: _builtins.int = ...,
         disabled: _builtins.bool = ...,
         created_at: _builtins.int = ...,
+        quota_messages: _builtins.int = ...,
+        quota_mailboxes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "address", b"address", "created_at", b"created_at", "disabled", b"disabled", "display_name", b"display_name", "quota_bytes", b"quota_bytes", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "address", b"address", "created_at", b"created_at", "disabled", b"disabled", "display_name", b"display_name", "quota_bytes", b"quota_bytes", "quota_mailboxes", b"quota_mailboxes", "quota_messages", b"quota_messages", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -430,10 +438,14 @@ class UpdateAccountRequest(_message.Message):
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
     QUOTA_BYTES_FIELD_NUMBER: _builtins.int
     DISABLED_FIELD_NUMBER: _builtins.int
+    QUOTA_MESSAGES_FIELD_NUMBER: _builtins.int
+    QUOTA_MAILBOXES_FIELD_NUMBER: _builtins.int
     address: _builtins.str
     display_name: _builtins.str
     quota_bytes: _builtins.int
     disabled: _builtins.bool
+    quota_messages: _builtins.int
+    quota_mailboxes: _builtins.int
     def __init__(
         self,
         *,
@@ -441,10 +453,12 @@ class UpdateAccountRequest(_message.Message):
         display_name: _builtins.str | None = ...,
         quota_bytes: _builtins.int | None = ...,
         disabled: _builtins.bool | None = ...,
+        quota_messages: _builtins.int | None = ...,
+        quota_mailboxes: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_disabled", b"_disabled", "_display_name", b"_display_name", "_quota_bytes", b"_quota_bytes", "disabled", b"disabled", "display_name", b"display_name", "quota_bytes", b"quota_bytes"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_disabled", b"_disabled", "_display_name", b"_display_name", "_quota_bytes", b"_quota_bytes", "_quota_mailboxes", b"_quota_mailboxes", "_quota_messages", b"_quota_messages", "disabled", b"disabled", "display_name", b"display_name", "quota_bytes", b"quota_bytes", "quota_mailboxes", b"quota_mailboxes", "quota_messages", b"quota_messages"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_disabled", b"_disabled", "_display_name", b"_display_name", "_quota_bytes", b"_quota_bytes", "address", b"address", "disabled", b"disabled", "display_name", b"display_name", "quota_bytes", b"quota_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_disabled", b"_disabled", "_display_name", b"_display_name", "_quota_bytes", b"_quota_bytes", "_quota_mailboxes", b"_quota_mailboxes", "_quota_messages", b"_quota_messages", "address", b"address", "disabled", b"disabled", "display_name", b"display_name", "quota_bytes", b"quota_bytes", "quota_mailboxes", b"quota_mailboxes", "quota_messages", b"quota_messages"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__disabled: _TypeAlias = _typing.Literal["disabled"]  # noqa: Y015
     _WhichOneofArgType__disabled: _TypeAlias = _typing.Literal["_disabled", b"_disabled"]  # noqa: Y015
@@ -452,12 +466,20 @@ class UpdateAccountRequest(_message.Message):
     _WhichOneofArgType__display_name: _TypeAlias = _typing.Literal["_display_name", b"_display_name"]  # noqa: Y015
     _WhichOneofReturnType__quota_bytes: _TypeAlias = _typing.Literal["quota_bytes"]  # noqa: Y015
     _WhichOneofArgType__quota_bytes: _TypeAlias = _typing.Literal["_quota_bytes", b"_quota_bytes"]  # noqa: Y015
+    _WhichOneofReturnType__quota_mailboxes: _TypeAlias = _typing.Literal["quota_mailboxes"]  # noqa: Y015
+    _WhichOneofArgType__quota_mailboxes: _TypeAlias = _typing.Literal["_quota_mailboxes", b"_quota_mailboxes"]  # noqa: Y015
+    _WhichOneofReturnType__quota_messages: _TypeAlias = _typing.Literal["quota_messages"]  # noqa: Y015
+    _WhichOneofArgType__quota_messages: _TypeAlias = _typing.Literal["_quota_messages", b"_quota_messages"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__disabled) -> _WhichOneofReturnType__disabled | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__display_name) -> _WhichOneofReturnType__display_name | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__quota_bytes) -> _WhichOneofReturnType__quota_bytes | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__quota_mailboxes) -> _WhichOneofReturnType__quota_mailboxes | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__quota_messages) -> _WhichOneofReturnType__quota_messages | None: ...
 
 Global___UpdateAccountRequest: _TypeAlias = UpdateAccountRequest  # noqa: Y015
 

@@ -125,12 +125,15 @@ class Recipient(_message.Message):
     ADDRESS_FIELD_NUMBER: _builtins.int
     DETAIL_FIELD_NUMBER: _builtins.int
     QUOTA_BYTES_FIELD_NUMBER: _builtins.int
+    QUOTA_MESSAGES_FIELD_NUMBER: _builtins.int
     account_id: _builtins.int
     address: _builtins.str
     """the account's main address"""
     detail: _builtins.str
     """what followed "+" """
     quota_bytes: _builtins.int
+    """0: unlimited"""
+    quota_messages: _builtins.int
     """0: unlimited"""
     def __init__(
         self,
@@ -139,10 +142,11 @@ class Recipient(_message.Message):
         address: _builtins.str = ...,
         detail: _builtins.str = ...,
         quota_bytes: _builtins.int = ...,
+        quota_messages: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "address", b"address", "detail", b"detail", "quota_bytes", b"quota_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "address", b"address", "detail", b"detail", "quota_bytes", b"quota_bytes", "quota_messages", b"quota_messages"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -26,7 +26,7 @@ from postroom.store.v1 import mailbox_pb2 as postroom_dot_store_dot_v1_dot_mailb
 from postroom.store.v1 import message_pb2 as postroom_dot_store_dot_v1_dot_message__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dpostroom/store/v1/admin.proto\x12\x11postroom.store.v1\x1a\x1fpostroom/store/v1/mailbox.proto\x1a\x1fpostroom/store/v1/message.proto\"6\n\x0cUsageRequest\x12\x12\n\naccount_id\x18\x01 \x01(\x03\x12\x12\n\npage_token\x18\x02 \x01(\t\"V\n\x0c\x41\x63\x63ountUsage\x12\x12\n\naccount_id\x18\x01 \x01(\x03\x12\x10\n\x08messages\x18\x02 \x01(\x04\x12\r\n\x05\x62ytes\x18\x03 \x01(\x04\x12\x11\n\tmailboxes\x18\x04 \x01(\r\"[\n\rUsageResponse\x12\x31\n\x08\x61\x63\x63ounts\x18\x01 \x03(\x0b\x32\x1f.postroom.store.v1.AccountUsage\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\">\n\x14ListMailboxesRequest\x12\x12\n\naccount_id\x18\x01 \x01(\x03\x12\x12\n\npage_token\x18\x02 \x01(\t\"\x90\x01\n\rImportRequest\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\x0c\x12\x12\n\naccount_id\x18\x02 \x01(\x03\x12\x0c\n\x04name\x18\x03 \x01(\t\x12/\n\x08messages\x18\x04 \x03(\x0b\x32\x1d.postroom.store.v1.NewMessage\x12\x13\n\x0bquota_bytes\x18\x05 \x01(\x03\"1\n\rExportRequest\x12\x12\n\naccount_id\x18\x01 \x01(\x03\x12\x0c\n\x04name\x18\x02 \x01(\t\"\xa1\x01\n\x0e\x45xportResponse\x12\r\n\x05total\x18\x01 \x01(\r\x12\x0c\n\x04uids\x18\x02 \x03(\x07\x12\x15\n\rinternaldates\x18\x03 \x03(\x10\x12\r\n\x05\x66lags\x18\x04 \x03(\x06\x12\x10\n\x08\x63ontents\x18\x05 \x03(\x0c\x12\x0c\n\x04more\x18\x06 \x01(\x08\x12,\n\x08keywords\x18\x07 \x03(\x0b\x32\x1a.postroom.store.v1.Keyword\"B\n\x0fUndeleteRequest\x12\x12\n\naccount_id\x18\x01 \x01(\x03\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05since\x18\x03 \x01(\x03\"$\n\x10UndeleteResponse\x12\x10\n\x08restored\x18\x01 \x01(\r\")\n\x13PurgeAccountRequest\x12\x12\n\naccount_id\x18\x01 \x01(\x03\"\x16\n\x14PurgeAccountResponse\"=\n\x15\x43heckIntegrityRequest\x12\x12\n\naccount_id\x18\x01 \x01(\x03\x12\x10\n\x08\x63ontents\x18\x02 \x01(\x08\"E\n\x16\x43heckIntegrityResponse\x12\x0c\n\x04\x64one\x18\x01 \x01(\x04\x12\r\n\x05total\x18\x02 \x01(\x04\x12\x0e\n\x06\x66\x61ults\x18\x03 \x03(\t\"\x17\n\x15\x43ollectGarbageRequest\"]\n\x16\x43ollectGarbageResponse\x12\x10\n\x08\x65xpunged\x18\x01 \x01(\x04\x12\x10\n\x08\x63ontents\x18\x02 \x01(\x04\x12\r\n\x05\x62ytes\x18\x03 \x01(\x04\x12\x10\n\x08\x66inished\x18\x04 \x01(\x08\"$\n\x0eReindexRequest\x12\x12\n\naccount_id\x18\x01 \x01(\x03\".\n\x0fReindexResponse\x12\x0c\n\x04\x64one\x18\x01 \x01(\x04\x12\r\n\x05total\x18\x02 \x01(\x04\x32\x82\x07\n\x0c\x41\x64minService\x12J\n\x05Usage\x12\x1f.postroom.store.v1.UsageRequest\x1a .postroom.store.v1.UsageResponse\x12Y\n\rListMailboxes\x12\'.postroom.store.v1.ListMailboxesRequest\x1a\x1f.postroom.store.v1.ListResponse\x12O\n\x06Upload\x12 .postroom.store.v1.UploadRequest\x1a!.postroom.store.v1.UploadResponse(\x01\x12M\n\x06Import\x12 .postroom.store.v1.ImportRequest\x1a!.postroom.store.v1.AppendResponse\x12O\n\x06\x45xport\x12 .postroom.store.v1.ExportRequest\x1a!.postroom.store.v1.ExportResponse0\x01\x12S\n\x08Undelete\x12\".postroom.store.v1.UndeleteRequest\x1a#.postroom.store.v1.UndeleteResponse\x12_\n\x0cPurgeAccount\x12&.postroom.store.v1.PurgeAccountRequest\x1a\'.postroom.store.v1.PurgeAccountResponse\x12g\n\x0e\x43heckIntegrity\x12(.postroom.store.v1.CheckIntegrityRequest\x1a).postroom.store.v1.CheckIntegrityResponse0\x01\x12g\n\x0e\x43ollectGarbage\x12(.postroom.store.v1.CollectGarbageRequest\x1a).postroom.store.v1.CollectGarbageResponse0\x01\x12R\n\x07Reindex\x12!.postroom.store.v1.ReindexRequest\x1a\".postroom.store.v1.ReindexResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dpostroom/store/v1/admin.proto\x12\x11postroom.store.v1\x1a\x1fpostroom/store/v1/mailbox.proto\x1a\x1fpostroom/store/v1/message.proto\"6\n\x0cUsageRequest\x12\x12\n\naccount_id\x18\x01 \x01(\x03\x12\x12\n\npage_token\x18\x02 \x01(\t\"V\n\x0c\x41\x63\x63ountUsage\x12\x12\n\naccount_id\x18\x01 \x01(\x03\x12\x10\n\x08messages\x18\x02 \x01(\x04\x12\r\n\x05\x62ytes\x18\x03 \x01(\x04\x12\x11\n\tmailboxes\x18\x04 \x01(\r\"[\n\rUsageResponse\x12\x31\n\x08\x61\x63\x63ounts\x18\x01 \x03(\x0b\x32\x1f.postroom.store.v1.AccountUsage\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\">\n\x14ListMailboxesRequest\x12\x12\n\naccount_id\x18\x01 \x01(\x03\x12\x12\n\npage_token\x18\x02 \x01(\t\"\xc1\x01\n\rImportRequest\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\x0c\x12\x12\n\naccount_id\x18\x02 \x01(\x03\x12\x0c\n\x04name\x18\x03 \x01(\t\x12/\n\x08messages\x18\x04 \x03(\x0b\x32\x1d.postroom.store.v1.NewMessage\x12\x13\n\x0bquota_bytes\x18\x05 \x01(\x03\x12\x16\n\x0equota_messages\x18\x06 \x01(\x03\x12\x17\n\x0fquota_mailboxes\x18\x07 \x01(\x03\"1\n\rExportRequest\x12\x12\n\naccount_id\x18\x01 \x01(\x03\x12\x0c\n\x04name\x18\x02 \x01(\t\"\xa1\x01\n\x0e\x45xportResponse\x12\r\n\x05total\x18\x01 \x01(\r\x12\x0c\n\x04uids\x18\x02 \x03(\x07\x12\x15\n\rinternaldates\x18\x03 \x03(\x10\x12\r\n\x05\x66lags\x18\x04 \x03(\x06\x12\x10\n\x08\x63ontents\x18\x05 \x03(\x0c\x12\x0c\n\x04more\x18\x06 \x01(\x08\x12,\n\x08keywords\x18\x07 \x03(\x0b\x32\x1a.postroom.store.v1.Keyword\"B\n\x0fUndeleteRequest\x12\x12\n\naccount_id\x18\x01 \x01(\x03\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05since\x18\x03 \x01(\x03\"$\n\x10UndeleteResponse\x12\x10\n\x08restored\x18\x01 \x01(\r\")\n\x13PurgeAccountRequest\x12\x12\n\naccount_id\x18\x01 \x01(\x03\"\x16\n\x14PurgeAccountResponse\"=\n\x15\x43heckIntegrityRequest\x12\x12\n\naccount_id\x18\x01 \x01(\x03\x12\x10\n\x08\x63ontents\x18\x02 \x01(\x08\"E\n\x16\x43heckIntegrityResponse\x12\x0c\n\x04\x64one\x18\x01 \x01(\x04\x12\r\n\x05total\x18\x02 \x01(\x04\x12\x0e\n\x06\x66\x61ults\x18\x03 \x03(\t\"\x17\n\x15\x43ollectGarbageRequest\"]\n\x16\x43ollectGarbageResponse\x12\x10\n\x08\x65xpunged\x18\x01 \x01(\x04\x12\x10\n\x08\x63ontents\x18\x02 \x01(\x04\x12\r\n\x05\x62ytes\x18\x03 \x01(\x04\x12\x10\n\x08\x66inished\x18\x04 \x01(\x08\"$\n\x0eReindexRequest\x12\x12\n\naccount_id\x18\x01 \x01(\x03\".\n\x0fReindexResponse\x12\x0c\n\x04\x64one\x18\x01 \x01(\x04\x12\r\n\x05total\x18\x02 \x01(\x04\x32\x82\x07\n\x0c\x41\x64minService\x12J\n\x05Usage\x12\x1f.postroom.store.v1.UsageRequest\x1a .postroom.store.v1.UsageResponse\x12Y\n\rListMailboxes\x12\'.postroom.store.v1.ListMailboxesRequest\x1a\x1f.postroom.store.v1.ListResponse\x12O\n\x06Upload\x12 .postroom.store.v1.UploadRequest\x1a!.postroom.store.v1.UploadResponse(\x01\x12M\n\x06Import\x12 .postroom.store.v1.ImportRequest\x1a!.postroom.store.v1.AppendResponse\x12O\n\x06\x45xport\x12 .postroom.store.v1.ExportRequest\x1a!.postroom.store.v1.ExportResponse0\x01\x12S\n\x08Undelete\x12\".postroom.store.v1.UndeleteRequest\x1a#.postroom.store.v1.UndeleteResponse\x12_\n\x0cPurgeAccount\x12&.postroom.store.v1.PurgeAccountRequest\x1a\'.postroom.store.v1.PurgeAccountResponse\x12g\n\x0e\x43heckIntegrity\x12(.postroom.store.v1.CheckIntegrityRequest\x1a).postroom.store.v1.CheckIntegrityResponse0\x01\x12g\n\x0e\x43ollectGarbage\x12(.postroom.store.v1.CollectGarbageRequest\x1a).postroom.store.v1.CollectGarbageResponse0\x01\x12R\n\x07Reindex\x12!.postroom.store.v1.ReindexRequest\x1a\".postroom.store.v1.ReindexResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,31 +42,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTMAILBOXESREQUEST']._serialized_start=355
   _globals['_LISTMAILBOXESREQUEST']._serialized_end=417
   _globals['_IMPORTREQUEST']._serialized_start=420
-  _globals['_IMPORTREQUEST']._serialized_end=564
-  _globals['_EXPORTREQUEST']._serialized_start=566
-  _globals['_EXPORTREQUEST']._serialized_end=615
-  _globals['_EXPORTRESPONSE']._serialized_start=618
-  _globals['_EXPORTRESPONSE']._serialized_end=779
-  _globals['_UNDELETEREQUEST']._serialized_start=781
-  _globals['_UNDELETEREQUEST']._serialized_end=847
-  _globals['_UNDELETERESPONSE']._serialized_start=849
-  _globals['_UNDELETERESPONSE']._serialized_end=885
-  _globals['_PURGEACCOUNTREQUEST']._serialized_start=887
-  _globals['_PURGEACCOUNTREQUEST']._serialized_end=928
-  _globals['_PURGEACCOUNTRESPONSE']._serialized_start=930
-  _globals['_PURGEACCOUNTRESPONSE']._serialized_end=952
-  _globals['_CHECKINTEGRITYREQUEST']._serialized_start=954
-  _globals['_CHECKINTEGRITYREQUEST']._serialized_end=1015
-  _globals['_CHECKINTEGRITYRESPONSE']._serialized_start=1017
-  _globals['_CHECKINTEGRITYRESPONSE']._serialized_end=1086
-  _globals['_COLLECTGARBAGEREQUEST']._serialized_start=1088
-  _globals['_COLLECTGARBAGEREQUEST']._serialized_end=1111
-  _globals['_COLLECTGARBAGERESPONSE']._serialized_start=1113
-  _globals['_COLLECTGARBAGERESPONSE']._serialized_end=1206
-  _globals['_REINDEXREQUEST']._serialized_start=1208
-  _globals['_REINDEXREQUEST']._serialized_end=1244
-  _globals['_REINDEXRESPONSE']._serialized_start=1246
-  _globals['_REINDEXRESPONSE']._serialized_end=1292
-  _globals['_ADMINSERVICE']._serialized_start=1295
-  _globals['_ADMINSERVICE']._serialized_end=2193
+  _globals['_IMPORTREQUEST']._serialized_end=613
+  _globals['_EXPORTREQUEST']._serialized_start=615
+  _globals['_EXPORTREQUEST']._serialized_end=664
+  _globals['_EXPORTRESPONSE']._serialized_start=667
+  _globals['_EXPORTRESPONSE']._serialized_end=828
+  _globals['_UNDELETEREQUEST']._serialized_start=830
+  _globals['_UNDELETEREQUEST']._serialized_end=896
+  _globals['_UNDELETERESPONSE']._serialized_start=898
+  _globals['_UNDELETERESPONSE']._serialized_end=934
+  _globals['_PURGEACCOUNTREQUEST']._serialized_start=936
+  _globals['_PURGEACCOUNTREQUEST']._serialized_end=977
+  _globals['_PURGEACCOUNTRESPONSE']._serialized_start=979
+  _globals['_PURGEACCOUNTRESPONSE']._serialized_end=1001
+  _globals['_CHECKINTEGRITYREQUEST']._serialized_start=1003
+  _globals['_CHECKINTEGRITYREQUEST']._serialized_end=1064
+  _globals['_CHECKINTEGRITYRESPONSE']._serialized_start=1066
+  _globals['_CHECKINTEGRITYRESPONSE']._serialized_end=1135
+  _globals['_COLLECTGARBAGEREQUEST']._serialized_start=1137
+  _globals['_COLLECTGARBAGEREQUEST']._serialized_end=1160
+  _globals['_COLLECTGARBAGERESPONSE']._serialized_start=1162
+  _globals['_COLLECTGARBAGERESPONSE']._serialized_end=1255
+  _globals['_REINDEXREQUEST']._serialized_start=1257
+  _globals['_REINDEXREQUEST']._serialized_end=1293
+  _globals['_REINDEXRESPONSE']._serialized_start=1295
+  _globals['_REINDEXRESPONSE']._serialized_end=1341
+  _globals['_ADMINSERVICE']._serialized_start=1344
+  _globals['_ADMINSERVICE']._serialized_end=2242
 # @@protoc_insertion_point(module_scope)

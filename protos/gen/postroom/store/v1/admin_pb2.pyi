@@ -126,11 +126,15 @@ class ImportRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     MESSAGES_FIELD_NUMBER: _builtins.int
     QUOTA_BYTES_FIELD_NUMBER: _builtins.int
+    QUOTA_MESSAGES_FIELD_NUMBER: _builtins.int
+    QUOTA_MAILBOXES_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.bytes
     account_id: _builtins.int
     name: _builtins.str
     quota_bytes: _builtins.int
     """0: unlimited"""
+    quota_messages: _builtins.int
+    quota_mailboxes: _builtins.int
     @_builtins.property
     def messages(self) -> _containers.RepeatedCompositeFieldContainer[_message_pb2.NewMessage]: ...
     def __init__(
@@ -141,10 +145,12 @@ class ImportRequest(_message.Message):
         name: _builtins.str = ...,
         messages: _abc.Iterable[_message_pb2.NewMessage] | None = ...,
         quota_bytes: _builtins.int = ...,
+        quota_messages: _builtins.int = ...,
+        quota_mailboxes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "idempotency_key", b"idempotency_key", "messages", b"messages", "name", b"name", "quota_bytes", b"quota_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "idempotency_key", b"idempotency_key", "messages", b"messages", "name", b"name", "quota_bytes", b"quota_bytes", "quota_mailboxes", b"quota_mailboxes", "quota_messages", b"quota_messages"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

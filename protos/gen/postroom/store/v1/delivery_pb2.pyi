@@ -28,18 +28,22 @@ class AdmitRequest(_message.Message):
 
         ACCOUNT_ID_FIELD_NUMBER: _builtins.int
         QUOTA_BYTES_FIELD_NUMBER: _builtins.int
+        QUOTA_MESSAGES_FIELD_NUMBER: _builtins.int
         account_id: _builtins.int
         quota_bytes: _builtins.int
         """as the directory said; 0: unlimited"""
+        quota_messages: _builtins.int
+        """the same"""
         def __init__(
             self,
             *,
             account_id: _builtins.int = ...,
             quota_bytes: _builtins.int = ...,
+            quota_messages: _builtins.int = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "quota_bytes", b"quota_bytes"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "quota_bytes", b"quota_bytes", "quota_messages", b"quota_messages"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 

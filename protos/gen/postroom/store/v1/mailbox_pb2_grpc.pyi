@@ -57,6 +57,8 @@ class MailboxServiceStub:
     """
     Subscribe: _grpc.UnaryUnaryMultiCallable[_mailbox_pb2.SubscribeRequest, _mailbox_pb2.SubscribeResponse]
     """Adds a name to the subscriptions or removes it. The name need not exist."""
+    GetQuota: _grpc.UnaryUnaryMultiCallable[_mailbox_pb2.GetQuotaRequest, _mailbox_pb2.GetQuotaResponse]
+    """What the account keeps, and what it may keep by the limits of the ticket and of the store. Reads only."""
 
 @_typing.type_check_only
 class MailboxServiceAsyncStub(MailboxServiceStub):
@@ -87,6 +89,8 @@ class MailboxServiceAsyncStub(MailboxServiceStub):
     """
     Subscribe: _aio.UnaryUnaryMultiCallable[_mailbox_pb2.SubscribeRequest, _mailbox_pb2.SubscribeResponse]  # type: ignore[assignment]
     """Adds a name to the subscriptions or removes it. The name need not exist."""
+    GetQuota: _aio.UnaryUnaryMultiCallable[_mailbox_pb2.GetQuotaRequest, _mailbox_pb2.GetQuotaResponse]  # type: ignore[assignment]
+    """What the account keeps, and what it may keep by the limits of the ticket and of the store. Reads only."""
 
 class MailboxServiceServicer(metaclass=_abc_1.ABCMeta):
     """The tree of mailboxes of the account that the ticket names.
@@ -150,5 +154,13 @@ class MailboxServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_mailbox_pb2.SubscribeResponse, _abc.Awaitable[_mailbox_pb2.SubscribeResponse]]:
         """Adds a name to the subscriptions or removes it. The name need not exist."""
+
+    @_abc_1.abstractmethod
+    def GetQuota(
+        self,
+        request: _mailbox_pb2.GetQuotaRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_mailbox_pb2.GetQuotaResponse, _abc.Awaitable[_mailbox_pb2.GetQuotaResponse]]:
+        """What the account keeps, and what it may keep by the limits of the ticket and of the store. Reads only."""
 
 def add_MailboxServiceServicer_to_server(servicer: MailboxServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

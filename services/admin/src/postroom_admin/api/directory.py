@@ -141,6 +141,8 @@ def _accounts(services: Services) -> APIRouter:
             address,
             display_name=body.display_name,
             quota_bytes=body.quota_bytes,
+            quota_messages=body.quota_messages,
+            quota_mailboxes=body.quota_mailboxes,
             disabled=body.disabled,
         )
 
@@ -167,11 +169,24 @@ def _account_details(services: Services) -> APIRouter:
     @routes.get("/quota", summary="Show what may be kept, and what is", response_model=r.Quota)
     async def get_quota(address: Address) -> r.Quota:
         found = await usage_of(services, address)
-        return r.Quota(quota_bytes=found.account.quota_bytes, bytes=found.usage.bytes)
+        account, usage = found.account, found.usage
+        return r.Quota(
+            quota_bytes=account.quota_bytes,
+            quota_messages=account.quota_messages,
+            quota_mailboxes=account.quota_mailboxes,
+            bytes=usage.bytes,
+            messages=usage.messages,
+            mailboxes=usage.mailboxes,
+        )
 
     @routes.put("/quota", summary="Set what may be kept", response_model=r.Quota)
     async def set_quota(address: Address, body: r.NewQuota) -> r.Quota:
-        await directory.update_account(address, quota_bytes=body.quota_bytes)
+        await directory.update_account(
+            address,
+            quota_bytes=body.quota_bytes,
+            quota_messages=body.quota_messages,
+            quota_mailboxes=body.quota_mailboxes,
+        )
         return await get_quota(address)
 
     @routes.get("/usage", summary="Show what an account keeps", response_model=r.Usage)

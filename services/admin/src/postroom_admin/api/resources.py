@@ -20,6 +20,9 @@ QuotaField = Annotated[
     int,
     Field(ge=0, le=LARGEST, description="bytes; 0 means unlimited", examples=[2_147_483_648]),
 ]
+CountField = Annotated[
+    int, Field(ge=0, le=LARGEST, description="0 means unlimited", examples=[100_000])
+]
 PasswordField = Annotated[
     SecretStr, Field(min_length=1, max_length=1024, examples=["correct horse battery staple"])
 ]
@@ -80,6 +83,8 @@ class Account(Resource):
     quota_bytes: QuotaField
     disabled: bool
     created_at: datetime
+    quota_messages: CountField
+    quota_mailboxes: CountField
 
 
 class NewAccount(Request):
@@ -96,6 +101,8 @@ class AccountChange(Request):
 
     display_name: str | None = Field(None, max_length=255, examples=["Ann Example"])
     quota_bytes: QuotaField | None = None
+    quota_messages: CountField | None = None
+    quota_mailboxes: CountField | None = None
     disabled: bool | None = None
 
 
@@ -105,11 +112,19 @@ class NewPassword(Request):
 
 class Quota(Resource):
     quota_bytes: QuotaField
+    quota_messages: CountField
+    quota_mailboxes: CountField
     bytes: int = Field(description="what the account keeps", examples=[734_003_200])
+    messages: int
+    mailboxes: int
 
 
 class NewQuota(Request):
-    quota_bytes: QuotaField
+    """What may be kept; what is missing stays."""
+
+    quota_bytes: QuotaField | None = None
+    quota_messages: CountField | None = None
+    quota_mailboxes: CountField | None = None
 
 
 class Alias(Resource):

@@ -14,6 +14,7 @@ from postroom_admin.cli.directory import Address, group
 from postroom_admin.cli.output import (
     AsJson,
     limit,
+    parse_count,
     parse_size,
     say,
     show_fields,
@@ -51,30 +52,82 @@ File = Annotated[
 def show_quota(ctx: typer.Context, address: Address, as_json: AsJson = False) -> None:
     """Show how much an account may keep, and how much it does."""
     found = of(ctx).run(lambda services: usage_of(services, address))
-    used, most = found.usage.bytes, found.account.quota_bytes
+    account, usage = found.account, found.usage
     if as_json:
-        return show_json({"address": found.account.address, "quota_bytes": most, "bytes": used})
-    share = f" ({used / most:.0%})" if most else ""
-    show_fields([("Quota", limit(most)), ("Used", size(used) + share)])
+        return show_json(
+            {
+                "address": account.address,
+                "quota_bytes": account.quota_bytes,
+                "bytes": usage.bytes,
+                "quota_messages": account.quota_messages,
+                "messages": usage.messages,
+                "quota_mailboxes": account.quota_mailboxes,
+                "mailboxes": usage.mailboxes,
+            }
+        )
+    show_fields(
+        [
+            ("Quota", limit(account.quota_bytes)),
+            ("Used", size(usage.bytes) + _share(usage.bytes, account.quota_bytes)),
+            ("Messages", _of(usage.messages, account.quota_messages)),
+            ("Mailboxes", _of(usage.mailboxes, account.quota_mailboxes)),
+        ]
+    )
 
 
 @quota.command(
     "set",
     epilog=examples(
-        "postroom quota set ann@example.org 2G", "postroom quota set ann@example.org unlimited"
+        "postroom quota set ann@example.org 2G",
+        "postroom quota set ann@example.org unlimited",
+        "postroom quota set ann@example.org --messages 100000 --mailboxes 200",
     ),
 )
 def set_quota(
     ctx: typer.Context,
     address: Address,
     most: Annotated[
-        str, typer.Argument(metavar="SIZE", help="500M, 2G, bytes, or unlimited. 1K is 1024.")
-    ],
+        str | None,
+        typer.Argument(metavar="[SIZE]", help="500M, 2G, bytes, or unlimited. 1K is 1024."),
+    ] = None,
+    messages: Annotated[
+        str | None, typer.Option(metavar="N", help="The most messages, or unlimited.")
+    ] = None,
+    mailboxes: Annotated[
+        str | None, typer.Option(metavar="N", help="The most mailboxes, or unlimited.")
+    ] = None,
 ) -> None:
-    """Set how much an account may keep. Mail beyond it is refused, none is removed."""
-    count = parse_size(most)
-    of(ctx).run(lambda services: services.directory.update_account(address, quota_bytes=count))
-    say(f"The quota of {address} is {limit(count)}.")
+    """Set how much an account may keep. Mail beyond it is refused, none is removed.
+
+    What isn't named stays as it is.
+    """
+    if most is None and messages is None and mailboxes is None:
+        fail("say how much: a SIZE, --messages or --mailboxes")
+    size_wanted = None if most is None else parse_size(most)
+    counts = [None if count is None else parse_count(count) for count in (messages, mailboxes)]
+    changed = of(ctx).run(
+        lambda services: services.directory.update_account(
+            address,
+            quota_bytes=size_wanted,
+            quota_messages=counts[0],
+            quota_mailboxes=counts[1],
+        )
+    )
+    told = [limit(changed.quota_bytes)]
+    if changed.quota_messages:
+        told.append(f"{changed.quota_messages:,} messages")
+    if changed.quota_mailboxes:
+        told.append(f"{changed.quota_mailboxes:,} mailboxes")
+    say(f"The quota of {address} is {', '.join(told)}.")
+
+
+def _of(used: int, most: int) -> str:
+    """A count, and what part of its limit it is."""
+    return f"{used:,} of {most:,}{_share(used, most)}" if most else f"{used:,}"
+
+
+def _share(used: int, most: int) -> str:
+    return f" ({used / most:.0%})" if most else ""
 
 
 @password.command(

@@ -113,6 +113,16 @@ def parse_size(text: str) -> int:
     return count
 
 
+def parse_count(text: str) -> int:
+    """A number from "200" or "100,000"; 0 from "unlimited". Raises typer.BadParameter."""
+    folded = text.strip().upper().replace(",", "")
+    if folded in ("UNLIMITED", "NONE"):
+        return 0
+    if not (folded.isascii() and folded.isdecimal() and int(folded) < 2**62):
+        raise typer.BadParameter(f"{text!r} is no number: say 200 or unlimited")
+    return int(folded)
+
+
 def _cell(value: object) -> str:
     match value:
         case bool():

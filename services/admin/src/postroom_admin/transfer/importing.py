@@ -217,5 +217,5 @@ class Import:
             self._account.account_id,
             begun.mailbox,
             messages,
-            self._account.quota_bytes,
+            self._account.quota,
         )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from postroom_auth.domain.address import Address
 
 NAME_CHARACTERS = 200
 QUOTA_BYTES = 2**62
+QUOTA_COUNT = 2**62
 ALIAS_TARGETS = 1000
 DEFAULT_TENANT = "default"
 
@@ -34,6 +35,13 @@ def check_quota(quota_bytes: int) -> int:
     if not 0 <= quota_bytes <= QUOTA_BYTES:
         raise InvalidValue("a quota is a number of bytes from 0 (unlimited) up")
     return quota_bytes
+
+
+def check_count(count: int) -> int:
+    """A limit on messages or mailboxes, 0 for unlimited. Raises InvalidValue."""
+    if not 0 <= count <= QUOTA_COUNT:
+        raise InvalidValue("a limit is a number from 0 (unlimited) up")
+    return count
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +73,7 @@ class Account:
 
     Attributes:
         address: in the form in which addresses are compared.
-        quota_bytes: 0 for unlimited.
+        quota_bytes: 0 for unlimited, as in the other quotas.
         created_at: Unix seconds.
     """
 
@@ -76,6 +84,8 @@ class Account:
     quota_bytes: int
     disabled: bool
     created_at: int
+    quota_messages: int = 0
+    quota_mailboxes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +116,20 @@ class Changes:
     display_name: str | None = None
     quota_bytes: int | None = None
     disabled: bool | None = None
+    quota_messages: int | None = None
+    quota_mailboxes: int | None = None
 
     def __post_init__(self) -> None:
         if self.display_name is not None:
             check_name("the display name", self.display_name, may_be_empty=True)
         if self.quota_bytes is not None:
             check_quota(self.quota_bytes)
+        for count in (self.quota_messages, self.quota_mailboxes):
+            if count is not None:
+                check_count(count)
+
+
+CHANGEABLE = tuple(each.name for each in fields(Changes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +168,8 @@ class Credential:
     disabled: bool
     password_hash: str
     version: int
+    quota_messages: int = 0
+    quota_mailboxes: int = 0
 
     def __repr__(self) -> str:
         return f"Credential({self.address}, version={self.version})"

@@ -32,6 +32,7 @@ class Mailbox:
     account_id: int
     address: str
     quota_bytes: int
+    quota_messages: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from postroom_imap.commands.logout import logout
 from postroom_imap.commands.mailboxes import create, delete, rename, subscribe, unsubscribe
 from postroom_imap.commands.namespace import namespace
 from postroom_imap.commands.noop import check, noop
+from postroom_imap.commands.quota import get_quota, get_quota_root, set_quota
 from postroom_imap.commands.search import search
 from postroom_imap.commands.select import select, unselect
 from postroom_imap.commands.starttls import starttls
@@ -45,6 +46,8 @@ HANDLERS: dict[type[grammar.Command], Handler] = {
     grammar.Examine: select,
     grammar.Expunge: expunge,
     grammar.Fetch: fetch,
+    grammar.GetQuota: get_quota,
+    grammar.GetQuotaRoot: get_quota_root,
     grammar.Id: identify,
     grammar.Idle: idle,
     grammar.List: list_,
@@ -57,6 +60,7 @@ HANDLERS: dict[type[grammar.Command], Handler] = {
     grammar.Rename: rename,
     grammar.Search: search,
     grammar.Select: select,
+    grammar.SetQuota: set_quota,
     grammar.StartTls: starttls,
     grammar.Status: status,
     grammar.Store: store,

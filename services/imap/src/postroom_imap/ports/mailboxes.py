@@ -46,6 +46,23 @@ class Mailbox:
     modseq: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """How much of something an account has, and may have; a limit of 0 is none."""
+
+    usage: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What an account keeps, and what it may keep."""
+
+    bytes: Resource
+    messages: Resource
+    mailboxes: Resource
+
+
 class Mailboxes(Protocol):
     """The tree of mailboxes. Names are text with "/" between levels."""
 
@@ -69,3 +86,6 @@ class Mailboxes(Protocol):
 
     async def subscribe(self, ticket: Ticket, name: str, subscribed: bool) -> None:
         """Adds a name to the subscriptions or removes it."""
+
+    async def quota(self, ticket: Ticket) -> Quota:
+        """What the account keeps, and may keep by its ticket."""

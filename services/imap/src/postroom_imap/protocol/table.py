@@ -15,6 +15,7 @@ from postroom_imap.protocol.commands import (
     listing,
     mailboxes,
     messages,
+    quota,
     search,
     session,
 )
@@ -92,6 +93,10 @@ COMMANDS: dict[bytes, Row] = {
     b"IDLE": _row(legal.AUTHENTICATED, session.Idle()),
     b"UNAUTHENTICATE": _row(legal.AUTHENTICATED, session.Unauthenticate()),
     b"COMPRESS": Row(legal.AUTHENTICATED, session.parse_compress, session.Compress),
+    # Authenticated: RFC 9208
+    b"GETQUOTA": Row(legal.AUTHENTICATED, quota.parse_get_quota, quota.GetQuota),
+    b"GETQUOTAROOT": Row(legal.AUTHENTICATED, quota.parse_get_quota_root, quota.GetQuotaRoot),
+    b"SETQUOTA": Row(legal.AUTHENTICATED, quota.parse_set_quota, quota.SetQuota),
     # Selected: section 6.4, RFC 3691, RFC 4315, RFC 6851
     b"CHECK": _row(legal.SELECTED, messages.Check()),
     b"CLOSE": _row(legal.SELECTED, messages.Close()),

@@ -12,7 +12,7 @@ from postroom.store.v1 import (
 from postroom_chassis.rpc.client import Channel, ticketed
 
 from postroom_imap.ports.identity import Ticket
-from postroom_imap.ports.mailboxes import Mailbox, SpecialUse
+from postroom_imap.ports.mailboxes import Mailbox, Quota, Resource, SpecialUse
 from postroom_imap.remote.calls import fresh_key, repeat
 
 _SPECIAL_USES = {
@@ -71,9 +71,19 @@ class RemoteMailboxes:
         )
         await self._call(self._stub.Subscribe, request, ticket)
 
+    async def quota(self, ticket: Ticket) -> Quota:
+        answer = await self._call(self._stub.GetQuota, mailbox_pb2.GetQuotaRequest(), ticket)
+        return Quota(
+            _resource(answer.bytes), _resource(answer.messages), _resource(answer.mailboxes)
+        )
+
     async def _call(self, method: Any, request: Any, ticket: Ticket) -> Any:
         metadata = ticketed(ticket.token)
         return await repeat(lambda: method(request, metadata=metadata))
+
+
+def _resource(resource: mailbox_pb2.GetQuotaResponse.Resource) -> Resource:
+    return Resource(resource.usage, resource.limit)
 
 
 def _mailbox(mailbox: mailbox_pb2.Mailbox) -> Mailbox:

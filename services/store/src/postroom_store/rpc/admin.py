@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 
 from postroom.store.v1 import admin_pb2, mailbox_pb2, message_pb2
 from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.quota import Quota
 from postroom_chassis.rpc.server import Call
 from sqlalchemy import Connection
 
@@ -92,14 +93,14 @@ class AdminService:
         account_id, name = request.account_id, canonical(request.name)
         if account_id < 1:
             raise PostroomError(Kind.INVALID, "an account is needed")
+        quota = Quota(request.quota_bytes, request.quota_messages, request.quota_mailboxes)
 
         def take(transaction: Transaction) -> bytes:
             mailbox = transaction.find_mailbox(account_id, name)
             if mailbox is None or not mailbox.selectable:
-                mailbox = mailboxes.create(
-                    transaction, account_id, name, 0, self._settings.mailboxes
-                )
-            done = messages.append(transaction, mailbox, arrivals, request.quota_bytes)
+                limits = mailboxes.Limits(self._settings.mailboxes, quota.mailboxes)
+                mailbox = mailboxes.create(transaction, account_id, name, 0, limits)
+            done = messages.append(transaction, mailbox, arrivals, quota)
             return message_pb2.AppendResponse(
                 uid_validity=done.uid_validity, uids=done.uids, change=change_message(done.change)
             ).SerializeToString()

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from postroom.store.v1 import delivery_pb2, message_pb2
 from postroom_chassis import logs
 from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.quota import Quota
 from postroom_chassis.rpc.server import Call
 from postroom_chassis.tickets import SCOPE_SUBMIT, TicketVerifier
 
@@ -45,7 +46,10 @@ class DeliveryService:
     ) -> delivery_pb2.AdmitResponse:
         if len(request.mailboxes) > MOST_MAILBOXES:
             raise PostroomError(Kind.INVALID, f"more than {MOST_MAILBOXES} mailboxes")
-        wanted = [(mailbox.account_id, mailbox.quota_bytes) for mailbox in request.mailboxes]
+        wanted = [
+            (mailbox.account_id, Quota(mailbox.quota_bytes, mailbox.quota_messages))
+            for mailbox in request.mailboxes
+        ]
         admitted = await self._readers.run(lambda c: delivery.admit(c, wanted, request.size))
         return delivery_pb2.AdmitResponse(admitted=admitted)
 

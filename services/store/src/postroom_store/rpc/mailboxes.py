@@ -87,11 +87,10 @@ class MailboxService:
     async def Create(self, request: mailbox_pb2.CreateRequest, call: Call) -> mailbox_pb2.Mailbox:
         account_id = call.ticket.account_id
         uses = special_uses.mask_of([request.special_use, *request.special_uses])
+        limits = self._limits(call)
 
         def create(transaction: Transaction) -> bytes:
-            mailbox = mailboxes.create(
-                transaction, account_id, request.name, uses, self._most_mailboxes
-            )
+            mailbox = mailboxes.create(transaction, account_id, request.name, uses, limits)
             return mailbox_message(mailbox).SerializeToString()
 
         answer = await self._once(call, request.idempotency_key, create)
@@ -113,9 +112,10 @@ class MailboxService:
         self, request: mailbox_pb2.RenameRequest, call: Call
     ) -> mailbox_pb2.RenameResponse:
         account_id = call.ticket.account_id
+        limits = self._limits(call)
 
         def rename(transaction: Transaction) -> bytes:
-            mailboxes.rename(transaction, account_id, request.name, request.new_name)
+            mailboxes.rename(transaction, account_id, request.name, request.new_name, limits)
             return b""
 
         await self._once(call, request.idempotency_key, rename)
@@ -132,6 +132,24 @@ class MailboxService:
 
         await self._once(call, request.idempotency_key, subscribe)
         return mailbox_pb2.SubscribeResponse()
+
+    async def GetQuota(
+        self, request: mailbox_pb2.GetQuotaRequest, call: Call
+    ) -> mailbox_pb2.GetQuotaResponse:
+        ticket = call.ticket
+        await self._provision(ticket.account_id)
+        used = await self._readers.run(lambda c: reading.usage(c, ticket.account_id))
+        quota = ticket.quota
+        most = min(quota.mailboxes or self._most_mailboxes, self._most_mailboxes)
+        resource = mailbox_pb2.GetQuotaResponse.Resource
+        return mailbox_pb2.GetQuotaResponse(
+            bytes=resource(usage=used.bytes, limit=quota.bytes),
+            messages=resource(usage=used.messages, limit=quota.messages),
+            mailboxes=resource(usage=used.mailboxes, limit=most),
+        )
+
+    def _limits(self, call: Call) -> mailboxes.Limits:
+        return mailboxes.Limits(self._most_mailboxes, call.ticket.quota_mailboxes)
 
     async def _once(self, call: Call, key: bytes, work: Callable[[Transaction], bytes]) -> bytes:
         account_id = call.ticket.account_id

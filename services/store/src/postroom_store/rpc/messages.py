@@ -152,7 +152,7 @@ class MessageService:
 
         def append(transaction: Transaction) -> bytes:
             mailbox = transaction.mailbox_named(ticket.account_id, name)
-            done = messages.append(transaction, mailbox, arrivals, ticket.quota_bytes)
+            done = messages.append(transaction, mailbox, arrivals, ticket.quota)
             return message_pb2.AppendResponse(
                 uid_validity=done.uid_validity,
                 uids=done.uids,
@@ -199,7 +199,7 @@ class MessageService:
         def copy(transaction: Transaction) -> bytes:
             source = transaction.mailbox(ticket.account_id, request.mailbox_id)
             target = transaction.mailbox_named(ticket.account_id, name)
-            done = messages.copy(transaction, source, ranges, target, ticket.quota_bytes, move=move)
+            done = messages.copy(transaction, source, ranges, target, ticket.quota, move=move)
             return message_pb2.CopyResponse(
                 uid_validity=done.uid_validity,
                 source_uids=done.source_uids,

@@ -35,6 +35,7 @@ from postroom_imap.protocol.commands.messages import (
     UidExpunge,
     Unselect,
 )
+from postroom_imap.protocol.commands.quota import GetQuota, GetQuotaRoot, SetQuota
 from postroom_imap.protocol.commands.search import Search
 from postroom_imap.protocol.commands.session import (
     Authenticate,
@@ -65,6 +66,8 @@ Command: TypeAlias = (
     | Examine
     | Expunge
     | Fetch
+    | GetQuota
+    | GetQuotaRoot
     | Id
     | Idle
     | List
@@ -77,6 +80,7 @@ Command: TypeAlias = (
     | Rename
     | Search
     | Select
+    | SetQuota
     | StartTls
     | Status
     | Store
@@ -106,6 +110,8 @@ __all__ = [
     "FetchAttribute",
     "FetchItem",
     "FetchItems",
+    "GetQuota",
+    "GetQuotaRoot",
     "Id",
     "Idle",
     "List",
@@ -123,6 +129,7 @@ __all__ = [
     "SectionText",
     "Select",
     "SelectionOption",
+    "SetQuota",
     "StartTls",
     "Status",
     "StatusItem",
