@@ -17,6 +17,8 @@ from postroom_imap.protocol.commands import (
     Fetch,
     FetchAttribute,
     FetchItems,
+    GetQuota,
+    GetQuotaRoot,
     Idle,
     List,
     Login,
@@ -28,6 +30,7 @@ from postroom_imap.protocol.commands import (
     Rename,
     Search,
     Select,
+    SetQuota,
     StartTls,
     Status,
     StatusItem,
@@ -115,6 +118,14 @@ EXAMPLES: list[tuple[str, State, Command]] = [
     ("UID EXPUNGE 3000:3002", SELECTED, UidExpunge(SequenceSet.parse(b"3000:3002"))),
     ("ENABLE CONDSTORE X-GOOD-IDEA", AUTHENTICATED, Enable(("CONDSTORE", "X-GOOD-IDEA"))),
     ("UID MOVE 42:69 foo", SELECTED, Move(True, SequenceSet.parse(b"42:69"), "foo")),
+    # RFC 9208 section 4.1
+    ('GETQUOTA "!partition/sda4"', AUTHENTICATED, GetQuota("!partition/sda4")),
+    ("GETQUOTAROOT INBOX", AUTHENTICATED, GetQuotaRoot("INBOX")),
+    (
+        'SETQUOTA "#user/alice" (STORAGE 510)',
+        AUTHENTICATED,
+        SetQuota("#user/alice", (("STORAGE", 510),)),
+    ),
 ]
 
 
