@@ -58,7 +58,7 @@ async def fill(store: Store, account_id: int, ingest: Ingest = INGEST) -> int:
         change = (
             await store.write(
                 lambda t, a=arrival: messages.append(  # type: ignore[misc]
-                    t, t.mailbox_named(account_id, "INBOX"), [a], 0
+                    t, t.mailbox_named(account_id, "INBOX"), [a], UNLIMITED
                 )
             )
         ).change
