@@ -20,6 +20,7 @@ from postroom_imap.protocol.commands import (
     GetQuota,
     GetQuotaRoot,
     Idle,
+    Language,
     List,
     Login,
     Logout,
@@ -109,6 +110,12 @@ EXAMPLES: list[tuple[str, State, Command]] = [
     ),
     # RFC 2177, 2342, 3691, 4315, 5161, 6851
     ("IDLE", AUTHENTICATED, Idle()),
+    # RFC 5255, with what its section 3.2 asks for
+    ("LANGUAGE", NOT_AUTHENTICATED, Language()),
+    ('LANGUAGE FR-CA "EN-CA"', SELECTED, Language(("FR-CA", "EN-CA"))),
+    # RFC 2193
+    ('RLIST "" #SHARED/%', AUTHENTICATED, List("", ("#SHARED/%",))),
+    ('RLSUB "" #SHARED/%', AUTHENTICATED, Lsub("", "#SHARED/%")),
     # RFC 8437
     ("UNAUTHENTICATE", SELECTED, Unauthenticate()),
     # RFC 4978

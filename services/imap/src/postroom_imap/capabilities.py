@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 # docs/imap.md has the RFC of each; a name a line, in order of the alphabet.
-ALWAYS = ("IMAP4rev1", "LITERAL+", "SASL-IR", "ID", "ENABLE")
+ALWAYS = ("IMAP4rev1", "LITERAL+", "SASL-IR", "ID", "ENABLE", "LANGUAGE")
 AFTER_LOGIN = (
     "CHILDREN",
     "COMPRESS=DEFLATE",
@@ -15,6 +15,7 @@ AFTER_LOGIN = (
     "IDLE",
     "LIST-EXTENDED",
     "LIST-STATUS",
+    "MAILBOX-REFERRALS",
     "MOVE",
     "NAMESPACE",
     "PARTIAL",

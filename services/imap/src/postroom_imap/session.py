@@ -43,6 +43,7 @@ from postroom_imap.protocol.commands import (
 )
 from postroom_imap.protocol.extension import IMPLIED, Extension
 from postroom_imap.protocol.invalid import InvalidCommand
+from postroom_imap.protocol.language import DEFAULT, speak
 from postroom_imap.protocol.limits import Limits
 from postroom_imap.protocol.reading import read_command
 from postroom_imap.protocol.responses import codes, status
@@ -204,6 +205,7 @@ class Session:
     def _start_over(self) -> Session:
         """Nothing that was true of the account stays; what speaks of an attack does."""
         log.info("imap.unauthenticated")
+        speak(DEFAULT)  # RFC 8437 section 4.1
         structlog.contextvars.unbind_contextvars("account")
         session = Session(self.front, self.connection)
         session._greeted = True

@@ -16,6 +16,7 @@ from postroom_imap.commands.expunge import close, expunge, uid_expunge
 from postroom_imap.commands.fetch import fetch
 from postroom_imap.commands.identify import identify
 from postroom_imap.commands.idle import idle
+from postroom_imap.commands.language import language
 from postroom_imap.commands.list import list_, lsub
 from postroom_imap.commands.login import login
 from postroom_imap.commands.logout import logout
@@ -50,6 +51,7 @@ HANDLERS: dict[type[grammar.Command], Handler] = {
     grammar.GetQuotaRoot: get_quota_root,
     grammar.Id: identify,
     grammar.Idle: idle,
+    grammar.Language: language,
     grammar.List: list_,
     grammar.Login: login,
     grammar.Logout: logout,

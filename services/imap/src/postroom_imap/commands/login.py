@@ -16,7 +16,7 @@ async def login(session: Session, tag: bytes, command: Login) -> None:
     user, password = command.userid.encode(), command.password.value
     try:
         if b"\0" in user or b"\0" in password:
-            raise PostroomError(Kind.UNAUTHENTICATED, "wrong name or password")
+            raise PostroomError(Kind.UNAUTHENTICATED, "the name or the password is wrong")
         plain = b"\0%b\0%b" % (user, password)  # RFC 4616
         signed_in = await session.front.authenticator.authenticate(
             "PLAIN", plain, session.client, _never

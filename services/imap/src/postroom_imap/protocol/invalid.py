@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from postroom_imap.protocol.language import say
+
 
 class Refusal(StrEnum):
     """BAD: the client broke the protocol; NO: well-formed, but impossible whatever the state."""
@@ -33,7 +35,7 @@ class InvalidCommand:
         tag = b"*" if self.fatal or self.tag is None else self.tag
         status = "BYE" if self.fatal else self.refusal
         code = b"[%b] " % self.code if self.code else b""
-        return b"%b %b %b%b\r\n" % (tag, status.encode(), code, self.text.encode("ascii"))
+        return b"%b %b %b%b\r\n" % (tag, status.encode(), code, say(self.text))
 
 
 class SyntaxFault(Exception):

@@ -67,10 +67,11 @@ def _row(states: frozenset[State], command: Command) -> Row:
 
 
 COMMANDS: dict[bytes, Row] = {
-    # Any state: RFC 3501 section 6.1, RFC 2971
+    # Any state: RFC 3501 section 6.1, RFC 2971, RFC 5255
     b"CAPABILITY": _row(legal.ANY, session.Capability()),
     b"NOOP": _row(legal.ANY, session.Noop()),
     b"LOGOUT": _row(legal.ANY, session.Logout()),
+    b"LANGUAGE": Row(legal.ANY, session.parse_language, session.Language),
     b"ID": Row(legal.ANY, session.parse_id, session.Id),
     # Not authenticated: section 6.2
     b"STARTTLS": _row(legal.NOT_AUTHENTICATED, session.StartTls()),
@@ -87,6 +88,8 @@ COMMANDS: dict[bytes, Row] = {
     b"STATUS": Row(legal.AUTHENTICATED, mailboxes.parse_status, mailboxes.Status),
     b"LIST": Row(legal.AUTHENTICATED, listing.parse_list, listing.List),
     b"LSUB": Row(legal.AUTHENTICATED, listing.parse_lsub, listing.Lsub),
+    b"RLIST": Row(legal.AUTHENTICATED, listing.parse_rlist, listing.List),
+    b"RLSUB": Row(legal.AUTHENTICATED, listing.parse_lsub, listing.Lsub),
     b"APPEND": Row(legal.AUTHENTICATED, append.parse_append, append.Append, streams=True),
     b"ENABLE": Row(legal.AUTHENTICATED, session.parse_enable, session.Enable),
     b"NAMESPACE": _row(legal.AUTHENTICATED, session.Namespace()),

@@ -44,6 +44,7 @@ from postroom_imap.protocol.commands.session import (
     Enable,
     Id,
     Idle,
+    Language,
     Login,
     Logout,
     Namespace,
@@ -70,6 +71,7 @@ Command: TypeAlias = (
     | GetQuotaRoot
     | Id
     | Idle
+    | Language
     | List
     | Login
     | Logout
@@ -114,6 +116,7 @@ __all__ = [
     "GetQuotaRoot",
     "Id",
     "Idle",
+    "Language",
     "List",
     "Literal",
     "Login",

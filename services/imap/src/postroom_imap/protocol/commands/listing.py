@@ -76,6 +76,14 @@ def parse_list(cursor: Cursor) -> List:
     )
 
 
+def parse_rlist(cursor: Cursor) -> List:
+    """``RLIST reference pattern`` (RFC 2193 section 5.1): LIST without what came later."""
+    cursor.space()
+    reference = cursor.mailbox()
+    cursor.space()
+    return List(reference, (_pattern(reference, cursor.list_mailbox()),))
+
+
 def parse_lsub(cursor: Cursor) -> Lsub:
     """``LSUB reference pattern``."""
     cursor.space()

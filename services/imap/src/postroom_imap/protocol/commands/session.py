@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from postroom_imap.protocol.cursor import Cursor
 from postroom_imap.protocol.invalid import SyntaxFault
+from postroom_imap.protocol.language import valid_range
 from postroom_imap.protocol.sasl import decode_base64
 from postroom_imap.protocol.secret import Secret
 
@@ -67,6 +68,13 @@ class Compress:
     """COMPRESS (RFC 4978): the algorithm in upper case."""
 
     algorithm: str
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """LANGUAGE (RFC 5255): ranges in the client's order; none asks what there is."""
+
+    ranges: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +147,18 @@ def parse_compress(cursor: Cursor) -> Compress:
     """``COMPRESS algorithm``."""
     cursor.space()
     return Compress(cursor.atom().upper())
+
+
+def parse_language(cursor: Cursor) -> Language:
+    """``LANGUAGE [range …]``."""
+    ranges: list[str] = []
+    while not cursor.at_end():
+        cursor.space()
+        text = cursor.text()
+        if not valid_range(text):
+            raise SyntaxFault("Not a language range")
+        ranges.append(text)
+    return Language(tuple(ranges))
 
 
 def _readable(octets: bytes) -> str:

@@ -1,10 +1,13 @@
 """Status responses and continuation requests (RFC 3501 sections 7.1 and 7.5).
 
-``text`` is for people: printable ASCII. ``code`` comes from ``codes``.
+``text`` is for people: printable ASCII, told in the language that the client asked for. ``code``
+comes from ``codes``.
 """
 
 from binascii import b2a_base64
 from collections.abc import Iterable
+
+from postroom_imap.protocol.language import say
 
 CRLF = b"\r\n"
 
@@ -69,7 +72,12 @@ def enabled(names: Iterable[str]) -> bytes:
     return b" ".join((b"* ENABLED", *(name.encode("ascii") for name in names))) + CRLF
 
 
+def languages(tags: Iterable[str]) -> bytes:
+    """The LANGUAGE response (RFC 5255 section 3.3): what is spoken, or what there is."""
+    return b"* LANGUAGE (%b)\r\n" % " ".join(tags).encode("ascii")
+
+
 def _resp_text(text: str, code: bytes | None) -> bytes:
     if code is None:
-        return text.encode("ascii")
-    return b"[%b] %b" % (code, text.encode("ascii"))
+        return say(text)
+    return b"[%b] %b" % (code, say(text))
