@@ -17,6 +17,7 @@ from postroom_imap.protocol.commands import (
     Fetch,
     FetchAttribute,
     FetchItems,
+    GetMetadata,
     GetQuota,
     GetQuotaRoot,
     Idle,
@@ -31,6 +32,7 @@ from postroom_imap.protocol.commands import (
     Rename,
     Search,
     Select,
+    SetMetadata,
     SetQuota,
     StartTls,
     Status,
@@ -125,6 +127,13 @@ EXAMPLES: list[tuple[str, State, Command]] = [
     ("UID EXPUNGE 3000:3002", SELECTED, UidExpunge(SequenceSet.parse(b"3000:3002"))),
     ("ENABLE CONDSTORE X-GOOD-IDEA", AUTHENTICATED, Enable(("CONDSTORE", "X-GOOD-IDEA"))),
     ("UID MOVE 42:69 foo", SELECTED, Move(True, SequenceSet.parse(b"42:69"), "foo")),
+    # RFC 5464 section 4
+    ('GETMETADATA "" /shared/comment', AUTHENTICATED, GetMetadata("", ("/shared/comment",))),
+    (
+        "SETMETADATA INBOX (/private/comment NIL)",
+        AUTHENTICATED,
+        SetMetadata("INBOX", (("/private/comment", None),)),
+    ),
     # RFC 9208 section 4.1
     ('GETQUOTA "!partition/sda4"', AUTHENTICATED, GetQuota("!partition/sda4")),
     ("GETQUOTAROOT INBOX", AUTHENTICATED, GetQuotaRoot("INBOX")),

@@ -74,6 +74,7 @@ async def serve(service: Service, settings: ImapSettings, ports: Ports) -> None:
         bounds=settings.bounds,
         handlers=HANDLERS,
         tls=tls,
+        server_annotations=settings.server_annotations,
     )
     for address in settings.addresses:
         listener = Listener(

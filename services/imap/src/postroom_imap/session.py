@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -97,6 +97,7 @@ class Front:
 
     Attributes:
         tls: for STARTTLS; None where it isn't offered.
+        server_annotations: what the operator tells everybody (RFC 5464 section 3.2.1.1).
         items: rendered envelopes, structures, chosen header fields.
         bodies: sections, apart, so that a walk over bodies doesn't push out the rest.
     """
@@ -110,6 +111,7 @@ class Front:
     bounds: Bounds
     handlers: dict[type[Command], Handler]
     tls: ServerTls | None = None
+    server_annotations: Mapping[str, bytes] = field(default_factory=dict)
 
     async def serve(self, connection: Connection) -> None:
         """Serve one connection to its end."""

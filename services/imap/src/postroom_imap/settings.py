@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Self
 
@@ -12,6 +13,8 @@ from pydantic_settings import SettingsConfigDict
 
 from postroom_imap.bounds import Bounds
 from postroom_imap.views import Warmth
+
+URI = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:[!-~]+")  # as far as it matters here
 
 
 class ImapSettings(ServiceSettings):
@@ -38,6 +41,10 @@ class ImapSettings(ServiceSettings):
     login_failures: int = Field(5, ge=1, description="how many end a connection")
     append_bytes: int = Field(64 * 1024 * 1024, ge=1024, description="the largest message")
     list_results: int = Field(50_000, ge=1, description="mailboxes in one answer")
+    server_comment: str = Field("", max_length=1000, description="told to whoever asks (METADATA)")
+    server_admin: str = Field(
+        "", max_length=1000, description="URI of the administrator, told to whoever asks (METADATA)"
+    )
     item_cache_bytes: int = Field(
         96 * 1024 * 1024, ge=0, description="envelopes, structures and chosen headers that are kept"
     )
@@ -57,6 +64,13 @@ class ImapSettings(ServiceSettings):
     @classmethod
     def _check_networks(cls, value: str) -> str:
         parse_networks(value)
+        return value
+
+    @field_validator("server_admin")
+    @classmethod
+    def _check_uri(cls, value: str) -> str:
+        if value and not URI.fullmatch(value):
+            raise ValueError("a URI is needed, such as mailto:postmaster@example.org")
         return value
 
     @model_validator(mode="after")
@@ -86,6 +100,11 @@ class ImapSettings(ServiceSettings):
             cleartext_login=self.clear_text_login,
             list_results=self.list_results,
         )
+
+    @property
+    def server_annotations(self) -> dict[str, bytes]:
+        told = {"/shared/comment": self.server_comment, "/shared/admin": self.server_admin}
+        return {entry: value.encode() for entry, value in told.items() if value}
 
     @property
     def warmth(self) -> Warmth:

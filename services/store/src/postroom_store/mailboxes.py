@@ -8,8 +8,9 @@ from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.quota import UNLIMITED
 from sqlalchemy import ColumnElement, bindparam, case, delete, func, literal, select, update
 
-from postroom_store import messages, tables
+from postroom_store import messages, metadata, tables
 from postroom_store.domain.names import DELIMITER, INBOX, canonical, superiors
+from postroom_store.special_use import take_away
 from postroom_store.transaction import Account, Mailbox, Transaction
 
 _m = tables.mailboxes.c
@@ -51,21 +52,13 @@ def create(
     missing = _missing_above(transaction, account_id, name)
     _check_room(transaction, account_id, len(missing) + 1, limits)
     if uses:
-        _take_uses(transaction, account_id, uses)
+        take_away(transaction, account_id, uses)
         existing = transaction.find_mailbox(account_id, name)
     if existing is not None:
         return _revive(transaction, account, existing, uses)
     for above in missing:
         transaction.add_mailbox(account, above)
     return transaction.add_mailbox(account, name, uses)
-
-
-def _take_uses(transaction: Transaction, account_id: int, uses: int) -> None:
-    """Take special uses from whichever mailboxes have them, so that each is one mailbox's."""
-    transaction.forget_mailboxes(account_id)
-    statement = update(tables.mailboxes).where(_OF_ACCOUNT, _m.special_use.op("&")(uses) != 0)
-    taken = statement.values(special_use=_m.special_use.op("&")(~uses))
-    transaction.execute(taken, {"account": account_id})
 
 
 def _revive(transaction: Transaction, account: Account, mailbox: Mailbox, uses: int) -> Mailbox:
@@ -96,6 +89,7 @@ def remove(transaction: Transaction, account_id: int, name: str) -> None:
         raise PostroomError(Kind.CONFLICT, "the name has inferiors")
     account = transaction.account(account_id)
     messages.remove(transaction, mailbox, ((1, mailbox.uid_next),))
+    metadata.remove(transaction, mailbox)
     transaction.begin_change(account, mailbox).deleted = True
     mailbox.selectable = False
     mailbox.special_use = 0
@@ -152,6 +146,7 @@ def _rename_inbox(
 ) -> None:
     """RFC 9051 section 6.3.6: the messages move, inferiors of INBOX stay."""
     target = transaction.add_mailbox(account, new_name)
+    metadata.copy(transaction, inbox, target)
     everything = ((1, inbox.uid_next),)
     messages.copy(transaction, inbox, everything, target, UNLIMITED, move=True)
 

@@ -120,6 +120,7 @@ def purge_step(transaction: Transaction, files: BlobFiles | None, account_id: in
         tables.threads,
         tables.answers,
         tables.leases,
+        tables.mailbox_annotations,
         tables.subscriptions,
         tables.mailboxes,
     ):

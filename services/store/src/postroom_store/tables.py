@@ -65,6 +65,20 @@ mailboxes = Table(
     UniqueConstraint("account_id", "name"),
 )
 
+# Annotations (RFC 5464) of mailboxes, and of the server (mailbox 0) as the account has them.
+# `holder_id`: whose a private one is; 0: shared.
+mailbox_annotations = Table(
+    "mailbox_annotations",
+    metadata,
+    Column("account_id", BigInteger, nullable=False),
+    Column("mailbox_id", BigInteger, nullable=False),
+    Column("holder_id", BigInteger, nullable=False),
+    Column("entry", Name, nullable=False),
+    Column("value", LargeBinary, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    PrimaryKeyConstraint("account_id", "mailbox_id", "holder_id", "entry"),
+)
+
 subscriptions = Table(
     "subscriptions",
     metadata,
@@ -139,7 +153,7 @@ placements = Table(
 )
 Index("placements_changed", placements.c.account_id, placements.c.mailbox_id, placements.c.modseq)
 Index("placements_email", placements.c.account_id, placements.c.email_id)
-# The few messages that are \\Deleted, so that what they weigh is told without reading the rest.
+# The few messages that are \Deleted, so that what they weigh is told without reading the rest.
 IS_DELETED = text("(flags & 8) != 0")
 Index(
     "placements_deleted",

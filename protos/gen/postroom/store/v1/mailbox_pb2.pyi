@@ -58,6 +58,7 @@ class Mailbox(_message.Message):
     UID_VALIDITY_FIELD_NUMBER: _builtins.int
     COUNTS_FIELD_NUMBER: _builtins.int
     SPECIAL_USES_FIELD_NUMBER: _builtins.int
+    ANNOTATIONS_FIELD_NUMBER: _builtins.int
     mailbox_id: _builtins.int
     """unique in the account, never used again; 0: a name that is only subscribed"""
     name: _builtins.str
@@ -70,6 +71,10 @@ class Mailbox(_message.Message):
     def counts(self) -> Global___Counts: ...
     @_builtins.property
     def special_uses(self) -> _containers.RepeatedScalarFieldContainer[Global___SpecialUse.ValueType]: ...
+    @_builtins.property
+    def annotations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Annotation]:
+        """those of the entries asked for that have a value"""
+
     def __init__(
         self,
         *,
@@ -81,14 +86,40 @@ class Mailbox(_message.Message):
         uid_validity: _builtins.int = ...,
         counts: Global___Counts | None = ...,
         special_uses: _abc.Iterable[Global___SpecialUse.ValueType] | None = ...,
+        annotations: _abc.Iterable[Global___Annotation] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "mailbox_id", b"mailbox_id", "name", b"name", "selectable", b"selectable", "special_use", b"special_use", "special_uses", b"special_uses", "subscribed", b"subscribed", "uid_validity", b"uid_validity"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["annotations", b"annotations", "counts", b"counts", "mailbox_id", b"mailbox_id", "name", b"name", "selectable", b"selectable", "special_use", b"special_use", "special_uses", b"special_uses", "subscribed", b"subscribed", "uid_validity", b"uid_validity"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Mailbox: _TypeAlias = Mailbox  # noqa: Y015
+
+@_typing.final
+class Annotation(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRY_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    entry: _builtins.str
+    """in lower case; begins with "/private/" or "/shared/" """
+    value: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        entry: _builtins.str = ...,
+        value: _builtins.bytes | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_value", b"_value", "value", b"value"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_value", b"_value", "entry", b"entry", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__value: _TypeAlias = _typing.Literal["value"]  # noqa: Y015
+    _WhichOneofArgType__value: _TypeAlias = _typing.Literal["_value", b"_value"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__value) -> _WhichOneofReturnType__value | None: ...
+
+Global___Annotation: _TypeAlias = Annotation  # noqa: Y015
 
 @_typing.final
 class Counts(_message.Message):
@@ -135,18 +166,24 @@ class ListRequest(_message.Message):
 
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     DELETED_SIZES_FIELD_NUMBER: _builtins.int
+    ENTRIES_FIELD_NUMBER: _builtins.int
     page_token: _builtins.str
     deleted_sizes: _builtins.bool
     """tell deleted_size"""
+    @_builtins.property
+    def entries(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """tell these annotations; at most 100"""
+
     def __init__(
         self,
         *,
         page_token: _builtins.str = ...,
         deleted_sizes: _builtins.bool = ...,
+        entries: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deleted_sizes", b"deleted_sizes", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deleted_sizes", b"deleted_sizes", "entries", b"entries", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -371,6 +408,132 @@ class SubscribeResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SubscribeResponse: _TypeAlias = SubscribeResponse  # noqa: Y015
+
+@_typing.final
+class GetMetadataRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Depth:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _DepthEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[GetMetadataRequest._Depth.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        DEPTH_ENTRIES: GetMetadataRequest._Depth.ValueType  # 0
+        """those named alone"""
+        DEPTH_CHILDREN: GetMetadataRequest._Depth.ValueType  # 1
+        """and what is immediately below them"""
+        DEPTH_INFINITY: GetMetadataRequest._Depth.ValueType  # 2
+        """and all that is below them"""
+
+    class Depth(_Depth, metaclass=_DepthEnumTypeWrapper): ...
+    DEPTH_ENTRIES: GetMetadataRequest.Depth.ValueType  # 0
+    """those named alone"""
+    DEPTH_CHILDREN: GetMetadataRequest.Depth.ValueType  # 1
+    """and what is immediately below them"""
+    DEPTH_INFINITY: GetMetadataRequest.Depth.ValueType  # 2
+    """and all that is below them"""
+
+    NAME_FIELD_NUMBER: _builtins.int
+    ENTRIES_FIELD_NUMBER: _builtins.int
+    DEPTH_FIELD_NUMBER: _builtins.int
+    MAX_SIZE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """of a mailbox; empty: the server"""
+    depth: Global___GetMetadataRequest.Depth.ValueType
+    max_size: _builtins.int
+    """leave out longer values"""
+    @_builtins.property
+    def entries(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """at most 100"""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        entries: _abc.Iterable[_builtins.str] | None = ...,
+        depth: Global___GetMetadataRequest.Depth.ValueType = ...,
+        max_size: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_size", b"_max_size", "max_size", b"max_size"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_size", b"_max_size", "depth", b"depth", "entries", b"entries", "max_size", b"max_size", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__max_size: _TypeAlias = _typing.Literal["max_size"]  # noqa: Y015
+    _WhichOneofArgType__max_size: _TypeAlias = _typing.Literal["_max_size", b"_max_size"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_size) -> _WhichOneofReturnType__max_size | None: ...
+
+Global___GetMetadataRequest: _TypeAlias = GetMetadataRequest  # noqa: Y015
+
+@_typing.final
+class GetMetadataResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ANNOTATIONS_FIELD_NUMBER: _builtins.int
+    LONGEST_FIELD_NUMBER: _builtins.int
+    longest: _builtins.int
+    """bytes of the longest value that was left out; 0: none was"""
+    @_builtins.property
+    def annotations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Annotation]:
+        """in order of name"""
+
+    def __init__(
+        self,
+        *,
+        annotations: _abc.Iterable[Global___Annotation] | None = ...,
+        longest: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["annotations", b"annotations", "longest", b"longest"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetMetadataResponse: _TypeAlias = GetMetadataResponse  # noqa: Y015
+
+@_typing.final
+class SetMetadataRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    ANNOTATIONS_FIELD_NUMBER: _builtins.int
+    idempotency_key: _builtins.bytes
+    name: _builtins.str
+    """of a mailbox; empty: the server"""
+    @_builtins.property
+    def annotations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Annotation]:
+        """at most 100"""
+
+    def __init__(
+        self,
+        *,
+        idempotency_key: _builtins.bytes = ...,
+        name: _builtins.str = ...,
+        annotations: _abc.Iterable[Global___Annotation] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["annotations", b"annotations", "idempotency_key", b"idempotency_key", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetMetadataRequest: _TypeAlias = SetMetadataRequest  # noqa: Y015
+
+@_typing.final
+class SetMetadataResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetMetadataResponse: _TypeAlias = SetMetadataResponse  # noqa: Y015
 
 @_typing.final
 class GetQuotaRequest(_message.Message):

@@ -69,6 +69,16 @@ class MailboxServiceStub:
                 request_serializer=postroom_dot_store_dot_v1_dot_mailbox__pb2.SubscribeRequest.SerializeToString,
                 response_deserializer=postroom_dot_store_dot_v1_dot_mailbox__pb2.SubscribeResponse.FromString,
                 _registered_method=True)
+        self.GetMetadata = channel.unary_unary(
+                '/postroom.store.v1.MailboxService/GetMetadata',
+                request_serializer=postroom_dot_store_dot_v1_dot_mailbox__pb2.GetMetadataRequest.SerializeToString,
+                response_deserializer=postroom_dot_store_dot_v1_dot_mailbox__pb2.GetMetadataResponse.FromString,
+                _registered_method=True)
+        self.SetMetadata = channel.unary_unary(
+                '/postroom.store.v1.MailboxService/SetMetadata',
+                request_serializer=postroom_dot_store_dot_v1_dot_mailbox__pb2.SetMetadataRequest.SerializeToString,
+                response_deserializer=postroom_dot_store_dot_v1_dot_mailbox__pb2.SetMetadataResponse.FromString,
+                _registered_method=True)
         self.GetQuota = channel.unary_unary(
                 '/postroom.store.v1.MailboxService/GetQuota',
                 request_serializer=postroom_dot_store_dot_v1_dot_mailbox__pb2.GetQuotaRequest.SerializeToString,
@@ -130,6 +140,24 @@ class MailboxServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetMetadata(self, request, context):
+        """Annotations (RFC 5464) of a mailbox, Noselect ones too, or with an empty name those that the account has on the server as a
+        whole: those named, and those below them as deep as asked for. Reads only. NOT_FOUND; INVALID for a name that can't be.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetMetadata(self, request, context):
+        """Sets annotations and removes those without a value; all or none. NOT_FOUND; INVALID for a name that can't be; TOO_LARGE
+        for a value over 65,536 bytes; LIMIT_EXCEEDED for more than 200 on one mailbox; OVER_QUOTA for more than 16 MiB in the account.
+        "/private/specialuse" is the mailbox's special uses (RFC 6154 section 4): UNSUPPORTED for one that can't be. DENIED for a
+        shared one of the server.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetQuota(self, request, context):
         """What the account keeps, and what it may keep by the limits of the ticket and of the store. Reads only.
         """
@@ -169,6 +197,16 @@ def add_MailboxServiceServicer_to_server(servicer, server):
                     servicer.Subscribe,
                     request_deserializer=postroom_dot_store_dot_v1_dot_mailbox__pb2.SubscribeRequest.FromString,
                     response_serializer=postroom_dot_store_dot_v1_dot_mailbox__pb2.SubscribeResponse.SerializeToString,
+            ),
+            'GetMetadata': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetMetadata,
+                    request_deserializer=postroom_dot_store_dot_v1_dot_mailbox__pb2.GetMetadataRequest.FromString,
+                    response_serializer=postroom_dot_store_dot_v1_dot_mailbox__pb2.GetMetadataResponse.SerializeToString,
+            ),
+            'SetMetadata': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetMetadata,
+                    request_deserializer=postroom_dot_store_dot_v1_dot_mailbox__pb2.SetMetadataRequest.FromString,
+                    response_serializer=postroom_dot_store_dot_v1_dot_mailbox__pb2.SetMetadataResponse.SerializeToString,
             ),
             'GetQuota': grpc.unary_unary_rpc_method_handler(
                     servicer.GetQuota,
@@ -343,6 +381,60 @@ class MailboxService:
             '/postroom.store.v1.MailboxService/Subscribe',
             postroom_dot_store_dot_v1_dot_mailbox__pb2.SubscribeRequest.SerializeToString,
             postroom_dot_store_dot_v1_dot_mailbox__pb2.SubscribeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetMetadata(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/postroom.store.v1.MailboxService/GetMetadata',
+            postroom_dot_store_dot_v1_dot_mailbox__pb2.GetMetadataRequest.SerializeToString,
+            postroom_dot_store_dot_v1_dot_mailbox__pb2.GetMetadataResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetMetadata(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/postroom.store.v1.MailboxService/SetMetadata',
+            postroom_dot_store_dot_v1_dot_mailbox__pb2.SetMetadataRequest.SerializeToString,
+            postroom_dot_store_dot_v1_dot_mailbox__pb2.SetMetadataResponse.FromString,
             options,
             channel_credentials,
             insecure,

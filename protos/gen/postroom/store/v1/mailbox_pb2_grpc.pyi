@@ -57,6 +57,16 @@ class MailboxServiceStub:
     """
     Subscribe: _grpc.UnaryUnaryMultiCallable[_mailbox_pb2.SubscribeRequest, _mailbox_pb2.SubscribeResponse]
     """Adds a name to the subscriptions or removes it. The name need not exist."""
+    GetMetadata: _grpc.UnaryUnaryMultiCallable[_mailbox_pb2.GetMetadataRequest, _mailbox_pb2.GetMetadataResponse]
+    """Annotations (RFC 5464) of a mailbox, Noselect ones too, or with an empty name those that the account has on the server as a
+    whole: those named, and those below them as deep as asked for. Reads only. NOT_FOUND; INVALID for a name that can't be.
+    """
+    SetMetadata: _grpc.UnaryUnaryMultiCallable[_mailbox_pb2.SetMetadataRequest, _mailbox_pb2.SetMetadataResponse]
+    """Sets annotations and removes those without a value; all or none. NOT_FOUND; INVALID for a name that can't be; TOO_LARGE
+    for a value over 65,536 bytes; LIMIT_EXCEEDED for more than 200 on one mailbox; OVER_QUOTA for more than 16 MiB in the account.
+    "/private/specialuse" is the mailbox's special uses (RFC 6154 section 4): UNSUPPORTED for one that can't be. DENIED for a
+    shared one of the server.
+    """
     GetQuota: _grpc.UnaryUnaryMultiCallable[_mailbox_pb2.GetQuotaRequest, _mailbox_pb2.GetQuotaResponse]
     """What the account keeps, and what it may keep by the limits of the ticket and of the store. Reads only."""
 
@@ -89,6 +99,16 @@ class MailboxServiceAsyncStub(MailboxServiceStub):
     """
     Subscribe: _aio.UnaryUnaryMultiCallable[_mailbox_pb2.SubscribeRequest, _mailbox_pb2.SubscribeResponse]  # type: ignore[assignment]
     """Adds a name to the subscriptions or removes it. The name need not exist."""
+    GetMetadata: _aio.UnaryUnaryMultiCallable[_mailbox_pb2.GetMetadataRequest, _mailbox_pb2.GetMetadataResponse]  # type: ignore[assignment]
+    """Annotations (RFC 5464) of a mailbox, Noselect ones too, or with an empty name those that the account has on the server as a
+    whole: those named, and those below them as deep as asked for. Reads only. NOT_FOUND; INVALID for a name that can't be.
+    """
+    SetMetadata: _aio.UnaryUnaryMultiCallable[_mailbox_pb2.SetMetadataRequest, _mailbox_pb2.SetMetadataResponse]  # type: ignore[assignment]
+    """Sets annotations and removes those without a value; all or none. NOT_FOUND; INVALID for a name that can't be; TOO_LARGE
+    for a value over 65,536 bytes; LIMIT_EXCEEDED for more than 200 on one mailbox; OVER_QUOTA for more than 16 MiB in the account.
+    "/private/specialuse" is the mailbox's special uses (RFC 6154 section 4): UNSUPPORTED for one that can't be. DENIED for a
+    shared one of the server.
+    """
     GetQuota: _aio.UnaryUnaryMultiCallable[_mailbox_pb2.GetQuotaRequest, _mailbox_pb2.GetQuotaResponse]  # type: ignore[assignment]
     """What the account keeps, and what it may keep by the limits of the ticket and of the store. Reads only."""
 
@@ -154,6 +174,28 @@ class MailboxServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_mailbox_pb2.SubscribeResponse, _abc.Awaitable[_mailbox_pb2.SubscribeResponse]]:
         """Adds a name to the subscriptions or removes it. The name need not exist."""
+
+    @_abc_1.abstractmethod
+    def GetMetadata(
+        self,
+        request: _mailbox_pb2.GetMetadataRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_mailbox_pb2.GetMetadataResponse, _abc.Awaitable[_mailbox_pb2.GetMetadataResponse]]:
+        """Annotations (RFC 5464) of a mailbox, Noselect ones too, or with an empty name those that the account has on the server as a
+        whole: those named, and those below them as deep as asked for. Reads only. NOT_FOUND; INVALID for a name that can't be.
+        """
+
+    @_abc_1.abstractmethod
+    def SetMetadata(
+        self,
+        request: _mailbox_pb2.SetMetadataRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_mailbox_pb2.SetMetadataResponse, _abc.Awaitable[_mailbox_pb2.SetMetadataResponse]]:
+        """Sets annotations and removes those without a value; all or none. NOT_FOUND; INVALID for a name that can't be; TOO_LARGE
+        for a value over 65,536 bytes; LIMIT_EXCEEDED for more than 200 on one mailbox; OVER_QUOTA for more than 16 MiB in the account.
+        "/private/specialuse" is the mailbox's special uses (RFC 6154 section 4): UNSUPPORTED for one that can't be. DENIED for a
+        shared one of the server.
+        """
 
     @_abc_1.abstractmethod
     def GetQuota(

@@ -21,6 +21,7 @@ from postroom_imap.commands.list import list_, lsub
 from postroom_imap.commands.login import login
 from postroom_imap.commands.logout import logout
 from postroom_imap.commands.mailboxes import create, delete, rename, subscribe, unsubscribe
+from postroom_imap.commands.metadata import get_metadata, set_metadata
 from postroom_imap.commands.namespace import namespace
 from postroom_imap.commands.noop import check, noop
 from postroom_imap.commands.quota import get_quota, get_quota_root, set_quota
@@ -47,6 +48,7 @@ HANDLERS: dict[type[grammar.Command], Handler] = {
     grammar.Examine: select,
     grammar.Expunge: expunge,
     grammar.Fetch: fetch,
+    grammar.GetMetadata: get_metadata,
     grammar.GetQuota: get_quota,
     grammar.GetQuotaRoot: get_quota_root,
     grammar.Id: identify,
@@ -62,6 +64,7 @@ HANDLERS: dict[type[grammar.Command], Handler] = {
     grammar.Rename: rename,
     grammar.Search: search,
     grammar.Select: select,
+    grammar.SetMetadata: set_metadata,
     grammar.SetQuota: set_quota,
     grammar.StartTls: starttls,
     grammar.Status: status,

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from postroom_imap.commands.metadata import describe_metadata
 from postroom_imap.commands.status import describe, wants_deleted_sizes
 from postroom_imap.ports.mailboxes import Mailbox
 from postroom_imap.protocol.commands import List, Lsub, ReturnOption, SelectionOption
@@ -37,7 +38,9 @@ async def list_(session: Session, tag: bytes, command: List) -> None:
         session.finish(tag, "LIST completed", before=delimiter_response())
         return
     mailboxes = await session.front.mailboxes.list(
-        session.ticket, deleted_sizes=wants_deleted_sizes(command.status)
+        session.ticket,
+        deleted_sizes=wants_deleted_sizes(command.status),
+        entries=command.metadata,
     )
     listed = Tree(mailboxes, session.utf8).answer_list(command)
     _answer(session, tag, "LIST completed", _tell(session, command, listed))
@@ -50,6 +53,8 @@ def _tell(session: Session, command: List, listed: Iterable[Listed]) -> Iterator
         # RFC 5819 section 2: of what can be selected and meets the criteria.
         if command.status and one.mailbox.selectable and one.selected:
             told += describe(session, one.mailbox.name, one.mailbox, command.status)
+        if command.metadata and one.mailbox.mailbox_id and one.selected:
+            told += describe_metadata(session, one.mailbox, command.metadata)
         yield told
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
@@ -29,6 +29,7 @@ class Mailbox:
     Attributes:
         size: bytes of all messages.
         deleted_size: bytes of those that are \\Deleted, where it was asked for.
+        annotations: values by entry, of the entries that were asked for.
     """
 
     mailbox_id: int
@@ -44,6 +45,7 @@ class Mailbox:
     deleted_size: int = 0
     uid_next: int = 1
     modseq: int = 0
+    annotations: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +65,20 @@ class Quota:
     mailboxes: Resource
 
 
+@dataclass(frozen=True, slots=True)
+class Annotations:
+    """Annotations by entry, in order; `longest`: bytes of the longest that was left out, or 0."""
+
+    values: Mapping[str, bytes]
+    longest: int = 0
+
+
 class Mailboxes(Protocol):
     """The tree of mailboxes. Names are text with "/" between levels."""
 
-    async def list(self, ticket: Ticket, *, deleted_sizes: bool = False) -> Sequence[Mailbox]:
+    async def list(
+        self, ticket: Ticket, *, deleted_sizes: bool = False, entries: Sequence[str] = ()
+    ) -> Sequence[Mailbox]:
         """All mailboxes and subscriptions with their counts, in order of name."""
 
     async def status(self, ticket: Ticket, name: str, *, deleted_sizes: bool = False) -> Mailbox:
@@ -86,6 +98,30 @@ class Mailboxes(Protocol):
 
     async def subscribe(self, ticket: Ticket, name: str, subscribed: bool) -> None:
         """Adds a name to the subscriptions or removes it."""
+
+    async def get_metadata(
+        self,
+        ticket: Ticket,
+        name: str,
+        entries: Sequence[str],
+        depth: int | None,
+        max_size: int | None,
+    ) -> Annotations:
+        """Annotations of a mailbox, or of the server where the name is empty. NOT_FOUND.
+
+        Args:
+            depth: how many levels below the entries, 0 or 1; None for all.
+            max_size: leave out longer values.
+        """
+
+    async def set_metadata(
+        self, ticket: Ticket, name: str, values: Mapping[str, bytes | None]
+    ) -> None:
+        """Sets annotations, removes those whose value is None: all or none.
+
+        NOT_FOUND, TOO_LARGE, LIMIT_EXCEEDED, OVER_QUOTA; DENIED for a shared one of the server;
+        UNSUPPORTED for a special use that can't be.
+        """
 
     async def quota(self, ticket: Ticket) -> Quota:
         """What the account keeps, and may keep by its ticket."""

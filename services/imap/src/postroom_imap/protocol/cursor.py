@@ -166,6 +166,12 @@ class Cursor:
             return None
         return self.string()
 
+    def nstring8(self) -> bytes | None:
+        """The same, or a literal8, which may hold NUL (RFC 9051 section 4.3)."""
+        if self.take(b"~"):
+            return self._literal(binary=True)
+        return self.nstring()
+
     def text(self) -> str:
         """An astring in UTF-8."""
         try:
@@ -173,14 +179,14 @@ class Cursor:
         except UnicodeDecodeError:
             raise SyntaxFault("A string is not valid UTF-8") from None
 
-    def _literal(self) -> bytes:
+    def _literal(self, *, binary: bool = False) -> bytes:
         size = int(self.match(_LITERAL, "a string").group(1))
         start = self.position
         self.position += size
         value = self.data[start : self.position]
         if len(value) != size:
             raise SyntaxFault("A literal ends early")
-        if b"\0" in value:
+        if not binary and b"\0" in value:
             raise SyntaxFault("A literal must not hold NUL")  # RFC 3501 section 9, CHAR8
         return value
 

@@ -15,6 +15,7 @@ from postroom_imap.protocol.commands import (
     listing,
     mailboxes,
     messages,
+    metadata,
     quota,
     search,
     session,
@@ -100,6 +101,9 @@ COMMANDS: dict[bytes, Row] = {
     b"GETQUOTA": Row(legal.AUTHENTICATED, quota.parse_get_quota, quota.GetQuota),
     b"GETQUOTAROOT": Row(legal.AUTHENTICATED, quota.parse_get_quota_root, quota.GetQuotaRoot),
     b"SETQUOTA": Row(legal.AUTHENTICATED, quota.parse_set_quota, quota.SetQuota),
+    # Authenticated: RFC 5464
+    b"GETMETADATA": Row(legal.AUTHENTICATED, metadata.parse_get_metadata, metadata.GetMetadata),
+    b"SETMETADATA": Row(legal.AUTHENTICATED, metadata.parse_set_metadata, metadata.SetMetadata),
     # Selected: section 6.4, RFC 3691, RFC 4315, RFC 6851
     b"CHECK": _row(legal.SELECTED, messages.Check()),
     b"CLOSE": _row(legal.SELECTED, messages.Close()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from collections.abc import Sequence as Seq
 from typing import Any
 
@@ -12,7 +13,7 @@ from postroom.store.v1 import (
 from postroom_chassis.rpc.client import Channel, ticketed
 
 from postroom_imap.ports.identity import Ticket
-from postroom_imap.ports.mailboxes import Mailbox, Quota, Resource, SpecialUse
+from postroom_imap.ports.mailboxes import Annotations, Mailbox, Quota, Resource, SpecialUse
 from postroom_imap.remote.calls import fresh_key, repeat
 
 _SPECIAL_USES = {
@@ -26,23 +27,30 @@ _SPECIAL_USES = {
 }
 
 
+_DEPTHS = {
+    0: mailbox_pb2.GetMetadataRequest.DEPTH_ENTRIES,
+    1: mailbox_pb2.GetMetadataRequest.DEPTH_CHILDREN,
+    None: mailbox_pb2.GetMetadataRequest.DEPTH_INFINITY,
+}
+
+
 class RemoteMailboxes:
     """Mailboxes over postroom.store.v1.MailboxService."""
 
     def __init__(self, store: Channel) -> None:
         self._stub = store.stub(mailbox_pb2_grpc.MailboxServiceStub)
 
-    async def list(self, ticket: Ticket, *, deleted_sizes: bool = False) -> Seq[Mailbox]:
+    async def list(
+        self, ticket: Ticket, *, deleted_sizes: bool = False, entries: Seq[str] = ()
+    ) -> Seq[Mailbox]:
         found: list[Mailbox] = []
-        request = mailbox_pb2.ListRequest(deleted_sizes=deleted_sizes)
+        request = mailbox_pb2.ListRequest(deleted_sizes=deleted_sizes, entries=entries)
         while True:
             page = await self._call(self._stub.List, request, ticket)
             found += map(_mailbox, page.mailboxes)
             if not page.next_page_token:
                 return found
-            request = mailbox_pb2.ListRequest(
-                page_token=page.next_page_token, deleted_sizes=deleted_sizes
-            )
+            request.page_token = page.next_page_token
 
     async def status(self, ticket: Ticket, name: str, *, deleted_sizes: bool = False) -> Mailbox:
         request = mailbox_pb2.StatusRequest(names=[name], deleted_sizes=deleted_sizes)
@@ -71,6 +79,32 @@ class RemoteMailboxes:
         )
         await self._call(self._stub.Subscribe, request, ticket)
 
+    async def get_metadata(
+        self,
+        ticket: Ticket,
+        name: str,
+        entries: Seq[str],
+        depth: int | None,
+        max_size: int | None,
+    ) -> Annotations:
+        request = mailbox_pb2.GetMetadataRequest(
+            name=name, entries=entries, depth=_DEPTHS[depth], max_size=max_size
+        )
+        answer = await self._call(self._stub.GetMetadata, request, ticket)
+        return Annotations(_annotations(answer.annotations), answer.longest)
+
+    async def set_metadata(
+        self, ticket: Ticket, name: str, values: Mapping[str, bytes | None]
+    ) -> None:
+        request = mailbox_pb2.SetMetadataRequest(
+            idempotency_key=fresh_key(),
+            name=name,
+            annotations=[
+                mailbox_pb2.Annotation(entry=entry, value=value) for entry, value in values.items()
+            ],
+        )
+        await self._call(self._stub.SetMetadata, request, ticket)
+
     async def quota(self, ticket: Ticket) -> Quota:
         answer = await self._call(self._stub.GetQuota, mailbox_pb2.GetQuotaRequest(), ticket)
         return Quota(
@@ -80,6 +114,10 @@ class RemoteMailboxes:
     async def _call(self, method: Any, request: Any, ticket: Ticket) -> Any:
         metadata = ticketed(ticket.token)
         return await repeat(lambda: method(request, metadata=metadata))
+
+
+def _annotations(annotations: Iterable[mailbox_pb2.Annotation]) -> dict[str, bytes]:
+    return {annotation.entry: annotation.value for annotation in annotations}
 
 
 def _resource(resource: mailbox_pb2.GetQuotaResponse.Resource) -> Resource:
@@ -102,4 +140,5 @@ def _mailbox(mailbox: mailbox_pb2.Mailbox) -> Mailbox:
         deleted_size=counts.deleted_size,
         uid_next=counts.uid_next,
         modseq=counts.highest_modseq,
+        annotations=_annotations(mailbox.annotations),
     )

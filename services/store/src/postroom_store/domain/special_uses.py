@@ -12,8 +12,20 @@ JUNK = 1 << 5
 SENT = 1 << 6
 TRASH = 1 << 7
 
-# \\All and \\Flagged present messages of other mailboxes; there are no such mailboxes here.
+# \All and \Flagged present messages of other mailboxes; there are no such mailboxes here.
 ASSIGNABLE = ARCHIVE | DRAFTS | JUNK | SENT | TRASH
+
+# How IMAP calls them, by their number.
+ATTRIBUTES = {
+    1: "\\All",
+    2: "\\Archive",
+    3: "\\Drafts",
+    4: "\\Flagged",
+    5: "\\Junk",
+    6: "\\Sent",
+    7: "\\Trash",
+}
+_NUMBERS = {name.lower(): number for number, name in ATTRIBUTES.items()}
 
 
 def mask_of(numbers: Iterable[int]) -> int:
@@ -32,3 +44,19 @@ def mask_of(numbers: Iterable[int]) -> int:
 def numbers_of(mask: int) -> list[int]:
     """The uses in a mask, ascending."""
     return [number for number in range(1, mask.bit_length()) if mask >> number & 1]
+
+
+def attributes_of(mask: int) -> str:
+    """The uses in a mask as IMAP calls them, separated by blanks."""
+    return " ".join(ATTRIBUTES[number] for number in numbers_of(mask))
+
+
+def mask_of_attributes(text: str) -> int:
+    """The mask of uses as IMAP calls them, separated by blanks.
+
+    Raises PostroomError UNSUPPORTED for a use that no mailbox can have, or that nobody knows.
+    """
+    numbers = [_NUMBERS.get(word.lower()) for word in text.split()]
+    if None in numbers:
+        raise PostroomError(Kind.UNSUPPORTED, "there is no such special use")
+    return mask_of(number for number in numbers if number is not None)

@@ -86,6 +86,10 @@ def range_messages(ranges: Iterable[tuple[int, int]]) -> list[message_pb2.UidRan
     return [message_pb2.UidRange(first=first, last=last) for first, last in ranges]
 
 
+def annotation_messages(values: Mapping[str, bytes]) -> list[mailbox_pb2.Annotation]:
+    return [mailbox_pb2.Annotation(entry=entry, value=value) for entry, value in values.items()]
+
+
 def ranges_of_message(ranges: Sequence[message_pb2.UidRange]) -> list[tuple[int, int]]:
     """UID ranges, ascending, without overlap. Raises PostroomError INVALID."""
     if len(ranges) > MOST_RANGES:

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from postroom.store.v1 import mailbox_pb2
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.rpc.server import Call
 from sqlalchemy import Connection
 
-from postroom_store import mailboxes, reading
+from postroom_store import mailboxes, metadata, reading
 from postroom_store.answers import once
 from postroom_store.database import Readers
+from postroom_store.domain import entries as naming
 from postroom_store.domain import special_uses
-from postroom_store.rpc.encoding import listed_message, mailbox_message
+from postroom_store.rpc.encoding import annotation_messages, listed_message, mailbox_message
 from postroom_store.transaction import Transaction
 from postroom_store.writer import Writers
 
 MOST_NAMES = 1000
+
+_DEPTHS: dict[int, int | None] = {
+    mailbox_pb2.GetMetadataRequest.DEPTH_ENTRIES: 0,
+    mailbox_pb2.GetMetadataRequest.DEPTH_CHILDREN: 1,
+    mailbox_pb2.GetMetadataRequest.DEPTH_INFINITY: None,
+}
 
 
 class Provision:
@@ -55,10 +62,17 @@ class MailboxService:
         account_id = call.ticket.account_id
         await self._provision(account_id)
 
+        entries = _entries(request.entries)
+
         def read(connection: Connection) -> mailbox_pb2.ListResponse:
             listed, more = reading.list_mailboxes(connection, account_id, request.page_token)
             sizes = _deleted_sizes(connection, account_id, request.deleted_sizes)
+            values = metadata.read_all(connection, account_id, account_id, entries)
             found = [listed_message(one, sizes) for one in listed]
+            for one, message in zip(listed, found, strict=True):
+                if one.mailbox is not None and entries:
+                    kept = metadata.with_uses(values[one.mailbox.mailbox_id], one.mailbox, entries)
+                    message.annotations.extend(annotation_messages(kept))
             return mailbox_pb2.ListResponse(mailboxes=found, next_page_token=more)
 
         return await self._readers.run(read)
@@ -133,6 +147,40 @@ class MailboxService:
         await self._once(call, request.idempotency_key, subscribe)
         return mailbox_pb2.SubscribeResponse()
 
+    async def GetMetadata(
+        self, request: mailbox_pb2.GetMetadataRequest, call: Call
+    ) -> mailbox_pb2.GetMetadataResponse:
+        account_id = call.ticket.account_id
+        await self._provision(account_id)
+        wanted = metadata.Wanted(
+            _entries(request.entries),
+            _DEPTHS.get(request.depth, 0),
+            request.max_size if request.HasField("max_size") else None,
+        )
+        found = await self._readers.run(
+            lambda c: metadata.read(c, account_id, request.name, account_id, wanted)
+        )
+        return mailbox_pb2.GetMetadataResponse(
+            annotations=annotation_messages(found.values), longest=found.longest
+        )
+
+    async def SetMetadata(
+        self, request: mailbox_pb2.SetMetadataRequest, call: Call
+    ) -> mailbox_pb2.SetMetadataResponse:
+        account_id = call.ticket.account_id
+        entries = _entries([one.entry for one in request.annotations])
+        values = {
+            entry: one.value if one.HasField("value") else None
+            for entry, one in zip(entries, request.annotations, strict=True)
+        }
+
+        def write(transaction: Transaction) -> bytes:
+            metadata.write(transaction, account_id, request.name, account_id, values)
+            return b""
+
+        await self._once(call, request.idempotency_key, write)
+        return mailbox_pb2.SetMetadataResponse()
+
     async def GetQuota(
         self, request: mailbox_pb2.GetQuotaRequest, call: Call
     ) -> mailbox_pb2.GetQuotaResponse:
@@ -154,6 +202,13 @@ class MailboxService:
     async def _once(self, call: Call, key: bytes, work: Callable[[Transaction], bytes]) -> bytes:
         account_id = call.ticket.account_id
         return await self._writers.run(account_id, once(account_id, key, work))
+
+
+def _entries(entries: Sequence[str]) -> list[str]:
+    """Names of annotations as they are kept. Raises PostroomError INVALID."""
+    if len(entries) > metadata.MOST_ENTRIES:
+        raise PostroomError(Kind.INVALID, f"more than {metadata.MOST_ENTRIES} annotations")
+    return list(map(naming.canonical, entries))
 
 
 def _deleted_sizes(connection: Connection, account_id: int, wanted: bool) -> dict[int, int]:

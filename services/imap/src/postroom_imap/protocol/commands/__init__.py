@@ -35,6 +35,7 @@ from postroom_imap.protocol.commands.messages import (
     UidExpunge,
     Unselect,
 )
+from postroom_imap.protocol.commands.metadata import GetMetadata, SetMetadata
 from postroom_imap.protocol.commands.quota import GetQuota, GetQuotaRoot, SetQuota
 from postroom_imap.protocol.commands.search import Search
 from postroom_imap.protocol.commands.session import (
@@ -67,6 +68,7 @@ Command: TypeAlias = (
     | Examine
     | Expunge
     | Fetch
+    | GetMetadata
     | GetQuota
     | GetQuotaRoot
     | Id
@@ -82,6 +84,7 @@ Command: TypeAlias = (
     | Rename
     | Search
     | Select
+    | SetMetadata
     | SetQuota
     | StartTls
     | Status
@@ -112,6 +115,7 @@ __all__ = [
     "FetchAttribute",
     "FetchItem",
     "FetchItems",
+    "GetMetadata",
     "GetQuota",
     "GetQuotaRoot",
     "Id",
@@ -132,6 +136,7 @@ __all__ = [
     "SectionText",
     "Select",
     "SelectionOption",
+    "SetMetadata",
     "SetQuota",
     "StartTls",
     "Status",

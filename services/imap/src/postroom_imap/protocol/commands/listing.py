@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from postroom_imap.protocol.commands.mailboxes import StatusItem, parse_status_items
+from postroom_imap.protocol.commands.metadata import parse_entries
 from postroom_imap.protocol.cursor import Cursor
 from postroom_imap.protocol.invalid import SyntaxFault
 from postroom_imap.protocol.mailbox_name import canonical
@@ -30,8 +31,8 @@ class ReturnOption(StrEnum):
 class List:
     """LIST; ``extended`` is true where the client used any syntax of RFC 5258.
 
-    A single empty pattern in the plain form asks for the hierarchy delimiter. ``status`` is what
-    STATUS shall tell of each mailbox, without a call of its own (RFC 5819).
+    A single empty pattern in the plain form asks for the hierarchy delimiter. ``status`` and
+    ``metadata`` are what STATUS and METADATA shall tell of each mailbox (RFC 5819, RFC 9590).
     """
 
     reference: str
@@ -40,6 +41,7 @@ class List:
     returns: frozenset[ReturnOption] = frozenset()
     extended: bool = False
     status: tuple[StatusItem, ...] = ()
+    metadata: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ def parse_list(cursor: Cursor) -> List:
         frozenset(returns.options),
         selected or many or returned,
         returns.status,
+        returns.metadata,
     )
 
 
@@ -116,6 +119,7 @@ class _Returns:
 
     options: set[ReturnOption] = field(default_factory=set)
     status: tuple[StatusItem, ...] = ()
+    metadata: tuple[str, ...] = ()
 
 
 def _returns(cursor: Cursor) -> _Returns:
@@ -129,6 +133,10 @@ def _returns(cursor: Cursor) -> _Returns:
         if name == "STATUS":
             cursor.space()
             returns.status = parse_status_items(cursor)
+            return
+        if name == "METADATA":
+            cursor.space()
+            returns.metadata = parse_entries(cursor)
             return
         try:
             returns.options.add(ReturnOption(name))

@@ -41,6 +41,13 @@ def nstring(value: bytes | None) -> bytes:
     return b"NIL" if value is None else string(value)
 
 
+def nstring8(value: bytes | None) -> bytes:
+    """The same, or a literal8 where NUL is among the octets (RFC 9051 section 4.3)."""
+    if value is not None and b"\0" in value:
+        return b"~" + literal(value)
+    return nstring(value)
+
+
 def astring(value: bytes) -> bytes:
     """Bare where the grammar lets it, else a string."""
     if _BARE.fullmatch(value) and value.upper() != b"NIL":
