@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import pytest
 from postroom_store.database import open_engine
-from postroom_store.domain.change import Change
+from postroom_store.domain.change import WHOLE_ACCOUNT, Change
 from postroom_store.migrations import migrate
 from postroom_store.transaction import Transaction
 from postroom_store.writer import Writer
@@ -19,6 +19,8 @@ T = TypeVar("T")
 
 @dataclass
 class Store:
+    """What stands behind a test; `published`: what mailboxes' watchers are told of."""
+
     engine: Engine
     writer: Writer
     published: list[tuple[int, Change]] = field(default_factory=list)
@@ -36,7 +38,11 @@ def store(database_url: str) -> Iterator[Store]:
     engine = open_engine(database_url, 4)
     migrate(engine)
     published: list[tuple[int, Change]] = []
-    made = Store(engine, Writer(engine, published.extend, 100), published)
+
+    def publish(changes: list[tuple[int, Change]]) -> None:
+        published.extend(one for one in changes if one[1].mailbox_id != WHOLE_ACCOUNT)
+
+    made = Store(engine, Writer(engine, publish, 100), published)
     yield made
     made.writer.close()
     engine.dispose()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Collection
 
 from postroom.store.v1 import (
     admin_pb2,
@@ -19,6 +20,7 @@ from postroom_chassis.rpc.server import Server
 from postroom_chassis.tickets import TicketVerifier, read_verification_keys
 from sqlalchemy import Connection, text
 
+from postroom_store.accounts import AccountNews, news_since
 from postroom_store.blobs import BlobFiles
 from postroom_store.database import Readers, is_sqlite, open_engine
 from postroom_store.domain.change import Change
@@ -61,7 +63,12 @@ async def start(service: Service, settings: StoreSettings) -> None:
     async def read_since(account_id: int, mailbox_id: int, since: int) -> Change | None:
         return await readers.run(lambda c: changes_since(c, account_id, mailbox_id, since))
 
-    hub = ChangeHub(read_since)
+    async def read_account(
+        account_id: int, since: int, mailbox_ids: Collection[int] | None
+    ) -> AccountNews | None:
+        return await readers.run(lambda c: news_since(c, account_id, since, mailbox_ids))
+
+    hub = ChangeHub(read_since, read_account)
     files = BlobFiles(settings.blob_folder) if settings.blob_folder else None
 
     def publish(changes: list[tuple[int, Change]]) -> None:
@@ -91,7 +98,7 @@ async def start(service: Service, settings: StoreSettings) -> None:
     sweeper = Sweeper(readers, writers, files, settings)
     sweeping = asyncio.create_task(sweeper.run())
     service.stack.callback(sweeping.cancel)
-    changes = ChangeService(hub, verifier)
+    changes = ChangeService(hub, verifier, provision)
     service.on_drain(changes.drain)
     server = Server(settings.rpc_tls, verifier)
     for file, name, implementation in (

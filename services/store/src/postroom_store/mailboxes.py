@@ -54,6 +54,7 @@ def create(
     if uses:
         take_away(transaction, account_id, uses)
         existing = transaction.find_mailbox(account_id, name)
+    transaction.change_tree(account)
     if existing is not None:
         return _revive(transaction, account, existing, uses)
     for above in missing:
@@ -90,6 +91,7 @@ def remove(transaction: Transaction, account_id: int, name: str) -> None:
     account = transaction.account(account_id)
     messages.remove(transaction, mailbox, ((1, mailbox.uid_next),))
     metadata.remove(transaction, mailbox)
+    transaction.change_tree(account)
     transaction.begin_change(account, mailbox).deleted = True
     mailbox.selectable = False
     mailbox.special_use = 0
@@ -125,12 +127,12 @@ def rename(
     account = transaction.account(account_id)
     missing = _missing_above(transaction, account_id, new_name)
     _check_room(transaction, account_id, len(missing) + (name == INBOX), limits)
+    transaction.change_tree(account)
     for above in missing:
         transaction.add_mailbox(account, above)
     if name == INBOX:
         _rename_inbox(transaction, account, mailbox, new_name)
         return
-    transaction.next_modseq(account)
     transaction.forget_mailboxes(account_id)
     start = len(name) + 1
     statement = (
@@ -154,7 +156,7 @@ def _rename_inbox(
 def subscribe(transaction: Transaction, account_id: int, name: str, subscribed: bool) -> None:
     """Add a name to the subscriptions or take it away. Raises PostroomError INVALID."""
     name = canonical(name)
-    transaction.account(account_id)
+    transaction.change_tree(transaction.account(account_id))
     row = {"account_id": account_id, "name": name}
     if subscribed:
         transaction.add_missing(tables.subscriptions, row)

@@ -43,9 +43,13 @@ MOST_VALUE_BYTES = 65_536
 MOST_OF_MAILBOX = 200  # that one person sees
 MOST_BYTES = 16 * 1024 * 1024  # of one account
 
+REMOVED = -1  # in the place of a size
+MOST_REMOVED = 200  # of one mailbox, that watchers can still be told of
+
 Values = Mapping[str, bytes | None]
 
 _a = tables.mailbox_annotations.c
+_IS_SET = _a.size != REMOVED
 
 
 @dataclass(slots=True)
@@ -102,7 +106,9 @@ def read(
     Raises PostroomError: NOT_FOUND, INVALID.
     """
     mailbox = _find(connection, account_id, name) if name else None
-    where = _visible(account_id, holder_id, mailbox.mailbox_id if mailbox else SERVER)
+    where = and_(
+        _visible(account_id, holder_id, mailbox.mailbox_id if mailbox else SERVER), _IS_SET
+    )
     statement = select(_a.entry, _a.value).where(where, wanted.condition())
     values = {entry: bytes(value) for entry, value in connection.execute(statement)}
     if mailbox is not None and mailbox.special_use:
@@ -124,7 +130,7 @@ def read_all(
     found: dict[int, dict[str, bytes]] = defaultdict(dict)
     if not entries:
         return found
-    where = and_(_visible(account_id, holder_id), _a.entry.in_(entries))
+    where = and_(_visible(account_id, holder_id), _IS_SET, _a.entry.in_(entries))
     statement = select(_a.mailbox_id, _a.entry, _a.value).where(where).order_by(_a.entry)
     for mailbox_id, entry, value in connection.execute(statement):
         found[mailbox_id][entry] = bytes(value)
@@ -163,9 +169,10 @@ def write(
     if uses and (name == names.INBOX or not mailbox.selectable):
         raise PostroomError(Kind.UNSUPPORTED, "this mailbox can have no special use")
     _check(transaction, account_id, holder_id, mailbox.mailbox_id, kept)
-    transaction.next_modseq(account)
-    _replace(transaction, account_id, holder_id, mailbox.mailbox_id, kept)
+    modseq = transaction.change_annotations(account)
+    _replace(transaction, account_id, holder_id, mailbox.mailbox_id, kept, modseq)
     if naming.SPECIAL_USE in values:
+        transaction.change_tree(account)
         take_away(transaction, account_id, uses)
         mailbox = _of_name(transaction, account_id, name)
         mailbox.special_use = uses
@@ -178,8 +185,8 @@ def _write_server(
     if not all(map(naming.is_private, values)):
         raise PostroomError(Kind.DENIED, "the server's shared annotations are its administrator's")
     _check(transaction, account_id, holder_id, SERVER, values)
-    transaction.next_modseq(transaction.account(account_id))
-    _replace(transaction, account_id, holder_id, SERVER, values)
+    modseq = transaction.change_annotations(transaction.account(account_id))
+    _replace(transaction, account_id, holder_id, SERVER, values, modseq)
 
 
 def _check(
@@ -192,7 +199,9 @@ def _check(
     if not sizes:
         return
     replaced = _a.entry.in_(list(values))
-    others = select(func.count()).where(_visible(account_id, holder_id, mailbox_id), not_(replaced))
+    others = select(func.count()).where(
+        _visible(account_id, holder_id, mailbox_id), _IS_SET, not_(replaced)
+    )
     if transaction.execute(others).scalar_one() + len(sizes) > MOST_OF_MAILBOX:
         raise PostroomError(Kind.LIMIT_EXCEEDED, "there are too many annotations here")
     held = transaction.execute(_HELD, {"account": account_id}).scalar_one()
@@ -200,35 +209,59 @@ def _check(
         raise PostroomError(Kind.OVER_QUOTA, "the account's annotations take too much room")
 
 
-_HELD = select(func.coalesce(func.sum(_a.size), 0)).where(_a.account_id == bindparam("account"))
+_HELD = select(func.coalesce(func.sum(_a.size), 0)).where(
+    _a.account_id == bindparam("account"), _IS_SET
+)
 
 
 def _replace(
-    transaction: Transaction, account_id: int, holder_id: int, mailbox_id: int, values: Values
+    transaction: Transaction,
+    account_id: int,
+    holder_id: int,
+    mailbox_id: int,
+    values: Values,
+    modseq: int,
 ) -> None:
     if not values:
         return
     here = _visible(account_id, holder_id, mailbox_id)
     transaction.execute(delete(tables.mailbox_annotations).where(here, _a.entry.in_(list(values))))
     for entry, value in values.items():
-        if value is not None:
-            row = {
-                "account_id": account_id,
-                "mailbox_id": mailbox_id,
-                "holder_id": holder_id if naming.is_private(entry) else SHARED,
-                "entry": entry,
-                "value": value,
-                "size": len(value),
-            }
-            transaction.add(tables.mailbox_annotations, row)
+        row = {
+            "account_id": account_id,
+            "mailbox_id": mailbox_id,
+            "holder_id": holder_id if naming.is_private(entry) else SHARED,
+            "entry": entry,
+            "value": value or b"",
+            "size": REMOVED if value is None else len(value),
+            "modseq": modseq,
+        }
+        transaction.add(tables.mailbox_annotations, row)
+    if None in values.values():
+        removed = and_(here, not_(_IS_SET))
+        if transaction.execute(select(func.count()).where(removed)).scalar_one() > MOST_REMOVED:
+            forgotten = delete(tables.mailbox_annotations).where(removed, _a.modseq < modseq)
+            transaction.execute(forgotten)
+
+
+def changed(
+    connection: Connection, account_id: int, holder_id: int, since: int
+) -> dict[int, list[str]]:
+    """Names of the annotations that were set or removed after a modseq, by mailbox."""
+    where = and_(_visible(account_id, holder_id), _a.modseq > since)
+    statement = select(_a.mailbox_id, _a.entry).where(where).order_by(_a.mailbox_id, _a.entry)
+    found: dict[int, list[str]] = defaultdict(list)
+    for mailbox_id, entry in connection.execute(statement):
+        found[mailbox_id].append(entry)
+    return found
 
 
 def copy(transaction: Transaction, source: Mailbox, target: Mailbox) -> None:
     """Give a mailbox the annotations of another (RFC 5464 section 4.1: a rename of INBOX)."""
-    names_ = ("account_id", "mailbox_id", "holder_id", "entry", "value", "size")
+    names_ = ("account_id", "mailbox_id", "holder_id", "entry", "value", "size", "modseq")
     columns = [literal(target.mailbox_id) if name == "mailbox_id" else _a[name] for name in names_]
     rows = select(*columns).where(
-        _a.account_id == source.account_id, _a.mailbox_id == source.mailbox_id
+        _a.account_id == source.account_id, _a.mailbox_id == source.mailbox_id, _IS_SET
     )
     transaction.execute(insert(tables.mailbox_annotations).from_select(names_, rows))
 

@@ -40,6 +40,8 @@ accounts = Table(
     Column("uid_validity", BigInteger, nullable=False),
     Column("used_bytes", BigInteger, nullable=False),
     Column("used_messages", BigInteger, nullable=False),
+    Column("tree_modseq", BigInteger, nullable=False, server_default="0"),
+    Column("annotations_modseq", BigInteger, nullable=False, server_default="0"),
     Column("created_at", BigInteger, nullable=False),
 )
 
@@ -66,7 +68,7 @@ mailboxes = Table(
 )
 
 # Annotations (RFC 5464) of mailboxes, and of the server (mailbox 0) as the account has them.
-# `holder_id`: whose a private one is; 0: shared.
+# `holder_id`: whose a private one is; 0: shared. `size` -1: removed, as watchers are still told.
 mailbox_annotations = Table(
     "mailbox_annotations",
     metadata,
@@ -76,6 +78,7 @@ mailbox_annotations = Table(
     Column("entry", Name, nullable=False),
     Column("value", LargeBinary, nullable=False),
     Column("size", BigInteger, nullable=False),
+    Column("modseq", BigInteger, nullable=False, server_default="0"),
     PrimaryKeyConstraint("account_id", "mailbox_id", "holder_id", "entry"),
 )
 

@@ -22,7 +22,7 @@ from sqlalchemy import Connection, Table, bindparam, select, update
 from postroom_store import tables
 from postroom_store.database import Prepared, inserting, is_sqlite
 from postroom_store.domain import special_uses
-from postroom_store.domain.change import Change
+from postroom_store.domain.change import WHOLE_ACCOUNT, Change
 from postroom_store.domain.names import INBOX
 
 # What a new account has, with its special uses (RFC 6154).
@@ -50,6 +50,8 @@ class Account:
     uid_validity: int
     used_bytes: int
     used_messages: int
+    tree_modseq: int = 0
+    annotations_modseq: int = 0
 
 
 @dataclass(slots=True)
@@ -240,6 +242,20 @@ class Transaction:
         self.changes.append((account.account_id, change))
         return change
 
+    def change_tree(self, account: Account) -> None:
+        """Names, subscriptions or special uses change; who watches the account is told."""
+        account.tree_modseq = self._change_account(account)
+
+    def change_annotations(self, account: Account) -> int:
+        """Annotations change; answers the modseq of that."""
+        account.annotations_modseq = self._change_account(account)
+        return account.annotations_modseq
+
+    def _change_account(self, account: Account) -> int:
+        modseq = self.next_modseq(account)
+        self.changes.append((account.account_id, Change(WHOLE_ACCOUNT, 0, modseq, 0)))
+        return modseq
+
     def touch(self, account: Account) -> None:
         """Write an account's row at the end."""
         self.changed = True
@@ -365,6 +381,7 @@ class Transaction:
         for name, special_use in FIRST_MAILBOXES if account_id != NO_ACCOUNT else ():
             self.add_mailbox(account, name, special_use)
             self.add(tables.subscriptions, {"account_id": account_id, "name": name})
+        self.change_tree(account)
         return account
 
     @property

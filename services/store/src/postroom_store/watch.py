@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 
 from prometheus_client import Gauge
 
-from postroom_store.domain.change import Change, Published
+from postroom_store.accounts import AccountNews
+from postroom_store.domain.change import WHOLE_ACCOUNT, Change, Published
 
 WATCHED = Gauge("postroom_store_watched_mailboxes", "Mailboxes watched by fronts now")
 
@@ -25,6 +26,7 @@ BATCH_WEIGHT = 5000  # messages told in one batch
 
 Key = tuple[int, int]  # account id, mailbox id
 ReadSince = Callable[[int, int, int], Awaitable[Change | None]]
+ReadAccount = Callable[[int, int, Collection[int] | None], Awaitable[AccountNews | None]]
 
 
 @dataclass(slots=True)
@@ -36,13 +38,29 @@ class _Following:
     behind: bool = True  # the database knows more than `waiting`
 
 
+@dataclass(slots=True)
+class _Account:
+    """How far a watcher knows an account as a whole.
+
+    Attributes:
+        changed: mailboxes whose messages changed since.
+        behind: others may have changed, too.
+    """
+
+    told: int
+    changed: set[int] = field(default_factory=set)
+    behind: bool = True
+
+
 class Watcher:
     """One stream's subscriptions."""
 
     def __init__(self, hub: ChangeHub) -> None:
         self._hub = hub
         self._following: dict[Key, _Following] = {}
+        self._accounts: dict[int, _Account] = {}
         self._stale: dict[Key, None] = {}
+        self._stale_accounts: dict[int, None] = {}
         self._ready = asyncio.Event()
 
     def follow(self, account_id: int, mailbox_id: int, since: int) -> None:
@@ -57,9 +75,21 @@ class Watcher:
         if self._following.pop(key, None) is not None:
             self._hub.remove(key, self)
 
+    def follow_account(self, account_id: int, since: int) -> None:
+        """Tell what is new in an account as a whole after one of its modseqs."""
+        self._accounts[account_id] = _Account(since)
+        self._hub.add_account(account_id, self)
+        self._mark_account(account_id)
+
+    def leave_account(self, account_id: int) -> None:
+        if self._accounts.pop(account_id, None) is not None:
+            self._hub.remove_account(account_id, self)
+
     def close(self) -> None:
         for account_id, mailbox_id in list(self._following):
             self.leave(account_id, mailbox_id)
+        for account_id in list(self._accounts):
+            self.leave_account(account_id)
 
     def notice(self, key: Key, change: Change | None) -> None:
         """A mailbox changed; None where it is not known how."""
@@ -75,7 +105,18 @@ class Watcher:
             following.waiting.append(change)
         self._mark(key)
 
-    async def wait(self) -> list[Published]:
+    def notice_account(self, account_id: int, mailbox_id: int | None) -> None:
+        """Something is new in an account: a mailbox's messages, or (None) it isn't known what."""
+        account = self._accounts.get(account_id)
+        if account is None:
+            return
+        if mailbox_id is None:
+            account.behind = True
+        elif mailbox_id != WHOLE_ACCOUNT:
+            account.changed.add(mailbox_id)
+        self._mark_account(account_id)
+
+    async def wait(self) -> list[Published | AccountNews]:
         """What happened, in order for each mailbox; waits until something did."""
         while True:
             await self._ready.wait()
@@ -84,7 +125,12 @@ class Watcher:
             await asyncio.sleep(GATHER_SECONDS)
             self._ready.clear()
             stale, self._stale = self._stale, {}
-            told = [p for key in stale for p in await self._collect(key)]
+            told: list[Published | AccountNews] = []
+            for key in stale:
+                told += await self._collect(key)
+            accounts, self._stale_accounts = self._stale_accounts, {}
+            for account_id in accounts:
+                told += await self._collect_account(account_id)
             if told:
                 return told
 
@@ -110,6 +156,23 @@ class Watcher:
                 self._mark(key)
         return [Published(key[0], change) for change in changes]
 
+    async def _collect_account(self, account_id: int) -> list[AccountNews]:
+        account = self._accounts.get(account_id)
+        if account is None:
+            return []
+        # Cleared first: what is committed while we read fills it again.
+        changed, account.changed = account.changed, set()
+        behind, account.behind = account.behind, False
+        news = await self._hub.read_account(account_id, account.told, None if behind else changed)
+        if news is None:
+            return []
+        account.told = news.modseq
+        return [news]
+
+    def _mark_account(self, account_id: int) -> None:
+        self._stale_accounts[account_id] = None
+        self._ready.set()
+
     def _mark(self, key: Key) -> None:
         self._stale[key] = None
         self._ready.set()
@@ -120,11 +183,14 @@ class ChangeHub:
 
     Args:
         read_since: what happened to a mailbox after a modseq, from the database.
+        read_account: what is new in an account after one of its modseqs, of some mailboxes or all.
     """
 
-    def __init__(self, read_since: ReadSince) -> None:
+    def __init__(self, read_since: ReadSince, read_account: ReadAccount) -> None:
         self.read_since = read_since
+        self.read_account = read_account
         self._watchers: defaultdict[Key, set[Watcher]] = defaultdict(set)
+        self._account_watchers: defaultdict[int, set[Watcher]] = defaultdict(set)
 
     def publish(self, changes: list[tuple[int, Change]]) -> None:
         """Tell what was committed."""
@@ -132,20 +198,35 @@ class ChangeHub:
             key = (account_id, change.mailbox_id)
             for watcher in self._watchers.get(key, ()):
                 watcher.notice(key, change)
+            for watcher in self._account_watchers.get(account_id, ()):
+                watcher.notice_account(account_id, change.mailbox_id)
 
     def notice(self, account_id: int, mailbox_id: int) -> None:
         """Another replica changed a mailbox."""
         for watcher in self._watchers.get((account_id, mailbox_id), ()):
             watcher.notice((account_id, mailbox_id), None)
+        for watcher in self._account_watchers.get(account_id, ()):
+            watcher.notice_account(account_id, mailbox_id)
 
     def notice_all(self) -> None:
         """Other replicas may have changed any mailbox."""
         for account_id, mailbox_id in list(self._watchers):
             self.notice(account_id, mailbox_id)
+        for account_id, watchers in self._account_watchers.items():
+            for watcher in watchers:
+                watcher.notice_account(account_id, None)
 
     def add(self, key: Key, watcher: Watcher) -> None:
         self._watchers[key].add(watcher)
         WATCHED.set(len(self._watchers))
+
+    def add_account(self, account_id: int, watcher: Watcher) -> None:
+        self._account_watchers[account_id].add(watcher)
+
+    def remove_account(self, account_id: int, watcher: Watcher) -> None:
+        self._account_watchers[account_id].discard(watcher)
+        if not self._account_watchers[account_id]:
+            del self._account_watchers[account_id]
 
     def remove(self, key: Key, watcher: Watcher) -> None:
         self._watchers[key].discard(watcher)

@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from postroom.store.v1 import mailbox_pb2 as _mailbox_pb2
 from postroom.store.v1 import message_pb2 as _message_pb2
 import builtins as _builtins
 import sys
@@ -72,23 +73,74 @@ class WatchRequest(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class AddAccount(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        TICKET_FIELD_NUMBER: _builtins.int
+        SINCE_FIELD_NUMBER: _builtins.int
+        ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+        ticket: _builtins.str
+        """of the account; scope "mail" """
+        since: _builtins.int
+        """the modseq of the account that the caller has; 0: none, tell the whole tree"""
+        account_id: _builtins.int
+        """the caller's own note, which a refusal bears"""
+        def __init__(
+            self,
+            *,
+            ticket: _builtins.str = ...,
+            since: _builtins.int = ...,
+            account_id: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "since", b"since", "ticket", b"ticket"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class RemoveAccount(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+        account_id: _builtins.int
+        def __init__(
+            self,
+            *,
+            account_id: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     ADD_FIELD_NUMBER: _builtins.int
     REMOVE_FIELD_NUMBER: _builtins.int
+    ADD_ACCOUNT_FIELD_NUMBER: _builtins.int
+    REMOVE_ACCOUNT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def add(self) -> Global___WatchRequest.Add: ...
     @_builtins.property
     def remove(self) -> Global___WatchRequest.Remove: ...
+    @_builtins.property
+    def add_account(self) -> Global___WatchRequest.AddAccount: ...
+    @_builtins.property
+    def remove_account(self) -> Global___WatchRequest.RemoveAccount: ...
     def __init__(
         self,
         *,
         add: Global___WatchRequest.Add | None = ...,
         remove: Global___WatchRequest.Remove | None = ...,
+        add_account: Global___WatchRequest.AddAccount | None = ...,
+        remove_account: Global___WatchRequest.RemoveAccount | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["add", b"add", "remove", b"remove", "request", b"request"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["add", b"add", "add_account", b"add_account", "remove", b"remove", "remove_account", b"remove_account", "request", b"request"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["add", b"add", "remove", b"remove", "request", b"request"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["add", b"add", "add_account", b"add_account", "remove", b"remove", "remove_account", b"remove_account", "request", b"request"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_request: _TypeAlias = _typing.Literal["add", "remove"]  # noqa: Y015
+    _WhichOneofReturnType_request: _TypeAlias = _typing.Literal["add", "remove", "add_account", "remove_account"]  # noqa: Y015
     _WhichOneofArgType_request: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_request) -> _WhichOneofReturnType_request | None: ...
 
@@ -101,26 +153,95 @@ class WatchResponse(_message.Message):
     CHANGES_FIELD_NUMBER: _builtins.int
     REFUSALS_FIELD_NUMBER: _builtins.int
     WATCHING_FIELD_NUMBER: _builtins.int
+    ACCOUNTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___AccountChange]: ...
     @_builtins.property
     def refusals(self) -> _containers.RepeatedCompositeFieldContainer[Global___Refusal]: ...
     @_builtins.property
     def watching(self) -> _containers.RepeatedCompositeFieldContainer[Global___Watching]: ...
+    @_builtins.property
+    def accounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___AccountNews]: ...
     def __init__(
         self,
         *,
         changes: _abc.Iterable[Global___AccountChange] | None = ...,
         refusals: _abc.Iterable[Global___Refusal] | None = ...,
         watching: _abc.Iterable[Global___Watching] | None = ...,
+        accounts: _abc.Iterable[Global___AccountNews] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "refusals", b"refusals", "watching", b"watching"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "changes", b"changes", "refusals", b"refusals", "watching", b"watching"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WatchResponse: _TypeAlias = WatchResponse  # noqa: Y015
+
+@_typing.final
+class AccountNews(_message.Message):
+    """What is new in an account since the modseq that the watcher had."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    MODSEQ_FIELD_NUMBER: _builtins.int
+    MAILBOXES_FIELD_NUMBER: _builtins.int
+    TREE_FIELD_NUMBER: _builtins.int
+    ANNOTATED_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.int
+    modseq: _builtins.int
+    """the account's now"""
+    tree: _builtins.bool
+    """the mailboxes are the whole tree, with names that are only subscribed"""
+    @_builtins.property
+    def mailboxes(self) -> _containers.RepeatedCompositeFieldContainer[_mailbox_pb2.Mailbox]:
+        """those that changed, without what LIST tells beyond counts; or where `tree`, all"""
+
+    @_builtins.property
+    def annotated(self) -> _containers.RepeatedCompositeFieldContainer[Global___AnnotatedMailbox]: ...
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.int = ...,
+        modseq: _builtins.int = ...,
+        mailboxes: _abc.Iterable[_mailbox_pb2.Mailbox] | None = ...,
+        tree: _builtins.bool = ...,
+        annotated: _abc.Iterable[Global___AnnotatedMailbox] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "annotated", b"annotated", "mailboxes", b"mailboxes", "modseq", b"modseq", "tree", b"tree"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AccountNews: _TypeAlias = AccountNews  # noqa: Y015
+
+@_typing.final
+class AnnotatedMailbox(_message.Message):
+    """Annotations that were set or removed, by their names."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MAILBOX_ID_FIELD_NUMBER: _builtins.int
+    ENTRIES_FIELD_NUMBER: _builtins.int
+    mailbox_id: _builtins.int
+    """0: the server"""
+    @_builtins.property
+    def entries(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        mailbox_id: _builtins.int = ...,
+        entries: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "mailbox_id", b"mailbox_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AnnotatedMailbox: _TypeAlias = AnnotatedMailbox  # noqa: Y015
 
 @_typing.final
 class AccountChange(_message.Message):
@@ -153,6 +274,7 @@ class Watching(_message.Message):
     MAILBOX_ID_FIELD_NUMBER: _builtins.int
     account_id: _builtins.int
     mailbox_id: _builtins.int
+    """0: the account as a whole"""
     def __init__(
         self,
         *,
@@ -178,6 +300,7 @@ class Refusal(_message.Message):
     MESSAGE_FIELD_NUMBER: _builtins.int
     ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     mailbox_id: _builtins.int
+    """0: the account as a whole"""
     kind: _builtins.str
     """an error kind"""
     message: _builtins.str

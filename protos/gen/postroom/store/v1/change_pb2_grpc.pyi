@@ -40,6 +40,10 @@ class ChangeServiceStub:
     """The caller adds and removes mailboxes; the store answers each addition with `watching`, and from then on sends every
     change after `since`, in order and without gaps for each mailbox, several transactions folded into one
     where the caller is slow. A lost stream is made anew with the modseqs reached: nothing is missed.
+
+    It may follow accounts as wholes, too, by the modseq of the account: which mailboxes changed, with their counts as
+    of now, and the tree as it is whenever names, subscriptions or special uses changed. What is told is a state, not a history:
+    what came and went in between is not told, and being told something twice does no harm.
     """
 
 @_typing.type_check_only
@@ -54,6 +58,10 @@ class ChangeServiceAsyncStub(ChangeServiceStub):
     """The caller adds and removes mailboxes; the store answers each addition with `watching`, and from then on sends every
     change after `since`, in order and without gaps for each mailbox, several transactions folded into one
     where the caller is slow. A lost stream is made anew with the modseqs reached: nothing is missed.
+
+    It may follow accounts as wholes, too, by the modseq of the account: which mailboxes changed, with their counts as
+    of now, and the tree as it is whenever names, subscriptions or special uses changed. What is told is a state, not a history:
+    what came and went in between is not told, and being told something twice does no harm.
     """
 
 class ChangeServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -71,6 +79,10 @@ class ChangeServiceServicer(metaclass=_abc_1.ABCMeta):
         """The caller adds and removes mailboxes; the store answers each addition with `watching`, and from then on sends every
         change after `since`, in order and without gaps for each mailbox, several transactions folded into one
         where the caller is slow. A lost stream is made anew with the modseqs reached: nothing is missed.
+
+        It may follow accounts as wholes, too, by the modseq of the account: which mailboxes changed, with their counts as
+        of now, and the tree as it is whenever names, subscriptions or special uses changed. What is told is a state, not a history:
+        what came and went in between is not told, and being told something twice does no harm.
         """
 
 def add_ChangeServiceServicer_to_server(servicer: ChangeServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

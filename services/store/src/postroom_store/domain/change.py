@@ -35,9 +35,17 @@ class Change:
         return len(self.added.uids) + len(self.flagged.uids) + len(self.expunged)
 
 
+WHOLE_ACCOUNT = 0  # in the place of a mailbox's id
+
+
 @dataclass(frozen=True, slots=True)
 class Published:
     """A change, and whose."""
 
     account_id: int
     change: Change
+
+    @property
+    def weight(self) -> int:
+        """How many messages it tells of."""
+        return self.change.weight

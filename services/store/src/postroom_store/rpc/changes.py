@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 
 from postroom.store.v1 import change_pb2
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.rpc.server import Call
-from postroom_chassis.tickets import SCOPE_MAIL, TicketVerifier
+from postroom_chassis.tickets import SCOPE_MAIL, Ticket, TicketVerifier
 
-from postroom_store.rpc.encoding import change_message
+from postroom_store.accounts import AccountNews
+from postroom_store.domain.change import WHOLE_ACCOUNT
+from postroom_store.rpc.encoding import change_message, listed_message
 from postroom_store.watch import BATCH_WEIGHT, ChangeHub, Watcher
+
+Provision = Callable[[int], Awaitable[None]]  # makes sure that there is something of an account
 
 
 class ChangeService:
     """See protos/postroom/store/v1/change.proto."""
 
-    def __init__(self, hub: ChangeHub, verifier: TicketVerifier) -> None:
+    def __init__(self, hub: ChangeHub, verifier: TicketVerifier, provision: Provision) -> None:
         self._hub = hub
+        self._provision = provision
         self._verifier = verifier
         self._streams: set[_Answers] = set()
 
@@ -53,41 +58,81 @@ class ChangeService:
         answers: _Answers,
     ) -> None:
         async for request in requests:
-            if request.WhichOneof("request") == "remove":
-                watcher.leave(request.remove.account_id, request.remove.mailbox_id)
-            else:
-                await answers.put(self._add(watcher, request.add))
+            match request.WhichOneof("request"):
+                case "remove":
+                    watcher.leave(request.remove.account_id, request.remove.mailbox_id)
+                case "remove_account":
+                    watcher.leave_account(request.remove_account.account_id)
+                case "add_account":
+                    await answers.put(await self._add_account(watcher, request.add_account))
+                case _:
+                    await answers.put(self._add(watcher, request.add))
 
     def _add(self, watcher: Watcher, add: change_pb2.WatchRequest.Add) -> change_pb2.WatchResponse:
         try:
-            ticket = self._verifier.verify(add.ticket)
-            if SCOPE_MAIL not in ticket.scopes:
-                raise PostroomError(Kind.DENIED, "the ticket is for something else")
+            ticket = self._verify(add.ticket)
         except PostroomError as error:
-            refusal = change_pb2.Refusal(
-                mailbox_id=add.mailbox_id,
-                kind=error.kind,
-                message=error.message,
-                account_id=add.account_id,
-            )
-            return change_pb2.WatchResponse(refusals=[refusal])
+            return _refusal(error, add.account_id, add.mailbox_id)
         watcher.follow(ticket.account_id, add.mailbox_id, add.since)
-        watching = change_pb2.Watching(account_id=ticket.account_id, mailbox_id=add.mailbox_id)
-        return change_pb2.WatchResponse(watching=[watching])
+        return _watching(ticket.account_id, add.mailbox_id)
+
+    async def _add_account(
+        self, watcher: Watcher, add: change_pb2.WatchRequest.AddAccount
+    ) -> change_pb2.WatchResponse:
+        try:
+            ticket = self._verify(add.ticket)
+            await self._provision(ticket.account_id)
+        except PostroomError as error:
+            return _refusal(error, add.account_id, WHOLE_ACCOUNT)
+        watcher.follow_account(ticket.account_id, add.since)
+        return _watching(ticket.account_id, WHOLE_ACCOUNT)
+
+    def _verify(self, token: str) -> Ticket:
+        ticket = self._verifier.verify(token)
+        if SCOPE_MAIL not in ticket.scopes:
+            raise PostroomError(Kind.DENIED, "the ticket is for something else")
+        return ticket
 
     async def _tell(self, watcher: Watcher, answers: _Answers) -> None:
         while True:
             response = change_pb2.WatchResponse()
             weight = 0
-            for published in await watcher.wait():
-                if weight and weight + published.change.weight > BATCH_WEIGHT:
+            for told in await watcher.wait():
+                if weight and weight + told.weight > BATCH_WEIGHT:
                     await answers.put(response)
                     response, weight = change_pb2.WatchResponse(), 0
-                weight += published.change.weight
-                response.changes.add(
-                    account_id=published.account_id, change=change_message(published.change)
-                )
+                weight += told.weight
+                if isinstance(told, AccountNews):
+                    response.accounts.append(_news_message(told))
+                else:
+                    change = change_message(told.change)
+                    response.changes.add(account_id=told.account_id, change=change)
             await answers.put(response)
+
+
+def _refusal(error: PostroomError, account_id: int, mailbox_id: int) -> change_pb2.WatchResponse:
+    refusal = change_pb2.Refusal(
+        mailbox_id=mailbox_id, kind=error.kind, message=error.message, account_id=account_id
+    )
+    return change_pb2.WatchResponse(refusals=[refusal])
+
+
+def _watching(account_id: int, mailbox_id: int) -> change_pb2.WatchResponse:
+    watching = change_pb2.Watching(account_id=account_id, mailbox_id=mailbox_id)
+    return change_pb2.WatchResponse(watching=[watching])
+
+
+def _news_message(news: AccountNews) -> change_pb2.AccountNews:
+    return change_pb2.AccountNews(
+        account_id=news.account_id,
+        modseq=news.modseq,
+        mailboxes=map(listed_message, news.mailboxes),
+        tree=news.tree,
+        annotated=[
+            change_pb2.AnnotatedMailbox(mailbox_id=mailbox_id, entries=entries)
+            for mailbox_id, entries in news.annotated.items()
+        ],
+    )
 
 
 class _Answers:
