@@ -8,9 +8,10 @@ from postroom_mime.collation import casemap
 from postroom_mime.dates import parse_date
 from postroom_mime.derive import Derived, derive
 from postroom_mime.headers import header_fields, parse_fields
+from postroom_mime.imap_url import ImapUrl, UrlAuth, parse_imap_url
 from postroom_mime.render import body, bodystructure, envelope, nstring
 from postroom_mime.scan import scan
-from postroom_mime.section import find_part, section
+from postroom_mime.section import find_part, section, split_fields
 from postroom_mime.structure import Message, Part, decode_structure, encode_structure
 from postroom_mime.subject import base_subject
 from postroom_mime.text import SearchText, header_matches, normalise, search_text
@@ -23,9 +24,11 @@ __all__ = [
     "Derived",
     "GroupEnd",
     "GroupStart",
+    "ImapUrl",
     "Message",
     "Part",
     "SearchText",
+    "UrlAuth",
     "base_subject",
     "body",
     "bodystructure",
@@ -45,7 +48,9 @@ __all__ = [
     "parse_addresses",
     "parse_date",
     "parse_fields",
+    "parse_imap_url",
     "scan",
     "search_text",
     "section",
+    "split_fields",
 ]

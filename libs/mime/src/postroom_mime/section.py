@@ -6,6 +6,7 @@ body. Behind the number of a message/rfc822, numbers count inside the message th
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from postroom_mime.structure import Message, Part
@@ -37,6 +38,31 @@ def section(message: Message, spec: str) -> tuple[int, int] | None:
     if not text:
         return part.body_start, part.body_end
     return _of_message(part.children[0], text) if part.is_message else None
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderFields:
+    """The choice that HEADER.FIELDS makes of a header; inverted: all but these."""
+
+    names: tuple[str, ...]
+    invert: bool
+
+
+_FIELDS: Final = re.compile(
+    r"((?:[\d.]+\.)?HEADER)\.FIELDS(\.NOT)? \(([!-9;-~]+(?: [!-9;-~]+)*)\)", re.IGNORECASE
+)
+
+
+def split_fields(spec: str) -> tuple[str, HeaderFields | None]:
+    """Return a section such as "HEADER.FIELDS (DATE)" as "HEADER" and the choice made of it.
+
+    Names in quotes are taken without them. A section that chooses nothing comes back as it is.
+    """
+    found = _FIELDS.fullmatch(spec)
+    if not found:
+        return spec, None
+    names = tuple(name.strip('"') for name in found[3].split(" "))
+    return found[1], HeaderFields(names, bool(found[2]))
 
 
 def find_part(message: Message, path: Sequence[int]) -> Part | None:
