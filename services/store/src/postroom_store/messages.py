@@ -57,6 +57,7 @@ class Appended:
     uid_validity: int
     uids: list[int]
     change: Change
+    source_change: Change | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +76,24 @@ class Copied:
 
 
 def append(
-    transaction: Transaction, mailbox: Mailbox, arrivals: Sequence[Arrival], quota: Quota
+    transaction: Transaction,
+    mailbox: Mailbox,
+    arrivals: Sequence[Arrival],
+    quota: Quota,
+    *,
+    replaced: tuple[Mailbox, Message] | None = None,
 ) -> Appended:
-    """Add messages, all or none. Raises PostroomError: OVER_QUOTA, INVALID, LIMIT_EXCEEDED."""
+    """Add messages, all or none.
+
+    Args:
+        replaced: a message that goes at the same time, with the mailbox that it is in.
+
+    Raises PostroomError: OVER_QUOTA, INVALID, LIMIT_EXCEEDED.
+    """
     account = transaction.account(mailbox.account_id)
-    check_quota(account, quota, sum(arrival.content.size for arrival in arrivals), len(arrivals))
+    size = sum(arrival.content.size for arrival in arrivals)
+    freed = replaced[1].size if replaced else 0
+    check_quota(account, quota, size - freed, len(arrivals) - bool(replaced))
     _check_room(mailbox, len(arrivals))
     keywords = mailbox.keywords
     masks = []
@@ -92,14 +106,30 @@ def append(
         date = transaction.now if arrival.internaldate is None else arrival.internaldate
         email_id = add_email(transaction, account, arrival.content, date)
         _place(transaction, account, mailbox, change, email_id, mask, arrival.content.size)
-    return Appended(mailbox.uid_validity, change.added.uids, change)
+    source_change = _remove(transaction, replaced[0], [replaced[1]]) if replaced else None
+    return Appended(mailbox.uid_validity, change.added.uids, change, source_change)
+
+
+def find(
+    transaction: Transaction, account_id: int, mailbox_id: int, uid: int
+) -> tuple[Mailbox, Message]:
+    """A message that is to be replaced, and its mailbox. Raises PostroomError CONFLICT."""
+    try:
+        mailbox = transaction.mailbox(account_id, mailbox_id)
+        (message,) = read(transaction, mailbox, ((uid, uid),))
+    except (PostroomError, ValueError):
+        raise PostroomError(Kind.CONFLICT, "the message to be replaced is gone") from None
+    return mailbox, message
 
 
 def check_quota(account: Account, quota: Quota, size: int, count: int) -> None:
-    """Raise PostroomError OVER_QUOTA where an account has no room for some messages more."""
-    if quota.bytes and account.used_bytes + size > quota.bytes:
+    """Raise PostroomError OVER_QUOTA where an account has no room for some messages more.
+
+    What takes no more room than there was is no fault of the quota.
+    """
+    if quota.bytes and size > 0 and account.used_bytes + size > quota.bytes:
         raise PostroomError(Kind.OVER_QUOTA, "the account's quota is used up")
-    if quota.messages and account.used_messages + count > quota.messages:
+    if quota.messages and count > 0 and account.used_messages + count > quota.messages:
         raise PostroomError(Kind.OVER_QUOTA, "the account has as many messages as it may have")
 
 

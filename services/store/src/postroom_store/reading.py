@@ -10,7 +10,7 @@ from typing import Any
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.quota import Quota
 from postroom_mime import Message as Structure
-from postroom_mime import decode_structure, section
+from postroom_mime import decode_structure, header_fields, section, split_fields
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, null, select
 
 from postroom_store import tables
@@ -390,6 +390,48 @@ def _fetch_statement(columns: tuple[str, ...], needs: str) -> Prepared:
         .limit(bindparam("most"))
     )
     return Prepared(statement)
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Bytes of a message.
+
+    Attributes:
+        mailbox: its name.
+        uid_validity: 0: whatever it is.
+        section: as in BODY[section], HEADER.FIELDS included.
+        length: None: to the end.
+    """
+
+    mailbox: str
+    uid_validity: int
+    uid: int
+    section: str
+    offset: int = 0
+    length: int | None = None
+
+
+def read_reference(
+    connection: Connection, files: BlobFiles | None, account_id: int, reference: Reference
+) -> bytes | None:
+    """What a reference names; None where that is nothing."""
+    try:
+        mailbox = find_mailbox_named(connection, account_id, reference.mailbox)
+    except PostroomError:
+        return None
+    if reference.uid_validity not in (0, mailbox.uid_validity):
+        return None
+    spec, fields = split_fields(reference.section)
+    wanted = Wanted(spec) if fields else Wanted(spec, reference.offset, reference.length)
+    uids = ((reference.uid, reference.uid),)
+    fetch = Fetch(account_id, mailbox.mailbox_id, uids, (), (wanted,), files)
+    batch, _ = fetch.read(connection, (0, 0))
+    data = batch.sections[0][0] if batch.uids else None
+    if data is None or fields is None:
+        return data
+    chosen = header_fields(data, fields.names, fields.invert)
+    end = None if reference.length is None else reference.offset + reference.length
+    return chosen[reference.offset : end]
 
 
 _FIND_BLOB = Prepared(

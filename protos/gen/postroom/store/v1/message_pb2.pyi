@@ -514,16 +514,20 @@ class UploadRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     DATA_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
     data: _builtins.bytes
     """256 KiB or so a piece"""
+    end: _builtins.bool
+    """of this content; what follows is another one. The last one needs none"""
     def __init__(
         self,
         *,
         data: _builtins.bytes = ...,
+        end: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "end", b"end"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -535,17 +539,25 @@ class UploadResponse(_message.Message):
 
     UPLOAD_ID_FIELD_NUMBER: _builtins.int
     SIZE_FIELD_NUMBER: _builtins.int
+    UPLOAD_IDS_FIELD_NUMBER: _builtins.int
     upload_id: _builtins.bytes
+    """of the first content"""
     size: _builtins.int
+    """of all contents, in bytes"""
+    @_builtins.property
+    def upload_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """in order, at most 1,000"""
+
     def __init__(
         self,
         *,
         upload_id: _builtins.bytes = ...,
         size: _builtins.int = ...,
+        upload_ids: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["size", b"size", "upload_id", b"upload_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["size", b"size", "upload_id", b"upload_id", "upload_ids", b"upload_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -557,13 +569,18 @@ class NewMessage(_message.Message):
 
     CONTENT_FIELD_NUMBER: _builtins.int
     UPLOAD_ID_FIELD_NUMBER: _builtins.int
+    CATENATION_FIELD_NUMBER: _builtins.int
     FLAGS_FIELD_NUMBER: _builtins.int
     INTERNALDATE_FIELD_NUMBER: _builtins.int
     content: _builtins.bytes
-    """at most 1 MiB in all messages of a request"""
+    """at most 1 MiB in all messages of a request, those of catenations included"""
     upload_id: _builtins.bytes
     internaldate: _builtins.int
     """Unix seconds; absent: now"""
+    @_builtins.property
+    def catenation(self) -> Global___Catenation:
+        """in MessageService alone"""
+
     @_builtins.property
     def flags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """system flags and keywords, as in IMAP"""
@@ -573,16 +590,17 @@ class NewMessage(_message.Message):
         *,
         content: _builtins.bytes = ...,
         upload_id: _builtins.bytes = ...,
+        catenation: Global___Catenation | None = ...,
         flags: _abc.Iterable[_builtins.str] | None = ...,
         internaldate: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_internaldate", b"_internaldate", "content", b"content", "internaldate", b"internaldate", "source", b"source", "upload_id", b"upload_id"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_internaldate", b"_internaldate", "catenation", b"catenation", "content", b"content", "internaldate", b"internaldate", "source", b"source", "upload_id", b"upload_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_internaldate", b"_internaldate", "content", b"content", "flags", b"flags", "internaldate", b"internaldate", "source", b"source", "upload_id", b"upload_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_internaldate", b"_internaldate", "catenation", b"catenation", "content", b"content", "flags", b"flags", "internaldate", b"internaldate", "source", b"source", "upload_id", b"upload_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__internaldate: _TypeAlias = _typing.Literal["internaldate"]  # noqa: Y015
     _WhichOneofArgType__internaldate: _TypeAlias = _typing.Literal["_internaldate", b"_internaldate"]  # noqa: Y015
-    _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["content", "upload_id"]  # noqa: Y015
+    _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["content", "upload_id", "catenation"]  # noqa: Y015
     _WhichOneofArgType_source: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__internaldate) -> _WhichOneofReturnType__internaldate | None: ...
@@ -592,26 +610,139 @@ class NewMessage(_message.Message):
 Global___NewMessage: _TypeAlias = NewMessage  # noqa: Y015
 
 @_typing.final
+class Catenation(_message.Message):
+    """A message that the store puts together (RFC 4469)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Piece(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        CONTENT_FIELD_NUMBER: _builtins.int
+        UPLOAD_ID_FIELD_NUMBER: _builtins.int
+        REFERENCE_FIELD_NUMBER: _builtins.int
+        content: _builtins.bytes
+        upload_id: _builtins.bytes
+        @_builtins.property
+        def reference(self) -> Global___Reference: ...
+        def __init__(
+            self,
+            *,
+            content: _builtins.bytes = ...,
+            upload_id: _builtins.bytes = ...,
+            reference: Global___Reference | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "reference", b"reference", "source", b"source", "upload_id", b"upload_id"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "reference", b"reference", "source", b"source", "upload_id", b"upload_id"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["content", "upload_id", "reference"]  # noqa: Y015
+        _WhichOneofArgType_source: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
+        def WhichOneof(self, oneof_group: _WhichOneofArgType_source) -> _WhichOneofReturnType_source | None: ...
+
+    PIECES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def pieces(self) -> _containers.RepeatedCompositeFieldContainer[Global___Catenation.Piece]: ...
+    def __init__(
+        self,
+        *,
+        pieces: _abc.Iterable[Global___Catenation.Piece] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["pieces", b"pieces"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Catenation: _TypeAlias = Catenation  # noqa: Y015
+
+@_typing.final
+class Reference(_message.Message):
+    """Bytes of a message of the same account, as they are kept."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    UID_VALIDITY_FIELD_NUMBER: _builtins.int
+    UID_FIELD_NUMBER: _builtins.int
+    SECTION_FIELD_NUMBER: _builtins.int
+    PARTIAL_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """of the mailbox"""
+    uid_validity: _builtins.int
+    """0: whatever it is"""
+    uid: _builtins.int
+    section: _builtins.str
+    """as in BODY[...], HEADER.FIELDS included"""
+    @_builtins.property
+    def partial(self) -> Global___Partial: ...
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        uid_validity: _builtins.int = ...,
+        uid: _builtins.int = ...,
+        section: _builtins.str = ...,
+        partial: Global___Partial | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_partial", b"_partial", "partial", b"partial"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_partial", b"_partial", "name", b"name", "partial", b"partial", "section", b"section", "uid", b"uid", "uid_validity", b"uid_validity"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__partial: _TypeAlias = _typing.Literal["partial"]  # noqa: Y015
+    _WhichOneofArgType__partial: _TypeAlias = _typing.Literal["_partial", b"_partial"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__partial) -> _WhichOneofReturnType__partial | None: ...
+
+Global___Reference: _TypeAlias = Reference  # noqa: Y015
+
+@_typing.final
 class AppendRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Replaced(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        MAILBOX_ID_FIELD_NUMBER: _builtins.int
+        UID_FIELD_NUMBER: _builtins.int
+        mailbox_id: _builtins.int
+        uid: _builtins.int
+        def __init__(
+            self,
+            *,
+            mailbox_id: _builtins.int = ...,
+            uid: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["mailbox_id", b"mailbox_id", "uid", b"uid"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
 
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     MESSAGES_FIELD_NUMBER: _builtins.int
+    REPLACED_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.bytes
     name: _builtins.str
     @_builtins.property
-    def messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___NewMessage]: ...
+    def messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___NewMessage]:
+        """at most 1,000, with at most 1,000 pieces"""
+
+    @_builtins.property
+    def replaced(self) -> Global___AppendRequest.Replaced: ...
     def __init__(
         self,
         *,
         idempotency_key: _builtins.bytes = ...,
         name: _builtins.str = ...,
         messages: _abc.Iterable[Global___NewMessage] | None = ...,
+        replaced: Global___AppendRequest.Replaced | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["replaced", b"replaced"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["idempotency_key", b"idempotency_key", "messages", b"messages", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["idempotency_key", b"idempotency_key", "messages", b"messages", "name", b"name", "replaced", b"replaced"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -621,24 +752,58 @@ Global___AppendRequest: _TypeAlias = AppendRequest  # noqa: Y015
 class AppendResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class BadReference(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        MESSAGE_FIELD_NUMBER: _builtins.int
+        PIECE_FIELD_NUMBER: _builtins.int
+        message: _builtins.int
+        """its place in the request, from 0"""
+        piece: _builtins.int
+        """the place of the reference in it"""
+        def __init__(
+            self,
+            *,
+            message: _builtins.int = ...,
+            piece: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "piece", b"piece"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     UID_VALIDITY_FIELD_NUMBER: _builtins.int
     UIDS_FIELD_NUMBER: _builtins.int
     CHANGE_FIELD_NUMBER: _builtins.int
+    SOURCE_CHANGE_FIELD_NUMBER: _builtins.int
+    BAD_REFERENCE_FIELD_NUMBER: _builtins.int
     uid_validity: _builtins.int
     @_builtins.property
     def uids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
     @_builtins.property
     def change(self) -> Global___Change: ...
+    @_builtins.property
+    def source_change(self) -> Global___Change:
+        """of the mailbox that held the replaced message; after `change` where that is the same one"""
+
+    @_builtins.property
+    def bad_reference(self) -> Global___AppendResponse.BadReference:
+        """this reference names nothing, and nothing was done"""
+
     def __init__(
         self,
         *,
         uid_validity: _builtins.int = ...,
         uids: _abc.Iterable[_builtins.int] | None = ...,
         change: Global___Change | None = ...,
+        source_change: Global___Change | None = ...,
+        bad_reference: Global___AppendResponse.BadReference | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bad_reference", b"bad_reference", "change", b"change", "source_change", b"source_change"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "uid_validity", b"uid_validity", "uids", b"uids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bad_reference", b"bad_reference", "change", b"change", "source_change", b"source_change", "uid_validity", b"uid_validity", "uids", b"uids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -120,15 +120,18 @@ class MessageServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Upload(self, request_iterator, context):
-        """Takes the content of one message too large for an Append (over 1 MiB). The id that is answered
-        stands for it in one later write of the same account, for an hour. TOO_LARGE.
+        """Takes contents too large for an Append (over 1 MiB in all), one or many. The ids that are answered
+        stand for them in one later write of the same account, for an hour. TOO_LARGE, LIMIT_EXCEEDED. A repeat does no harm: what
+        isn't used is swept.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Append(self, request, context):
-        """Adds messages, all or none. OVER_QUOTA, TOO_LARGE, LIMIT_EXCEEDED (keywords).
+        """Adds messages, all or none. With `replaced`, one message, and that one is removed in the same transaction, whatever its
+        flags, its size counted against the quota no more (RFC 8508): CONFLICT where it is gone. OVER_QUOTA, TOO_LARGE,
+        LIMIT_EXCEEDED (keywords, messages). A reference that names nothing is no error but an answer, `bad_reference`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

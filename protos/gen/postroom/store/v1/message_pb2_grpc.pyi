@@ -49,11 +49,15 @@ class MessageServiceStub:
     pieces. Reads only.
     """
     Upload: _grpc.StreamUnaryMultiCallable[_message_pb2.UploadRequest, _message_pb2.UploadResponse]
-    """Takes the content of one message too large for an Append (over 1 MiB). The id that is answered
-    stands for it in one later write of the same account, for an hour. TOO_LARGE.
+    """Takes contents too large for an Append (over 1 MiB in all), one or many. The ids that are answered
+    stand for them in one later write of the same account, for an hour. TOO_LARGE, LIMIT_EXCEEDED. A repeat does no harm: what
+    isn't used is swept.
     """
     Append: _grpc.UnaryUnaryMultiCallable[_message_pb2.AppendRequest, _message_pb2.AppendResponse]
-    """Adds messages, all or none. OVER_QUOTA, TOO_LARGE, LIMIT_EXCEEDED (keywords)."""
+    """Adds messages, all or none. With `replaced`, one message, and that one is removed in the same transaction, whatever its
+    flags, its size counted against the quota no more (RFC 8508): CONFLICT where it is gone. OVER_QUOTA, TOO_LARGE,
+    LIMIT_EXCEEDED (keywords, messages). A reference that names nothing is no error but an answer, `bad_reference`.
+    """
     StoreFlags: _grpc.UnaryUnaryMultiCallable[_message_pb2.StoreFlagsRequest, _message_pb2.StoreFlagsResponse]
     """Changes flags. With `unchanged_since`, messages changed later are left alone and listed (RFC 7162)."""
     Copy: _grpc.UnaryUnaryMultiCallable[_message_pb2.CopyRequest, _message_pb2.CopyResponse]
@@ -88,11 +92,15 @@ class MessageServiceAsyncStub(MessageServiceStub):
     pieces. Reads only.
     """
     Upload: _aio.StreamUnaryMultiCallable[_message_pb2.UploadRequest, _message_pb2.UploadResponse]  # type: ignore[assignment]
-    """Takes the content of one message too large for an Append (over 1 MiB). The id that is answered
-    stands for it in one later write of the same account, for an hour. TOO_LARGE.
+    """Takes contents too large for an Append (over 1 MiB in all), one or many. The ids that are answered
+    stand for them in one later write of the same account, for an hour. TOO_LARGE, LIMIT_EXCEEDED. A repeat does no harm: what
+    isn't used is swept.
     """
     Append: _aio.UnaryUnaryMultiCallable[_message_pb2.AppendRequest, _message_pb2.AppendResponse]  # type: ignore[assignment]
-    """Adds messages, all or none. OVER_QUOTA, TOO_LARGE, LIMIT_EXCEEDED (keywords)."""
+    """Adds messages, all or none. With `replaced`, one message, and that one is removed in the same transaction, whatever its
+    flags, its size counted against the quota no more (RFC 8508): CONFLICT where it is gone. OVER_QUOTA, TOO_LARGE,
+    LIMIT_EXCEEDED (keywords, messages). A reference that names nothing is no error but an answer, `bad_reference`.
+    """
     StoreFlags: _aio.UnaryUnaryMultiCallable[_message_pb2.StoreFlagsRequest, _message_pb2.StoreFlagsResponse]  # type: ignore[assignment]
     """Changes flags. With `unchanged_since`, messages changed later are left alone and listed (RFC 7162)."""
     Copy: _aio.UnaryUnaryMultiCallable[_message_pb2.CopyRequest, _message_pb2.CopyResponse]  # type: ignore[assignment]
@@ -142,8 +150,9 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_message_pb2.UploadRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_message_pb2.UploadResponse, _abc.Awaitable[_message_pb2.UploadResponse]]:
-        """Takes the content of one message too large for an Append (over 1 MiB). The id that is answered
-        stands for it in one later write of the same account, for an hour. TOO_LARGE.
+        """Takes contents too large for an Append (over 1 MiB in all), one or many. The ids that are answered
+        stand for them in one later write of the same account, for an hour. TOO_LARGE, LIMIT_EXCEEDED. A repeat does no harm: what
+        isn't used is swept.
         """
 
     @_abc_1.abstractmethod
@@ -152,7 +161,10 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _message_pb2.AppendRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_message_pb2.AppendResponse, _abc.Awaitable[_message_pb2.AppendResponse]]:
-        """Adds messages, all or none. OVER_QUOTA, TOO_LARGE, LIMIT_EXCEEDED (keywords)."""
+        """Adds messages, all or none. With `replaced`, one message, and that one is removed in the same transaction, whatever its
+        flags, its size counted against the quota no more (RFC 8508): CONFLICT where it is gone. OVER_QUOTA, TOO_LARGE,
+        LIMIT_EXCEEDED (keywords, messages). A reference that names nothing is no error but an answer, `bad_reference`.
+        """
 
     @_abc_1.abstractmethod
     def StoreFlags(

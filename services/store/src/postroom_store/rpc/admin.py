@@ -17,10 +17,10 @@ from postroom_store.blobs import BlobFiles
 from postroom_store.database import Readers
 from postroom_store.domain.names import canonical
 from postroom_store.reading import Fetch, Wanted
+from postroom_store.rpc.arrivals import Arrivals
 from postroom_store.rpc.encoding import change_message, keyword_messages, listed_message
 from postroom_store.rpc.fetching import PIECE_BYTES
 from postroom_store.rpc.mailboxes import Provision
-from postroom_store.rpc.messages import arrivals_of
 from postroom_store.settings import StoreSettings
 from postroom_store.sweeping import Sweeper
 from postroom_store.transaction import NO_ACCOUNT, Transaction
@@ -82,8 +82,8 @@ class AdminService:
     async def Upload(
         self, requests: AsyncIterator[message_pb2.UploadRequest], call: Call
     ) -> message_pb2.UploadResponse:
-        upload_id, size = await self._contents.upload(
-            NO_ACCOUNT, (request.data async for request in requests)
+        (upload_id,), size = await self._contents.upload(
+            NO_ACCOUNT, ((request.data, False) async for request in requests)
         )
         return message_pb2.UploadResponse(upload_id=upload_id, size=size)
 
@@ -100,13 +100,14 @@ class AdminService:
             if mailbox is None or not mailbox.selectable:
                 limits = mailboxes.Limits(self._settings.mailboxes, quota.mailboxes)
                 mailbox = mailboxes.create(transaction, account_id, name, 0, limits)
-            done = messages.append(transaction, mailbox, arrivals, quota)
+            done = messages.append(transaction, mailbox, arrivals.ready, quota)
             return message_pb2.AppendResponse(
                 uid_validity=done.uid_validity, uids=done.uids, change=change_message(done.change)
             ).SerializeToString()
 
         operation = once(account_id, request.idempotency_key, take)
-        async with arrivals_of(self._contents, NO_ACCOUNT, request.messages) as arrivals:
+        arrivals = Arrivals(self._contents, NO_ACCOUNT)
+        async with arrivals.taking(request.messages):
             answer = await self._writers.run(account_id, operation)
         return message_pb2.AppendResponse.FromString(answer)
 

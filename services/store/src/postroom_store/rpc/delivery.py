@@ -56,8 +56,8 @@ class DeliveryService:
     async def Upload(
         self, requests: AsyncIterator[message_pb2.UploadRequest], call: Call
     ) -> message_pb2.UploadResponse:
-        upload_id, size = await self._contents.upload(
-            NO_ACCOUNT, (request.data async for request in requests)
+        (upload_id,), size = await self._contents.upload(
+            NO_ACCOUNT, ((request.data, False) async for request in requests)
         )
         return message_pb2.UploadResponse(upload_id=upload_id, size=size)
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Callable
 
 from postroom.store.v1 import message_pb2
 from postroom_chassis.errors import Kind, PostroomError
@@ -15,7 +14,7 @@ from postroom_store.answers import once
 from postroom_store.blobs import BlobFiles
 from postroom_store.database import Readers
 from postroom_store.domain.names import canonical
-from postroom_store.messages import Arrival
+from postroom_store.rpc.arrivals import Arrivals, BadReference
 from postroom_store.rpc.encoding import (
     change_message,
     keyword_messages,
@@ -31,8 +30,6 @@ from postroom_store.uploads import Contents
 from postroom_store.writer import Writers
 
 OPEN_ROWS = 16_384  # messages in one response: some 450 KB
-INLINE_BYTES = 1024 * 1024
-MOST_UPLOADS = 4  # in one request
 MOST_SECTIONS = 100
 SEARCH_ROWS = 50_000
 
@@ -139,28 +136,53 @@ class MessageService:
     async def Upload(
         self, requests: AsyncIterator[message_pb2.UploadRequest], call: Call
     ) -> message_pb2.UploadResponse:
-        upload_id, size = await self._contents.upload(
-            call.ticket.account_id, (request.data async for request in requests)
+        upload_ids, size = await self._contents.upload(
+            call.ticket.account_id, ((request.data, request.end) async for request in requests)
         )
-        return message_pb2.UploadResponse(upload_id=upload_id, size=size)
+        return message_pb2.UploadResponse(upload_id=upload_ids[0], size=size, upload_ids=upload_ids)
 
     async def Append(
         self, request: message_pb2.AppendRequest, call: Call
     ) -> message_pb2.AppendResponse:
         ticket = call.ticket
         name = canonical(request.name)
+        replaced = request.replaced if request.HasField("replaced") else None
+        if replaced is not None and len(request.messages) != 1:
+            raise PostroomError(Kind.INVALID, "one message replaces another")
 
         def append(transaction: Transaction) -> bytes:
             mailbox = transaction.mailbox_named(ticket.account_id, name)
-            done = messages.append(transaction, mailbox, arrivals, ticket.quota)
+            arrivals.check(transaction)
+            source = (
+                messages.find(transaction, ticket.account_id, replaced.mailbox_id, replaced.uid)
+                if replaced is not None
+                else None
+            )
+            done = messages.append(
+                transaction, mailbox, arrivals.ready, ticket.quota, replaced=source
+            )
             return message_pb2.AppendResponse(
                 uid_validity=done.uid_validity,
                 uids=done.uids,
                 change=change_message(done.change),
+                source_change=change_message(done.source_change),
             ).SerializeToString()
 
-        async with arrivals_of(self._contents, ticket.account_id, request.messages) as arrivals:
-            answer = await self._once(call, request.idempotency_key, append)
+        arrivals = Arrivals(self._contents, ticket.account_id, self._readers, self._files)
+        try:
+            async with arrivals.taking(request.messages):
+                answer = await self._once(call, request.idempotency_key, append)
+        except BadReference as bad:
+            # Repeated after it was done, what it referred to may be what it replaced.
+            account_id, key = ticket.account_id, request.idempotency_key
+            done = await self._writers.run(account_id, lambda t: t.recall_answer(account_id, key))
+            if done is not None:
+                return message_pb2.AppendResponse.FromString(done)
+            return message_pb2.AppendResponse(
+                bad_reference=message_pb2.AppendResponse.BadReference(
+                    message=bad.message, piece=bad.piece
+                )
+            )
         return message_pb2.AppendResponse.FromString(answer)
 
     async def StoreFlags(
@@ -258,30 +280,3 @@ class MessageService:
     ) -> bytes:
         account_id = call.ticket.account_id
         return await self._writers.run(account_id, once(account_id, key, work), durable=durable)
-
-
-@asynccontextmanager
-async def arrivals_of(
-    contents: Contents, account_id: int, incoming: Sequence[message_pb2.NewMessage]
-) -> AsyncIterator[list[Arrival]]:
-    """New messages, ready to be kept, for as long as the context lasts.
-
-    Raises PostroomError: INVALID, TOO_LARGE, NOT_FOUND (the upload).
-    """
-    if not incoming:
-        raise PostroomError(Kind.INVALID, "a message is needed")
-    if sum(len(message.content) for message in incoming) > INLINE_BYTES:
-        raise PostroomError(Kind.INVALID, "more than 1 MiB must be uploaded first")
-    uploads = sum(message.WhichOneof("source") == "upload_id" for message in incoming)
-    if uploads > MOST_UPLOADS:
-        raise PostroomError(Kind.INVALID, f"more than {MOST_UPLOADS} uploads")
-    async with contents.large if uploads else nullcontext():
-        arrivals = []
-        for message in incoming:
-            if message.WhichOneof("source") == "upload_id":
-                content = await contents.uploaded(account_id, message.upload_id)
-            else:
-                content = await contents.prepare(message.content)
-            date = message.internaldate if message.HasField("internaldate") else None
-            arrivals.append(Arrival(content, list(message.flags), date))
-        yield arrivals
