@@ -4,16 +4,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from postroom_chassis.net.stream import ByteStream, EndOfStream
-from postroom_imap.protocol.commands import Append, Fetch, List, Literal, Login, Noop, Select
-from postroom_imap.protocol.date_time import DateTime
+from postroom_imap.protocol.commands import Fetch, List, Login, Noop, Select
 from postroom_imap.protocol.invalid import InvalidCommand
 from postroom_imap.protocol.limits import Limits
 from postroom_imap.protocol.reading import (
     READY,
     Done,
     SaslCancel,
-    discard_message,
-    read_append_end,
     read_done,
     read_sasl_response,
 )
@@ -194,66 +191,6 @@ class TestLiterals:
         answer = reply(client.sends(b"a APPEND x {3}\r\n"))
         assert answer == b"a BAD Not allowed: the state is not authenticated\r\n"
         assert client.heard == b""
-
-
-class TestAppend:
-    # RFC 3501 section 6.3.11
-    EXAMPLE = b"A003 APPEND saved-messages (\\Seen) {310}\r\n"
-
-    def test_leaves_its_message_on_the_stream(self) -> None:
-        client = Client()
-        head = Append("saved-messages", ("\\Seen",), None, Literal(310, synchronizing=True))
-        assert client.sends(self.EXAMPLE) == Request(b"A003", head)
-        assert client.heard == b""
-
-        message = b"x" * 310
-        drive(client.stream, discard_message(client.stream, 310), [message + b"\r\nz NOOP\r\n"])
-        assert drive(client.stream, read_append_end(client.stream, SMALL, b"A003")) is None
-        assert client.sends() == NOOP
-
-    def test_whole_head(self) -> None:
-        line = (
-            b'a APPEND "&AOk-t&AOk-" (\\seen $Fwd) "17-Jul-1996 02:44:25 -0700" {9999999999+}\r\n'
-        )
-        date = DateTime(837_596_665, -420)
-        message = Literal(9_999_999_999, synchronizing=False)
-        assert Client().sends(line) == Request(
-            b"a", Append("été", ("\\Seen", "$Fwd"), date, message)
-        )
-
-    def test_mailbox_as_a_literal(self) -> None:
-        client = Client()
-        head = Append("INBOX", (), None, Literal(7, synchronizing=False))
-        assert client.sends(b"a APPEND {5}\r\n", b"inbox", b" {7+}\r\n") == Request(b"a", head)
-        assert client.heard == READY
-
-    def test_that_is_wrong_loses_its_message(self) -> None:
-        client = Client()
-        answer = reply(client.sends(b"a APPEND x (\\Recent) {8+}\r\nb NOOP\r\n\r\nz NOOP\r\n"))
-        assert answer == b"a BAD No such system flag can be set\r\n"
-        assert client.sends() == NOOP
-
-    def test_text_after_the_message(self) -> None:
-        client = Client()
-        client.stream.feed(b" {8+}\r\nb NOOP\r\n x\r\nz NOOP\r\n")
-        end = drive(client.stream, read_append_end(client.stream, client.limits, b"a"))
-        assert reply(end) == b"a BAD Unexpected text after the message\r\n"
-        assert client.sends() == NOOP
-
-    def test_a_long_line_after_the_message(self) -> None:
-        client = Client(SMALL)
-        client.stream.feed(b"x" * 100 + b"\r\nz NOOP\r\n")
-        end = drive(client.stream, read_append_end(client.stream, SMALL, b"a"))
-        assert reply(end) == b"a BAD [TOOBIG] The command is too long\r\n"
-        assert client.sends() == NOOP
-
-    def test_wrong_date(self) -> None:
-        answer = reply(Client().sends(b'a APPEND x "30-Feb-1996 02:44:25 -0700" {1}\r\n'))
-        assert answer == b"a BAD Not a valid date-time\r\n"
-
-    def test_without_a_literal(self) -> None:
-        assert reply(Client().sends(b"a APPEND x (\\Seen)\r\n")) == b"a BAD Expected a space\r\n"
-        assert reply(Client().sends(b"a APPEND x y}\r\n")) == b"a BAD Expected a literal\r\n"
 
 
 class TestContinuations:

@@ -6,7 +6,7 @@ legal in which state, the grammar's own table says (`protocol.table`).
 
 from __future__ import annotations
 
-from postroom_imap.commands.append import append
+from postroom_imap.commands.append import append, replace
 from postroom_imap.commands.authenticate import authenticate
 from postroom_imap.commands.capability import capability
 from postroom_imap.commands.compress import compress
@@ -62,6 +62,7 @@ HANDLERS: dict[type[grammar.Command], Handler] = {
     grammar.Namespace: namespace,
     grammar.Noop: noop,
     grammar.Rename: rename,
+    grammar.Replace: replace,
     grammar.Search: search,
     grammar.Select: select,
     grammar.SetMetadata: set_metadata,

@@ -11,6 +11,8 @@ from postroom_imap.ports.columns import Change, OpenedMailbox, Ranges
 from postroom_imap.ports.identity import Ticket
 from postroom_imap.ports.searching import StoreKey
 
+MOST_APPENDED = 1000  # messages of one APPEND, and pieces of its catenations
+
 
 class Column(Enum):
     """An immutable datum of a message that the store has ready."""
@@ -71,19 +73,6 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class NewMessage:
-    """A message to be appended: its bytes, or the id of an upload.
-
-    Attributes:
-        internal_date: Unix seconds; None: now.
-    """
-
-    source: bytes | UploadId
-    flags: Sequence[str] = ()
-    internal_date: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class UploadId:
     """Stands for a content that was uploaded."""
 
@@ -91,12 +80,67 @@ class UploadId:
 
 
 @dataclass(frozen=True, slots=True)
+class Reference:
+    """Bytes of a message of the account, as they are kept.
+
+    Attributes:
+        uid_validity: 0: whatever it is.
+        section: as in BODY[section].
+        partial: (offset, length), length 0: to the end.
+    """
+
+    mailbox: str
+    uid_validity: int
+    uid: int
+    section: str
+    partial: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Catenation:
+    """A message that the store puts together (RFC 4469)."""
+
+    pieces: Sequence[bytes | UploadId | Reference]
+
+
+@dataclass(frozen=True, slots=True)
+class NewMessage:
+    """A message to be appended.
+
+    Attributes:
+        internal_date: Unix seconds; None: now.
+    """
+
+    source: bytes | UploadId | Catenation
+    flags: Sequence[str] = ()
+    internal_date: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """The message that a new one takes the place of (RFC 8508)."""
+
+    mailbox_id: int
+    uid: int
+
+
+class BadReference(Exception):
+    """A catenation's reference names nothing: which message, which of its pieces, from 0."""
+
+    def __init__(self, message: int, piece: int) -> None:
+        super().__init__()
+        self.message = message
+        self.piece = piece
+
+
+@dataclass(frozen=True, slots=True)
 class Appended:
-    """Where a new message is."""
+    """Where new messages are; `source_change` where one was replaced."""
 
     uid_validity: int
     uids: Sequence[int]
     change: Change
+    source_change: Change | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +194,21 @@ class Messages(Protocol):
     async def upload(self, ticket: Ticket, pieces: AsyncIterable[bytes]) -> UploadId:
         """Takes a large content. TOO_LARGE. Not repeated: the pieces come from a client."""
 
-    async def append(self, ticket: Ticket, name: str, message: NewMessage) -> Appended:
-        """Adds a message. OVER_QUOTA, TOO_LARGE, LIMIT_EXCEEDED."""
+    async def upload_many(self, ticket: Ticket, contents: Sequence[bytes]) -> Sequence[UploadId]:
+        """Takes contents that are too much for one call together, at most MOST_APPENDED."""
+
+    async def append(
+        self,
+        ticket: Ticket,
+        name: str,
+        *messages: NewMessage,
+        replaced: Replaced | None = None,
+    ) -> Appended:
+        """Adds messages, all or none, and removes the one that a single new one replaces.
+
+        Raises PostroomError OVER_QUOTA, TOO_LARGE, LIMIT_EXCEEDED, CONFLICT where the replaced
+        message is gone; BadReference.
+        """
 
     async def store_flags(
         self,

@@ -63,25 +63,11 @@ def read_command(stream: ByteStream, limits: Limits, state: State, write: Write)
     text = without_line_end(line)
     if not text.endswith(b"}"):
         return parse_command(text, limits, state)
-    gathering = _Gathering(stream, limits, write)
+    gathering = Gathering(stream, limits, write)
     head = find_head(text, state)
     if isinstance(head, InvalidCommand):
         return (yield from gathering.skip(text, head))
     return (yield from gathering.read(text, head))
-
-
-def read_append_end(
-    stream: ByteStream, limits: Limits, tag: bytes
-) -> Generator[None, None, InvalidCommand | None]:
-    """The rest of APPEND after its message: None where that is the line end that it must be."""
-    gathering = _Gathering(stream, limits)
-    line = yield from gathering.read_line(tag)
-    if isinstance(line, InvalidCommand):
-        return line
-    if line == b"":
-        return None
-    refusal = InvalidCommand(tag, "Unexpected text after the message")
-    return (yield from gathering.skip(line, refusal))
 
 
 def discard_message(stream: ByteStream, size: int) -> Generator[None, None, None]:
@@ -128,7 +114,7 @@ def without_line_end(line: bytes) -> bytes:
     return line[:-2] if line.endswith(b"\r\n") else line[:-1]
 
 
-class _Gathering:
+class Gathering:
     """One command while its lines and literals come in, with what it may still take."""
 
     __slots__ = ("_limits", "_line_room", "_literal_room", "_skipped", "_stream", "_write")
@@ -188,6 +174,13 @@ class _Gathering:
             text = yield from self._skip_further_line()
         return replace(refusal, fatal=True)
 
+    def take_literal(self, literal: Literal) -> Generator[None, None, bytes]:
+        """The octets of a literal, which a synchronizing one is asked for."""
+        if literal.synchronizing and self._write is not None:
+            self._write(READY)
+        self._literal_room -= literal.size
+        return (yield from self._stream.read_exact(literal.size))
+
     def _skip_further_line(self) -> Generator[None, None, bytes | None]:
         try:
             return without_line_end((yield from self._stream.read_line(self._limits.line)))
@@ -203,17 +196,17 @@ class _Gathering:
     def _take(
         self, text: bytes, literal: Literal, pieces: list[bytes]
     ) -> Generator[None, None, None]:
-        if literal.synchronizing and self._write is not None:
-            self._write(READY)
-        content = yield from self._stream.read_exact(literal.size)
-        self._literal_room -= literal.size
+        content = yield from self.take_literal(literal)
         # One form for both kinds of literal, which is what Cursor reads.
         pieces += (text[: text.rindex(b"{")], b"{%d}\r\n" % literal.size, content)
 
 
 def _is_mailbox(text: bytes, head: Head, pieces: list[bytes]) -> bool:
-    """Whether the literal that ``text`` announces is APPEND's first argument, not its message."""
-    return not pieces and text.startswith(b" {", head.arguments)
+    """Whether the literal that ``text`` announces is the mailbox name and not a message."""
+    if pieces or head.row.streams is None:
+        return False
+    before = head.row.streams.match(text, head.arguments)
+    return before is not None and text.count(b"{", before.end()) == 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,4 +240,4 @@ def _refuse_long_line(stream: ByteStream, limits: Limits) -> Generator[None, Non
     """Drops a command whose first line is too long."""
     skipped = yield from _skip_line(stream, limits, limits.line)
     refusal = InvalidCommand(find_tag(skipped.start), "The line is too long", TOO_BIG)
-    return (yield from _Gathering(stream, limits).skip(skipped.tail, refusal))
+    return (yield from Gathering(stream, limits).skip(skipped.tail, refusal))

@@ -38,7 +38,8 @@ class Row:
     states: frozenset[State]
     parse: Callable[[Cursor], Command]
     type: type[Command]
-    streams: bool = False  # its last literal is a message, which is not gathered
+    # Its literals are messages, which are not gathered: what goes before a mailbox name in one.
+    streams: re.Pattern[bytes] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ COMMANDS: dict[bytes, Row] = {
     b"LSUB": Row(legal.AUTHENTICATED, listing.parse_lsub, listing.Lsub),
     b"RLIST": Row(legal.AUTHENTICATED, listing.parse_rlist, listing.List),
     b"RLSUB": Row(legal.AUTHENTICATED, listing.parse_lsub, listing.Lsub),
-    b"APPEND": Row(legal.AUTHENTICATED, append.parse_append, append.Append, streams=True),
+    b"APPEND": Row(legal.AUTHENTICATED, append.parse_append, append.Append, append.APPEND_MAILBOX),
     b"ENABLE": Row(legal.AUTHENTICATED, session.parse_enable, session.Enable),
     b"NAMESPACE": _row(legal.AUTHENTICATED, session.Namespace()),
     b"IDLE": _row(legal.AUTHENTICATED, session.Idle()),
@@ -104,7 +105,7 @@ COMMANDS: dict[bytes, Row] = {
     # Authenticated: RFC 5464
     b"GETMETADATA": Row(legal.AUTHENTICATED, metadata.parse_get_metadata, metadata.GetMetadata),
     b"SETMETADATA": Row(legal.AUTHENTICATED, metadata.parse_set_metadata, metadata.SetMetadata),
-    # Selected: section 6.4, RFC 3691, RFC 4315, RFC 6851
+    # Selected: section 6.4, RFC 3691, RFC 4315, RFC 6851, RFC 8508
     b"CHECK": _row(legal.SELECTED, messages.Check()),
     b"CLOSE": _row(legal.SELECTED, messages.Close()),
     b"UNSELECT": _row(legal.SELECTED, messages.Unselect()),
@@ -118,6 +119,10 @@ COMMANDS: dict[bytes, Row] = {
     b"UID STORE": Row(legal.SELECTED, messages.parse_uid_store, messages.Store),
     b"COPY": Row(legal.SELECTED, messages.parse_copy, messages.Copy),
     b"UID COPY": Row(legal.SELECTED, messages.parse_uid_copy, messages.Copy),
+    b"REPLACE": Row(legal.SELECTED, append.parse_replace, append.Replace, append.REPLACE_MAILBOX),
+    b"UID REPLACE": Row(
+        legal.SELECTED, append.parse_uid_replace, append.Replace, append.REPLACE_MAILBOX
+    ),
     b"MOVE": Row(legal.SELECTED, messages.parse_move, messages.Move),
     b"UID MOVE": Row(legal.SELECTED, messages.parse_uid_move, messages.Move),
 }

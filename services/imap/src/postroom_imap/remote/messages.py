@@ -23,11 +23,15 @@ from postroom_imap.ports.columns import (
 from postroom_imap.ports.identity import Ticket
 from postroom_imap.ports.messages import (
     Appended,
+    BadReference,
     Batch,
+    Catenation,
     Column,
     Copied,
     FlagMode,
     NewMessage,
+    Reference,
+    Replaced,
     Section,
     SectionData,
     Stored,
@@ -133,18 +137,31 @@ class RemoteMessages:
         response = await self._stub.Upload(requests, metadata=ticketed(ticket.token))
         return UploadId(response.upload_id)
 
-    async def append(self, ticket: Ticket, name: str, message: NewMessage) -> Appended:
-        new = message_pb2.NewMessage(flags=message.flags)
-        match message.source:
-            case UploadId(value):
-                new.upload_id = value
-            case bytes(content):
-                new.content = content
-        if message.internal_date is not None:
-            new.internaldate = message.internal_date
-        request = message_pb2.AppendRequest(idempotency_key=fresh_key(), name=name, messages=[new])
+    async def upload_many(self, ticket: Ticket, contents: Seq[bytes]) -> Seq[UploadId]:
+        async def upload() -> message_pb2.UploadResponse:
+            requests = _whole_contents(contents)
+            return await self._stub.Upload(requests, metadata=ticketed(ticket.token))
+
+        response = await repeat(upload)
+        return [UploadId(value) for value in response.upload_ids]
+
+    async def append(
+        self, ticket: Ticket, name: str, *messages: NewMessage, replaced: Replaced | None = None
+    ) -> Appended:
+        request = message_pb2.AppendRequest(
+            idempotency_key=fresh_key(), name=name, messages=map(_new_message, messages)
+        )
+        if replaced is not None:
+            request.replaced.mailbox_id, request.replaced.uid = replaced.mailbox_id, replaced.uid
         response = await self._call(self._stub.Append, request, ticket)
-        return Appended(response.uid_validity, list(response.uids), change_of(response.change))
+        if response.HasField("bad_reference"):
+            raise BadReference(response.bad_reference.message, response.bad_reference.piece)
+        return Appended(
+            response.uid_validity,
+            list(response.uids),
+            change_of(response.change),
+            change_in(response, "source_change"),
+        )
 
     async def store_flags(
         self,
@@ -218,6 +235,42 @@ class RemoteMessages:
     async def _call(self, method: Any, request: Any, ticket: Ticket) -> Any:
         metadata = ticketed(ticket.token)
         return await repeat(lambda: method(request, metadata=metadata))
+
+
+async def _whole_contents(contents: Seq[bytes]) -> AsyncIterator[message_pb2.UploadRequest]:
+    for content in contents:
+        yield message_pb2.UploadRequest(data=content, end=True)
+
+
+def _new_message(message: NewMessage) -> message_pb2.NewMessage:
+    new = message_pb2.NewMessage(flags=message.flags)
+    match message.source:
+        case UploadId(value):
+            new.upload_id = value
+        case bytes(content):
+            new.content = content
+        case Catenation(pieces):
+            new.catenation.pieces.extend(map(_piece, pieces))
+    if message.internal_date is not None:
+        new.internaldate = message.internal_date
+    return new
+
+
+def _piece(piece: bytes | UploadId | Reference) -> message_pb2.Catenation.Piece:
+    match piece:
+        case UploadId(value):
+            return message_pb2.Catenation.Piece(upload_id=value)
+        case bytes(content):
+            return message_pb2.Catenation.Piece(content=content)
+    reference = message_pb2.Reference(
+        name=piece.mailbox,
+        uid_validity=piece.uid_validity,
+        uid=piece.uid,
+        section=piece.section,
+    )
+    if piece.partial is not None:
+        reference.partial.offset, reference.partial.length = piece.partial
+    return message_pb2.Catenation.Piece(reference=reference)
 
 
 def _section(section: Section) -> message_pb2.Section:

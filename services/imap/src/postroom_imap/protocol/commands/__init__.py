@@ -2,7 +2,7 @@
 
 from typing import TypeAlias
 
-from postroom_imap.protocol.commands.append import Append, Literal
+from postroom_imap.protocol.commands.append import Append, Literal, Replace
 from postroom_imap.protocol.commands.fetch import (
     BodySection,
     Fetch,
@@ -82,6 +82,7 @@ Command: TypeAlias = (
     | Namespace
     | Noop
     | Rename
+    | Replace
     | Search
     | Select
     | SetMetadata
@@ -131,6 +132,7 @@ __all__ = [
     "Noop",
     "Partial",
     "Rename",
+    "Replace",
     "ReturnOption",
     "Search",
     "SectionText",

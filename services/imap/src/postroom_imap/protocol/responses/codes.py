@@ -1,5 +1,6 @@
 """Response codes, without their brackets (RFC 3501 section 7.1, RFC 4315, RFC 5530, RFC 6851)."""
 
+import re
 from collections.abc import Iterable
 
 from postroom_imap.protocol.object_id import ObjectId
@@ -38,6 +39,10 @@ ALREADY_EXISTS = b"ALREADYEXISTS"
 NONEXISTENT = b"NONEXISTENT"
 
 NOT_SAVED = b"NOTSAVED"  # RFC 5182 section 2.5
+
+
+_NO_URL_TEXT = re.compile(rb"[^!-\[^-~]")  # "]" ends the code; "\\" is left out by its ABNF
+_LONGEST_URL = 1000
 
 
 def capability(names: Iterable[str]) -> bytes:
@@ -88,6 +93,15 @@ def append_uid(validity: int, uids: SequenceSet) -> bytes:
 def bad_charset(known: Iterable[str]) -> bytes:
     """BADCHARSET, with what would be taken."""
     return b"BADCHARSET (%b)" % " ".join(known).encode("ascii")
+
+
+def bad_url(url: bytes) -> bytes:
+    """BADURL (RFC 4469 section 4.1); what the code can't hold is percent-encoded."""
+    return b"BADURL " + _NO_URL_TEXT.sub(_percent_encoded, url[:_LONGEST_URL])
+
+
+def _percent_encoded(found: re.Match[bytes]) -> bytes:
+    return b"%%%02X" % found.group()[0]
 
 
 def copy_uid(validity: int, sources: Iterable[int], targets: Iterable[int]) -> bytes:
