@@ -7,8 +7,6 @@ import pytest
 from tests.protocol.imap.client import ImapClient
 from tests.protocol.imap.system import Imap, small
 
-SYSTEMS = ["services"]
-
 BOUNDARY = b"------------030308070208000400050907"
 HEADER = (
     b"Message-ID: <419399E1.6000505@example.org>\r\n"
@@ -156,7 +154,7 @@ async def test_a_bad_url_among_literals(imap: Imap) -> None:
     await client.send(
         b'a APPEND Sent CATENATE (TEXT {3+}\r\nabc URL {5+}\r\n]\x01\xffx" TEXT {3+}\r\ndef)\r\n'
     )
-    await client.expect("a NO [BADURL %5D%01%FFx%22] ...")
+    await client.expect('a NO [BADURL %5D%01%FFx"] ...')
     await client.send(b"b APPEND Sent CATENATE (URL nonsense TEXT {3}\r\n")
     await client.expect("b NO [BADURL nonsense] ...")
     await client.ok("NOOP")

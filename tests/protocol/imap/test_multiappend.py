@@ -6,7 +6,6 @@ import pytest
 
 from tests.protocol.imap.system import Imap, small
 
-SYSTEMS = ["services"]
 LIMIT = 64 * 1024 * 1024
 
 
@@ -44,11 +43,11 @@ async def test_small_ones_beyond_a_mebibyte(imap: Imap) -> None:
     messages = [(f"(mark{n % 5}) ", small(n) + b"x" * 9000) for n in range(300)]
     await client.send(several("a", "INBOX", *messages))
     heard, done = await client.finish("a")
-    assert heard[0] == "* 300 EXISTS" or "* 300 EXISTS" in heard
+    assert "* 300 EXISTS" in heard
     assert done.split(" ")[3].startswith("1:300")
     assert len(await client.ok("FETCH 1:300 RFC822.SIZE")) == 300
     (line,) = await client.ok("FETCH 299 (FLAGS BODY.PEEK[])")
-    assert line.startswith("* 299 FETCH (FLAGS (mark3) BODY[]")
+    assert line.startswith("* 299 FETCH (FLAGS (\\Recent mark3) BODY[]")
     assert line.endswith((small(298) + b"x" * 9000).decode() + ")")
 
 

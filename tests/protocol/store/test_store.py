@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from postroom.store.v1 import (
@@ -68,6 +69,92 @@ async def test_a_large_message_goes_ahead_and_comes_back(store: Callers) -> None
     await store.messages.Append(request, metadata=store.ticket())
     opened = await store.open()
     assert await store.content(opened.mailbox.mailbox_id, 1) == LARGE
+
+
+async def test_many_contents_in_one_upload(store: Callers) -> None:
+    contents = [b"Subject: %d\r\n\r\n" % n + bytes(n * 40_000) for n in range(40)]
+
+    async def pieces() -> AsyncIterator[message_pb2.UploadRequest]:
+        for content in contents[:-1]:
+            yield message_pb2.UploadRequest(data=content, end=True)
+        async for piece in chunks(contents[-1]):
+            yield piece
+
+    uploaded = await store.messages.Upload(pieces(), metadata=store.ticket())
+    assert uploaded.size == sum(map(len, contents))
+    assert len(uploaded.upload_ids) == len(contents)
+    request = message_pb2.AppendRequest(
+        idempotency_key=b"k",
+        name="INBOX",
+        messages=[message_pb2.NewMessage(upload_id=one) for one in uploaded.upload_ids],
+    )
+    await store.messages.Append(request, metadata=store.ticket())
+    opened = await store.open()
+    for uid, content in enumerate(contents, 1):
+        assert await store.content(opened.mailbox.mailbox_id, uid) == content
+
+
+def refer(section: str, uid: int = 1, **fields: Any) -> message_pb2.Catenation.Piece:
+    reference = message_pb2.Reference(name="INBOX", uid=uid, section=section, **fields)
+    return message_pb2.Catenation.Piece(reference=reference)
+
+
+def catenate(key: bytes, *pieces: message_pb2.Catenation.Piece) -> message_pb2.AppendRequest:
+    message = message_pb2.NewMessage(catenation=message_pb2.Catenation(pieces=pieces))
+    return message_pb2.AppendRequest(idempotency_key=key, name="INBOX", messages=[message])
+
+
+async def test_a_message_takes_the_place_of_what_it_is_made_of(store: Callers) -> None:
+    appended = await store.messages.Append(append(b"k", HELLO), metadata=store.ticket())
+    request = catenate(
+        b"r", message_pb2.Catenation.Piece(content=b"To: you\r\n"), refer("", uid_validity=0)
+    )
+    request.replaced.mailbox_id, request.replaced.uid = appended.change.mailbox_id, 1
+    # The account has room for one of them, and no more.
+    ticket = store.ticket(quota_bytes=len(HELLO) + 9)
+    first = await store.messages.Append(request, metadata=ticket)
+    assert (list(first.uids), list(first.source_change.expunged)) == ([2], [1])
+    assert first.source_change.previous_modseq == first.change.modseq
+    # Once more, as after a lost answer: what it was made of is gone.
+    assert await store.messages.Append(request, metadata=ticket) == first
+    assert list((await store.open()).messages.uids) == [2]
+    assert await store.content(appended.change.mailbox_id, 2) == b"To: you\r\n" + HELLO
+    request.idempotency_key = b"s"
+    answer = await store.messages.Append(request, metadata=ticket)
+    assert (answer.bad_reference.message, answer.bad_reference.piece) == (0, 1)
+    another = append(b"t", HELLO)
+    another.replaced.mailbox_id, another.replaced.uid = appended.change.mailbox_id, 1
+    with pytest.raises(PostroomError) as refused:
+        await store.messages.Append(another, metadata=store.ticket())
+    assert refused.value.kind is Kind.CONFLICT
+    another.replaced.uid = 2
+    another.messages[0].content = bytes(len(HELLO) + 10)
+    with pytest.raises(PostroomError) as refused:
+        await store.messages.Append(another, metadata=ticket)
+    assert refused.value.kind is Kind.OVER_QUOTA
+    assert list((await store.open()).messages.uids) == [2]
+
+
+async def test_references_stay_in_the_account(store: Callers) -> None:
+    await store.messages.Append(append(b"k", HELLO), metadata=store.ticket())
+    await store.mailboxes.List(mailbox_pb2.ListRequest(), metadata=store.ticket(BOB))
+    answer = await store.messages.Append(catenate(b"c", refer("")), metadata=store.ticket(BOB))
+    assert answer.HasField("bad_reference")
+
+
+async def test_a_catenation_is_bounded(store: Callers) -> None:
+    await store.messages.Append(append(b"k", HELLO), metadata=store.ticket())
+    uploaded = await store.messages.Upload(chunks(bytes(5_000_000)), metadata=store.ticket())
+    large = message_pb2.Catenation.Piece(upload_id=uploaded.upload_id)
+    refusals = {
+        Kind.TOO_LARGE: catenate(b"c", large, large),
+        Kind.LIMIT_EXCEEDED: catenate(b"d", *[refer("")] * 1001),
+        Kind.INVALID: catenate(b"e", message_pb2.Catenation.Piece()),
+    }
+    for kind, request in refusals.items():
+        with pytest.raises(PostroomError) as refused:
+            await store.messages.Append(request, metadata=store.ticket())
+        assert refused.value.kind is kind
 
 
 async def test_what_is_too_large_is_refused(store: Callers) -> None:

@@ -109,7 +109,7 @@ def parse_imap_url(text: str) -> ImapUrl:
         raise ValueError("not an IMAP URL")
     found, ended = _parameters(mailbox, parameters)
     mailbox = _decoded(ended)
-    if absolute and not mailbox:
+    if (absolute and not mailbox) or ended.endswith("/"):
         raise ValueError("no mailbox is named")
     auth = _auth(found["URLAUTH"]) if "URLAUTH" in found else None
     if "EXPIRE" in found and auth is None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 # docs/imap.md has the RFC of each; a name a line, in order of the alphabet.
 ALWAYS = ("IMAP4rev1", "LITERAL+", "SASL-IR", "ID", "ENABLE", "LANGUAGE")
 AFTER_LOGIN = (
+    "CATENATE",
     "CHILDREN",
     "COMPRESS=DEFLATE",
     "CONDSTORE",
@@ -19,6 +20,7 @@ AFTER_LOGIN = (
     "MAILBOX-REFERRALS",
     "METADATA",
     "MOVE",
+    "MULTIAPPEND",
     "NAMESPACE",
     "PARTIAL",
     "PREVIEW",
@@ -27,6 +29,7 @@ AFTER_LOGIN = (
     "QUOTA=RES-MAILBOX",
     "QUOTA=RES-MESSAGE",
     "QUOTA=RES-STORAGE",
+    "REPLACE",
     "SEARCHRES",
     "SPECIAL-USE",
     "STATUS=SIZE",
@@ -34,6 +37,7 @@ AFTER_LOGIN = (
     "UIDPLUS",
     "UNAUTHENTICATE",
     "UNSELECT",
+    "URL-PARTIAL",
 )
 
 
@@ -55,13 +59,14 @@ def before_login(*, tls_offered: bool, may_login: bool, mechanisms: Sequence[str
     return names
 
 
-def after_login(*, compressed: bool = False) -> list[str]:
+def after_login(*, append_bytes: int, compressed: bool = False) -> list[str]:
     """Capabilities of a session that somebody has signed in to.
 
     Args:
+        append_bytes: the largest message that APPEND takes.
         compressed: the connection is compressed already.
     """
-    names = [*ALWAYS, *AFTER_LOGIN]
+    names = [*ALWAYS, *AFTER_LOGIN, f"APPENDLIMIT={append_bytes}"]
     if compressed:
         names.remove("COMPRESS=DEFLATE")
     return names

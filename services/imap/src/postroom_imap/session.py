@@ -34,9 +34,11 @@ from postroom_imap.ports.identity import Authenticator, Client, Ticket
 from postroom_imap.ports.mailboxes import Mailboxes
 from postroom_imap.ports.messages import Messages
 from postroom_imap.protocol.commands import (
+    Append,
     Command,
     Examine,
     Logout,
+    Replace,
     Select,
     Unauthenticate,
     Unselect,
@@ -73,6 +75,8 @@ RENEW_RETRY_SECONDS = 15.0
 
 # What the selected mailbox has come to, these need not know: they leave it.
 _LEAVING = (Logout, Unauthenticate, Unselect, Select, Examine)
+# These look themselves, once what they bring is read: an answer before would be lost in it.
+_RECEIVING = (Append, Replace)
 _UTF8 = frozenset({Extension.IMAP4REV2, Extension.UTF8_ACCEPT})
 _ENDS = (Draining, TimedOut, BrokenResponse, ConnectionError, EndOfStream)
 
@@ -385,7 +389,9 @@ class Session:
     async def capabilities(self) -> list[str]:
         """What the session can do now."""
         if self.ticket_or_none is not None:
-            return capabilities.after_login(compressed=self.connection.compressed)
+            return capabilities.after_login(
+                append_bytes=self.front.bounds.append_bytes, compressed=self.connection.compressed
+            )
         mechanisms: tuple[str, ...] = ()
         if self.may_login:
             try:
@@ -423,8 +429,8 @@ class Session:
             if self.dialect.uid_only and not getattr(request.command, "uid", True):
                 self.reject(request.tag, "Name messages by UID", codes.UID_REQUIRED)
                 return
-            if not isinstance(request.command, _LEAVING):
-                await self._check_view()
+            if not isinstance(request.command, (*_LEAVING, *_RECEIVING)):
+                await self.check_view()
             await self.front.handlers[type(request.command)](self, request.tag, request.command)
         except PostroomError as error:
             self._fail(request.tag, error)
@@ -439,8 +445,11 @@ class Session:
         (refused if self._refused else answered).inc()
         seconds.observe(time.perf_counter() - started)
 
-    async def _check_view(self) -> None:
-        """The selected mailbox may be gone, or its view may need to be read anew."""
+    async def check_view(self) -> None:
+        """The selected mailbox may be gone, or its view may need to be read anew.
+
+        Raises Goodbye, PostroomError.
+        """
         if self.tracker is None:
             return
         view = self.tracker.view

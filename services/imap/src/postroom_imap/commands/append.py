@@ -64,10 +64,11 @@ async def append(session: Session, tag: bytes, command: Append) -> None:
     incoming = await _Receiving(session, tag, command.mailbox, reader).receive()
     if incoming is None:
         return
+    await session.check_view()
     try:
         appended = await _append(session, command.mailbox, incoming)
     except _Refused as refused:
-        session.refuse(tag, refused.text, refused.code)
+        refused.answer(session, tag)
         return
     session.front.views.notice(session.ticket.account_id, appended.change)
     session.finish(tag, "APPEND completed", _append_uid(appended))
@@ -80,29 +81,32 @@ async def replace(session: Session, tag: bytes, command: Replace) -> None:
     receiving = _Receiving(session, tag, command.mailbox, reader)
     tracker = session.selected
     position = _position(session, command)
-    if tracker.read_only:
+    if session.dialect.uid_only and not command.by_uid:
+        receiving.refusal = _Refused("Name messages by UID", codes.UID_REQUIRED, bad=True)
+    elif tracker.read_only:
         receiving.refusal = _Refused("The mailbox is selected read-only")
     elif position is None:
         receiving.refusal = _Refused("There is no such message", codes.NONEXISTENT)
     incoming = await receiving.receive()
     if incoming is None or position is None:
         return
+    await session.check_view()
     view, front = tracker.view, session.front
     try:
         replaced = Replaced(view.mailbox_id, tracker.uids[position])
         appended = await _append(session, command.mailbox, incoming, replaced)
     except _Refused as refused:
-        session.refuse(tag, refused.text, refused.code)
+        refused.answer(session, tag)
         return
     # APPENDUID and EXISTS come before the EXPUNGE (RFC 8508 section 4.3).
     session.write(status.untagged_ok("The replacement is there", _append_uid(appended)))
     if appended.change.mailbox_id == view.mailbox_id:
         await front.views.take(view, session.ticket, appended.change, tracker)
-        session.write(b"".join(tracker.tell(expunge=False, uid=command.uid)))
+        session.write(b"".join(tracker.tell(expunge=False, uid=command.by_uid)))
     else:
         front.views.notice(view.account_id, appended.change)
     await front.views.take(view, session.ticket, appended.source_change, tracker)
-    session.finish(tag, "REPLACE completed", uid=command.uid)
+    session.finish(tag, "REPLACE completed", uid=command.by_uid)
 
 
 def _position(session: Session, command: Replace) -> int | None:
@@ -110,7 +114,7 @@ def _position(session: Session, command: Replace) -> int | None:
     tracker = session.selected
     if command.number is None:
         return tracker.exists - 1 if tracker.exists else None
-    if not command.uid:
+    if not command.by_uid:
         return command.number - 1 if command.number <= tracker.exists else None
     if command.number >= 2**32:
         return None
@@ -146,12 +150,16 @@ async def _append(
 
 
 class _Refused(Exception):
-    """The command is answered NO."""
+    """The command is answered NO, or BAD."""
 
-    def __init__(self, text: str, code: bytes | None = None) -> None:
+    def __init__(self, text: str, code: bytes | None = None, *, bad: bool = False) -> None:
         super().__init__(text)
         self.text = text
         self.code = code
+        self.bad = bad
+
+    def answer(self, session: Session, tag: bytes) -> None:
+        (session.reject if self.bad else session.refuse)(tag, self.text, self.code)
 
 
 @dataclass(slots=True)
@@ -222,7 +230,7 @@ class _Receiving:
                 if self._failure is not None:
                     raise self._failure
                 if self.refusal is not None:
-                    self._answer(self.refusal)
+                    self.refusal.answer(self._session, self._tag)
                     return None
                 return self._messages
             try:
@@ -348,7 +356,7 @@ class _Receiving:
         if self._failure is not None:
             raise self._failure
         if self.refusal is not None:
-            self._answer(self.refusal)
+            self.refusal.answer(self._session, self._tag)
         raise _Abandoned
 
     async def _discard(self, size: int) -> None:
@@ -371,9 +379,6 @@ class _Receiving:
             held.source = b""
         self._inline.clear()
         self._inline_bytes = 0
-
-    def _answer(self, refused: _Refused) -> None:
-        self._session.refuse(self._tag, refused.text, refused.code)
 
 
 class _Abandoned(Exception):

@@ -45,7 +45,7 @@ class Append:
 class Replace:
     """``REPLACE``, ``UID REPLACE``; ``number`` None stands for ``*``."""
 
-    uid: bool
+    by_uid: bool
     number: int | None
     mailbox: str
     message: bytes
@@ -67,14 +67,14 @@ def parse_append(cursor: Cursor) -> Append:
     return Append(cursor.mailbox(), cursor.rest())
 
 
-def _parse_replace(uid: bool, cursor: Cursor) -> Replace:
+def _parse_replace(by_uid: bool, cursor: Cursor) -> Replace:
     """``REPLACE seq-number mailbox`` and what follows."""
     cursor.space()
     number = None if cursor.take(b"*") else cursor.number()
     if number == 0:
         raise SyntaxFault("No message has the number 0")
     cursor.space()
-    return Replace(uid, number, cursor.mailbox(), cursor.rest())
+    return Replace(by_uid, number, cursor.mailbox(), cursor.rest())
 
 
 parse_replace, parse_uid_replace = partial(_parse_replace, False), partial(_parse_replace, True)
