@@ -72,6 +72,7 @@ class FrontAlone:
             mailboxes=self.calls.watch(self.ports.mailboxes),
             messages=self.calls.watch(self.ports.messages),
             changes=self.changes,
+            accounts=self.ports.accounts,
         )
         await serve(service, settings, between)
 

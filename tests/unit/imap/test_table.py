@@ -29,6 +29,7 @@ from postroom_imap.protocol.commands import (
     Move,
     Namespace,
     Noop,
+    Notify,
     Rename,
     Search,
     Select,
@@ -134,6 +135,8 @@ EXAMPLES: list[tuple[str, State, Command]] = [
         AUTHENTICATED,
         SetMetadata("INBOX", (("/private/comment", None),)),
     ),
+    # RFC 5465
+    ("NOTIFY NONE", AUTHENTICATED, Notify()),
     # RFC 9208 section 4.1
     ('GETQUOTA "!partition/sda4"', AUTHENTICATED, GetQuota("!partition/sda4")),
     ("GETQUOTAROOT INBOX", AUTHENTICATED, GetQuotaRoot("INBOX")),

@@ -11,8 +11,10 @@ from postroom_chassis.net.listener import Limits, Listener
 from postroom_chassis.net.tls import ServerTls
 from postroom_chassis.rpc.client import Channel
 
+from postroom_imap.accounts import AccountViews
 from postroom_imap.commands import HANDLERS
 from postroom_imap.items import ItemCache
+from postroom_imap.ports.accounts import Accounts
 from postroom_imap.ports.changes import Changes
 from postroom_imap.ports.identity import Authenticator
 from postroom_imap.ports.mailboxes import Mailboxes
@@ -35,6 +37,7 @@ class Ports:
     mailboxes: Mailboxes
     messages: Messages
     changes: Changes
+    accounts: Accounts
 
 
 async def start(service: Service, settings: ImapSettings) -> None:
@@ -51,7 +54,9 @@ def remote_ports(service: Service, auth: Channel, store: Channel) -> Ports:
     """The ports over gRPC."""
     changes = RemoteChanges(store)
     service.stack.push_async_callback(changes.close)
-    return Ports(RemoteAuthenticator(auth), RemoteMailboxes(store), RemoteMessages(store), changes)
+    return Ports(
+        RemoteAuthenticator(auth), RemoteMailboxes(store), RemoteMessages(store), changes, changes
+    )
 
 
 async def serve(service: Service, settings: ImapSettings, ports: Ports) -> None:
@@ -69,6 +74,7 @@ async def serve(service: Service, settings: ImapSettings, ports: Ports) -> None:
         mailboxes=ports.mailboxes,
         messages=ports.messages,
         views=views,
+        accounts=AccountViews(ports.accounts),
         items=ItemCache(settings.item_cache_bytes, LARGEST_ITEM),
         bodies=ItemCache(settings.body_cache_bytes, LARGEST_BODY),
         bounds=settings.bounds,

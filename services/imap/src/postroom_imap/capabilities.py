@@ -22,6 +22,7 @@ AFTER_LOGIN = (
     "MOVE",
     "MULTIAPPEND",
     "NAMESPACE",
+    "NOTIFY",
     "PARTIAL",
     "PREVIEW",
     "QRESYNC",

@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 from postroom_chassis import logs
@@ -25,6 +25,7 @@ from postroom_chassis.net.tls import ServerTls
 from prometheus_client import Counter, Histogram
 
 from postroom_imap import capabilities, replies
+from postroom_imap.accounts import AccountViews
 from postroom_imap.bounds import Bounds
 from postroom_imap.dialect import PLAIN, Dialect
 from postroom_imap.fetching import BrokenResponse
@@ -51,7 +52,7 @@ from postroom_imap.protocol.reading import read_command
 from postroom_imap.protocol.responses import codes, status
 from postroom_imap.protocol.state import State
 from postroom_imap.protocol.table import Request
-from postroom_imap.tracker import Tracker
+from postroom_imap.tracker import Heed, Tracker
 from postroom_imap.views import Views
 
 log = logs.logger(__name__)
@@ -110,6 +111,7 @@ class Front:
     mailboxes: Mailboxes
     messages: Messages
     views: Views
+    accounts: AccountViews
     items: ItemCache
     bodies: ItemCache
     bounds: Bounds
@@ -124,6 +126,34 @@ class Front:
             session = await session.run()
 
 
+class Notifier(Protocol):
+    """What a session hears of by NOTIFY; `heed` is that of the selected mailbox.
+
+    Attributes:
+        idling: the session is in IDLE.
+    """
+
+    idling: bool
+
+    @property
+    def heed(self) -> Heed: ...
+
+    def resume(self) -> None:
+        """A command is done."""
+
+    async def settle(self) -> None:
+        """A command is to run: wait until what is being told is told."""
+
+    def own(self, name: str) -> None:
+        """The session is about to change this name itself."""
+
+    def renewed(self) -> None:
+        """The session has a fresh ticket."""
+
+    def close(self) -> None:
+        """Listen no more."""
+
+
 class Session:
     """One connection and what it stands for.
 
@@ -132,6 +162,7 @@ class Session:
         tracker: the selected mailbox.
         enabled: what the client has enabled.
         dialect: what that changes in what it is told of messages.
+        notification: what it wants to hear of, once it has said so (RFC 5465).
         interruptible: nothing is being answered, so that the session may end at once.
         walk: the plan and the position of the last fetch of one message: the next one may show
             that the client walks through the mailbox.
@@ -152,6 +183,7 @@ class Session:
         "enabled",
         "front",
         "interruptible",
+        "notification",
         "state",
         "ticket_or_none",
         "tracker",
@@ -167,6 +199,7 @@ class Session:
         self.walk: tuple[Plan, int] | None = None
         self.enabled: frozenset[Extension] = frozenset()
         self.dialect = PLAIN
+        self.notification: Notifier | None = None
         self._limits: Limits = front.bounds.commands_before_login
         self._bad = 0
         self._failures = 0
@@ -203,6 +236,8 @@ class Session:
             log.warning("fetch.broken")
             self.connection.abort()
         finally:
+            if self.notification is not None:
+                self.notification.close()
             self.unselect()
             if self._renewal is not None:
                 self._renewal.cancel()
@@ -283,6 +318,14 @@ class Session:
         if self.dialect.modseq and not followed:
             code = codes.highest_modseq(self.tracker.modseq_told)
             self.write(status.untagged_ok("Highest", code))
+
+    def notify(self, notification: Notifier) -> None:
+        """What the client wants to hear of, in the place of what it wanted before."""
+        if self.notification is not None:
+            self.notification.close()
+        self.notification = notification
+        if self.tracker is not None:
+            self.tracker.heed = notification.heed
 
     @property
     def limits(self) -> Limits:
@@ -408,8 +451,12 @@ class Session:
         signed_in = self.ticket_or_none is not None
         seconds = bounds.autologout_seconds if signed_in else bounds.login_seconds
         self.interruptible = True
+        if self.notification is not None:
+            self.notification.resume()
         request = await connection.read(reading, seconds, boundary=True)
         self.interruptible = False
+        if self.notification is not None:
+            await self.notification.settle()
         if isinstance(request, InvalidCommand):
             self.complain(request)
         else:
@@ -497,6 +544,8 @@ class Session:
             return
         if self.tracker is not None:
             self.front.views.renewed(self.tracker.view, self.ticket)
+        if self.notification is not None:
+            self.notification.renewed()
         self._plan_renewal()
 
 

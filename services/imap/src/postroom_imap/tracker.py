@@ -15,8 +15,9 @@ how far it may go (RFC 7162 section 3.2, RFC 5162 erratum 1810).
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Sequence
+from enum import Enum, auto
 
 from postroom_imap.dialect import PLAIN, Dialect
 from postroom_imap.keywords import RECENT
@@ -28,6 +29,14 @@ from postroom_imap.protocol.sequence_set import SequenceSet, runs
 from postroom_imap.view import MailboxView, News
 
 
+class Heed(Enum):
+    """Which news the client wants to hear of (RFC 5465 section 3.1)."""
+
+    ALL = auto()
+    NO_FLAGS = auto()
+    NOTHING = auto()
+
+
 class Tracker:
     """One session's selected mailbox.
 
@@ -35,6 +44,7 @@ class Tracker:
         view: the mailbox.
         read_only: selected by EXAMINE.
         dialect: in what words the session is told.
+        heed: which news it is told.
         uids: message n of the session has UID uids[n - 1], up to `exists`.
         recent: ranges of UIDs that are \\Recent in this session, ascending.
         saved: the UIDs that `$` stands for (RFC 5182), ascending.
@@ -49,6 +59,7 @@ class Tracker:
         "_withheld",
         "dialect",
         "exists",
+        "heed",
         "read_only",
         "recent",
         "saved",
@@ -60,6 +71,7 @@ class Tracker:
         self.view = view
         self.read_only = read_only
         self.dialect = dialect
+        self.heed = Heed.ALL
         self.uids = view.uids
         self.exists = len(view.uids)
         self.recent: list[tuple[int, int]] = []
@@ -136,6 +148,15 @@ class Tracker:
         index = bisect_left(self.uids, uid, 0, self.exists)
         return index if index < self.exists and self.uids[index] == uid else -1
 
+    @property
+    def last_uid(self) -> int:
+        """The highest UID that the session was told of, or 0."""
+        return self.uids[self.exists - 1] if self.exists else 0
+
+    def after(self, uid: int) -> range:
+        """Positions of the messages behind a UID."""
+        return range(bisect_right(self.uids, uid, 0, self.exists), self.exists)
+
     def recent_count(self) -> int:
         """How many messages are \\Recent in this session."""
         uids, end = self.uids, self.exists
@@ -170,7 +191,7 @@ class Tracker:
             uid: FETCH responses name UIDs (RFC 3501 section 6.4.8).
         """
         view = self.view
-        if self._told == view.applied:
+        if self._told == view.applied or not self._heeds():
             return []
         out: list[bytes] = []
         if expunge or self.aligned:
@@ -190,6 +211,13 @@ class Tracker:
         if self.dialect.modseq and self.dialect.vanished:
             out += self._tell_modseq()
         return out
+
+    def _heeds(self) -> bool:
+        """Whether there is anything to tell: what the session expunged itself in any case."""
+        if self.heed is not Heed.NOTHING:
+            return True
+        news = self.view.news_since(self._told)
+        return news is None or any(one.origin is self and one.expunged for one in news)
 
     def _tell_expunged(self, news: list[News] | None) -> list[bytes]:
         view = self.view
@@ -216,6 +244,8 @@ class Tracker:
     def _tell_flags(self, uid: bool) -> list[bytes]:
         """New flags of messages that the session knows of and the mailbox still has."""
         view = self.view
+        if self.heed is not Heed.ALL:
+            return []
         news = view.news_since(self._flags_told)
         changed: Iterable[int]
         if news is None:

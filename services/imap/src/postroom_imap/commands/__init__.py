@@ -24,6 +24,7 @@ from postroom_imap.commands.mailboxes import create, delete, rename, subscribe, 
 from postroom_imap.commands.metadata import get_metadata, set_metadata
 from postroom_imap.commands.namespace import namespace
 from postroom_imap.commands.noop import check, noop
+from postroom_imap.commands.notify import notify
 from postroom_imap.commands.quota import get_quota, get_quota_root, set_quota
 from postroom_imap.commands.search import search
 from postroom_imap.commands.select import select, unselect
@@ -61,6 +62,7 @@ HANDLERS: dict[type[grammar.Command], Handler] = {
     grammar.Move: move,
     grammar.Namespace: namespace,
     grammar.Noop: noop,
+    grammar.Notify: notify,
     grammar.Rename: rename,
     grammar.Replace: replace,
     grammar.Search: search,

@@ -50,7 +50,7 @@ async def fetch(session: Session, tag: bytes, command: Fetch) -> None:
         marked = items.sets_seen and await _mark_seen(session, positions)
         # What others did comes first: it may hold a FLAGS response that these flags need.
         session.write(b"".join(tracker.tell(expunge=False, uid=command.uid)))
-        gone = await _send(session, compile_plan(items, marked, session.dialect), positions)
+        gone = await send_messages(session, compile_plan(items, marked, session.dialect), positions)
     if gone and not command.uid:
         session.refuse(tag, "Some of the messages are gone", codes.EXPUNGE_ISSUED)
         return
@@ -96,7 +96,7 @@ async def _mark_seen(session: Session, positions: Sequence[range]) -> bool:
     return True
 
 
-async def _send(session: Session, plan: Plan, positions: Sequence[range]) -> int:
+async def send_messages(session: Session, plan: Plan, positions: Sequence[range]) -> int:
     """Write the responses; answers how many messages were gone."""
     tracker, front = session.selected, session.front
     cache = front.bodies if plan.bodies else front.items

@@ -39,10 +39,14 @@ async def idle(session: Session, tag: bytes, command: Idle) -> None:
         session.write(b"".join(tracker.tell()))
 
     session.write(continuation("idling"))
-    if tracker is not None:
+    notification = session.notification
+    if tracker is not None and notification is None:
         tracker.view.listen(tell)
         tell()
     session.interruptible = True
+    if notification is not None:  # which tells what the client asked for (RFC 5465 section 4)
+        notification.idling = True
+        notification.resume()
     try:
         done = await connection.read(
             read_done(connection.stream, session.limits, tag),
@@ -53,8 +57,12 @@ async def idle(session: Session, tag: bytes, command: Idle) -> None:
         session.interruptible = False
         if tracker is not None:
             tracker.view.unlisten(tell)
+        if notification is not None:
+            notification.idling = False
         if taken is not None:
             taken.cancel()
+    if notification is not None:
+        await notification.settle()
     if isinstance(done, InvalidCommand):
         session.complain(done)
     else:

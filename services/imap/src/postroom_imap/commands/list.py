@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from postroom_imap.commands.metadata import describe_metadata
-from postroom_imap.commands.status import describe, wants_deleted_sizes
+from postroom_imap.commands.status import describe, follow_modseqs, wants_deleted_sizes
 from postroom_imap.ports.mailboxes import Mailbox
 from postroom_imap.protocol.commands import List, Lsub, ReturnOption, SelectionOption
 from postroom_imap.protocol.mailbox_name import DELIMITER
@@ -42,6 +42,7 @@ async def list_(session: Session, tag: bytes, command: List) -> None:
         deleted_sizes=wants_deleted_sizes(command.status),
         entries=command.metadata,
     )
+    follow_modseqs(session, command.status)
     listed = Tree(mailboxes, session.utf8).answer_list(command)
     _answer(session, tag, "LIST completed", _tell(session, command, listed))
 
@@ -147,21 +148,25 @@ class Tree:
             yield Listed(mailbox, response, name in wanted)
 
     def _attributes(self, mailbox: Mailbox, command: List) -> list[str]:
-        attributes = []
-        if not mailbox.mailbox_id:
-            # NonExistent implies Noselect, which is all that older clients know.
-            attributes += [NON_EXISTENT, NO_SELECT]
-        elif not mailbox.selectable:
-            attributes.append(NO_SELECT)
-        parent = mailbox.name in self._parents
-        attributes.append(HAS_CHILDREN if parent else HAS_NO_CHILDREN)
         asked = (
             ReturnOption.SUBSCRIBED in command.returns
             or SelectionOption.SUBSCRIBED in command.selection
         )
-        if asked and mailbox.subscribed:
-            attributes.append(SUBSCRIBED)
-        return [*attributes, *mailbox.special_uses]
+        return listing_attributes(mailbox, mailbox.name in self._parents, tell_subscribed=asked)
+
+
+def listing_attributes(mailbox: Mailbox, parent: bool, *, tell_subscribed: bool) -> list[str]:
+    """What LIST tells of a mailbox beyond its name; `parent`: it has inferiors."""
+    attributes = []
+    if not mailbox.mailbox_id:
+        # NonExistent implies Noselect, which is all that older clients know.
+        attributes += [NON_EXISTENT, NO_SELECT]
+    elif not mailbox.selectable:
+        attributes.append(NO_SELECT)
+    attributes.append(HAS_CHILDREN if parent else HAS_NO_CHILDREN)
+    if tell_subscribed and mailbox.subscribed:
+        attributes.append(SUBSCRIBED)
+    return [*attributes, *mailbox.special_uses]
 
 
 def _selected(mailbox: Mailbox, selection: frozenset[SelectionOption]) -> bool:

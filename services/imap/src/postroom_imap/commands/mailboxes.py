@@ -24,6 +24,7 @@ async def create(session: Session, tag: bytes, command: Create) -> None:
     if len(known) < len(uses):
         session.refuse(tag, "There is no such special use", codes.USE_ATTR)
         return
+    _own(session, name)
     try:
         mailbox = await session.front.mailboxes.create(session.ticket, name, known)
     except PostroomError as error:
@@ -36,6 +37,7 @@ async def create(session: Session, tag: bytes, command: Create) -> None:
 
 
 async def delete(session: Session, tag: bytes, command: Delete) -> None:
+    _own(session, command.mailbox)
     await session.front.mailboxes.delete(session.ticket, command.mailbox)
     session.front.views.forget_names(session.ticket.account_id)
     if session.tracker is not None and session.tracker.view.name == command.mailbox:
@@ -45,6 +47,7 @@ async def delete(session: Session, tag: bytes, command: Delete) -> None:
 
 async def rename(session: Session, tag: bytes, command: Rename) -> None:
     new_name = command.new_name.removesuffix(DELIMITER)
+    _own(session, new_name)
     await session.front.mailboxes.rename(session.ticket, command.mailbox, new_name)
     session.front.views.forget_names(session.ticket.account_id)
     # INBOX gives its messages away and stays what it is.
@@ -61,10 +64,18 @@ def _renamed(session: Session, name: str, new_name: str) -> bytes:
 
 
 async def subscribe(session: Session, tag: bytes, command: Subscribe) -> None:
+    _own(session, command.mailbox)
     await session.front.mailboxes.subscribe(session.ticket, command.mailbox, True)
     session.finish(tag, "SUBSCRIBE completed")
 
 
 async def unsubscribe(session: Session, tag: bytes, command: Unsubscribe) -> None:
+    _own(session, command.mailbox)
     await session.front.mailboxes.subscribe(session.ticket, command.mailbox, False)
     session.finish(tag, "UNSUBSCRIBE completed")
+
+
+def _own(session: Session, name: str) -> None:
+    """What a session does itself it need not be told (RFC 5465 section 5)."""
+    if session.notification is not None:
+        session.notification.own(name)

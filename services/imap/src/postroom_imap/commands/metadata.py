@@ -50,6 +50,8 @@ def describe_metadata(session: Session, mailbox: Mailbox, entries: tuple[str, ..
 
 
 async def set_metadata(session: Session, tag: bytes, command: SetMetadata) -> None:
+    if session.notification is not None:
+        session.notification.own(command.mailbox)
     try:
         await session.front.mailboxes.set_metadata(
             session.ticket, command.mailbox, dict(command.values)

@@ -31,7 +31,14 @@ async def status(session: Session, tag: bytes, command: Status) -> None:
             session.ticket, command.mailbox, deleted_sizes=wants_deleted_sizes(command.items)
         )
         told = describe(session, command.mailbox, mailbox, command.items)
+    follow_modseqs(session, command.items)
     session.finish(tag, "STATUS completed", before=told)
+
+
+def follow_modseqs(session: Session, items: Sequence[StatusItem]) -> None:
+    """A client that asks for HIGHESTMODSEQ follows modseqs (RFC 7162 section 3.1.7)."""
+    if StatusItem.HIGHESTMODSEQ in items:
+        session.enable(Extension.CONDSTORE)
 
 
 def wants_deleted_sizes(items: Sequence[StatusItem]) -> bool:
@@ -78,6 +85,4 @@ def _of_tracker(session: Session, tracker: Tracker) -> Values:
 
 
 def _render(session: Session, name: str, values: Values, items: Sequence[StatusItem]) -> bytes:
-    if StatusItem.HIGHESTMODSEQ in items:
-        session.enable(Extension.CONDSTORE)  # RFC 7162 section 3.1.7
     return status_response(name, {item: values[item] for item in items}, utf8=session.utf8)

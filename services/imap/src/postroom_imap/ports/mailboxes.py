@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Protocol
 
@@ -46,6 +46,19 @@ class Mailbox:
     uid_next: int = 1
     modseq: int = 0
     annotations: Mapping[str, bytes] = field(default_factory=dict)
+
+    def counted_as(self, other: Mailbox) -> Mailbox:
+        """The same with the counts of another."""
+        return replace(
+            self,
+            uid_validity=other.uid_validity,
+            messages=other.messages,
+            unseen=other.unseen,
+            deleted=other.deleted,
+            size=other.size,
+            uid_next=other.uid_next,
+            modseq=other.modseq,
+        )
 
 
 @dataclass(frozen=True, slots=True)

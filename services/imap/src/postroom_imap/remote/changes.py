@@ -16,20 +16,27 @@ from postroom_chassis import logs
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.rpc.client import Channel
 
+from postroom_imap.ports.accounts import AccountFollower, AccountNews
 from postroom_imap.ports.changes import Follower
 from postroom_imap.remote.encoding import change_of
+from postroom_imap.remote.mailboxes import mailbox_of
 
 log = logs.logger(__name__)
 
 RECONNECT_SECONDS = (0.1, 5.0)  # the first pause, and the longest
+WHOLE_ACCOUNT = 0  # in the place of a mailbox's id
 
 
 class RemoteChanges:
-    """Changes over one stream of postroom.store.v1.ChangeService, made anew when it breaks."""
+    """Changes and Accounts over one stream of postroom.store.v1.ChangeService.
+
+    It is made anew when it breaks.
+    """
 
     def __init__(self, store: Channel) -> None:
         self._stub = store.stub(change_pb2_grpc.ChangeServiceStub)
         self._followers: dict[tuple[int, int], Follower] = {}
+        self._accounts: dict[int, AccountFollower] = {}
         self._unconfirmed: dict[tuple[int, int], None] = {}
         self._requests: asyncio.Queue[change_pb2.WatchRequest] = asyncio.Queue()
         self._runner: asyncio.Task[None] | None = None
@@ -38,8 +45,7 @@ class RemoteChanges:
         key = (follower.account_id, follower.mailbox_id)
         self._followers[key] = follower
         self._ask(key, follower)
-        if self._runner is None:
-            self._runner = asyncio.create_task(self._run())
+        self._start()
 
     def remove(self, follower: Follower) -> None:
         key = (follower.account_id, follower.mailbox_id)
@@ -49,6 +55,23 @@ class RemoteChanges:
         self._unconfirmed.pop(key, None)
         remove = change_pb2.WatchRequest.Remove(account_id=key[0], mailbox_id=key[1])
         self._requests.put_nowait(change_pb2.WatchRequest(remove=remove))
+
+    def add_account(self, follower: AccountFollower) -> None:
+        self._accounts[follower.account_id] = follower
+        self._ask_account(follower)
+        self._start()
+
+    def remove_account(self, follower: AccountFollower) -> None:
+        if self._accounts.get(follower.account_id) is not follower:
+            return
+        del self._accounts[follower.account_id]
+        self._unconfirmed.pop((follower.account_id, WHOLE_ACCOUNT), None)
+        remove = change_pb2.WatchRequest.RemoveAccount(account_id=follower.account_id)
+        self._requests.put_nowait(change_pb2.WatchRequest(remove_account=remove))
+
+    def _start(self) -> None:
+        if self._runner is None:
+            self._runner = asyncio.create_task(self._run())
 
     async def close(self) -> None:
         """End the stream."""
@@ -65,6 +88,13 @@ class RemoteChanges:
             account_id=key[0],
         )
         self._requests.put_nowait(change_pb2.WatchRequest(add=add))
+
+    def _ask_account(self, follower: AccountFollower) -> None:
+        self._unconfirmed[follower.account_id, WHOLE_ACCOUNT] = None
+        add = change_pb2.WatchRequest.AddAccount(
+            ticket=follower.ticket.token, since=follower.modseq, account_id=follower.account_id
+        )
+        self._requests.put_nowait(change_pb2.WatchRequest(add_account=add))
 
     async def _run(self) -> None:
         pause, longest = RECONNECT_SECONDS
@@ -87,6 +117,8 @@ class RemoteChanges:
         self._requests = asyncio.Queue()
         for key, follower in self._followers.items():
             self._ask(key, follower)
+        for account in self._accounts.values():
+            self._ask_account(account)
         open_stream = cast(Callable[..., Any], self._stub.Watch)
         stream = open_stream(None)
         sender = asyncio.create_task(self._send(stream, self._requests))
@@ -118,11 +150,31 @@ class RemoteChanges:
             if follower is not None and told.change.modseq > follower.modseq:
                 follower.follow(change_of(told.change))
 
+        for news in response.accounts:
+            account = self._accounts.get(news.account_id)
+            if account is not None:
+                account.follow_account(_news_of(news))
+
     def _refuse(self, refusal: change_pb2.Refusal) -> None:
         key = (refusal.account_id, refusal.mailbox_id)
         if key not in self._unconfirmed:
             return
         del self._unconfirmed[key]
+        if refusal.mailbox_id == WHOLE_ACCOUNT:
+            account = self._accounts.pop(refusal.account_id, None)
+            if account is not None:
+                account.lose_account()
+            return
         follower = self._followers.pop(key, None)
         if follower is not None:
             follower.lose(temporary=refusal.kind != Kind.NOT_FOUND)
+
+
+def _news_of(news: change_pb2.AccountNews) -> AccountNews:
+    return AccountNews(
+        account_id=news.account_id,
+        modseq=news.modseq,
+        mailboxes=[mailbox_of(mailbox) for mailbox in news.mailboxes],
+        tree=news.tree,
+        annotated={one.mailbox_id: one.entries for one in news.annotated},
+    )

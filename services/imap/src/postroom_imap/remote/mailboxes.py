@@ -47,21 +47,21 @@ class RemoteMailboxes:
         request = mailbox_pb2.ListRequest(deleted_sizes=deleted_sizes, entries=entries)
         while True:
             page = await self._call(self._stub.List, request, ticket)
-            found += map(_mailbox, page.mailboxes)
+            found += map(mailbox_of, page.mailboxes)
             if not page.next_page_token:
                 return found
             request.page_token = page.next_page_token
 
     async def status(self, ticket: Ticket, name: str, *, deleted_sizes: bool = False) -> Mailbox:
         request = mailbox_pb2.StatusRequest(names=[name], deleted_sizes=deleted_sizes)
-        return _mailbox((await self._call(self._stub.Status, request, ticket)).mailboxes[0])
+        return mailbox_of((await self._call(self._stub.Status, request, ticket)).mailboxes[0])
 
     async def create(self, ticket: Ticket, name: str, uses: Seq[SpecialUse] = ()) -> Mailbox:
         numbers = [number for number, use in _SPECIAL_USES.items() if use in uses]
         request = mailbox_pb2.CreateRequest(
             idempotency_key=fresh_key(), name=name, special_uses=numbers
         )
-        return _mailbox(await self._call(self._stub.Create, request, ticket))
+        return mailbox_of(await self._call(self._stub.Create, request, ticket))
 
     async def delete(self, ticket: Ticket, name: str) -> None:
         request = mailbox_pb2.DeleteRequest(idempotency_key=fresh_key(), name=name)
@@ -124,7 +124,8 @@ def _resource(resource: mailbox_pb2.GetQuotaResponse.Resource) -> Resource:
     return Resource(resource.usage, resource.limit)
 
 
-def _mailbox(mailbox: mailbox_pb2.Mailbox) -> Mailbox:
+def mailbox_of(mailbox: mailbox_pb2.Mailbox) -> Mailbox:
+    """A mailbox that the store told of."""
     counts = mailbox.counts
     return Mailbox(
         mailbox_id=mailbox.mailbox_id,

@@ -36,6 +36,7 @@ from postroom_imap.protocol.commands.messages import (
     Unselect,
 )
 from postroom_imap.protocol.commands.metadata import GetMetadata, SetMetadata
+from postroom_imap.protocol.commands.notify import Notify
 from postroom_imap.protocol.commands.quota import GetQuota, GetQuotaRoot, SetQuota
 from postroom_imap.protocol.commands.search import Search
 from postroom_imap.protocol.commands.session import (
@@ -81,6 +82,7 @@ Command: TypeAlias = (
     | Move
     | Namespace
     | Noop
+    | Notify
     | Rename
     | Replace
     | Search
@@ -130,6 +132,7 @@ __all__ = [
     "Move",
     "Namespace",
     "Noop",
+    "Notify",
     "Partial",
     "Rename",
     "Replace",

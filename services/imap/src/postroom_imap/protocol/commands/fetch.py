@@ -211,6 +211,14 @@ def _parse_items(uid: bool, text: bytes, limits: Limits) -> FetchItems:
 _memoised_items = lru_cache(512)(_parse_items)
 
 
+def parse_fetch_attributes(cursor: Cursor) -> FetchItems:
+    """``(item …)``: of each new message, as NOTIFY asks for it (RFC 5465 section 8)."""
+    found = FetchItems(tuple(dict.fromkeys(cursor.list_of(lambda: _item(cursor)))))
+    if len(found.sections) > cursor.limits.sections:
+        raise SyntaxFault("Too many sections in one FETCH", b"LIMIT", Refusal.NO)
+    return found
+
+
 def _listed_items(cursor: Cursor) -> tuple[FetchItem, ...]:
     def item() -> FetchItem:
         return _item(cursor)
