@@ -15,7 +15,7 @@ from postroom_mime.section import find_part, section, split_fields
 from postroom_mime.structure import Message, Part, decode_structure, encode_structure
 from postroom_mime.subject import base_subject
 from postroom_mime.text import SearchText, header_matches, normalise, search_text
-from postroom_mime.transfer import decoded, is_decodable
+from postroom_mime.transfer import decode_pieces, decoded, is_decodable
 from postroom_mime.words import decode_words
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "body",
     "bodystructure",
     "casemap",
+    "decode_pieces",
     "decode_structure",
     "decode_words",
     "decoded",

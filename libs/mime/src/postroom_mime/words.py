@@ -115,7 +115,7 @@ def _word_bytes(encoding: bytes, text: bytes) -> bytes:
     return decode_base64(text)
 
 
-_NOT_BASE64: Final = bytes(
+NOT_BASE64: Final = bytes(
     set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=")
 )
 
@@ -125,7 +125,7 @@ def decode_base64(text: bytes) -> bytes:
 
     Foreign bytes are skipped (RFC 2045 section 6.8) and missing padding is forgiven.
     """
-    letters = text.translate(None, _NOT_BASE64).partition(b"=")[0]
+    letters = text.translate(None, NOT_BASE64).partition(b"=")[0]
     if len(letters) % 4 == 1:  # six bits over: no byte can be made of them
         letters = letters[:-1]
     return binascii.a2b_base64(letters + b"=" * (-len(letters) % 4))
