@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -10,7 +10,15 @@ from typing import Any
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.quota import Quota
 from postroom_mime import Message as Structure
-from postroom_mime import decode_structure, header_fields, section, split_fields
+from postroom_mime import (
+    decode_pieces,
+    decode_structure,
+    find_part,
+    header_fields,
+    is_decodable,
+    section,
+    split_fields,
+)
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, null, select
 
 from postroom_store import tables
@@ -205,11 +213,18 @@ def vanished(
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A section that is asked for: its IMAP specifier, and the wanted range of it."""
+    """A section that is asked for: its IMAP specifier, and the wanted range of it.
+
+    Attributes:
+        decoded: without its transfer encoding; the range is one of decoded bytes.
+        size: and of that only the size, in digits.
+    """
 
     spec: str
     offset: int = 0
     length: int | None = None
+    decoded: bool = False
+    size: bool = False
 
     @property
     def whole(self) -> bool:
@@ -337,8 +352,43 @@ class Fetch:
             elif span is None:
                 found.append(None)
             else:
-                found.append(_unpacked(self.files, digest, data, size, *span))
+                raw = _unpacked(self.files, digest, data, size, *span)
+                found.append(_decoded(wanted, raw, structure) if wanted.decoded else raw)
         return found
+
+
+def _decoded(wanted: Wanted, raw: bytes, structure: bytes | None) -> bytes:
+    """A wanted range of a section without its transfer encoding, or the size of all of it.
+
+    Raises PostroomError UNSUPPORTED where the encoding is unknown.
+    """
+    encoding = "binary"
+    if not wanted.whole:
+        path = [int(number) for number in wanted.spec.split(".")]
+        part = find_part(_structure(bytes(structure or b"")), path)
+        # What holds parts has none itself (RFC 2045 section 6.4); its parts are asked for.
+        if part is not None and not part.children:
+            if not is_decodable(part):
+                raise PostroomError(Kind.UNSUPPORTED, "the transfer encoding is unknown")
+            encoding = part.encoding
+    pieces = decode_pieces(raw, encoding)
+    if wanted.size:
+        return b"%d" % sum(map(len, pieces))
+    return _cut(pieces, wanted.offset, wanted.length)
+
+
+def _cut(pieces: Iterator[bytes], offset: int, length: int | None) -> bytes:
+    """A range of what some pieces are together; no more of them is made than that takes."""
+    taken: list[bytes] = []
+    position = 0
+    stop = None if length is None else offset + length
+    for piece in pieces:
+        end = None if stop is None else stop - position
+        taken.append(piece[max(offset - position, 0) : end])
+        position += len(piece)
+        if stop is not None and position >= stop:
+            break
+    return b"".join(taken)
 
 
 def _span(wanted: Wanted, size: int, structure: bytes | None) -> tuple[int, int] | None:
@@ -349,6 +399,8 @@ def _span(wanted: Wanted, size: int, structure: bytes | None) -> tuple[int, int]
     if span is None:
         return None
     start, end = span
+    if wanted.decoded:
+        return span
     first = min(start + wanted.offset, end)
     return first, end if wanted.length is None else min(first + wanted.length, end)
 

@@ -319,10 +319,34 @@ class Section(_message.Message):
     TEXT_TEXT: Section.Text.ValueType  # 2
     TEXT_MIME: Section.Text.ValueType  # 3
 
+    class _Form:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _FormEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Section._Form.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        FORM_UNSPECIFIED: Section._Form.ValueType  # 0
+        """as it is kept"""
+        FORM_DECODED: Section._Form.ValueType  # 1
+        """without its content transfer encoding (RFC 3516); `partial` counts decoded bytes"""
+        FORM_DECODED_SIZE: Section._Form.ValueType  # 2
+        """how many bytes that would be, as decimal digits"""
+
+    class Form(_Form, metaclass=_FormEnumTypeWrapper): ...
+    FORM_UNSPECIFIED: Section.Form.ValueType  # 0
+    """as it is kept"""
+    FORM_DECODED: Section.Form.ValueType  # 1
+    """without its content transfer encoding (RFC 3516); `partial` counts decoded bytes"""
+    FORM_DECODED_SIZE: Section.Form.ValueType  # 2
+    """how many bytes that would be, as decimal digits"""
+
     PATH_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
     PARTIAL_FIELD_NUMBER: _builtins.int
+    FORM_FIELD_NUMBER: _builtins.int
     text: Global___Section.Text.ValueType
+    form: Global___Section.Form.ValueType
+    """other than the first: of parts as wholes, and of the message, which is its own decoded form"""
     @_builtins.property
     def path(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """part numbers from 1"""
@@ -335,10 +359,11 @@ class Section(_message.Message):
         path: _abc.Iterable[_builtins.int] | None = ...,
         text: Global___Section.Text.ValueType = ...,
         partial: Global___Partial | None = ...,
+        form: Global___Section.Form.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_partial", b"_partial", "partial", b"partial"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_partial", b"_partial", "partial", b"partial", "path", b"path", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_partial", b"_partial", "form", b"form", "partial", b"partial", "path", b"path", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__partial: _TypeAlias = _typing.Literal["partial"]  # noqa: Y015
     _WhichOneofArgType__partial: _TypeAlias = _typing.Literal["_partial", b"_partial"]  # noqa: Y015

@@ -113,7 +113,7 @@ class MessageServiceServicer:
 
     def Fetch(self, request, context):
         """Columns and sections of some messages, in order of UID, in batches of about 256 KiB; a datum that is larger comes in
-        pieces. Reads only.
+        pieces. UNSUPPORTED where a section is to be decoded whose transfer encoding is unknown. Reads only.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -46,7 +46,7 @@ class MessageServiceStub:
     """
     Fetch: _grpc.UnaryStreamMultiCallable[_message_pb2.FetchRequest, _message_pb2.FetchResponse]
     """Columns and sections of some messages, in order of UID, in batches of about 256 KiB; a datum that is larger comes in
-    pieces. Reads only.
+    pieces. UNSUPPORTED where a section is to be decoded whose transfer encoding is unknown. Reads only.
     """
     Upload: _grpc.StreamUnaryMultiCallable[_message_pb2.UploadRequest, _message_pb2.UploadResponse]
     """Takes contents too large for an Append (over 1 MiB in all), one or many. The ids that are answered
@@ -89,7 +89,7 @@ class MessageServiceAsyncStub(MessageServiceStub):
     """
     Fetch: _aio.UnaryStreamMultiCallable[_message_pb2.FetchRequest, _message_pb2.FetchResponse]  # type: ignore[assignment]
     """Columns and sections of some messages, in order of UID, in batches of about 256 KiB; a datum that is larger comes in
-    pieces. Reads only.
+    pieces. UNSUPPORTED where a section is to be decoded whose transfer encoding is unknown. Reads only.
     """
     Upload: _aio.StreamUnaryMultiCallable[_message_pb2.UploadRequest, _message_pb2.UploadResponse]  # type: ignore[assignment]
     """Takes contents too large for an Append (over 1 MiB in all), one or many. The ids that are answered
@@ -141,7 +141,7 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_message_pb2.FetchResponse], _abc.AsyncIterator[_message_pb2.FetchResponse]]:
         """Columns and sections of some messages, in order of UID, in batches of about 256 KiB; a datum that is larger comes in
-        pieces. Reads only.
+        pieces. UNSUPPORTED where a section is to be decoded whose transfer encoding is unknown. Reads only.
         """
 
     @_abc_1.abstractmethod

@@ -38,9 +38,13 @@ def wanted_of_message(section: message_pb2.Section) -> Wanted:
         raise PostroomError(Kind.INVALID, "part numbers begin with 1")
     text = TEXTS[section.text]
     spec = ".".join([*map(str, section.path), *([text] if text else [])])
+    size = section.form == message_pb2.Section.FORM_DECODED_SIZE
+    decoded = size or section.form == message_pb2.Section.FORM_DECODED
+    if decoded and text:
+        raise PostroomError(Kind.INVALID, "a part is decoded as a whole")
     if not section.HasField("partial"):
-        return Wanted(spec)
-    return Wanted(spec, section.partial.offset, section.partial.length)
+        return Wanted(spec, decoded=decoded, size=size)
+    return Wanted(spec, section.partial.offset, section.partial.length, decoded, size)
 
 
 def response_messages(batch: Batch) -> Iterator[message_pb2.FetchResponse]:
