@@ -7,6 +7,7 @@ from postroom_imap.protocol.commands import (
     FetchAttribute,
     FetchItems,
     Partial,
+    SectionForm,
     SectionText,
 )
 from postroom_imap.protocol.invalid import InvalidCommand
@@ -76,6 +77,50 @@ def test_peek_and_partial() -> None:
     assert section == BodySection(
         (1,), SectionText.WHOLE, (), Partial(0, 2048), True, b"BODY[1]<0>"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "section"),
+    [
+        (
+            b"BINARY.PEEK[1.2]<5.10>",
+            BodySection(
+                (1, 2),
+                SectionText.WHOLE,
+                (),
+                Partial(5, 10),
+                True,
+                b"BINARY[1.2]<5>",
+                SectionForm.DECODED,
+            ),
+        ),
+        (
+            b"binary[]",
+            BodySection((), SectionText.WHOLE, (), None, False, b"BINARY[]", SectionForm.DECODED),
+        ),
+        (
+            b"BINARY.SIZE[3]",
+            BodySection(
+                (3,),
+                SectionText.WHOLE,
+                (),
+                None,
+                True,
+                b"BINARY.SIZE[3]",
+                SectionForm.DECODED_SIZE,
+            ),
+        ),
+    ],
+)
+def test_binary(text: bytes, section: BodySection) -> None:
+    assert section_of(text) == section
+
+
+@pytest.mark.parametrize(
+    "text", [b"BINARY", b"BINARY[1.MIME]", b"BINARY[TEXT]", b"BINARY.SIZE[1]<0.1>"]
+)
+def test_binary_is_of_whole_parts(text: bytes) -> None:
+    assert isinstance(command_of(b"a FETCH 1 " + text + b"\r\n"), InvalidCommand)
 
 
 def test_header_fields() -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from postroom_mime import Part, decoded, is_decodable, scan
-from postroom_mime.transfer import decode_body
+from postroom_mime.transfer import decode_body, decode_pieces
 
 from tests.unit.mime.examples import crlf
 
@@ -52,3 +52,36 @@ def test_round_trip(data: bytes) -> None:
 def test_anything_decodes(data: bytes) -> None:
     for encoding in ("base64", "quoted-printable"):
         assert isinstance(decode_body(data, encoding), bytes)
+
+
+@pytest.mark.parametrize("encoding", ["base64", "quoted-printable", "binary", "x-unknown"])
+@given(
+    pieces=st.lists(
+        st.sampled_from([b"=", b"=\r\n", b"=C3", b"QUJD", b"\r\n", b" ", b"\0", b"x" * 99_000])
+        | st.binary(max_size=20),
+        max_size=30,
+    )
+)
+def test_in_pieces_it_is_the_same(encoding: str, pieces: list[bytes]) -> None:
+    body = b"\n".join(pieces)
+    if encoding == "quoted-printable":  # save for lines beyond all reason, and "=" before a lone CR
+        body = body.replace(b"x" * 99_000, b"x" * 70 + b"\r\n").replace(b"=\r", b"")
+        body *= 20_000 // max(len(body), 1) + 1
+    assert b"".join(decode_pieces(body, encoding)) == decode_body(body, encoding)
+
+
+def test_large_bodies_in_pieces() -> None:
+    data = bytes(range(256)) * 8_000
+    assert b"".join(decode_pieces(base64.encodebytes(data), "base64")) == data
+    lines = binascii.b2a_qp(data, istext=False)
+    assert b"".join(decode_pieces(lines, "quoted-printable")) == data
+    assert b"".join(decode_pieces(data, "8bit")) == data
+    assert max(map(len, decode_pieces(data, "8bit"))) < len(data)
+
+
+@pytest.mark.parametrize("tail", [b"", b"=", b"=4", b"=41", b"==", b"=\r"])
+def test_a_line_without_an_end_is_decoded_in_bounded_memory(tail: bytes) -> None:
+    body = (b"=41" * 100_000 + tail) * 4
+    pieces = list(decode_pieces(body, "quoted-printable"))
+    assert max(map(len, pieces)) < len(body) // 3
+    assert b"".join(pieces).startswith(b"A" * 100_000)

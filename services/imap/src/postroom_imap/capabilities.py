@@ -7,6 +7,7 @@ from collections.abc import Sequence
 # docs/imap.md has the RFC of each; a name a line, in order of the alphabet.
 ALWAYS = ("IMAP4rev1", "LITERAL+", "SASL-IR", "ID", "ENABLE", "LANGUAGE")
 AFTER_LOGIN = (
+    "BINARY",
     "CATENATE",
     "CHILDREN",
     "COMPRESS=DEFLATE",

@@ -13,13 +13,13 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Protocol, cast
 
-from postroom_chassis.errors import PostroomError
+from postroom_chassis.errors import Kind, PostroomError
 
 from postroom_imap.items import ItemCache
 from postroom_imap.plan import Part, Plan
 from postroom_imap.ports.columns import Ranges
 from postroom_imap.ports.identity import Ticket
-from postroom_imap.ports.messages import Batch, Messages
+from postroom_imap.ports.messages import Batch, Form, Messages
 from postroom_imap.protocol.object_id import EMAIL_ID
 from postroom_imap.protocol.responses.strings import literal_announcement
 from postroom_imap.tracker import Tracker
@@ -247,6 +247,8 @@ class Fetching:
                 pieces = []
                 await self._output.breathe()
                 continue
+            if part.form is Form.DECODED:
+                pieces.append(b"~")  # a NUL may come yet
             pieces += (literal_announcement(section.rest), section.data[-1] or b"")
             write(b"".join(pieces))
             pieces = []
@@ -319,7 +321,7 @@ async def read_ahead(
     stream = messages.fetch(ticket, view.mailbox_id, uids, plan.columns, plan.sections)
     size = 0
     async with aclosing(cast("AsyncGenerator[Batch, None]", stream)) as batches:
-        async for batch in batches:
+        while (batch := await _next_ahead(batches)) is not None:
             if _is_partial(batch):
                 return
             for uid, rest in zip(batch.uids, plan.render(batch, view.account_id), strict=True):
@@ -328,3 +330,13 @@ async def read_ahead(
                 size += len(rest)
             if size >= AHEAD_BYTES:
                 return
+
+
+async def _next_ahead(batches: AsyncIterator[Batch]) -> Batch | None:
+    """The next batch; None where one of the messages, perhaps not the wanted one, is refused."""
+    try:
+        return await anext(batches, None)
+    except PostroomError as error:
+        if error.kind is not Kind.UNSUPPORTED:
+            raise
+        return None

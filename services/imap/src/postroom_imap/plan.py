@@ -16,13 +16,19 @@ from typing import cast
 from postroom_mime import header_fields
 
 from postroom_imap.dialect import PLAIN, Dialect
-from postroom_imap.ports.messages import Batch, Column, Section, Text
-from postroom_imap.protocol.commands import BodySection, FetchAttribute, FetchItems, SectionText
+from postroom_imap.ports.messages import Batch, Column, Form, Section, Text
+from postroom_imap.protocol.commands import (
+    BodySection,
+    FetchAttribute,
+    FetchItems,
+    SectionForm,
+    SectionText,
+)
 from postroom_imap.protocol.commands.fetch import FetchItem
 from postroom_imap.protocol.date_time import format_date_time
 from postroom_imap.protocol.object_id import THREAD_ID
 from postroom_imap.protocol.responses.messages import item_name
-from postroom_imap.protocol.responses.strings import literal, string
+from postroom_imap.protocol.responses.strings import literal, literal8, string
 
 NIL = b"NIL"
 
@@ -44,6 +50,11 @@ _TEXTS = {
     SectionText.TEXT: Text.TEXT,
     SectionText.MIME: Text.MIME,
 }
+_FORMS = {
+    SectionForm.RAW: Form.RAW,
+    SectionForm.DECODED: Form.DECODED,
+    SectionForm.DECODED_SIZE: Form.DECODED_SIZE,
+}
 _SELECTIONS = frozenset({SectionText.HEADER_FIELDS, SectionText.HEADER_FIELDS_NOT})
 
 
@@ -56,12 +67,14 @@ class Part:
         column: where its value comes from, unless
         section: is the number of the section that it comes from.
         select: turns a header into what the client wants of it.
+        form: what of the section the store answers.
     """
 
     name: bytes
     column: Column | None = None
     section: int = -1
     select: Callable[[bytes], bytes] | None = None
+    form: Form = Form.RAW
 
     def values(self, batch: Batch, account_id: int) -> Iterable[bytes | int]:
         """This item of each message, rendered."""
@@ -80,7 +93,12 @@ class Part:
         return values
 
     def render(self, data: bytes | None) -> bytes:
-        """A section's bytes as a literal."""
+        """A section's bytes as a literal, or its size."""
+        match self.form:
+            case Form.DECODED if data is not None:
+                return literal8(data)
+            case Form.DECODED_SIZE:
+                return data or b"0"
         if data is None:
             return NIL
         return literal(data if self.select is None else self.select(data))
@@ -111,6 +129,11 @@ class Plan:
     live_template: bytes
     template: bytes
     rest_template: bytes
+
+    @property
+    def decodes(self) -> bool:
+        """Whether the store takes transfer encodings off for it."""
+        return any(section.form is not Form.RAW for section in self.sections)
 
     @property
     def bodies(self) -> bool:
@@ -188,7 +211,8 @@ def _part(item: FetchItem, sections: list[Section], derived: dict[Section, int])
     partial = None
     if item.partial is not None and select is None:
         partial = (item.partial.offset, item.partial.size)
-    section = Section(item.part, _TEXTS[item.text], partial)
+    form = _FORMS[item.form]
+    section = Section(item.part, _TEXTS[item.text], partial, form)
     if select is not None and section in derived:
         return Part(name, section=derived[section], select=select)
     # One section for each item that isn't derived, even where two are the same (BODY[] and RFC822):
@@ -196,7 +220,7 @@ def _part(item: FetchItem, sections: list[Section], derived: dict[Section, int])
     sections.append(section)
     if select is not None:
         derived[section] = len(sections) - 1
-    return Part(name, section=len(sections) - 1, select=select)
+    return Part(name, section=len(sections) - 1, select=select, form=form)
 
 
 def _selection(item: BodySection) -> Callable[[bytes], bytes] | None:

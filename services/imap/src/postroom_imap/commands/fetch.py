@@ -6,6 +6,9 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import cast
 
+from postroom_chassis.errors import Kind, PostroomError
+
+from postroom_imap import replies
 from postroom_imap.fetching import Fetching, Rows, read_ahead
 from postroom_imap.keywords import SEEN
 from postroom_imap.plan import Plan, compile_plan
@@ -50,7 +53,14 @@ async def fetch(session: Session, tag: bytes, command: Fetch) -> None:
         marked = items.sets_seen and await _mark_seen(session, positions)
         # What others did comes first: it may hold a FLAGS response that these flags need.
         session.write(b"".join(tracker.tell(expunge=False, uid=command.uid)))
-        gone = await send_messages(session, compile_plan(items, marked, session.dialect), positions)
+        plan = compile_plan(items, marked, session.dialect)
+        try:
+            gone = await send_messages(session, plan, positions)
+        except PostroomError as error:
+            if not plan.decodes or error.kind is not Kind.UNSUPPORTED:
+                raise
+            session.refuse(tag, replies.text_of(error), codes.UNKNOWN_CTE)
+            return
     if gone and not command.uid:
         session.refuse(tag, "Some of the messages are gone", codes.EXPUNGE_ISSUED)
         return

@@ -37,6 +37,14 @@ class Text(IntEnum):
     MIME = 3
 
 
+class Form(IntEnum):
+    """What of a section."""
+
+    RAW = 0  # it as it is kept
+    DECODED = 1  # without its transfer encoding (RFC 3516)
+    DECODED_SIZE = 2  # how many octets that would be, in digits
+
+
 @dataclass(frozen=True, slots=True)
 class Section:
     """Bytes of a message (RFC 3501 section 6.4.5), before any choice of header fields.
@@ -48,6 +56,7 @@ class Section:
     path: tuple[int, ...]
     text: Text
     partial: tuple[int, int] | None = None
+    form: Form = Form.RAW
 
 
 @dataclass(slots=True)
@@ -189,7 +198,10 @@ class Messages(Protocol):
         columns: Sequence[Column],
         sections: Sequence[Section],
     ) -> AsyncIterator[Batch]:
-        """Data of messages in order of UID; those that are gone are passed over."""
+        """Data of messages in order of UID; those that are gone are passed over.
+
+        Raises PostroomError UNSUPPORTED where a section can't be decoded.
+        """
 
     async def upload(self, ticket: Ticket, pieces: AsyncIterable[bytes]) -> UploadId:
         """Takes a large content. TOO_LARGE. Not repeated: the pieces come from a client."""

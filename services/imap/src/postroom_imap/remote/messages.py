@@ -29,6 +29,7 @@ from postroom_imap.ports.messages import (
     Column,
     Copied,
     FlagMode,
+    Form,
     NewMessage,
     Reference,
     Replaced,
@@ -64,6 +65,11 @@ _TEXTS = {
     Text.HEADER: message_pb2.Section.TEXT_HEADER,
     Text.TEXT: message_pb2.Section.TEXT_TEXT,
     Text.MIME: message_pb2.Section.TEXT_MIME,
+}
+_FORMS = {
+    Form.RAW: message_pb2.Section.FORM_UNSPECIFIED,
+    Form.DECODED: message_pb2.Section.FORM_DECODED,
+    Form.DECODED_SIZE: message_pb2.Section.FORM_DECODED_SIZE,
 }
 _MODES = {
     FlagMode.ADD: message_pb2.StoreFlagsRequest.MODE_ADD,
@@ -274,7 +280,9 @@ def _piece(piece: bytes | UploadId | Reference) -> message_pb2.Catenation.Piece:
 
 
 def _section(section: Section) -> message_pb2.Section:
-    wanted = message_pb2.Section(path=section.path, text=_TEXTS[section.text])
+    wanted = message_pb2.Section(
+        path=section.path, text=_TEXTS[section.text], form=_FORMS[section.form]
+    )
     if section.partial is not None:
         wanted.partial.offset, wanted.partial.length = section.partial
     return wanted

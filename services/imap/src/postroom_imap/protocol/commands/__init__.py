@@ -10,6 +10,7 @@ from postroom_imap.protocol.commands.fetch import (
     FetchItem,
     FetchItems,
     Partial,
+    SectionForm,
     SectionText,
 )
 from postroom_imap.protocol.commands.listing import List, Lsub, ReturnOption, SelectionOption
@@ -138,6 +139,7 @@ __all__ = [
     "Replace",
     "ReturnOption",
     "Search",
+    "SectionForm",
     "SectionText",
     "Select",
     "SelectionOption",

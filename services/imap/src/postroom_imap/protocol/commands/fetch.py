@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from enum import Enum, StrEnum
 from functools import lru_cache, partial
 
 from postroom_imap.protocol.commands.result_options import PartialRange, parse_partial_range
@@ -44,6 +44,14 @@ class SectionText(StrEnum):
     MIME = "MIME"
 
 
+class SectionForm(Enum):
+    """In which form a section is wanted."""
+
+    RAW = "BODY"
+    DECODED = "BINARY"  # without its transfer encoding (RFC 3516 section 4.2)
+    DECODED_SIZE = "BINARY.SIZE"
+
+
 @dataclass(frozen=True, slots=True)
 class Partial:
     """``<offset.size>``: at most ``size`` octets from ``offset``."""
@@ -55,6 +63,8 @@ class Partial:
 @dataclass(frozen=True, slots=True)
 class BodySection:
     """``BODY[section]<partial>``; RFC822, RFC822.HEADER, RFC822.TEXT differ in ``label`` alone.
+
+    So do ``BINARY`` and ``BINARY.SIZE`` but for their ``form``.
 
     Attributes:
         part: the path of part numbers, () for the message itself.
@@ -69,6 +79,7 @@ class BodySection:
     partial: Partial | None
     peek: bool
     label: bytes
+    form: SectionForm = SectionForm.RAW
 
 
 FetchItem = FetchAttribute | BodySection
@@ -142,7 +153,13 @@ _MACROS: dict[bytes, tuple[FetchItem, ...]] = {
     b"ALL": (*_FAST, FetchAttribute.ENVELOPE),
     b"FULL": (*_FAST, FetchAttribute.ENVELOPE, FetchAttribute.BODY),
 }
-_SECTIONS = {b"BODY": False, b"BODY.PEEK": True}  # -> peek
+_SECTIONS = {  # -> form, peek
+    b"BODY": (SectionForm.RAW, False),
+    b"BODY.PEEK": (SectionForm.RAW, True),
+    b"BINARY": (SectionForm.DECODED, False),
+    b"BINARY.PEEK": (SectionForm.DECODED, True),
+    b"BINARY.SIZE": (SectionForm.DECODED_SIZE, True),
+}
 
 _SECTION = re.compile(
     rb"\[((?:[1-9][0-9]{0,9}(?:\.[1-9][0-9]{0,9})*)?)"
@@ -231,7 +248,7 @@ def _listed_items(cursor: Cursor) -> tuple[FetchItem, ...]:
 def _item(cursor: Cursor) -> FetchItem:
     word = cursor.word()
     if cursor.at(b"[") and word in _SECTIONS:
-        return _section(cursor, _SECTIONS[word])
+        return _section(cursor, *_SECTIONS[word])
     item = _WORDS.get(word)
     if item is None:
         raise SyntaxFault("Unknown FETCH item")
@@ -240,12 +257,14 @@ def _item(cursor: Cursor) -> FetchItem:
     return item
 
 
-def _section(cursor: Cursor, peek: bool) -> BodySection:
+def _section(cursor: Cursor, form: SectionForm, peek: bool) -> BodySection:
     found = cursor.match(_SECTION, "a section")
     numbers = found.group(1).split(b".") if found.group(1) else []
     if len(numbers) > cursor.limits.part_depth:
         raise SyntaxFault("A section is nested too deeply", b"LIMIT")
     text = SectionText((found.group(2) or b"").upper().lstrip(b".").decode())
+    if text and form is not SectionForm.RAW:
+        raise SyntaxFault("Expected a part number")
     if text is SectionText.MIME and not numbers:
         raise SyntaxFault("MIME needs a part number")
     fields: tuple[str, ...] = ()
@@ -254,8 +273,11 @@ def _section(cursor: Cursor, peek: bool) -> BodySection:
         fields = cursor.list_of(lambda: _field_name(cursor))
     cursor.expect(b"]")
     part = tuple(map(int, numbers))
-    octets = _octets(cursor) if cursor.at(b"<") else None
-    return BodySection(part, text, fields, octets, peek, _label(part, text, fields, octets))
+    octets = None
+    if form is not SectionForm.DECODED_SIZE and cursor.at(b"<"):
+        octets = _octets(cursor)
+    label = _label(form, part, text, fields, octets)
+    return BodySection(part, text, fields, octets, peek, label, form)
 
 
 def _field_name(cursor: Cursor) -> str:
@@ -271,11 +293,15 @@ def _octets(cursor: Cursor) -> Partial:
 
 
 def _label(
-    part: tuple[int, ...], text: SectionText, fields: tuple[str, ...], octets: Partial | None
+    form: SectionForm,
+    part: tuple[int, ...],
+    text: SectionText,
+    fields: tuple[str, ...],
+    octets: Partial | None,
 ) -> bytes:
     names = [b"%d" % number for number in part] + ([text.encode()] if text else [])
     spec = b".".join(names)
     if fields:
         spec += b" (%b)" % b" ".join(astring(name.encode()) for name in fields)
     origin = b"<%d>" % octets.offset if octets else b""
-    return b"BODY[%b]%b" % (spec, origin)
+    return b"%b[%b]%b" % (form.value.encode(), spec, origin)

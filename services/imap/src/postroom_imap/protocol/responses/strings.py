@@ -24,6 +24,11 @@ def literal(value: bytes) -> bytes:
     return b"{%d}\r\n%b" % (len(value), value)
 
 
+def literal8(value: bytes) -> bytes:
+    """The same, with a tilde where there is a NUL, and only there (RFC 3516 section 4.3)."""
+    return b"~" + literal(value) if b"\0" in value else literal(value)
+
+
 def literal_announcement(size: int) -> bytes:
     """What goes before ``size`` octets that are streamed."""
     return b"{%d}\r\n" % size
