@@ -341,12 +341,12 @@ def test_nobody_without_a_certificate_is_told_anything(system: MailSystem, owner
 @pytest.mark.parametrize(
     ("owner", "services"),
     [
-        ("auth", {"AccountService", "AuthenticationService", "DirectoryService"}),
+        ("auth", {"AccountService", "AuthenticationService", "DirectoryService", "QuotaService"}),
         (
             "store",
             {
                 *("AdminService", "ChangeService", "DeliveryService", "MailboxService"),
-                *("MaildropService", "MessageService", "QueueService"),
+                *("MaildropService", "MessageService", "QueueService", "QuotaService"),
             },
         ),
     ],

@@ -72,6 +72,7 @@ async def test_a_domain_and_an_account_from_nothing_to_nothing(api: httpx.AsyncC
         "created_at": "2030-01-02T03:04:05Z",
         "quota_messages": 0,
         "quota_mailboxes": 0,
+        "administrator": False,
     }
     body = {"address": "ann@example.org"}
     domain = (await api.put("/v1/domains/example.org/catch-all", json=body)).json()

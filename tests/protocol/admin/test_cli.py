@@ -125,6 +125,14 @@ def test_a_quota_is_set_and_shown(postroom: Postroom, ann: FakeServices) -> None
     }
 
 
+def test_somebody_is_appointed_and_dismissed(postroom: Postroom, ann: FakeServices) -> None:
+    postroom("account", "appoint", "ann@example.org")
+    assert ann.directory.accounts["ann@example.org"].administrator
+    assert re.search(r"Administrator +yes", postroom("account", "show", "ann@example.org").stdout)
+    postroom("account", "dismiss", "ann@example.org")
+    assert not ann.directory.accounts["ann@example.org"].administrator
+
+
 def test_messages_and_mailboxes_are_limited(postroom: Postroom, ann: FakeServices) -> None:
     postroom("quota", "set", "ann@example.org", "10K")
     said = postroom("quota", "set", "ann@example.org", "--messages", "1,000", "--mailboxes", "4")
@@ -196,6 +204,7 @@ def test_lists_come_as_json(postroom: Postroom, ann: FakeServices) -> None:
         "created_at": "2030-01-02T03:04:05+00:00",
         "quota_messages": 0,
         "quota_mailboxes": 0,
+        "administrator": False,
     }
     assert json.loads(postroom("tenant", "list", "--json").stdout) == [{"name": "default"}]
     assert json.loads(postroom("alias", "list", "--json").stdout) == []

@@ -73,6 +73,7 @@ class FrontAlone:
             messages=self.calls.watch(self.ports.messages),
             changes=self.changes,
             accounts=self.ports.accounts,
+            quotas=self.calls.watch(self.ports.quotas),
         )
         await serve(service, settings, between)
 

@@ -91,6 +91,79 @@ async def test_people_change_no_quota(imap: Imap) -> None:
     await client.no("SETQUOTA other ()", "NO [NOPERM] ...")
 
 
+async def appointed(imap: Imap, alone: FrontAlone) -> ImapClient:
+    """A client of somebody who administers the tenant."""
+    change = account_pb2.UpdateAccountRequest(address=imap.person.name, administrator=True)
+    await alone.owners.accounts.UpdateAccount(change)
+    return await imap.login()
+
+
+async def test_an_administrator_sets_quotas(imap: Imap, alone: FrontAlone) -> None:
+    """RFC 9208 section 4.1.3. What isn't named is unlimited again."""
+    other = Imap(alone, await alone.person())
+    theirs = await other.login()
+    await theirs.append("INBOX", small(1))
+    root = other.person.name
+    await theirs.no(f"GETQUOTA {imap.person.name}", "NO [NONEXISTENT] ...")
+    client = await appointed(imap, alone)
+    assert await client.ok(f"GETQUOTA {root}") == [f"* QUOTA {root} (MAILBOX 6 {MOST_MAILBOXES})"]
+    assert await client.ok(f"SETQUOTA {root} (STORAGE 111 message 1000)") == [
+        f"* QUOTA {root} (STORAGE 1 111 MESSAGE 1 1000 MAILBOX 6 {MOST_MAILBOXES})"
+    ]
+    assert await client.ok(f"SETQUOTA {root} (MESSAGE 1)") == [
+        f"* QUOTA {root} (MESSAGE 1 1 MAILBOX 6 {MOST_MAILBOXES})"
+    ]
+    fresh = await other.login()
+    await fresh.ok("SELECT INBOX")
+    await fresh.no("COPY 1 Trash", "NO [OVERQUOTA] ...")
+    assert await client.ok(f"SETQUOTA {root} ()") == [
+        f"* QUOTA {root} (MAILBOX 6 {MOST_MAILBOXES})"
+    ]
+
+
+async def test_an_administrator_s_own_quota_counts_at_once(imap: Imap, alone: FrontAlone) -> None:
+    client = await appointed(imap, alone)
+    root = imap.person.name
+    await client.ok(f"SETQUOTA {root} (MAILBOX 6)")
+    await client.no("CREATE x", "NO [OVERQUOTA] ...")
+    assert await client.ok(f"GETQUOTA {root}") == [f"* QUOTA {root} (MAILBOX 6 6)"]
+    await client.ok(f"SETQUOTA {root} (MAILBOX 7)")
+    await client.ok("CREATE x")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        ("(STORAGE 0)", "CANNOT"),
+        ("(FROB 5)", "CANNOT"),
+        ("(STORAGE 999999999999999999)", "CANNOT"),
+        ("(ANNOTATION-STORAGE 5)", "CANNOT"),
+    ],
+)
+async def test_limits_that_can_t_be_set(
+    imap: Imap, alone: FrontAlone, arguments: str, code: str
+) -> None:
+    client = await appointed(imap, alone)
+    await client.no(f"SETQUOTA {imap.person.name} {arguments}", f"NO [{code}] ...")
+
+
+async def test_an_administrator_of_one_tenant_is_nobody_in_another(
+    imap: Imap, alone: FrontAlone
+) -> None:
+    accounts = alone.owners.accounts
+    tenant = f"tenant of {imap.person.name}"
+    domain = f"{imap.person.name.partition('@')[0]}.example"
+    await accounts.CreateTenant(account_pb2.CreateTenantRequest(name=tenant))
+    await accounts.CreateDomain(account_pb2.CreateDomainRequest(name=domain, tenant=tenant))
+    stranger = f"stranger@{domain}"
+    await accounts.CreateAccount(account_pb2.CreateAccountRequest(address=stranger))
+    client = await appointed(imap, alone)
+    for nobody in (stranger, "nobody@example.org", "no address"):
+        await client.no(f'GETQUOTA "{nobody}"', "NO [NONEXISTENT] ...")
+    await client.no(f"SETQUOTA {stranger} (STORAGE 5)", "NO [NOPERM] ...")
+    await client.no("SETQUOTA nobody@example.org (STORAGE 5)", "NO [NONEXISTENT] ...")
+
+
 @pytest.mark.parametrize(
     "command",
     ["GETQUOTA", "GETQUOTAROOT", "SETQUOTA x", "SETQUOTA x (STORAGE)", "SETQUOTA x (STORAGE y)"],

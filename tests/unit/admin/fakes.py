@@ -115,6 +115,7 @@ class FakeDirectory:
         quota_messages: int | None = None,
         quota_mailboxes: int | None = None,
         disabled: bool | None = None,
+        administrator: bool | None = None,
     ) -> Account:
         account = _get(self.accounts, address, "account")
         self.accounts[address] = replace(
@@ -124,6 +125,7 @@ class FakeDirectory:
             quota_messages=account.quota_messages if quota_messages is None else quota_messages,
             quota_mailboxes=account.quota_mailboxes if quota_mailboxes is None else quota_mailboxes,
             disabled=account.disabled if disabled is None else disabled,
+            administrator=account.administrator if administrator is None else administrator,
         )
         return self.accounts[address]
 

@@ -25,6 +25,7 @@ CACHED_TICKETS = 50_000
 SCOPE_MAIL = "mail"
 SCOPE_MAILDROP = "maildrop"
 SCOPE_SUBMIT = "submit"
+SCOPE_QUOTA = "quota"  # to see how much there is, and nothing of what it is
 MESSAGES_CLAIM = "quota_messages"  # left out where there is no limit, as the next one
 MAILBOXES_CLAIM = "quota_mailboxes"
 
@@ -36,7 +37,7 @@ class Ticket:
     Attributes:
         account_id: the only account that the bearer may touch.
         address: the account's main address, for logs.
-        scopes: of "mail", "maildrop", "submit".
+        scopes: of "mail", "maildrop", "submit", "quota".
         expires_at: Unix seconds.
         quota_bytes: 0 for unlimited, as in the other quotas.
         credential: which version of the account's credentials opened it; renewal checks it.

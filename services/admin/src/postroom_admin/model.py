@@ -68,6 +68,7 @@ class Account:
     created_at: datetime
     quota_messages: int = 0
     quota_mailboxes: int = 0
+    administrator: bool = False
 
     @property
     def quota(self) -> Quota:

@@ -64,6 +64,7 @@ class Directory(Protocol):
         quota_messages: int | None = None,
         quota_mailboxes: int | None = None,
         disabled: bool | None = None,
+        administrator: bool | None = None,
     ) -> Account:
         """Change what is not None."""
 

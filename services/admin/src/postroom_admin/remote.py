@@ -140,6 +140,7 @@ class RemoteDirectory:
         quota_messages: int | None = None,
         quota_mailboxes: int | None = None,
         disabled: bool | None = None,
+        administrator: bool | None = None,
     ) -> Account:
         request = account_pb2.UpdateAccountRequest(
             address=address,
@@ -148,6 +149,7 @@ class RemoteDirectory:
             quota_messages=quota_messages,
             quota_mailboxes=quota_mailboxes,
             disabled=disabled,
+            administrator=administrator,
         )
         return _account(await self._stub.UpdateAccount(request))
 
@@ -312,6 +314,7 @@ def _account(account: account_pb2.Account) -> Account:
         created_at=_time(account.created_at),
         quota_messages=account.quota_messages,
         quota_mailboxes=account.quota_mailboxes,
+        administrator=account.administrator,
     )
 
 

@@ -100,8 +100,9 @@ class Administering:
         with _told():
             return await self._registry.accounts(_domain(domain), after, _page(most))
 
-    async def change_account(self, address: str, changes: Changes) -> Account:
-        with self._changing("account.changed", account=address):
+    async def change_account(self, address: str, changes: Changes, by: str = "") -> Account:
+        """Change an account; `by`: who does, where that is no operator."""
+        with self._changing("account.changed", account=address, **({"by": by} if by else {})):
             return await self._registry.change_account(Address.parse(address), changes)
 
     async def set_password(self, address: str, password: str) -> Account:

@@ -46,6 +46,9 @@ class TicketOffice:
     Sessions of one person that begin within a fifth of a ticket's life share one: it saves the
     signature here and the check of it in the store.
 
+    Attributes:
+        verifier: knows its own tickets.
+
     Args:
         seconds: how long a ticket is good for.
         clock: Unix seconds.
@@ -60,7 +63,7 @@ class TicketOffice:
         clock: Callable[[], float],
     ) -> None:
         self._signer = signer
-        self._verifier = verifier
+        self.verifier = verifier
         self._directory = directory
         self._seconds = seconds
         self._clock = clock
@@ -94,7 +97,7 @@ class TicketOffice:
             PostroomError: EXPIRED; UNAUTHENTICATED where it is no ticket of ours, or the account
                 is disabled or gone, or its credential has changed.
         """
-        ticket = self._verifier.verify(token)
+        ticket = self.verifier.verify(token)
         credential = await self._directory.credential_of(ticket.account_id)
         if credential is None or credential.disabled or credential.version != ticket.credential:
             raise PostroomError(Kind.UNAUTHENTICATED, "sign in again")

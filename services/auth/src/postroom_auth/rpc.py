@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 from google.protobuf.descriptor import ServiceDescriptor
-from postroom.auth.v1 import account_pb2, authentication_pb2, directory_pb2
+from postroom.auth.v1 import account_pb2, authentication_pb2, directory_pb2, quota_pb2
 from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.quota import Quota
 from postroom_chassis.rpc.server import Call
 
 from postroom_auth.administering import Administering
@@ -18,6 +19,7 @@ from postroom_auth.domain.resolution import Kind as Outcome
 from postroom_auth.domain.resolution import Resolution
 from postroom_auth.domain.sasl import Challenge
 from postroom_auth.issuing import Issued, TicketOffice
+from postroom_auth.quotas import Quotas
 from postroom_auth.resolving import Resolving
 from postroom_auth.signing_in import Client, SigningIn, Success
 
@@ -25,6 +27,7 @@ AUTHENTICATION: Final[ServiceDescriptor] = authentication_pb2.DESCRIPTOR.service
     "AuthenticationService"
 ]
 DIRECTORY: Final[ServiceDescriptor] = directory_pb2.DESCRIPTOR.services_by_name["DirectoryService"]
+QUOTA: Final[ServiceDescriptor] = quota_pb2.DESCRIPTOR.services_by_name["QuotaService"]
 ACCOUNT: Final[ServiceDescriptor] = account_pb2.DESCRIPTOR.services_by_name["AccountService"]
 
 RESPONSE_BYTES = 1024 * 1024  # at which a page of aliases is cut
@@ -93,6 +96,24 @@ class AuthenticationService:
     ) -> authentication_pb2.RenewResponse:
         issued = await self._office.renew(request.token)
         return authentication_pb2.RenewResponse(ticket=_ticket(issued))
+
+
+class QuotaService:
+    """postroom.auth.v1.QuotaService."""
+
+    def __init__(self, quotas: Quotas) -> None:
+        self._quotas = quotas
+
+    async def OpenQuota(
+        self, request: quota_pb2.OpenQuotaRequest, call: Call
+    ) -> authentication_pb2.Ticket:
+        return _ticket(await self._quotas.open(call.ticket, request.address))
+
+    async def SetQuota(
+        self, request: quota_pb2.SetQuotaRequest, call: Call
+    ) -> authentication_pb2.Ticket:
+        quota = Quota(request.bytes, request.messages, request.mailboxes)
+        return _ticket(await self._quotas.set(call.ticket, request.address, quota))
 
 
 class DirectoryService:
@@ -319,6 +340,7 @@ def _account(account: Account) -> account_pb2.Account:
         created_at=account.created_at,
         quota_messages=account.quota_messages,
         quota_mailboxes=account.quota_mailboxes,
+        administrator=account.administrator,
     )
 
 

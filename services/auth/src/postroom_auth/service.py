@@ -27,6 +27,7 @@ from postroom_auth.hashing import Argon2Hasher
 from postroom_auth.issuing import TicketOffice
 from postroom_auth.migrating import migrate
 from postroom_auth.passwords import PasswordChecks
+from postroom_auth.quotas import Quotas
 from postroom_auth.remembered import CheckedPasswords
 from postroom_auth.resolving import Resolving
 from postroom_auth.settings import AuthSettings
@@ -72,10 +73,12 @@ async def start(service: Service, settings: AuthSettings) -> None:
         allow_cleartext=settings.allow_cleartext,
         exchange_seconds=settings.exchange_seconds,
     )
-    server = Server(settings.rpc_tls)
+    administering = Administering(registry, directory, hasher)
+    server = Server(settings.rpc_tls, office.verifier)
     server.add(rpc.AUTHENTICATION, rpc.AuthenticationService(signing_in, office))
     server.add(rpc.DIRECTORY, rpc.DirectoryService(Resolving(directory, settings.postmaster)))
-    server.add(rpc.ACCOUNT, rpc.AccountService(Administering(registry, directory, hasher)))
+    server.add(rpc.ACCOUNT, rpc.AccountService(administering))
+    server.add(rpc.QUOTA, rpc.QuotaService(Quotas(administering, directory, office)))
     service.ports["rpc"] = await server.start(settings.rpc_listen)
     service.stack.push_async_callback(server.stop, 0)
     service.on_drain(server.stop)

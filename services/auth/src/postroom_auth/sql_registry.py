@@ -25,7 +25,7 @@ from postroom_auth.sql_aliases import create_alias, delete_alias, list_aliases, 
 from postroom_auth.sql_lookups import domain_id_of, exists, refuse_taken
 from postroom_auth.tables import accounts, addresses, credentials, domains, tenants
 
-ACCOUNT = (
+ACCOUNT: sa.Select[Any] = (
     sa.select(
         accounts.c.account_id,
         accounts.c.address,
@@ -36,6 +36,7 @@ ACCOUNT = (
         accounts.c.created_at,
         accounts.c.quota_messages,
         accounts.c.quota_mailboxes,
+        accounts.c.administrator,
     )
     .join_from(accounts, domains, accounts.c.domain_id == domains.c.domain_id)
     .join(tenants)

@@ -16,6 +16,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    false,
 )
 
 metadata = MetaData()
@@ -60,6 +61,7 @@ accounts = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("quota_messages", BigInteger, nullable=False, server_default="0"),
     Column("quota_mailboxes", BigInteger, nullable=False, server_default="0"),
+    Column("administrator", Boolean, nullable=False, server_default=false()),
     Index("accounts_by_domain", "domain_id", "address"),
     sqlite_autoincrement=True,
 )

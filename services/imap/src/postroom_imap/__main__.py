@@ -19,11 +19,13 @@ from postroom_imap.ports.changes import Changes
 from postroom_imap.ports.identity import Authenticator
 from postroom_imap.ports.mailboxes import Mailboxes
 from postroom_imap.ports.messages import Messages
+from postroom_imap.ports.quotas import Quotas
 from postroom_imap.remote.calls import check
 from postroom_imap.remote.changes import RemoteChanges
 from postroom_imap.remote.identity import RemoteAuthenticator
 from postroom_imap.remote.mailboxes import RemoteMailboxes
 from postroom_imap.remote.messages import RemoteMessages
+from postroom_imap.remote.quotas import RemoteQuotas
 from postroom_imap.session import LARGEST_BODY, LARGEST_ITEM, REFUSED, Front
 from postroom_imap.settings import ImapSettings
 from postroom_imap.views import Views
@@ -38,6 +40,7 @@ class Ports:
     messages: Messages
     changes: Changes
     accounts: Accounts
+    quotas: Quotas
 
 
 async def start(service: Service, settings: ImapSettings) -> None:
@@ -55,7 +58,12 @@ def remote_ports(service: Service, auth: Channel, store: Channel) -> Ports:
     changes = RemoteChanges(store)
     service.stack.push_async_callback(changes.close)
     return Ports(
-        RemoteAuthenticator(auth), RemoteMailboxes(store), RemoteMessages(store), changes, changes
+        RemoteAuthenticator(auth),
+        RemoteMailboxes(store),
+        RemoteMessages(store),
+        changes,
+        changes,
+        RemoteQuotas(auth, store),
     )
 
 
@@ -75,6 +83,7 @@ async def serve(service: Service, settings: ImapSettings, ports: Ports) -> None:
         messages=ports.messages,
         views=views,
         accounts=AccountViews(ports.accounts),
+        quotas=ports.quotas,
         items=ItemCache(settings.item_cache_bytes, LARGEST_ITEM),
         bodies=ItemCache(settings.body_cache_bytes, LARGEST_BODY),
         bounds=settings.bounds,

@@ -34,6 +34,7 @@ from postroom_imap.plan import Plan
 from postroom_imap.ports.identity import Authenticator, Client, Ticket
 from postroom_imap.ports.mailboxes import Mailboxes
 from postroom_imap.ports.messages import Messages
+from postroom_imap.ports.quotas import Quotas
 from postroom_imap.protocol.commands import (
     Append,
     Command,
@@ -112,6 +113,7 @@ class Front:
     messages: Messages
     views: Views
     accounts: AccountViews
+    quotas: Quotas
     items: ItemCache
     bodies: ItemCache
     bounds: Bounds
@@ -410,6 +412,10 @@ class Session:
         structlog.contextvars.bind_contextvars(account=ticket.account_id)
         log.info("imap.login", address=ticket.address, peer=self.connection.peer.address)
         self._plan_renewal()
+
+    async def refresh(self) -> None:
+        """What auth knows of the account has changed: take it up now."""
+        self.ticket_or_none = await self.front.authenticator.renew(self.ticket)
 
     async def fail_login(self, tag: bytes, error: PostroomError) -> None:
         """Answer a refused login; too many of them end the session."""

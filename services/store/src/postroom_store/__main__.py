@@ -14,6 +14,7 @@ from postroom.store.v1 import (
     maildrop_pb2,
     message_pb2,
     queue_pb2,
+    quota_pb2,
 )
 from postroom_chassis.lifecycle import Service, run
 from postroom_chassis.rpc.server import Server
@@ -35,6 +36,7 @@ from postroom_store.rpc.mailboxes import MailboxService, Provision
 from postroom_store.rpc.maildrop import MaildropService
 from postroom_store.rpc.messages import MessageService
 from postroom_store.rpc.queue import QueueService
+from postroom_store.rpc.quota import QuotaService
 from postroom_store.search.index import Indexer
 from postroom_store.settings import StoreSettings
 from postroom_store.sweeping import Sweeper
@@ -112,6 +114,7 @@ async def start(service: Service, settings: StoreSettings) -> None:
             "MessageService",
             MessageService(readers, searchers, writers, provision, contents, files),
         ),
+        (quota_pb2, "QuotaService", QuotaService(readers, provision, settings.mailboxes)),
         (change_pb2, "ChangeService", changes),
         (delivery_pb2, "DeliveryService", DeliveryService(readers, writers, contents, verifier)),
         (queue_pb2, "QueueService", QueueService(readers, writers)),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from postroom_chassis.tickets import SCOPE_MAIL, SCOPE_MAILDROP
+from postroom_chassis.tickets import SCOPE_MAIL, SCOPE_MAILDROP, SCOPE_QUOTA
 
 SUFFIX = ".postroom"
 
@@ -17,8 +17,10 @@ CALLERS: dict[str, frozenset[str]] = {
     "postroom.auth.v1.AuthenticationService": frozenset({"smtp", "pop3", "imap", "admin"}),
     "postroom.auth.v1.DirectoryService": frozenset({"smtp", "admin"}),
     "postroom.auth.v1.AccountService": frozenset({"admin"}),
+    "postroom.auth.v1.QuotaService": frozenset({"imap"}),
     "postroom.store.v1.MailboxService": frozenset({"imap"}),
     "postroom.store.v1.MessageService": frozenset({"imap"}),
+    "postroom.store.v1.QuotaService": frozenset({"imap"}),
     "postroom.store.v1.ChangeService": frozenset({"imap"}),
     "postroom.store.v1.MaildropService": frozenset({"pop3"}),
     "postroom.store.v1.DeliveryService": frozenset({"smtp"}),
@@ -30,6 +32,8 @@ CALLERS: dict[str, frozenset[str]] = {
 
 # Services whose calls act for a person: the ticket they bear needs one of these scopes.
 SCOPES: dict[str, frozenset[str]] = {
+    "postroom.auth.v1.QuotaService": frozenset({SCOPE_MAIL}),
+    "postroom.store.v1.QuotaService": frozenset({SCOPE_MAIL, SCOPE_QUOTA}),
     "postroom.store.v1.MailboxService": frozenset({SCOPE_MAIL}),
     "postroom.store.v1.MessageService": frozenset({SCOPE_MAIL}),
     "postroom.store.v1.MaildropService": frozenset({SCOPE_MAIL, SCOPE_MAILDROP}),

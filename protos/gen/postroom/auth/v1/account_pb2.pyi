@@ -291,6 +291,7 @@ class Account(_message.Message):
     CREATED_AT_FIELD_NUMBER: _builtins.int
     QUOTA_MESSAGES_FIELD_NUMBER: _builtins.int
     QUOTA_MAILBOXES_FIELD_NUMBER: _builtins.int
+    ADMINISTRATOR_FIELD_NUMBER: _builtins.int
     account_id: _builtins.int
     address: _builtins.str
     tenant: _builtins.str
@@ -304,6 +305,8 @@ class Account(_message.Message):
     """0: unlimited"""
     quota_mailboxes: _builtins.int
     """0: unlimited"""
+    administrator: _builtins.bool
+    """may set quotas of the tenant's accounts by IMAP"""
     def __init__(
         self,
         *,
@@ -316,10 +319,11 @@ class Account(_message.Message):
         created_at: _builtins.int = ...,
         quota_messages: _builtins.int = ...,
         quota_mailboxes: _builtins.int = ...,
+        administrator: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "address", b"address", "created_at", b"created_at", "disabled", b"disabled", "display_name", b"display_name", "quota_bytes", b"quota_bytes", "quota_mailboxes", b"quota_mailboxes", "quota_messages", b"quota_messages", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "address", b"address", "administrator", b"administrator", "created_at", b"created_at", "disabled", b"disabled", "display_name", b"display_name", "quota_bytes", b"quota_bytes", "quota_mailboxes", b"quota_mailboxes", "quota_messages", b"quota_messages", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -440,12 +444,14 @@ class UpdateAccountRequest(_message.Message):
     DISABLED_FIELD_NUMBER: _builtins.int
     QUOTA_MESSAGES_FIELD_NUMBER: _builtins.int
     QUOTA_MAILBOXES_FIELD_NUMBER: _builtins.int
+    ADMINISTRATOR_FIELD_NUMBER: _builtins.int
     address: _builtins.str
     display_name: _builtins.str
     quota_bytes: _builtins.int
     disabled: _builtins.bool
     quota_messages: _builtins.int
     quota_mailboxes: _builtins.int
+    administrator: _builtins.bool
     def __init__(
         self,
         *,
@@ -455,11 +461,14 @@ class UpdateAccountRequest(_message.Message):
         disabled: _builtins.bool | None = ...,
         quota_messages: _builtins.int | None = ...,
         quota_mailboxes: _builtins.int | None = ...,
+        administrator: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_disabled", b"_disabled", "_display_name", b"_display_name", "_quota_bytes", b"_quota_bytes", "_quota_mailboxes", b"_quota_mailboxes", "_quota_messages", b"_quota_messages", "disabled", b"disabled", "display_name", b"display_name", "quota_bytes", b"quota_bytes", "quota_mailboxes", b"quota_mailboxes", "quota_messages", b"quota_messages"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_administrator", b"_administrator", "_disabled", b"_disabled", "_display_name", b"_display_name", "_quota_bytes", b"_quota_bytes", "_quota_mailboxes", b"_quota_mailboxes", "_quota_messages", b"_quota_messages", "administrator", b"administrator", "disabled", b"disabled", "display_name", b"display_name", "quota_bytes", b"quota_bytes", "quota_mailboxes", b"quota_mailboxes", "quota_messages", b"quota_messages"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_disabled", b"_disabled", "_display_name", b"_display_name", "_quota_bytes", b"_quota_bytes", "_quota_mailboxes", b"_quota_mailboxes", "_quota_messages", b"_quota_messages", "address", b"address", "disabled", b"disabled", "display_name", b"display_name", "quota_bytes", b"quota_bytes", "quota_mailboxes", b"quota_mailboxes", "quota_messages", b"quota_messages"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_administrator", b"_administrator", "_disabled", b"_disabled", "_display_name", b"_display_name", "_quota_bytes", b"_quota_bytes", "_quota_mailboxes", b"_quota_mailboxes", "_quota_messages", b"_quota_messages", "address", b"address", "administrator", b"administrator", "disabled", b"disabled", "display_name", b"display_name", "quota_bytes", b"quota_bytes", "quota_mailboxes", b"quota_mailboxes", "quota_messages", b"quota_messages"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__administrator: _TypeAlias = _typing.Literal["administrator"]  # noqa: Y015
+    _WhichOneofArgType__administrator: _TypeAlias = _typing.Literal["_administrator", b"_administrator"]  # noqa: Y015
     _WhichOneofReturnType__disabled: _TypeAlias = _typing.Literal["disabled"]  # noqa: Y015
     _WhichOneofArgType__disabled: _TypeAlias = _typing.Literal["_disabled", b"_disabled"]  # noqa: Y015
     _WhichOneofReturnType__display_name: _TypeAlias = _typing.Literal["display_name"]  # noqa: Y015
@@ -470,6 +479,8 @@ class UpdateAccountRequest(_message.Message):
     _WhichOneofArgType__quota_mailboxes: _TypeAlias = _typing.Literal["_quota_mailboxes", b"_quota_mailboxes"]  # noqa: Y015
     _WhichOneofReturnType__quota_messages: _TypeAlias = _typing.Literal["quota_messages"]  # noqa: Y015
     _WhichOneofArgType__quota_messages: _TypeAlias = _typing.Literal["_quota_messages", b"_quota_messages"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__administrator) -> _WhichOneofReturnType__administrator | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__disabled) -> _WhichOneofReturnType__disabled | None: ...
     @_typing.overload

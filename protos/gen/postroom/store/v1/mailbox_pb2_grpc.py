@@ -79,11 +79,6 @@ class MailboxServiceStub:
                 request_serializer=postroom_dot_store_dot_v1_dot_mailbox__pb2.SetMetadataRequest.SerializeToString,
                 response_deserializer=postroom_dot_store_dot_v1_dot_mailbox__pb2.SetMetadataResponse.FromString,
                 _registered_method=True)
-        self.GetQuota = channel.unary_unary(
-                '/postroom.store.v1.MailboxService/GetQuota',
-                request_serializer=postroom_dot_store_dot_v1_dot_mailbox__pb2.GetQuotaRequest.SerializeToString,
-                response_deserializer=postroom_dot_store_dot_v1_dot_mailbox__pb2.GetQuotaResponse.FromString,
-                _registered_method=True)
 
 
 class MailboxServiceServicer:
@@ -158,13 +153,6 @@ class MailboxServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def GetQuota(self, request, context):
-        """What the account keeps, and what it may keep by the limits of the ticket and of the store. Reads only.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
 
 def add_MailboxServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -207,11 +195,6 @@ def add_MailboxServiceServicer_to_server(servicer, server):
                     servicer.SetMetadata,
                     request_deserializer=postroom_dot_store_dot_v1_dot_mailbox__pb2.SetMetadataRequest.FromString,
                     response_serializer=postroom_dot_store_dot_v1_dot_mailbox__pb2.SetMetadataResponse.SerializeToString,
-            ),
-            'GetQuota': grpc.unary_unary_rpc_method_handler(
-                    servicer.GetQuota,
-                    request_deserializer=postroom_dot_store_dot_v1_dot_mailbox__pb2.GetQuotaRequest.FromString,
-                    response_serializer=postroom_dot_store_dot_v1_dot_mailbox__pb2.GetQuotaResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -435,33 +418,6 @@ class MailboxService:
             '/postroom.store.v1.MailboxService/SetMetadata',
             postroom_dot_store_dot_v1_dot_mailbox__pb2.SetMetadataRequest.SerializeToString,
             postroom_dot_store_dot_v1_dot_mailbox__pb2.SetMetadataResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def GetQuota(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/postroom.store.v1.MailboxService/GetQuota',
-            postroom_dot_store_dot_v1_dot_mailbox__pb2.GetQuotaRequest.SerializeToString,
-            postroom_dot_store_dot_v1_dot_mailbox__pb2.GetQuotaResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -67,8 +67,6 @@ class MailboxServiceStub:
     "/private/specialuse" is the mailbox's special uses (RFC 6154 section 4): UNSUPPORTED for one that can't be. DENIED for a
     shared one of the server.
     """
-    GetQuota: _grpc.UnaryUnaryMultiCallable[_mailbox_pb2.GetQuotaRequest, _mailbox_pb2.GetQuotaResponse]
-    """What the account keeps, and what it may keep by the limits of the ticket and of the store. Reads only."""
 
 @_typing.type_check_only
 class MailboxServiceAsyncStub(MailboxServiceStub):
@@ -109,8 +107,6 @@ class MailboxServiceAsyncStub(MailboxServiceStub):
     "/private/specialuse" is the mailbox's special uses (RFC 6154 section 4): UNSUPPORTED for one that can't be. DENIED for a
     shared one of the server.
     """
-    GetQuota: _aio.UnaryUnaryMultiCallable[_mailbox_pb2.GetQuotaRequest, _mailbox_pb2.GetQuotaResponse]  # type: ignore[assignment]
-    """What the account keeps, and what it may keep by the limits of the ticket and of the store. Reads only."""
 
 class MailboxServiceServicer(metaclass=_abc_1.ABCMeta):
     """The tree of mailboxes of the account that the ticket names.
@@ -196,13 +192,5 @@ class MailboxServiceServicer(metaclass=_abc_1.ABCMeta):
         "/private/specialuse" is the mailbox's special uses (RFC 6154 section 4): UNSUPPORTED for one that can't be. DENIED for a
         shared one of the server.
         """
-
-    @_abc_1.abstractmethod
-    def GetQuota(
-        self,
-        request: _mailbox_pb2.GetQuotaRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_mailbox_pb2.GetQuotaResponse, _abc.Awaitable[_mailbox_pb2.GetQuotaResponse]]:
-        """What the account keeps, and what it may keep by the limits of the ticket and of the store. Reads only."""
 
 def add_MailboxServiceServicer_to_server(servicer: MailboxServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

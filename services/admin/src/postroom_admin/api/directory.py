@@ -144,6 +144,7 @@ def _accounts(services: Services) -> APIRouter:
             quota_messages=body.quota_messages,
             quota_mailboxes=body.quota_mailboxes,
             disabled=body.disabled,
+            administrator=body.administrator,
         )
 
     @routes.delete(

@@ -85,6 +85,7 @@ class Account(Resource):
     created_at: datetime
     quota_messages: CountField
     quota_mailboxes: CountField
+    administrator: bool = Field(description="may set quotas of the tenant's accounts by IMAP")
 
 
 class NewAccount(Request):
@@ -104,6 +105,7 @@ class AccountChange(Request):
     quota_messages: CountField | None = None
     quota_mailboxes: CountField | None = None
     disabled: bool | None = None
+    administrator: bool | None = None
 
 
 class NewPassword(Request):

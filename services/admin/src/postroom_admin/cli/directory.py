@@ -221,6 +221,7 @@ def show_account(ctx: typer.Context, address: Address, as_json: AsJson = False) 
             ("Id", str(account.account_id)),
             ("Created", account.created_at),
             ("Disabled", account.disabled),
+            ("Administrator", account.administrator),
             ("Quota", limit(account.quota_bytes)),
             ("Used", f"{size(usage.bytes)} in {usage.messages:,} messages"),
             ("Mailboxes", usage.mailboxes),
@@ -284,6 +285,20 @@ def disable(ctx: typer.Context, address: Address) -> None:
     """
     of(ctx).run(lambda services: services.directory.update_account(address, disabled=True))
     say(f"Account {address} is disabled. Its open sessions end within minutes.")
+
+
+@account.command("appoint", epilog=examples("postroom account appoint ann@example.org"))
+def appoint(ctx: typer.Context, address: Address) -> None:
+    """Let a person set the quotas of their tenant's accounts by IMAP (SETQUOTA)."""
+    of(ctx).run(lambda services: services.directory.update_account(address, administrator=True))
+    say(f"{address} administers the quotas of its tenant.")
+
+
+@account.command("dismiss", epilog=examples("postroom account dismiss ann@example.org"))
+def dismiss(ctx: typer.Context, address: Address) -> None:
+    """Let a person set quotas no more."""
+    of(ctx).run(lambda services: services.directory.update_account(address, administrator=False))
+    say(f"{address} administers nothing any more.")
 
 
 @alias.command(

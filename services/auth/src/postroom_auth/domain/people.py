@@ -75,6 +75,7 @@ class Account:
         address: in the form in which addresses are compared.
         quota_bytes: 0 for unlimited, as in the other quotas.
         created_at: Unix seconds.
+        administrator: may set the quotas of the tenant's accounts.
     """
 
     account_id: int
@@ -86,6 +87,7 @@ class Account:
     created_at: int
     quota_messages: int = 0
     quota_mailboxes: int = 0
+    administrator: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,7 @@ class Changes:
     disabled: bool | None = None
     quota_messages: int | None = None
     quota_mailboxes: int | None = None
+    administrator: bool | None = None
 
     def __post_init__(self) -> None:
         if self.display_name is not None:

@@ -62,23 +62,6 @@ class Mailbox:
 
 
 @dataclass(frozen=True, slots=True)
-class Resource:
-    """How much of something an account has, and may have; a limit of 0 is none."""
-
-    usage: int
-    limit: int
-
-
-@dataclass(frozen=True, slots=True)
-class Quota:
-    """What an account keeps, and what it may keep."""
-
-    bytes: Resource
-    messages: Resource
-    mailboxes: Resource
-
-
-@dataclass(frozen=True, slots=True)
 class Annotations:
     """Annotations by entry, in order; `longest`: bytes of the longest that was left out, or 0."""
 
@@ -135,6 +118,3 @@ class Mailboxes(Protocol):
         NOT_FOUND, TOO_LARGE, LIMIT_EXCEEDED, OVER_QUOTA; DENIED for a shared one of the server;
         UNSUPPORTED for a special use that can't be.
         """
-
-    async def quota(self, ticket: Ticket) -> Quota:
-        """What the account keeps, and may keep by its ticket."""

@@ -106,10 +106,9 @@ COMMANDS: dict[bytes, Row] = {
     # Authenticated: RFC 5464
     b"GETMETADATA": Row(legal.AUTHENTICATED, metadata.parse_get_metadata, metadata.GetMetadata),
     b"SETMETADATA": Row(legal.AUTHENTICATED, metadata.parse_set_metadata, metadata.SetMetadata),
-    # Selected: section 6.4, RFC 3691, RFC 4315, RFC 6851, RFC 8508
     # Authenticated: RFC 5465
     b"NOTIFY": Row(legal.AUTHENTICATED, notify.parse_notify, notify.Notify),
-    # Selected: section 6.4, RFC 3691, RFC 4315, RFC 6851
+    # Selected: section 6.4, RFC 3691, RFC 4315, RFC 6851, RFC 8508
     b"CHECK": _row(legal.SELECTED, messages.Check()),
     b"CLOSE": _row(legal.SELECTED, messages.Close()),
     b"UNSELECT": _row(legal.SELECTED, messages.Unselect()),

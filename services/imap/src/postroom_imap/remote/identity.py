@@ -48,7 +48,7 @@ class RemoteAuthenticator:
                 if error.kind is not Kind.UNSUPPORTED:
                     raise
             else:
-                return SignedIn(_ticket(success.ticket), success.additional_data)
+                return SignedIn(ticket_of(success.ticket), success.additional_data)
         return await self._exchange(mechanism, initial_response, client, respond)
 
     async def _exchange(
@@ -64,7 +64,7 @@ class RemoteAuthenticator:
             async for response in responses:
                 if response.WhichOneof("step") == "success":
                     success = response.success
-                    return SignedIn(_ticket(success.ticket), success.additional_data)
+                    return SignedIn(ticket_of(success.ticket), success.additional_data)
                 said = await respond(response.challenge)
                 requests.put_nowait(
                     AuthenticateRequest(cancel=True)
@@ -75,7 +75,7 @@ class RemoteAuthenticator:
 
     async def renew(self, ticket: Ticket) -> Ticket:
         request = authentication_pb2.RenewRequest(token=ticket.token)
-        return _ticket((await repeat(lambda: self._stub.Renew(request))).ticket)
+        return ticket_of((await repeat(lambda: self._stub.Renew(request))).ticket)
 
 
 async def _taken(
@@ -94,5 +94,6 @@ def _client(client: Client) -> authentication_pb2.Client:
     )
 
 
-def _ticket(ticket: authentication_pb2.Ticket) -> Ticket:
+def ticket_of(ticket: authentication_pb2.Ticket) -> Ticket:
+    """A ticket that auth gave."""
     return Ticket(ticket.token, ticket.account_id, ticket.address, ticket.expires_at)

@@ -13,7 +13,7 @@ from postroom.store.v1 import (
 from postroom_chassis.rpc.client import Channel, ticketed
 
 from postroom_imap.ports.identity import Ticket
-from postroom_imap.ports.mailboxes import Annotations, Mailbox, Quota, Resource, SpecialUse
+from postroom_imap.ports.mailboxes import Annotations, Mailbox, SpecialUse
 from postroom_imap.remote.calls import fresh_key, repeat
 
 _SPECIAL_USES = {
@@ -105,12 +105,6 @@ class RemoteMailboxes:
         )
         await self._call(self._stub.SetMetadata, request, ticket)
 
-    async def quota(self, ticket: Ticket) -> Quota:
-        answer = await self._call(self._stub.GetQuota, mailbox_pb2.GetQuotaRequest(), ticket)
-        return Quota(
-            _resource(answer.bytes), _resource(answer.messages), _resource(answer.mailboxes)
-        )
-
     async def _call(self, method: Any, request: Any, ticket: Ticket) -> Any:
         metadata = ticketed(ticket.token)
         return await repeat(lambda: method(request, metadata=metadata))
@@ -118,10 +112,6 @@ class RemoteMailboxes:
 
 def _annotations(annotations: Iterable[mailbox_pb2.Annotation]) -> dict[str, bytes]:
     return {annotation.entry: annotation.value for annotation in annotations}
-
-
-def _resource(resource: mailbox_pb2.GetQuotaResponse.Resource) -> Resource:
-    return Resource(resource.usage, resource.limit)
 
 
 def mailbox_of(mailbox: mailbox_pb2.Mailbox) -> Mailbox:

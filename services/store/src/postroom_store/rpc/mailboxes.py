@@ -181,21 +181,6 @@ class MailboxService:
         await self._once(call, request.idempotency_key, write)
         return mailbox_pb2.SetMetadataResponse()
 
-    async def GetQuota(
-        self, request: mailbox_pb2.GetQuotaRequest, call: Call
-    ) -> mailbox_pb2.GetQuotaResponse:
-        ticket = call.ticket
-        await self._provision(ticket.account_id)
-        used = await self._readers.run(lambda c: reading.usage(c, ticket.account_id))
-        quota = ticket.quota
-        most = min(quota.mailboxes or self._most_mailboxes, self._most_mailboxes)
-        resource = mailbox_pb2.GetQuotaResponse.Resource
-        return mailbox_pb2.GetQuotaResponse(
-            bytes=resource(usage=used.bytes, limit=quota.bytes),
-            messages=resource(usage=used.messages, limit=quota.messages),
-            mailboxes=resource(usage=used.mailboxes, limit=most),
-        )
-
     def _limits(self, call: Call) -> mailboxes.Limits:
         return mailboxes.Limits(self._most_mailboxes, call.ticket.quota_mailboxes)
 

@@ -1,0 +1,18 @@
+"""Let people administer their tenant by IMAP."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+
+
+def upgrade() -> None:
+    column = sa.Column("administrator", sa.Boolean, nullable=False, server_default=sa.false())
+    op.add_column("accounts", column)
+
+
+def downgrade() -> None:
+    raise NotImplementedError("steps are not undone: restore a backup")
