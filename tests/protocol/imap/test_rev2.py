@@ -77,4 +77,4 @@ async def test_names_are_utf_8(imap: Imap) -> None:
 async def test_octets_that_are_no_utf_8(imap: Imap) -> None:
     client = await rev2(imap)
     await client.send(b'e SELECT "\xff\xfe"\r\n')
-    await client.expect("e NO [CANNOT] ...")
+    await client.expect("e BAD ...")  # RFC 9755 section 3

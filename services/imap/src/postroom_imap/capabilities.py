@@ -41,6 +41,7 @@ AFTER_LOGIN = (
     "UNAUTHENTICATE",
     "UNSELECT",
     "URL-PARTIAL",
+    "UTF8=ACCEPT",
 )
 
 

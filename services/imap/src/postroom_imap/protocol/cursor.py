@@ -149,6 +149,8 @@ class Cursor:
             return self._literal()
         self.position = found.end()
         value = found.group(1)
+        if self.limits.utf8_names and not value.isascii():
+            _check_utf8(value)
         return _ESCAPE.sub(rb"\1", value) if b"\\" in value else value
 
     def astring(self) -> bytes:
@@ -226,3 +228,11 @@ class Cursor:
         except ValueError:
             text = f"Mailbox name is not valid {'UTF-8' if utf8 else 'modified UTF-7'}"
             raise SyntaxFault(text, b"CANNOT", Refusal.NO) from None
+
+
+def _check_utf8(quoted: bytes) -> None:
+    """RFC 9755 section 3: other eight-bit octets are BAD, save in a literal."""
+    try:
+        quoted.decode()
+    except UnicodeDecodeError:
+        raise SyntaxFault("A quoted string is not valid UTF-8") from None

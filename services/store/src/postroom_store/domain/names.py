@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from postroom_chassis.errors import Kind, PostroomError
 
 DELIMITER = "/"
 INBOX = "INBOX"
+# RFC 9051 section 5.1, RFC 9755 section 3: no controls, no line or paragraph separator.
+_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 MOST_BYTES = 1000
 MOST_LEVELS = 50
 
@@ -18,7 +21,7 @@ def canonical(name: str) -> str:
     levels = name.split(DELIMITER)
     if levels[0].upper() == INBOX:
         levels[0] = INBOX
-    if not all(levels) or any(ord(char) < 32 or char == "\x7f" for char in name):
+    if not all(levels) or _FORBIDDEN.search(name):
         raise PostroomError(Kind.INVALID, "a mailbox name has empty levels or control characters")
     if len(name.encode("utf-8", "surrogatepass")) > MOST_BYTES or len(levels) > MOST_LEVELS:
         raise PostroomError(Kind.INVALID, "the mailbox name is too long or too deep")
