@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Collection
 
 from postroom.store.v1 import (
     admin_pb2,
@@ -65,10 +64,8 @@ async def start(service: Service, settings: StoreSettings) -> None:
     async def read_since(account_id: int, mailbox_id: int, since: int) -> Change | None:
         return await readers.run(lambda c: changes_since(c, account_id, mailbox_id, since))
 
-    async def read_account(
-        account_id: int, since: int, mailbox_ids: Collection[int] | None
-    ) -> AccountNews | None:
-        return await readers.run(lambda c: news_since(c, account_id, since, mailbox_ids))
+    async def read_account(account_id: int, since: int) -> AccountNews | None:
+        return await readers.run(lambda c: news_since(c, account_id, since))
 
     hub = ChangeHub(read_since, read_account)
     files = BlobFiles(settings.blob_folder) if settings.blob_folder else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, bindparam, select
@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, select
 from postroom_store import metadata, tables
 from postroom_store.database import Prepared
 from postroom_store.reading import ListedMailbox, list_mailboxes
-from postroom_store.transaction import FIND_MAILBOX, SELECT_MAILBOX, mailbox_of_row
+from postroom_store.transaction import SELECT_MAILBOX, mailbox_of_row
 
 MOST_NAMES = 50_000  # in a tree that is told; those beyond are not watched
 
@@ -46,25 +46,18 @@ class AccountNews:
         return len(self.mailboxes) + len(self.annotated)
 
 
-def news_since(
-    connection: Connection, account_id: int, since: int, mailbox_ids: Collection[int] | None
-) -> AccountNews | None:
+def news_since(connection: Connection, account_id: int, since: int) -> AccountNews | None:
     """What is new in an account after one of its modseqs; None where nothing is.
 
-    Args:
-        since: 0: all of it.
-        mailbox_ids: those whose messages changed; None where that isn't known.
+    All of it where that modseq is 0. It is told to the modseq that is answered and no less, whoever
+    made the changes and whether or not a notice of them has come yet.
     """
     row = _FIND.row(connection, {"account": account_id})
     if row is None or row[0] <= since:
         return None
     modseq, tree_modseq, annotations_modseq = row
     tree = not since or tree_modseq > since
-    mailboxes = (
-        _tree(connection, account_id)
-        if tree
-        else _changed(connection, account_id, since, mailbox_ids)
-    )
+    mailboxes = _tree(connection, account_id) if tree else _changed(connection, account_id, since)
     annotated: Mapping[int, Sequence[str]] = {}
     if since and annotations_modseq > since:
         annotated = metadata.changed(connection, account_id, account_id, since)
@@ -81,13 +74,6 @@ def _tree(connection: Connection, account_id: int) -> list[ListedMailbox]:
             return found
 
 
-def _changed(
-    connection: Connection, account_id: int, since: int, mailbox_ids: Collection[int] | None
-) -> list[ListedMailbox]:
-    if mailbox_ids is None:
-        rows = _CHANGED.rows(connection, {"account": account_id, "since": since})
-    else:
-        each = ({"account": account_id, "mailbox": mailbox_id} for mailbox_id in mailbox_ids)
-        rows = [row for one in each if (row := FIND_MAILBOX.row(connection, one)) is not None]
-    mailboxes = map(mailbox_of_row, rows)
-    return [ListedMailbox(mailbox.name, mailbox, False) for mailbox in mailboxes]
+def _changed(connection: Connection, account_id: int, since: int) -> list[ListedMailbox]:
+    rows = _CHANGED.rows(connection, {"account": account_id, "since": since})
+    return [ListedMailbox(mailbox.name, mailbox, False) for mailbox in map(mailbox_of_row, rows)]

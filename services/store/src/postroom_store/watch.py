@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from prometheus_client import Gauge
 
 from postroom_store.accounts import AccountNews
-from postroom_store.domain.change import WHOLE_ACCOUNT, Change, Published
+from postroom_store.domain.change import Change, Published
 
 WATCHED = Gauge("postroom_store_watched_mailboxes", "Mailboxes watched by fronts now")
 
@@ -26,7 +26,7 @@ BATCH_WEIGHT = 5000  # messages told in one batch
 
 Key = tuple[int, int]  # account id, mailbox id
 ReadSince = Callable[[int, int, int], Awaitable[Change | None]]
-ReadAccount = Callable[[int, int, Collection[int] | None], Awaitable[AccountNews | None]]
+ReadAccount = Callable[[int, int], Awaitable[AccountNews | None]]
 
 
 @dataclass(slots=True)
@@ -38,27 +38,13 @@ class _Following:
     behind: bool = True  # the database knows more than `waiting`
 
 
-@dataclass(slots=True)
-class _Account:
-    """How far a watcher knows an account as a whole.
-
-    Attributes:
-        changed: mailboxes whose messages changed since.
-        behind: others may have changed, too.
-    """
-
-    told: int
-    changed: set[int] = field(default_factory=set)
-    behind: bool = True
-
-
 class Watcher:
     """One stream's subscriptions."""
 
     def __init__(self, hub: ChangeHub) -> None:
         self._hub = hub
         self._following: dict[Key, _Following] = {}
-        self._accounts: dict[int, _Account] = {}
+        self._accounts: dict[int, int] = {}  # the modseqs that they are told to
         self._stale: dict[Key, None] = {}
         self._stale_accounts: dict[int, None] = {}
         self._ready = asyncio.Event()
@@ -77,9 +63,9 @@ class Watcher:
 
     def follow_account(self, account_id: int, since: int) -> None:
         """Tell what is new in an account as a whole after one of its modseqs."""
-        self._accounts[account_id] = _Account(since)
+        self._accounts[account_id] = since
         self._hub.add_account(account_id, self)
-        self._mark_account(account_id)
+        self.notice_account(account_id)
 
     def leave_account(self, account_id: int) -> None:
         if self._accounts.pop(account_id, None) is not None:
@@ -105,16 +91,11 @@ class Watcher:
             following.waiting.append(change)
         self._mark(key)
 
-    def notice_account(self, account_id: int, mailbox_id: int | None) -> None:
-        """Something is new in an account: a mailbox's messages, or (None) it isn't known what."""
-        account = self._accounts.get(account_id)
-        if account is None:
-            return
-        if mailbox_id is None:
-            account.behind = True
-        elif mailbox_id != WHOLE_ACCOUNT:
-            account.changed.add(mailbox_id)
-        self._mark_account(account_id)
+    def notice_account(self, account_id: int) -> None:
+        """Something is new in an account, or may be."""
+        if account_id in self._accounts:
+            self._stale_accounts[account_id] = None
+            self._ready.set()
 
     async def wait(self) -> list[Published | AccountNews]:
         """What happened, in order for each mailbox; waits until something did."""
@@ -157,21 +138,13 @@ class Watcher:
         return [Published(key[0], change) for change in changes]
 
     async def _collect_account(self, account_id: int) -> list[AccountNews]:
-        account = self._accounts.get(account_id)
-        if account is None:
+        since = self._accounts.get(account_id)
+        news = None if since is None else await self._hub.read_account(account_id, since)
+        # The account may have been left, or followed anew, while it was read.
+        if news is None or self._accounts.get(account_id) != since:
             return []
-        # Cleared first: what is committed while we read fills it again.
-        changed, account.changed = account.changed, set()
-        behind, account.behind = account.behind, False
-        news = await self._hub.read_account(account_id, account.told, None if behind else changed)
-        if news is None:
-            return []
-        account.told = news.modseq
+        self._accounts[account_id] = news.modseq
         return [news]
-
-    def _mark_account(self, account_id: int) -> None:
-        self._stale_accounts[account_id] = None
-        self._ready.set()
 
     def _mark(self, key: Key) -> None:
         self._stale[key] = None
@@ -183,7 +156,7 @@ class ChangeHub:
 
     Args:
         read_since: what happened to a mailbox after a modseq, from the database.
-        read_account: what is new in an account after one of its modseqs, of some mailboxes or all.
+        read_account: what is new in an account after one of its modseqs.
     """
 
     def __init__(self, read_since: ReadSince, read_account: ReadAccount) -> None:
@@ -199,14 +172,14 @@ class ChangeHub:
             for watcher in self._watchers.get(key, ()):
                 watcher.notice(key, change)
             for watcher in self._account_watchers.get(account_id, ()):
-                watcher.notice_account(account_id, change.mailbox_id)
+                watcher.notice_account(account_id)
 
     def notice(self, account_id: int, mailbox_id: int) -> None:
         """Another replica changed a mailbox."""
         for watcher in self._watchers.get((account_id, mailbox_id), ()):
             watcher.notice((account_id, mailbox_id), None)
         for watcher in self._account_watchers.get(account_id, ()):
-            watcher.notice_account(account_id, mailbox_id)
+            watcher.notice_account(account_id)
 
     def notice_all(self) -> None:
         """Other replicas may have changed any mailbox."""
@@ -214,7 +187,7 @@ class ChangeHub:
             self.notice(account_id, mailbox_id)
         for account_id, watchers in self._account_watchers.items():
             for watcher in watchers:
-                watcher.notice_account(account_id, None)
+                watcher.notice_account(account_id)
 
     def add(self, key: Key, watcher: Watcher) -> None:
         self._watchers[key].add(watcher)
