@@ -17,6 +17,7 @@ from postroom.store.v1 import (
     message_pb2,
     message_pb2_grpc,
     queue_pb2_grpc,
+    url_pb2_grpc,
 )
 from postroom_chassis.rpc.client import Metadata, ticketed
 from postroom_store.__main__ import start
@@ -39,6 +40,7 @@ class Callers:
     delivery: delivery_pb2_grpc.DeliveryServiceAsyncStub
     queue: queue_pb2_grpc.QueueServiceAsyncStub
     admin: admin_pb2_grpc.AdminServiceAsyncStub
+    urls: url_pb2_grpc.UrlServiceAsyncStub
 
     def ticket(self, account_id: int = ANN, **claims: int) -> Metadata:
         return ticketed(self.certificates.ticket(account_id, **claims))  # type: ignore[arg-type]
@@ -108,4 +110,5 @@ async def store(
             channels["smtp"].stub(delivery_pb2_grpc.DeliveryServiceStub),
             channels["admin"].stub(queue_pb2_grpc.QueueServiceStub),
             channels["admin"].stub(admin_pb2_grpc.AdminServiceStub),
+            channels["imap"].stub(url_pb2_grpc.UrlServiceStub),
         )

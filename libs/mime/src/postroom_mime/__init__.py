@@ -9,7 +9,7 @@ from postroom_mime.dates import parse_date
 from postroom_mime.derive import Derived, derive
 from postroom_mime.headers import header_fields, parse_fields
 from postroom_mime.imap_url import ImapUrl, UrlAuth, parse_imap_url
-from postroom_mime.render import body, bodystructure, envelope, nstring
+from postroom_mime.render import body, bodystructure, bodystructure_of, envelope, nstring
 from postroom_mime.scan import scan
 from postroom_mime.section import find_part, section, split_fields
 from postroom_mime.structure import Message, Part, decode_structure, encode_structure
@@ -32,6 +32,7 @@ __all__ = [
     "base_subject",
     "body",
     "bodystructure",
+    "bodystructure_of",
     "casemap",
     "decode_pieces",
     "decode_structure",

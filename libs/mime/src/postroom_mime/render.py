@@ -107,6 +107,11 @@ def bodystructure(raw: bytes, message: Message) -> bytes:
     return bodies(raw, message.root)[1]
 
 
+def bodystructure_of(raw: bytes, part: Part) -> bytes:
+    """Return the BODYSTRUCTURE of one part of a message."""
+    return bodies(raw, part)[1]
+
+
 def bodies(raw: bytes, part: Part) -> tuple[bytes, bytes]:
     """Return BODY and BODYSTRUCTURE of a part: the second is the first with more at every end."""
     if part.is_multipart:

@@ -14,6 +14,7 @@ from postroom.store.v1 import (
     message_pb2,
     queue_pb2,
     quota_pb2,
+    url_pb2,
 )
 from postroom_chassis.lifecycle import Service, run
 from postroom_chassis.rpc.server import Server
@@ -36,6 +37,7 @@ from postroom_store.rpc.maildrop import MaildropService
 from postroom_store.rpc.messages import MessageService
 from postroom_store.rpc.queue import QueueService
 from postroom_store.rpc.quota import QuotaService
+from postroom_store.rpc.urls import UrlService
 from postroom_store.search.index import Indexer
 from postroom_store.settings import StoreSettings
 from postroom_store.sweeping import Sweeper
@@ -114,6 +116,7 @@ async def start(service: Service, settings: StoreSettings) -> None:
         (quota_pb2, "QuotaService", QuotaService(readers, provision, settings.mailboxes)),
         (change_pb2, "ChangeService", changes),
         (delivery_pb2, "DeliveryService", DeliveryService(readers, writers, contents, verifier)),
+        (url_pb2, "UrlService", UrlService(readers, writers, files)),
         (queue_pb2, "QueueService", QueueService(readers, writers)),
         (
             maildrop_pb2,

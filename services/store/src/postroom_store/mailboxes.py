@@ -8,7 +8,7 @@ from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.quota import UNLIMITED
 from sqlalchemy import ColumnElement, bindparam, case, delete, func, literal, select, update
 
-from postroom_store import messages, metadata, tables
+from postroom_store import messages, metadata, tables, url_keys
 from postroom_store.domain.names import DELIMITER, INBOX, canonical, superiors
 from postroom_store.special_use import take_away
 from postroom_store.transaction import Account, Mailbox, Transaction
@@ -91,6 +91,7 @@ def remove(transaction: Transaction, account_id: int, name: str) -> None:
     account = transaction.account(account_id)
     messages.remove(transaction, mailbox, ((1, mailbox.uid_next),))
     metadata.remove(transaction, mailbox)
+    url_keys.forget(transaction, account_id, mailbox)
     transaction.change_tree(account)
     transaction.begin_change(account, mailbox).deleted = True
     mailbox.selectable = False

@@ -14,10 +14,8 @@ from postroom_mime import (
     decode_pieces,
     decode_structure,
     find_part,
-    header_fields,
     is_decodable,
     section,
-    split_fields,
 )
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, null, select
 
@@ -357,14 +355,20 @@ class Fetch:
         return found
 
 
+def path_of(spec: str) -> list[int]:
+    """The part numbers of a section that is a part as a whole; none for the message, or a text."""
+    numbers = spec.split(".")
+    return [int(number) for number in numbers] if all(map(str.isdecimal, numbers)) else []
+
+
 def _decoded(wanted: Wanted, raw: bytes, structure: bytes | None) -> bytes:
     """A wanted range of a section without its transfer encoding, or the size of all of it.
 
     Raises PostroomError UNSUPPORTED where the encoding is unknown.
     """
     encoding = "binary"
-    if not wanted.whole:
-        path = [int(number) for number in wanted.spec.split(".")]
+    path = path_of(wanted.spec)
+    if path:
         part = find_part(_structure(bytes(structure or b"")), path)
         # What holds parts has none itself (RFC 2045 section 6.4); its parts are asked for.
         if part is not None and not part.children:
@@ -442,48 +446,6 @@ def _fetch_statement(columns: tuple[str, ...], needs: str) -> Prepared:
         .limit(bindparam("most"))
     )
     return Prepared(statement)
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """Bytes of a message.
-
-    Attributes:
-        mailbox: its name.
-        uid_validity: 0: whatever it is.
-        section: as in BODY[section], HEADER.FIELDS included.
-        length: None: to the end.
-    """
-
-    mailbox: str
-    uid_validity: int
-    uid: int
-    section: str
-    offset: int = 0
-    length: int | None = None
-
-
-def read_reference(
-    connection: Connection, files: BlobFiles | None, account_id: int, reference: Reference
-) -> bytes | None:
-    """What a reference names; None where that is nothing."""
-    try:
-        mailbox = find_mailbox_named(connection, account_id, reference.mailbox)
-    except PostroomError:
-        return None
-    if reference.uid_validity not in (0, mailbox.uid_validity):
-        return None
-    spec, fields = split_fields(reference.section)
-    wanted = Wanted(spec) if fields else Wanted(spec, reference.offset, reference.length)
-    uids = ((reference.uid, reference.uid),)
-    fetch = Fetch(account_id, mailbox.mailbox_id, uids, (), (wanted,), files)
-    batch, _ = fetch.read(connection, (0, 0))
-    data = batch.sections[0][0] if batch.uids else None
-    if data is None or fields is None:
-        return data
-    chosen = header_fields(data, fields.names, fields.invert)
-    end = None if reference.length is None else reference.offset + reference.length
-    return chosen[reference.offset : end]
 
 
 _FIND_BLOB = Prepared(

@@ -235,6 +235,16 @@ uploads = Table(
     PrimaryKeyConstraint("account_id", "upload_id"),
 )
 
+# What the URLs of a mailbox are authorized with (RFC 4467 section 2.2).
+url_keys = Table(
+    "url_keys",
+    metadata,
+    Column("account_id", BigInteger, nullable=False),
+    Column("mailbox_id", BigInteger, nullable=False),
+    Column("key", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("account_id", "mailbox_id"),
+)
+
 # Who has an account's maildrop (RFC 1939 section 3).
 leases = Table(
     "leases",

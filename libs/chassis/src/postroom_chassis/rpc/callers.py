@@ -22,6 +22,7 @@ CALLERS: dict[str, frozenset[str]] = {
     "postroom.store.v1.MessageService": frozenset({"imap"}),
     "postroom.store.v1.QuotaService": frozenset({"imap"}),
     "postroom.store.v1.ChangeService": frozenset({"imap"}),
+    "postroom.store.v1.UrlService": frozenset({"imap"}),
     "postroom.store.v1.MaildropService": frozenset({"pop3"}),
     "postroom.store.v1.DeliveryService": frozenset({"smtp"}),
     "postroom.store.v1.QueueService": frozenset({"smtp", "admin"}),
@@ -36,6 +37,7 @@ SCOPES: dict[str, frozenset[str]] = {
     "postroom.store.v1.QuotaService": frozenset({SCOPE_MAIL, SCOPE_QUOTA}),
     "postroom.store.v1.MailboxService": frozenset({SCOPE_MAIL}),
     "postroom.store.v1.MessageService": frozenset({SCOPE_MAIL}),
+    "postroom.store.v1.UrlService": frozenset({SCOPE_MAIL}),
     "postroom.store.v1.MaildropService": frozenset({SCOPE_MAIL, SCOPE_MAILDROP}),
 }
 

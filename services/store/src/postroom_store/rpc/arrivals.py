@@ -12,7 +12,7 @@ from postroom_store.blobs import BlobFiles
 from postroom_store.database import Readers
 from postroom_store.ingest import Content
 from postroom_store.messages import Arrival
-from postroom_store.reading import Reference, read_reference
+from postroom_store.references import Reference, References
 from postroom_store.transaction import Transaction
 from postroom_store.uploads import Contents, sizes_of
 
@@ -139,6 +139,6 @@ class Arrivals:
                     partial.length if partial and partial.length else None,
                 )
                 return await self._readers.run(
-                    lambda c: read_reference(c, self._files, self._account_id, reference)
+                    lambda c: References(c, self._files, self._account_id).read(reference)
                 )
         return piece.content
