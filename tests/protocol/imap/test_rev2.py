@@ -26,6 +26,7 @@ async def test_select(imap: Imap) -> None:
         "* OK [UIDVALIDITY …] UIDs are valid",
         "* OK [UIDNEXT 2] Next UID",
         "* OK [MAILBOXID (…)] Object id",
+        "* OK [URLMECH INTERNAL] URLs can be authorized",
         *[line for line in told if "HIGHESTMODSEQ" in line],
         '* LIST () "/" INBOX',
     ]

@@ -17,6 +17,7 @@ from postroom_imap.protocol.commands import (
     Fetch,
     FetchAttribute,
     FetchItems,
+    GenUrlAuth,
     GetMetadata,
     GetQuota,
     GetQuotaRoot,
@@ -31,6 +32,7 @@ from postroom_imap.protocol.commands import (
     Noop,
     Notify,
     Rename,
+    ResetKey,
     Search,
     Select,
     SetMetadata,
@@ -45,8 +47,10 @@ from postroom_imap.protocol.commands import (
     Unauthenticate,
     Unselect,
     Unsubscribe,
+    UrlFetch,
 )
 from postroom_imap.protocol.commands.search_keys import TextKey, TextScope
+from postroom_imap.protocol.commands.urlauth import UrlItem, WantedUrl
 from postroom_imap.protocol.invalid import InvalidCommand
 from postroom_imap.protocol.limits import Limits
 from postroom_imap.protocol.secret import Secret
@@ -86,6 +90,30 @@ EXAMPLES: list[tuple[str, State, Command]] = [
         "STATUS blurdybloop (UIDNEXT MESSAGES)",
         AUTHENTICATED,
         Status("blurdybloop", (StatusItem.UIDNEXT, StatusItem.MESSAGES)),
+    ),
+    # RFC 4467 section 7, RFC 5524 section 3
+    ("RESETKEY", AUTHENTICATED, ResetKey(None, ())),
+    ("RESETKEY INBOX xsample", AUTHENTICATED, ResetKey("INBOX", ("XSAMPLE",))),
+    (
+        'GENURLAUTH "imap://joe@example.com/INBOX/;uid=20;urlauth=anonymous" internal /x y',
+        AUTHENTICATED,
+        GenUrlAuth(
+            (
+                (b"imap://joe@example.com/INBOX/;uid=20;urlauth=anonymous", "INTERNAL"),
+                (b"/x", "Y"),
+            )
+        ),
+    ),
+    (
+        'URLFETCH "x" ("y") (z BINARY BODYPARTSTRUCTURE)',
+        AUTHENTICATED,
+        UrlFetch(
+            (
+                WantedUrl(b"x", ()),
+                WantedUrl(b"y", ()),
+                WantedUrl(b"z", (UrlItem.BINARY, UrlItem.BODYPARTSTRUCTURE)),
+            )
+        ),
     ),
     # section 6.4
     ("CHECK", SELECTED, Check()),

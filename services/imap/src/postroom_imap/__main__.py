@@ -20,12 +20,14 @@ from postroom_imap.ports.identity import Authenticator
 from postroom_imap.ports.mailboxes import Mailboxes
 from postroom_imap.ports.messages import Messages
 from postroom_imap.ports.quotas import Quotas
+from postroom_imap.ports.urls import Urls
 from postroom_imap.remote.calls import check
 from postroom_imap.remote.changes import RemoteChanges
 from postroom_imap.remote.identity import RemoteAuthenticator
 from postroom_imap.remote.mailboxes import RemoteMailboxes
 from postroom_imap.remote.messages import RemoteMessages
 from postroom_imap.remote.quotas import RemoteQuotas
+from postroom_imap.remote.urls import RemoteUrls
 from postroom_imap.session import LARGEST_BODY, LARGEST_ITEM, REFUSED, Front
 from postroom_imap.settings import ImapSettings
 from postroom_imap.views import Views
@@ -41,6 +43,7 @@ class Ports:
     changes: Changes
     accounts: Accounts
     quotas: Quotas
+    urls: Urls
 
 
 async def start(service: Service, settings: ImapSettings) -> None:
@@ -64,6 +67,7 @@ def remote_ports(service: Service, auth: Channel, store: Channel) -> Ports:
         changes,
         changes,
         RemoteQuotas(auth, store),
+        RemoteUrls(store),
     )
 
 
@@ -84,6 +88,7 @@ async def serve(service: Service, settings: ImapSettings, ports: Ports) -> None:
         views=views,
         accounts=AccountViews(ports.accounts),
         quotas=ports.quotas,
+        urls=ports.urls,
         items=ItemCache(settings.item_cache_bytes, LARGEST_ITEM),
         bodies=ItemCache(settings.body_cache_bytes, LARGEST_BODY),
         bounds=settings.bounds,

@@ -41,6 +41,8 @@ AFTER_LOGIN = (
     "UNAUTHENTICATE",
     "UNSELECT",
     "URL-PARTIAL",
+    "URLAUTH",
+    "URLAUTH=BINARY",
     "UTF8=ACCEPT",
 )
 

@@ -35,6 +35,7 @@ from postroom_imap.ports.identity import Authenticator, Client, Ticket
 from postroom_imap.ports.mailboxes import Mailboxes
 from postroom_imap.ports.messages import Messages
 from postroom_imap.ports.quotas import Quotas
+from postroom_imap.ports.urls import Urls
 from postroom_imap.protocol.commands import (
     Append,
     Command,
@@ -114,6 +115,7 @@ class Front:
     views: Views
     accounts: AccountViews
     quotas: Quotas
+    urls: Urls
     items: ItemCache
     bodies: ItemCache
     bounds: Bounds

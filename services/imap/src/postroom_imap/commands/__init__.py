@@ -32,6 +32,7 @@ from postroom_imap.commands.starttls import starttls
 from postroom_imap.commands.status import status
 from postroom_imap.commands.store import store
 from postroom_imap.commands.unauthenticate import unauthenticate
+from postroom_imap.commands.urlauth import gen_url_auth, reset_key, url_fetch
 from postroom_imap.protocol import commands as grammar
 from postroom_imap.session import Handler
 
@@ -49,6 +50,7 @@ HANDLERS: dict[type[grammar.Command], Handler] = {
     grammar.Examine: select,
     grammar.Expunge: expunge,
     grammar.Fetch: fetch,
+    grammar.GenUrlAuth: gen_url_auth,
     grammar.GetMetadata: get_metadata,
     grammar.GetQuota: get_quota,
     grammar.GetQuotaRoot: get_quota_root,
@@ -65,6 +67,7 @@ HANDLERS: dict[type[grammar.Command], Handler] = {
     grammar.Notify: notify,
     grammar.Rename: rename,
     grammar.Replace: replace,
+    grammar.ResetKey: reset_key,
     grammar.Search: search,
     grammar.Select: select,
     grammar.SetMetadata: set_metadata,
@@ -77,4 +80,5 @@ HANDLERS: dict[type[grammar.Command], Handler] = {
     grammar.Unauthenticate: unauthenticate,
     grammar.Unselect: unselect,
     grammar.Unsubscribe: unsubscribe,
+    grammar.UrlFetch: url_fetch,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from postroom_imap.commands.urlauth import MECHANISM
 from postroom_imap.fetching import Fetching, Rows
 from postroom_imap.plan import compile_plan
 from postroom_imap.protocol import flag
@@ -71,6 +72,7 @@ def _describe(session: Session, tracker: Tracker) -> list[bytes]:
         untagged_ok("UIDs are valid", codes.uid_validity(view.uid_validity)),
         untagged_ok("Next UID", codes.uid_next(view.uid_next)),
         untagged_ok("Object id", codes.mailbox_id(mailbox_id(view.account_id, view.mailbox_id))),
+        untagged_ok("URLs can be authorized", codes.url_mechanisms((MECHANISM,))),
         untagged_ok("Highest", codes.highest_modseq(view.modseq)),
         # RFC 9051 section 6.3.2: how the mailbox is called.
         *([mailboxes.list_response(view.name, utf8=session.utf8)] * session.rev2),

@@ -20,6 +20,7 @@ from postroom_imap.protocol.commands import (
     quota,
     search,
     session,
+    urlauth,
 )
 from postroom_imap.protocol.cursor import Cursor
 from postroom_imap.protocol.invalid import InvalidCommand, SyntaxFault
@@ -99,6 +100,10 @@ COMMANDS: dict[bytes, Row] = {
     b"IDLE": _row(legal.AUTHENTICATED, session.Idle()),
     b"UNAUTHENTICATE": _row(legal.AUTHENTICATED, session.Unauthenticate()),
     b"COMPRESS": Row(legal.AUTHENTICATED, session.parse_compress, session.Compress),
+    # Authenticated: RFC 4467
+    b"GENURLAUTH": Row(legal.AUTHENTICATED, urlauth.parse_gen_url_auth, urlauth.GenUrlAuth),
+    b"RESETKEY": Row(legal.AUTHENTICATED, urlauth.parse_reset_key, urlauth.ResetKey),
+    b"URLFETCH": Row(legal.AUTHENTICATED, urlauth.parse_url_fetch, urlauth.UrlFetch),
     # Authenticated: RFC 9208
     b"GETQUOTA": Row(legal.AUTHENTICATED, quota.parse_get_quota, quota.GetQuota),
     b"GETQUOTAROOT": Row(legal.AUTHENTICATED, quota.parse_get_quota_root, quota.GetQuotaRoot),

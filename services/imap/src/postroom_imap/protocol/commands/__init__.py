@@ -55,6 +55,7 @@ from postroom_imap.protocol.commands.session import (
     StartTls,
     Unauthenticate,
 )
+from postroom_imap.protocol.commands.urlauth import GenUrlAuth, ResetKey, UrlFetch
 
 Command: TypeAlias = (
     Append
@@ -70,6 +71,7 @@ Command: TypeAlias = (
     | Examine
     | Expunge
     | Fetch
+    | GenUrlAuth
     | GetMetadata
     | GetQuota
     | GetQuotaRoot
@@ -86,6 +88,7 @@ Command: TypeAlias = (
     | Notify
     | Rename
     | Replace
+    | ResetKey
     | Search
     | Select
     | SetMetadata
@@ -97,6 +100,7 @@ Command: TypeAlias = (
     | UidExpunge
     | Unauthenticate
     | Unselect
+    | UrlFetch
     | Unsubscribe
 )
 
@@ -119,6 +123,7 @@ __all__ = [
     "FetchAttribute",
     "FetchItem",
     "FetchItems",
+    "GenUrlAuth",
     "GetMetadata",
     "GetQuota",
     "GetQuotaRoot",
@@ -137,6 +142,7 @@ __all__ = [
     "Partial",
     "Rename",
     "Replace",
+    "ResetKey",
     "ReturnOption",
     "Search",
     "SectionForm",
@@ -155,4 +161,5 @@ __all__ = [
     "Unauthenticate",
     "Unselect",
     "Unsubscribe",
+    "UrlFetch",
 ]

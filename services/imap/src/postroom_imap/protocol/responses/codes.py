@@ -98,6 +98,11 @@ def bad_charset(known: Iterable[str]) -> bytes:
     return b"BADCHARSET (%b)" % " ".join(known).encode("ascii")
 
 
+def url_mechanisms(mechanisms: Iterable[str]) -> bytes:
+    """URLMECH (RFC 4467 section 8)."""
+    return b"URLMECH " + " ".join(mechanisms).encode("ascii")
+
+
 def bad_url(url: bytes) -> bytes:
     """BADURL (RFC 4469 section 4.1); what the code can't hold is percent-encoded."""
     return b"BADURL " + _NO_URL_TEXT.sub(_percent_encoded, url[:_LONGEST_URL])
