@@ -346,7 +346,13 @@ def test_nobody_without_a_certificate_is_told_anything(system: MailSystem, owner
             "store",
             {
                 *("AdminService", "ChangeService", "DeliveryService", "MailboxService"),
-                *("MaildropService", "MessageService", "QueueService", "QuotaService"),
+                *(
+                    "MaildropService",
+                    "MessageService",
+                    "QueueService",
+                    "QuotaService",
+                    "UrlService",
+                ),
             },
         ),
     ],

@@ -92,6 +92,13 @@ async def test_vanished_takes_the_place_of_expunge(imap: Imap) -> None:
     assert await client.ok("NOOP") == ["* VANISHED 6"]
 
 
+async def test_what_sets_seen_tells_the_uid(imap: Imap) -> None:
+    client = await imap.select(messages=1)
+    await client.ok("ENABLE QRESYNC")
+    (told,) = await client.ok("FETCH 1 BODY[TEXT]")
+    assert told.startswith("* 1 FETCH (UID 1 FLAGS (\\Seen) MODSEQ (")
+
+
 async def test_close_tells_the_modseq(imap: Imap) -> None:
     client, validity, _ = await resync(imap, messages=2)
     await client.ok("STORE 1 +FLAGS.SILENT (\\Deleted)")
