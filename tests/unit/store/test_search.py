@@ -10,14 +10,14 @@ import pytest
 from postroom.store.v1 import message_pb2
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.quota import UNLIMITED
-from postroom_mime import search_text
+from postroom_mime import casemap, search_text
 from postroom_store import messages, tables
 from postroom_store.blobs import BlobFiles, digest_of
 from postroom_store.database import Readers, is_sqlite
 from postroom_store.ingest import Ingest
 from postroom_store.messages import Arrival
 from postroom_store.rpc.searching import key_of_message
-from postroom_store.search import index
+from postroom_store.search import index, program
 from postroom_store.search.extraction import Extraction
 from postroom_store.search.index import Indexer
 from postroom_store.search.program import (
@@ -25,12 +25,12 @@ from postroom_store.search.program import (
     AnyOf,
     Compared,
     Flag,
+    Fuzzy,
     Header,
     Key,
     Not,
     Text,
     Uids,
-    search,
 )
 from postroom_store.writer import Writers
 from sqlalchemy import select, text, update
@@ -64,6 +64,18 @@ async def fill(store: Store, account_id: int, ingest: Ingest = INGEST) -> int:
         ).change
     assert change is not None
     return change.mailbox_id
+
+
+def search(
+    store: Store,
+    mailbox_id: int,
+    key: Key,
+    files: BlobFiles | None = None,
+    deadline: float | None = None,
+) -> list[int]:
+    """The UIDs of Ann's messages that match."""
+    found = store.read(lambda c: program.search(c, files, ANN, mailbox_id, key, deadline))
+    return found.uids
 
 
 async def index_all(
@@ -139,6 +151,20 @@ async def test_what_comes_is_indexed_in_the_background(store: Store) -> None:
         (Compared("size", low=1000), [3]),
         (Compared("internaldate", low=1001, high=1002), [2]),
         (Compared("sent_at", low=1_700_000_000), [3]),
+        (Compared("saved_at", low=1_700_000_000), [1, 2, 3]),
+        (Compared("saved_at", high=1_700_000_000), []),
+        (Compared("email_id", low=2, high=3), [2]),
+        (Compared("thread_id", low=3, high=4), [3]),
+        (AllOf((Compared("thread_id", low=3, high=4), Text(("body",), "~"))), []),
+        (Fuzzy(("subject",), "aus GRUSSE bern"), [1]),
+        (Fuzzy(("body",), "again hallo"), [3]),
+        (Fuzzy(("body",), "helo"), [1, 3]),
+        (Fuzzy(("body",), "hellooo"), [1, 3]),
+        (Fuzzy(("body",), "pie"), [2]),
+        (Fuzzy(("body",), "unicorn"), []),
+        (Fuzzy(("body",), "~"), []),
+        (Fuzzy(("headers", "body"), "lunch time"), [3]),
+        (Not(Fuzzy(("body",), "helo")), [2]),
         (AnyOf((Flag("work"), Text(("subject",), "bern"))), [1, 3]),
         (AllOf((Text(("body",), "hello"), Not(Flag("\\Seen")))), [1]),
         (AllOf((Uids(((2, 3),)), Header("subject", "lunch"))), [3]),
@@ -152,7 +178,72 @@ async def test_a_key_finds(store: Store, key: Key, uids: list[int], indexed: str
     elif indexed == "the first":
         found = {1: search_text(MAILS[0])}
         await store.write(lambda t: index.add(t, ANN, found))
-    assert store.read(lambda c: search(c, None, ANN, mailbox_id, key)) == uids
+    assert search(store, mailbox_id, key) == uids
+
+
+@pytest.mark.parametrize("indexed", [False, True])
+@pytest.mark.parametrize(
+    ("key", "scores"),
+    [
+        (Fuzzy(("body",), "hello"), {1: 100, 3: 100}),
+        (Fuzzy(("body",), "helo"), {1: 60, 3: 60}),
+        (Fuzzy(("body",), "hello again"), {1: 50, 3: 100}),
+        (
+            AnyOf((Fuzzy(("subject",), "bern"), Fuzzy(("body",), "helo"))),
+            {1: 80, 3: 60},
+        ),
+        (AllOf((Fuzzy(("body",), "helo"), Flag("work"))), {3: 60}),
+        (Flag("work"), {3: 100}),
+    ],
+)
+async def test_how_relevant_a_message_is(
+    store: Store, key: Key, scores: dict[int, int], indexed: bool
+) -> None:
+    mailbox_id = await fill(store, ANN)
+    if indexed:
+        await index_all(store)
+    found = store.read(lambda c: program.search(c, None, ANN, mailbox_id, key, scored=True))
+    assert dict(zip(found.uids, found.scores, strict=True)) == scores
+
+
+async def test_what_messages_are_sorted_by(store: Store) -> None:
+    mailbox_id = await fill(store, ANN)
+    columns = ("sent_at", "size", "subject", "from", "display_from", "message_id", "is_reply")
+    found = store.read(lambda c: program.search(c, None, ANN, mailbox_id, AllOf(), columns=columns))
+    assert found.uids == [1, 2, 3]
+    assert found.columns == {
+        "sent_at": [1000, 1001, 1704067200],
+        "size": [len(mail) for mail in MAILS],
+        "subject": [casemap("Grüße aus Bern"), casemap("Straße"), "LUNCH"],
+        "from": ["ANN", "BOB", "ANN"],
+        "display_from": ["ANN", "BOB@EXAMPLE.ORG", "ANN@EXAMPLE.ORG"],
+        "message_id": ["", "", ""],
+        "is_reply": [0, 0, 0],
+    }
+    found = store.read(
+        lambda c: program.search(
+            c, None, ANN, mailbox_id, Uids(((1, 1), (3, 3))), columns=["internaldate"]
+        )
+    )
+    assert (found.uids, found.columns) == ([1, 3], {"internaldate": [1000, 1002]})
+
+
+async def test_columns_of_messages_that_lie_far_apart(store: Store) -> None:
+    mailbox_id = await fill(store, ANN)
+    await store.write(
+        lambda t: t.execute(
+            update(tables.placements)
+            .where(tables.placements.c.account_id == ANN, tables.placements.c.uid == 3)
+            .values(uid=70_000)
+        )
+    )
+    found = store.read(
+        lambda c: program.search(c, None, ANN, mailbox_id, AllOf(), columns=["internaldate"])
+    )
+    assert (found.uids, found.columns) == (
+        [1, 2, 70_000],
+        {"internaldate": [1000, 1001, 1002]},
+    )
 
 
 async def test_what_left_the_index_is_not_found(store: Store) -> None:
@@ -161,13 +252,13 @@ async def test_what_left_the_index_is_not_found(store: Store) -> None:
     found = {1: search_text(MAILS[0])}
     await store.write(lambda t: index.remove(t, ANN, found))
     assert store.read(lambda c: index.find(c, ANN, mailbox_id, ("body",), ["hello"])) == {3}
-    assert store.read(lambda c: search(c, None, ANN, mailbox_id, AllOf())) == [1, 2, 3]
+    assert search(store, mailbox_id, AllOf()) == [1, 2, 3]
 
 
 async def test_thousands_of_ranges(store: Store) -> None:
     mailbox_id = await fill(store, ANN)
     odd = Uids(tuple((uid, uid) for uid in range(1, 10_000, 2)))
-    assert store.read(lambda c: search(c, None, ANN, mailbox_id, odd)) == [1, 3]
+    assert search(store, mailbox_id, odd) == [1, 3]
 
 
 async def test_an_email_is_in_the_index_once(store: Store) -> None:
@@ -199,7 +290,7 @@ async def test_a_damaged_content_does_not_stop_the_indexer(store: Store) -> None
     )
     await index_all(store)
     key = Text(("body",), "hello")
-    assert store.read(lambda c: search(c, None, ANN, mailbox_id, key)) == [3]
+    assert search(store, mailbox_id, key) == [3]
 
 
 async def test_a_message_that_ends_the_extraction_does_not_stop_the_others(store: Store) -> None:
@@ -280,7 +371,7 @@ async def test_a_long_text_is_searched_to_its_end(
     mailbox_id = appended.change.mailbox_id
     if indexed:
         await index_all(store)
-    uids = store.read(lambda c: search(c, None, ANN, mailbox_id, key))
+    uids = search(store, mailbox_id, key)
     assert uids == ([1] if found else [])
 
 
@@ -301,14 +392,14 @@ async def test_each_message_is_read_once_for_all_keys(store: Store, tmp_path: Pa
     mailbox_id = await fill(store, ANN, Ingest(files, 0))
     short = tuple(Text(("body",), f"~{letter}") for letter in "abcdefghij" * 90)
     key = AnyOf((*short, AllOf((Text(("subject",), "st"), Not(Flag("work")))), Header("x", "y")))
-    assert store.read(lambda c: search(c, files, ANN, mailbox_id, key)) == [2]
+    assert search(store, mailbox_id, key, files) == [2]
     assert sorted(files.seen) == sorted(map(digest_of, MAILS))  # type: ignore[attr-defined]
 
 
 async def test_a_search_ends_in_time(store: Store) -> None:
     mailbox_id = await fill(store, ANN)
     with pytest.raises(PostroomError) as refused:
-        store.read(lambda c: search(c, None, ANN, mailbox_id, Text(("body",), "x"), deadline=0.0))
+        search(store, mailbox_id, Text(("body",), "x"), deadline=0.0)
     assert refused.value.kind is Kind.LIMIT_EXCEEDED
 
 
@@ -318,7 +409,7 @@ async def test_a_search_tells_of_what_it_cannot_read_now(store: Store, tmp_path:
     unmounted = BlobFiles(tmp_path / "elsewhere")
     key = Text(("body",), "hello")
     with pytest.raises(PostroomError) as refused:
-        store.read(lambda c: search(c, unmounted, ANN, mailbox_id, key))
+        search(store, mailbox_id, key, unmounted)
     assert refused.value.kind is Kind.UNAVAILABLE
 
 

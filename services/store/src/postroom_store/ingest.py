@@ -104,6 +104,7 @@ def derived_columns(derived: Derived) -> dict[str, Any]:
         "sent_at": derived.sent_at,
         "has_attachment": derived.has_attachment,
         "base_subject": _text(derived.base_subject),
+        "is_reply": derived.is_reply_or_forward,
         "sort_from": _text(derived.from_),
         "sort_to": _text(derived.to),
         "sort_cc": _text(derived.cc),

@@ -107,6 +107,9 @@ emails = Table(
     ),  # 0 not yet, 1 whole, 2 in part (too much text), 3 not at all (no text can be had)
     Column("has_attachment", Boolean, nullable=False),
     Column("base_subject", Text, nullable=False),
+    Column(
+        "is_reply", Boolean, nullable=False
+    ),  # or forward, by its subject (RFC 5256 section 2.1)
     Column("sort_from", Text, nullable=False),
     Column("sort_to", Text, nullable=False),
     Column("sort_cc", Text, nullable=False),

@@ -70,6 +70,62 @@ COLUMN_SAVEDATE: Column.ValueType  # 10
 """Unix seconds (RFC 8514)"""
 Global___Column: _TypeAlias = Column  # noqa: Y015
 
+class _SortColumn:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SortColumnEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SortColumn.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SORT_COLUMN_UNSPECIFIED: _SortColumn.ValueType  # 0
+    SORT_COLUMN_SENT_AT: _SortColumn.ValueType  # 1
+    """number: Unix seconds; the internal date where there is no usable Date"""
+    SORT_COLUMN_INTERNALDATE: _SortColumn.ValueType  # 2
+    """number: Unix seconds"""
+    SORT_COLUMN_SIZE: _SortColumn.ValueType  # 3
+    """number: bytes"""
+    SORT_COLUMN_SUBJECT: _SortColumn.ValueType  # 4
+    """text: base subject; as the texts that follow, mapped by i;unicode-casemap"""
+    SORT_COLUMN_FROM: _SortColumn.ValueType  # 5
+    """text: mailbox of the first address"""
+    SORT_COLUMN_TO: _SortColumn.ValueType  # 6
+    SORT_COLUMN_CC: _SortColumn.ValueType  # 7
+    SORT_COLUMN_DISPLAY_FROM: _SortColumn.ValueType  # 8
+    """text: display name of the first address, or the address"""
+    SORT_COLUMN_DISPLAY_TO: _SortColumn.ValueType  # 9
+    SORT_COLUMN_MESSAGE_ID: _SortColumn.ValueType  # 10
+    """text: normalised, without angle brackets; empty where there is none"""
+    SORT_COLUMN_REFERENCES: _SortColumn.ValueType  # 11
+    """text: ids of ancestors, oldest first, separated by blanks"""
+    SORT_COLUMN_IS_REPLY: _SortColumn.ValueType  # 12
+    """number: 1 where the subject was that of a reply or forward"""
+
+class SortColumn(_SortColumn, metaclass=_SortColumnEnumTypeWrapper):
+    """What messages are sorted and threaded by (RFC 5256, RFC 5957). Immutable: may be kept by email id."""
+
+SORT_COLUMN_UNSPECIFIED: SortColumn.ValueType  # 0
+SORT_COLUMN_SENT_AT: SortColumn.ValueType  # 1
+"""number: Unix seconds; the internal date where there is no usable Date"""
+SORT_COLUMN_INTERNALDATE: SortColumn.ValueType  # 2
+"""number: Unix seconds"""
+SORT_COLUMN_SIZE: SortColumn.ValueType  # 3
+"""number: bytes"""
+SORT_COLUMN_SUBJECT: SortColumn.ValueType  # 4
+"""text: base subject; as the texts that follow, mapped by i;unicode-casemap"""
+SORT_COLUMN_FROM: SortColumn.ValueType  # 5
+"""text: mailbox of the first address"""
+SORT_COLUMN_TO: SortColumn.ValueType  # 6
+SORT_COLUMN_CC: SortColumn.ValueType  # 7
+SORT_COLUMN_DISPLAY_FROM: SortColumn.ValueType  # 8
+"""text: display name of the first address, or the address"""
+SORT_COLUMN_DISPLAY_TO: SortColumn.ValueType  # 9
+SORT_COLUMN_MESSAGE_ID: SortColumn.ValueType  # 10
+"""text: normalised, without angle brackets; empty where there is none"""
+SORT_COLUMN_REFERENCES: SortColumn.ValueType  # 11
+"""text: ids of ancestors, oldest first, separated by blanks"""
+SORT_COLUMN_IS_REPLY: SortColumn.ValueType  # 12
+"""number: 1 where the subject was that of a reply or forward"""
+Global___SortColumn: _TypeAlias = SortColumn  # noqa: Y015
+
 @_typing.final
 class UidRange(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
@@ -1188,6 +1244,11 @@ class SearchKey(_message.Message):
     SENT_SINCE_FIELD_NUMBER: _builtins.int
     SENT_BEFORE_FIELD_NUMBER: _builtins.int
     MODSEQ_FIELD_NUMBER: _builtins.int
+    SAVED_SINCE_FIELD_NUMBER: _builtins.int
+    SAVED_BEFORE_FIELD_NUMBER: _builtins.int
+    EMAIL_ID_FIELD_NUMBER: _builtins.int
+    THREAD_ID_FIELD_NUMBER: _builtins.int
+    FUZZY_FIELD_NUMBER: _builtins.int
     subject: _builtins.str
     """substring, i;unicode-casemap as all that follow"""
     to: _builtins.str
@@ -1206,6 +1267,11 @@ class SearchKey(_message.Message):
     sent_before: _builtins.int
     modseq: _builtins.int
     """changed at or after"""
+    saved_since: _builtins.int
+    """when it came into the mailbox (RFC 8514)"""
+    saved_before: _builtins.int
+    email_id: _builtins.int
+    thread_id: _builtins.int
     @_builtins.property
     def all_of(self) -> Global___SearchKey.Keys:
         """of none: every message"""
@@ -1218,6 +1284,10 @@ class SearchKey(_message.Message):
     def flag(self) -> Global___SearchKey.Flag: ...
     @_builtins.property
     def header(self) -> Global___SearchKey.Header: ...
+    @_builtins.property
+    def fuzzy(self) -> Global___SearchKey:
+        """alike is enough (RFC 6203): words in any order, of which most is there; other keys exactly"""
+
     def __init__(
         self,
         *,
@@ -1239,12 +1309,17 @@ class SearchKey(_message.Message):
         sent_since: _builtins.int = ...,
         sent_before: _builtins.int = ...,
         modseq: _builtins.int = ...,
+        saved_since: _builtins.int = ...,
+        saved_before: _builtins.int = ...,
+        email_id: _builtins.int = ...,
+        thread_id: _builtins.int = ...,
+        fuzzy: Global___SearchKey | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["all_of", b"all_of", "any_of", b"any_of", "bcc", b"bcc", "before", b"before", "body", b"body", "cc", b"cc", "flag", b"flag", "from", b"from", "header", b"header", "key", b"key", "larger", b"larger", "modseq", b"modseq", "not", b"not", "sent_before", b"sent_before", "sent_since", b"sent_since", "since", b"since", "smaller", b"smaller", "subject", b"subject", "text", b"text", "to", b"to", "uids", b"uids"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["all_of", b"all_of", "any_of", b"any_of", "bcc", b"bcc", "before", b"before", "body", b"body", "cc", b"cc", "email_id", b"email_id", "flag", b"flag", "from", b"from", "fuzzy", b"fuzzy", "header", b"header", "key", b"key", "larger", b"larger", "modseq", b"modseq", "not", b"not", "saved_before", b"saved_before", "saved_since", b"saved_since", "sent_before", b"sent_before", "sent_since", b"sent_since", "since", b"since", "smaller", b"smaller", "subject", b"subject", "text", b"text", "thread_id", b"thread_id", "to", b"to", "uids", b"uids"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["all_of", b"all_of", "any_of", b"any_of", "bcc", b"bcc", "before", b"before", "body", b"body", "cc", b"cc", "flag", b"flag", "from", b"from", "header", b"header", "key", b"key", "larger", b"larger", "modseq", b"modseq", "not", b"not", "sent_before", b"sent_before", "sent_since", b"sent_since", "since", b"since", "smaller", b"smaller", "subject", b"subject", "text", b"text", "to", b"to", "uids", b"uids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["all_of", b"all_of", "any_of", b"any_of", "bcc", b"bcc", "before", b"before", "body", b"body", "cc", b"cc", "email_id", b"email_id", "flag", b"flag", "from", b"from", "fuzzy", b"fuzzy", "header", b"header", "key", b"key", "larger", b"larger", "modseq", b"modseq", "not", b"not", "saved_before", b"saved_before", "saved_since", b"saved_since", "sent_before", b"sent_before", "sent_since", b"sent_since", "since", b"since", "smaller", b"smaller", "subject", b"subject", "text", b"text", "thread_id", b"thread_id", "to", b"to", "uids", b"uids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_key: _TypeAlias = _typing.Literal["all_of", "any_of", "not", "uids", "flag", "header", "subject", "from", "to", "cc", "bcc", "body", "text", "larger", "smaller", "since", "before", "sent_since", "sent_before", "modseq"]  # noqa: Y015
+    _WhichOneofReturnType_key: _TypeAlias = _typing.Literal["all_of", "any_of", "not", "uids", "flag", "header", "subject", "from", "to", "cc", "bcc", "body", "text", "larger", "smaller", "since", "before", "sent_since", "sent_before", "modseq", "saved_since", "saved_before", "email_id", "thread_id", "fuzzy"]  # noqa: Y015
     _WhichOneofArgType_key: _TypeAlias = _typing.Literal["key", b"key"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_key) -> _WhichOneofReturnType_key | None: ...
 
@@ -1256,20 +1331,30 @@ class SearchRequest(_message.Message):
 
     MAILBOX_ID_FIELD_NUMBER: _builtins.int
     KEY_FIELD_NUMBER: _builtins.int
+    COLUMNS_FIELD_NUMBER: _builtins.int
+    SCORES_FIELD_NUMBER: _builtins.int
     mailbox_id: _builtins.int
+    scores: _builtins.bool
+    """tell how relevant each is"""
     @_builtins.property
     def key(self) -> Global___SearchKey:
         """at most 1,000 keys, nested at most 50 deep: INVALID beyond"""
+
+    @_builtins.property
+    def columns(self) -> _containers.RepeatedScalarFieldContainer[Global___SortColumn.ValueType]:
+        """to be told of each message that matches"""
 
     def __init__(
         self,
         *,
         mailbox_id: _builtins.int = ...,
         key: Global___SearchKey | None = ...,
+        columns: _abc.Iterable[Global___SortColumn.ValueType] | None = ...,
+        scores: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["key", b"key"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "mailbox_id", b"mailbox_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "key", b"key", "mailbox_id", b"mailbox_id", "scores", b"scores"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1280,17 +1365,55 @@ class SearchResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     UIDS_FIELD_NUMBER: _builtins.int
+    SCORES_FIELD_NUMBER: _builtins.int
+    COLUMNS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def uids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    @_builtins.property
+    def scores(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """empty, or 1 to 100 for each of `uids`"""
+
+    @_builtins.property
+    def columns(self) -> _containers.RepeatedCompositeFieldContainer[Global___SortColumnData]:
+        """in the order asked"""
+
     def __init__(
         self,
         *,
         uids: _abc.Iterable[_builtins.int] | None = ...,
+        scores: _abc.Iterable[_builtins.int] | None = ...,
+        columns: _abc.Iterable[Global___SortColumnData] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["uids", b"uids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "scores", b"scores", "uids", b"uids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SearchResponse: _TypeAlias = SearchResponse  # noqa: Y015
+
+@_typing.final
+class SortColumnData(_message.Message):
+    """One column: as long as `uids` in the one field that is for its kind."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBERS_FIELD_NUMBER: _builtins.int
+    TEXTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def numbers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    @_builtins.property
+    def texts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        numbers: _abc.Iterable[_builtins.int] | None = ...,
+        texts: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["numbers", b"numbers", "texts", b"texts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SortColumnData: _TypeAlias = SortColumnData  # noqa: Y015

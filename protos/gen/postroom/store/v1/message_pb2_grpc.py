@@ -173,7 +173,8 @@ class MessageServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Search(self, request, context):
-        """The UIDs that match, ascending. Complete even where the search index lags behind.
+        """The messages that match, ascending by UID, with what they are sorted by if that is asked for. Complete even where
+        the search index lags behind. Reads only; safe to repeat. LIMIT_EXCEEDED where it takes too long.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

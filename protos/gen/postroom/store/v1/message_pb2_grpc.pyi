@@ -69,7 +69,9 @@ class MessageServiceStub:
     Vanished: _grpc.UnaryUnaryMultiCallable[_message_pb2.VanishedRequest, _message_pb2.VanishedResponse]
     """The UIDs that were expunged after a modseq (RFC 7162), as ranges. Reads only; safe to repeat."""
     Search: _grpc.UnaryStreamMultiCallable[_message_pb2.SearchRequest, _message_pb2.SearchResponse]
-    """The UIDs that match, ascending. Complete even where the search index lags behind."""
+    """The messages that match, ascending by UID, with what they are sorted by if that is asked for. Complete even where
+    the search index lags behind. Reads only; safe to repeat. LIMIT_EXCEEDED where it takes too long.
+    """
 
 @_typing.type_check_only
 class MessageServiceAsyncStub(MessageServiceStub):
@@ -112,7 +114,9 @@ class MessageServiceAsyncStub(MessageServiceStub):
     Vanished: _aio.UnaryUnaryMultiCallable[_message_pb2.VanishedRequest, _message_pb2.VanishedResponse]  # type: ignore[assignment]
     """The UIDs that were expunged after a modseq (RFC 7162), as ranges. Reads only; safe to repeat."""
     Search: _aio.UnaryStreamMultiCallable[_message_pb2.SearchRequest, _message_pb2.SearchResponse]  # type: ignore[assignment]
-    """The UIDs that match, ascending. Complete even where the search index lags behind."""
+    """The messages that match, ascending by UID, with what they are sorted by if that is asked for. Complete even where
+    the search index lags behind. Reads only; safe to repeat. LIMIT_EXCEEDED where it takes too long.
+    """
 
 class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
     """The messages of one mailbox of the account that the ticket names.
@@ -212,6 +216,8 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _message_pb2.SearchRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_message_pb2.SearchResponse], _abc.AsyncIterator[_message_pb2.SearchResponse]]:
-        """The UIDs that match, ascending. Complete even where the search index lags behind."""
+        """The messages that match, ascending by UID, with what they are sorted by if that is asked for. Complete even where
+        the search index lags behind. Reads only; safe to repeat. LIMIT_EXCEEDED where it takes too long.
+        """
 
 def add_MessageServiceServicer_to_server(servicer: MessageServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

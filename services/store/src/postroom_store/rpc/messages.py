@@ -23,7 +23,8 @@ from postroom_store.rpc.encoding import (
 )
 from postroom_store.rpc.fetching import response_messages, wanted_of_message
 from postroom_store.rpc.mailboxes import Provision
-from postroom_store.rpc.searching import key_of_message
+from postroom_store.rpc.searching import columns_of_message, key_of_message
+from postroom_store.rpc.searching import response_messages as found_messages
 from postroom_store.search.program import search
 from postroom_store.transaction import Transaction
 from postroom_store.uploads import Contents
@@ -31,7 +32,6 @@ from postroom_store.writer import Writers
 
 OPEN_ROWS = 16_384  # messages in one response: some 450 KB
 MOST_SECTIONS = 100
-SEARCH_ROWS = 50_000
 
 MODES = {
     message_pb2.StoreFlagsRequest.MODE_ADD: "add",
@@ -264,11 +264,21 @@ class MessageService:
     ) -> AsyncIterator[message_pb2.SearchResponse]:
         account_id = call.ticket.account_id
         key = key_of_message(request.key)
-        uids = await self._searchers.run(
-            lambda c: search(c, self._files, account_id, request.mailbox_id, key, call.deadline)
+        columns = columns_of_message(request.columns)
+        found = await self._searchers.run(
+            lambda c: search(
+                c,
+                self._files,
+                account_id,
+                request.mailbox_id,
+                key,
+                call.deadline,
+                scored=request.scores,
+                columns=columns,
+            )
         )
-        for start in range(0, len(uids), SEARCH_ROWS):
-            yield message_pb2.SearchResponse(uids=uids[start : start + SEARCH_ROWS])
+        for response in found_messages(found):
+            yield response
 
     async def _once(
         self,

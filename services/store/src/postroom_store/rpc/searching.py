@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from postroom.store.v1 import message_pb2
@@ -14,6 +15,8 @@ from postroom_store.search.program import (
     AnyOf,
     Compared,
     Flag,
+    Found,
+    Fuzzy,
     Header,
     Key,
     Not,
@@ -42,32 +45,83 @@ LEAVES: dict[str, Callable[[Any], Key]] = {
     "sent_since": lambda value: Compared("sent_at", low=value),
     "sent_before": lambda value: Compared("sent_at", high=value),
     "modseq": lambda value: Compared("modseq", low=value),
+    "saved_since": lambda value: Compared("saved_at", low=value),
+    "saved_before": lambda value: Compared("saved_at", high=value),
+    "email_id": lambda value: _is("email_id", value),
+    "thread_id": lambda value: _is("thread_id", value),
 }
+SORT_COLUMNS = {
+    message_pb2.SORT_COLUMN_SENT_AT: "sent_at",
+    message_pb2.SORT_COLUMN_INTERNALDATE: "internaldate",
+    message_pb2.SORT_COLUMN_SIZE: "size",
+    message_pb2.SORT_COLUMN_SUBJECT: "subject",
+    message_pb2.SORT_COLUMN_FROM: "from",
+    message_pb2.SORT_COLUMN_TO: "to",
+    message_pb2.SORT_COLUMN_CC: "cc",
+    message_pb2.SORT_COLUMN_DISPLAY_FROM: "display_from",
+    message_pb2.SORT_COLUMN_DISPLAY_TO: "display_to",
+    message_pb2.SORT_COLUMN_MESSAGE_ID: "message_id",
+    message_pb2.SORT_COLUMN_REFERENCES: "references",
+    message_pb2.SORT_COLUMN_IS_REPLY: "is_reply",
+}
+NUMBERS = frozenset({"sent_at", "internaldate", "size", "is_reply"})
+ROWS = 50_000  # of one response: 200 KB of UIDs
+WIDE_ROWS = 5_000  # of one with columns
+LARGEST_ID = 2**63 - 1
+
+
+def _is(column: str, value: int) -> Key:
+    # No such id is given: databases have signed numbers.
+    return Compared(column, low=value, high=value + 1) if value < LARGEST_ID else AnyOf(())
+
+
+def columns_of_message(columns: Sequence[message_pb2.SortColumn.ValueType]) -> list[str]:
+    """The columns that are asked for, each once. Raises PostroomError INVALID."""
+    names = [SORT_COLUMNS.get(column) for column in columns]
+    if None in names or len(set(names)) < len(names):
+        raise PostroomError(Kind.INVALID, "a column is unknown, or asked for twice")
+    return [name for name in names if name is not None]
+
+
+def response_messages(found: Found) -> Iterator[message_pb2.SearchResponse]:
+    """What was found, in several responses where it is much."""
+    rows = WIDE_ROWS if found.columns else ROWS
+    for start in range(0, len(found.uids), rows):
+        part = slice(start, start + rows)
+        response = message_pb2.SearchResponse(uids=found.uids[part], scores=found.scores[part])
+        for name, data in found.columns.items():
+            kind = "numbers" if name in NUMBERS else "texts"
+            getattr(response.columns.add(), kind).extend(data[part])
+        yield response
 
 
 def key_of_message(message: message_pb2.SearchKey) -> Key:
     """A search program. Raises PostroomError INVALID where it is too large or has gaps."""
-    return _Reader().read(message, 0)
+    return _Reader().read(message, 0, fuzzy=False)
 
 
 class _Reader:
     def __init__(self) -> None:
         self._keys = 0
 
-    def read(self, message: message_pb2.SearchKey, depth: int) -> Key:
+    def read(self, message: message_pb2.SearchKey, depth: int, *, fuzzy: bool) -> Key:
         self._keys += 1
         if self._keys > MOST_KEYS or depth > MOST_DEPTH:
             raise PostroomError(
                 Kind.INVALID, f"a search has at most {MOST_KEYS} keys, {MOST_DEPTH} deep"
             )
+        read = partial(self.read, depth=depth + 1, fuzzy=fuzzy)
         kind = message.WhichOneof("key")
         match kind:
             case None:
                 raise PostroomError(Kind.INVALID, "a search key is missing")
             case "all_of":
-                return AllOf(tuple(self.read(key, depth + 1) for key in message.all_of.keys))
+                return AllOf(tuple(map(read, message.all_of.keys)))
             case "any_of":
-                return AnyOf(tuple(self.read(key, depth + 1) for key in message.any_of.keys))
+                return AnyOf(tuple(map(read, message.any_of.keys)))
             case "not":
-                return Not(self.read(getattr(message, "not"), depth + 1))
-        return LEAVES[kind](getattr(message, kind))
+                return Not(read(getattr(message, "not")))
+            case "fuzzy":
+                return self.read(message.fuzzy, depth + 1, fuzzy=True)
+        key = LEAVES[kind](getattr(message, kind))
+        return Fuzzy(key.fields, key.value) if fuzzy and isinstance(key, Text) else key

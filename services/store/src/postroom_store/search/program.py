@@ -25,7 +25,8 @@ from postroom_store.blobs import BlobFiles
 from postroom_store.domain import flags as flagging
 from postroom_store.messages import Ranges, is_within
 from postroom_store.reading import find_mailbox
-from postroom_store.search import index
+from postroom_store.search import index, sorting
+from postroom_store.search.fuzzy import ENOUGH, Phrases, phrases_of
 from postroom_store.search.long_text import body_text, found_in, text_of
 from postroom_store.transaction import Mailbox
 
@@ -67,7 +68,7 @@ class Compared:
     """A number of the message against a bound.
 
     Attributes:
-        column: "size", "internaldate", "sent_at" or "modseq".
+        column: one of NUMBERS.
         low: inclusive; None: open.
         high: exclusive; None: open.
     """
@@ -91,7 +92,24 @@ class Text:
     value: str
 
 
-Key = AllOf | AnyOf | Not | Uids | Flag | Compared | Header | Text
+@dataclass(frozen=True, slots=True)
+class Fuzzy:
+    """A text that is alike (RFC 6203); each message that matches has a grade up to 1."""
+
+    fields: tuple[str, ...]
+    value: str
+
+    @property
+    def phrases(self) -> tuple[Phrases, ...]:
+        return phrases_of(self.value)
+
+    @property
+    def exact(self) -> Text:
+        """What it comes to where there is no word to be alike to."""
+        return Text(self.fields, self.value)
+
+
+Key = AllOf | AnyOf | Not | Uids | Flag | Compared | Header | Text | Fuzzy
 
 NUMBERS: dict[str, ColumnElement[Any]] = {
     "size": _p.size,
@@ -99,7 +117,26 @@ NUMBERS: dict[str, ColumnElement[Any]] = {
     # RFC 5256 section 2.2: without a usable Date, the internal date stands in.
     "sent_at": func.coalesce(_e.sent_at, _e.internaldate),
     "modseq": _p.modseq,
+    "saved_at": _p.saved_at,
+    "email_id": _p.email_id,
+    "thread_id": _e.thread_id,
 }
+OF_EMAILS = frozenset({"internaldate", "sent_at", "thread_id"})
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What matched.
+
+    Attributes:
+        uids: ascending.
+        scores: how relevant each is, 1 to 100; empty where that wasn't asked for.
+        columns: the data that were asked for, each as long as `uids`.
+    """
+
+    uids: list[int]
+    scores: list[int] = field(default_factory=list)
+    columns: dict[str, list[Any]] = field(default_factory=dict)
 
 
 def search(
@@ -109,11 +146,16 @@ def search(
     mailbox_id: int,
     key: Key,
     deadline: float | None = None,
-) -> list[int]:
-    """The UIDs that match, ascending.
+    *,
+    scored: bool = False,
+    columns: Sequence[str] = (),
+) -> Found:
+    """The messages that match.
 
     Args:
         deadline: `time.monotonic()` seconds after which nobody waits for the answer.
+        scored: tell how relevant each is.
+        columns: of SORTABLE, to be told of each.
 
     Raises PostroomError: NOT_FOUND; LIMIT_EXCEEDED where it takes too long; UNAVAILABLE where a
     message can't be read now.
@@ -121,7 +163,7 @@ def search(
     mailbox = find_mailbox(connection, account_id, mailbox_id)
     end = time.monotonic() + MOST_SECONDS
     end = end if deadline is None else min(end, deadline)
-    return _Search(connection, files, mailbox, end).run(key)
+    return _Search(connection, files, mailbox, end).run(key, scored, columns)
 
 
 def cost(key: Key) -> int:
@@ -131,7 +173,7 @@ def cost(key: Key) -> int:
             return 0
         case Compared():
             return 1
-        case Text(_, value):
+        case Text(_, value) | Fuzzy(_, value):
             return 2 if index.can_find(normalise(value)) else 4
         case Header():
             return 3
@@ -164,11 +206,27 @@ class _Search:
         self._mailbox = mailbox
         self._end = end
         self._here = {"account": mailbox.account_id, "mailbox": mailbox.mailbox_id}
+        self._scored = False
+        self._grades: dict[Fuzzy, dict[int, float]] = {}
 
-    def run(self, key: Key) -> list[int]:
-        """The UIDs that match, ascending."""
+    def run(self, key: Key, scored: bool, columns: Sequence[str]) -> Found:
+        """The messages that match."""
+        self._scored = scored
         outcome = self._over(key, None)
-        return sorted(outcome.certain | self._read(key, sorted(outcome.possible)))
+        uids = sorted(outcome.certain | self._read(key, sorted(outcome.possible)))
+        scores = [self._score(uid) for uid in uids] if scored else []
+        if not columns:
+            return Found(uids, scores)
+        data = sorting.read_columns(self._connection, self._here, uids, columns, self._check_time)
+        if len(data[0]) < len(uids):  # what was expunged between the two statements
+            there = set(data[0])
+            scores = [score for uid, score in zip(uids, scores, strict=False) if uid in there]
+        return Found(data[0], scores, dict(zip(columns, data[1:], strict=True)))
+
+    def _score(self, uid: int) -> int:
+        """How relevant a message is: the mean grade of the fuzzy keys that it matches."""
+        grades = [grade for known in self._grades.values() if (grade := known.get(uid))]
+        return max(1, round(100 * sum(grades) / len(grades))) if grades else 100
 
     def _check_time(self) -> None:
         if time.monotonic() > self._end:
@@ -195,6 +253,8 @@ class _Search:
                 return _Outcome(self._select(key, among))
             case Text():
                 return self._text(key, among)
+            case Fuzzy():
+                return self._fuzzy(key, among)
             case Header():
                 return self._header(key, among)
 
@@ -213,7 +273,9 @@ class _Search:
         certain: set[int] = set()
         possible: set[int] = set()
         for each in sorted(keys, key=cost):
-            left = among if among is None or not certain else among - certain
+            # Who scores asks of each message how well it matches each key.
+            known = not certain or self._scored
+            left = among if among is None or known else among - certain
             outcome = self._over(each, left)
             certain |= outcome.certain
             possible |= outcome.possible
@@ -234,7 +296,7 @@ class _Search:
         return set(filter(is_within(ranges), self._those(among)))
 
     def _select(self, key: Flag | Compared, among: set[int] | None) -> set[int]:
-        joined = isinstance(key, Compared) and key.column in ("internaldate", "sent_at")
+        joined = isinstance(key, Compared) and key.column in OF_EMAILS
         statement = (_rows(_p.uid) if joined else _UIDS).where(*self._condition(key))
         if among is not None and len(among) <= FEW:
             statement = statement.where(_p.uid.in_(among))
@@ -263,13 +325,37 @@ class _Search:
             return _Outcome(self._those(among))
         if not index.can_find(wanted):
             return _Outcome(set(), self._those(among))
-        unsure = self._unindexed
-        if "body" in key.fields:
-            unsure = unsure | self._in_part
+        unsure = self._unsure(key.fields)
         found = self._look_up(key.fields, [wanted])
         if among is not None:
             found, unsure = found & among, unsure & among
         return _Outcome(found, unsure - found)
+
+    def _fuzzy(self, key: Fuzzy, among: set[int] | None) -> _Outcome:
+        words = key.phrases
+        if not words:
+            return self._text(key.exact, among)
+        unsure = self._unsure(key.fields)
+        grades = self._grades.setdefault(key, {})
+        total: dict[int, float] = {}
+        for word in words:
+            self._check_time()
+            best: dict[int, float] = {}
+            for phrase, grade in word.graded:
+                for uid in self._look_up(key.fields, [phrase]):
+                    best.setdefault(uid, grade)
+            for uid, grade in best.items():
+                total[uid] = total.get(uid, 0.0) + grade
+        for uid, grade in total.items():
+            if grade >= ENOUGH * len(words) and (among is None or uid in among):
+                grades[uid] = grade / len(words)
+        found = set(grades) if among is None else grades.keys() & among
+        unsure = unsure if among is None else unsure & among
+        return _Outcome(found, unsure - found)
+
+    def _unsure(self, fields: Sequence[str]) -> set[int]:
+        """The messages of which the index doesn't have all the text of some fields."""
+        return self._unindexed | self._in_part if "body" in fields else self._unindexed
 
     def _header(self, key: Header, among: set[int] | None) -> _Outcome:
         # The index tells that both are in the header, not that they are in one line.
@@ -326,7 +412,7 @@ class _Search:
                 return partial(_every, every)
             case AnyOf(keys):
                 some = [self._matcher(each) for each in sorted(keys, key=cost)]
-                return partial(_some, some)
+                return partial(_some_of_all if self._scored else _some, some)
             case Not(inner):
                 one = self._matcher(inner)
                 return lambda message: not one(message)
@@ -342,9 +428,27 @@ class _Search:
                 text = normalise(value)
                 each_field = [partial(_has, name, text) for name in fields]
                 return each_field[0] if len(each_field) == 1 else partial(_some, each_field)
+            case Fuzzy() if key.phrases:
+                return partial(self._is_alike, key, key.phrases)
+            case Fuzzy():
+                return self._matcher(key.exact)
             case Header(name, value):
                 part = normalise(value)
                 return lambda message: header_matches(message.text, name, part)
+
+    def _is_alike(self, key: Fuzzy, words: Sequence[Phrases], message: _Candidate) -> bool:
+        grade = sum(_best(key.fields, word, message) for word in words) / len(words)
+        if grade >= ENOUGH:
+            self._grades.setdefault(key, {})[message.uid] = grade
+        return grade >= ENOUGH
+
+
+def _best(fields: Sequence[str], word: Phrases, message: _Candidate) -> float:
+    """How much of a word the fields of a message have."""
+    for phrase, grade in word.graded:
+        if any(_has(name, phrase, message) for name in fields):
+            return grade
+    return 0.0
 
 
 @dataclass(slots=True)
@@ -362,6 +466,9 @@ class _Candidate:
     internaldate: int
     sent_at: int
     modseq: int
+    saved_at: int
+    email_id: int
+    thread_id: int
     text: SearchText = NOTHING
     in_body: Set[str] = frozenset()
 
@@ -392,6 +499,10 @@ def _some(matchers: Sequence[Matcher], message: _Candidate) -> bool:
     return False
 
 
+def _some_of_all(matchers: Sequence[Matcher], message: _Candidate) -> bool:
+    return any([matches(message) for matches in matchers])
+
+
 def _has(field_name: str, wanted: str, message: _Candidate) -> bool:
     text = message.text
     if text.truncated and field_name == "body":
@@ -415,6 +526,10 @@ def _body_texts(key: Key) -> Iterator[str]:
             yield from _body_texts(inner)
         case Text(fields, value) if "body" in fields:
             yield normalise(value)
+        case Fuzzy(fields, value) if "body" in fields:
+            yield normalise(value)
+            for word in key.phrases:
+                yield from (phrase for phrase, _ in word.graded)
 
 
 def _is_between(number: int, low: int | None, high: int | None) -> bool:
@@ -433,5 +548,15 @@ def _rows(*columns: ColumnElement[Any]) -> Select[Any]:
 
 _UIDS = select(_p.uid).where(_HERE)
 _CANDIDATES = _rows(
-    _p.uid, _p.flags, _p.size, _e.internaldate, NUMBERS["sent_at"], _p.modseq, _e.digest, _e.indexed
+    _p.uid,
+    _p.flags,
+    _p.size,
+    _e.internaldate,
+    NUMBERS["sent_at"],
+    _p.modseq,
+    _p.saved_at,
+    _p.email_id,
+    _e.thread_id,
+    _e.digest,
+    _e.indexed,
 ).where(_p.uid.in_(bindparam("uids", expanding=True)))
