@@ -24,6 +24,7 @@ AFTER_LOGIN = (
     "MULTIAPPEND",
     "NAMESPACE",
     "NOTIFY",
+    "OBJECTID",
     "PARTIAL",
     "PREVIEW",
     "QRESYNC",
@@ -33,6 +34,8 @@ AFTER_LOGIN = (
     "QUOTA=RES-STORAGE",
     "QUOTASET",
     "REPLACE",
+    "SAVEDATE",
+    "SEARCH=FUZZY",
     "SEARCHRES",
     "SPECIAL-USE",
     "STATUS=SIZE",
@@ -44,6 +47,7 @@ AFTER_LOGIN = (
     "URLAUTH",
     "URLAUTH=BINARY",
     "UTF8=ACCEPT",
+    "WITHIN",
 )
 
 

@@ -8,12 +8,15 @@ from postroom_imap.protocol.commands.result_options import ResultOption, ResultO
 from postroom_imap.protocol.sequence_set import in_order
 
 
-def data_items(result: ResultOptions, numbers: Sequence[int]) -> Iterator[bytes]:
+def data_items(
+    result: ResultOptions, numbers: Sequence[int], scores: Sequence[int] = ()
+) -> Iterator[bytes]:
     """The return data of an ESEARCH response.
 
     Args:
         numbers: all that was found, in the order asked for: of SORT, MIN is the first and MAX the
             last of that order (RFC 5267 section 3.1).
+        scores: how relevant each is, where that is asked for.
     """
     if numbers:
         if ResultOption.MIN in result:
@@ -27,6 +30,9 @@ def data_items(result: ResultOptions, numbers: Sequence[int]) -> Iterator[bytes]
     if result.partial is not None:
         part = in_order(numbers[result.partial.slice_of(len(numbers))])
         yield b"PARTIAL (%b %b)" % (result.partial.wire, part or b"NIL")
+        scores = scores[result.partial.slice_of(len(numbers))]
+    if ResultOption.RELEVANCY in result:
+        yield b"RELEVANCY (%b)" % b" ".join(map(b"%d".__mod__, scores))
 
 
 def referred(result: ResultOptions, found: Sequence[int]) -> Sequence[int]:

@@ -6,13 +6,20 @@ store's, which gets the whole program, so that what it must look into stays smal
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 
 from postroom_imap.keywords import RECENT
+from postroom_imap.ports.columns import uid_array
 from postroom_imap.ports.identity import Ticket
 from postroom_imap.ports.messages import Messages
 from postroom_imap.ports.searching import (
+    Alike,
     AllOf,
     AnyOf,
     Compares,
@@ -31,7 +38,9 @@ from postroom_imap.protocol.commands.search_keys import (
     DateField,
     DateKey,
     DateRelation,
+    EmailIdKey,
     FlagKey,
+    FuzzyKey,
     HeaderKey,
     ModseqKey,
     NotKey,
@@ -43,23 +52,48 @@ from postroom_imap.protocol.commands.search_keys import (
     SizeRelation,
     TextKey,
     TextScope,
+    ThreadIdKey,
     UidKey,
+    WithinKey,
 )
 from postroom_imap.protocol.sequence_set import SequenceSet
 from postroom_imap.tracker import Tracker
 
-_LOCAL = (AllKey, FlagKey, ModseqKey, RecentKey, SequenceKey, UidKey)
+MOST_RELEVANT = 100
+_LOCAL = (AllKey, EmailIdKey, FlagKey, ModseqKey, RecentKey, SequenceKey, UidKey)
+# As FETCH tells them (RFC 8474 section 5): the account, and the number in it.
+_EMAIL_ID = re.compile(r"M(\d{1,18})-(\d{1,18})", re.ASCII)
+_THREAD_ID = re.compile(r"T(\d{1,18})-(\d{1,18})", re.ASCII)
 _ADDRESS_FIELDS = {field.value: field for field in TextField if field.value not in ("body", "text")}
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Positions of a session's messages.
+
+    Attributes:
+        positions: ascending for SEARCH; for SORT, in the order asked for.
+        scores: how relevant each is, 1 to 100, where that was asked for.
+    """
+
+    positions: Sequence[int]
+    scores: Sequence[int] = ()
+
+
 async def find(
-    messages: Messages, ticket: Ticket, tracker: Tracker, program: SearchKey
-) -> Sequence[int]:
-    """The positions of a session's messages that match, ascending."""
+    messages: Messages, ticket: Ticket, tracker: Tracker, program: SearchKey, *, scored: bool
+) -> Found:
+    """The messages that match, ascending."""
     if is_local(program):
-        return LocalSearch(tracker).run(program)
-    key = for_store(program, tracker)
-    return tracker.positions_of(await messages.search(ticket, tracker.view.mailbox_id, key))
+        positions = LocalSearch(tracker).run(program)
+        return Found(positions, [MOST_RELEVANT] * len(positions) if scored else ())
+    key = for_store(program, tracker, int(time.time()))
+    matches = await messages.search(ticket, tracker.view.mailbox_id, key, scored=scored)
+    positions = tracker.positions_of(matches.uids)
+    if not scored:
+        return Found(positions)
+    score = dict(zip(matches.uids, matches.scores, strict=True))
+    return Found(positions, [score[tracker.uids[position]] for position in positions])
 
 
 def is_local(key: SearchKey) -> bool:
@@ -67,7 +101,7 @@ def is_local(key: SearchKey) -> bool:
     match key:
         case AndKey(keys) | OrKey(keys):
             return all(map(is_local, keys))
-        case NotKey(inner):
+        case NotKey(inner) | FuzzyKey(inner):
             return is_local(inner)
     return isinstance(key, _LOCAL)
 
@@ -77,7 +111,7 @@ def names(key: SearchKey, kind: type[SearchKey]) -> bool:
     match key:
         case AndKey(keys) | OrKey(keys):
             return any(names(inner, kind) for inner in keys)
-        case NotKey(inner):
+        case NotKey(inner) | FuzzyKey(inner):
             return names(inner, kind)
     return isinstance(key, kind)
 
@@ -90,11 +124,13 @@ class LocalSearch:
         self._everything = range(tracker.exists)
         self._flags: list[int] | None = None
 
-    def run(self, key: SearchKey) -> list[int]:
+    def run(self, key: SearchKey) -> Sequence[int]:
         """The positions that match, ascending."""
         wanted = _one_mask(key)
         if wanted is not None:
             return self._by_mask(*self._masks(wanted))
+        if isinstance(key, AllKey):
+            return self._everything
         return sorted(self._find(key))
 
     def _find(self, key: SearchKey) -> set[int]:
@@ -107,6 +143,10 @@ class LocalSearch:
                 return set.union(*map(self._find, keys))
             case NotKey(inner):
                 return set(self._everything) - self._find(inner)
+            case FuzzyKey(inner):
+                return self._find(inner)
+            case EmailIdKey(object_id):
+                return set(self._of_email(object_id))
             case FlagKey():
                 return set(self._by_mask(*self._masks([key])))
             case RecentKey():
@@ -122,6 +162,17 @@ class LocalSearch:
 
     def _in(self, wanted: SequenceSet, uid: bool) -> set[int]:
         return {p for part in self._tracker.positions(wanted, uid) for p in part}
+
+    def _of_email(self, object_id: str) -> Sequence[int]:
+        view = self._tracker.view
+        number = _number_in(_EMAIL_ID, object_id, view.account_id)
+        uids = uid_array()
+        index = -1
+        with suppress(ValueError):
+            while number > 0:
+                index = view.email_ids.index(number, index + 1)
+                uids.append(view.uids[index])
+        return self._tracker.positions_of(uids)
 
     def _masks(self, keys: Iterable[FlagKey]) -> tuple[int, int]:
         """Which bits count, and how they must be; (0, 1) matches nothing."""
@@ -166,17 +217,24 @@ def _one_mask(key: SearchKey) -> list[FlagKey] | None:
     return None
 
 
-def for_store(key: SearchKey, tracker: Tracker) -> StoreKey:
-    """The program as the store takes it."""
+def for_store(key: SearchKey, tracker: Tracker, now: int) -> StoreKey:
+    """The program as the store takes it.
+
+    Args:
+        now: Unix seconds.
+    """
+    translate = partial(for_store, tracker=tracker, now=now)
     match key:
         case AllKey():
             return AllOf(())
         case AndKey(keys):
-            return AllOf(tuple(for_store(inner, tracker) for inner in keys))
+            return AllOf(tuple(map(translate, keys)))
         case OrKey(keys):
-            return AnyOf(tuple(for_store(inner, tracker) for inner in keys))
+            return AnyOf(tuple(map(translate, keys)))
         case NotKey(inner):
-            return Not(for_store(inner, tracker))
+            return Not(translate(inner))
+        case FuzzyKey(inner):
+            return Alike(translate(inner))
         case SequenceKey(numbers):
             return InUids(tracker.ranges_at(tracker.positions(numbers, uid=False)))
         case UidKey(uids):
@@ -195,21 +253,43 @@ def for_store(key: SearchKey, tracker: Tracker) -> StoreKey:
             return Compares(NumberField.LARGER if larger else NumberField.SMALLER, size)
         case ModseqKey(modseq):
             return Compares(NumberField.MODSEQ, modseq)
+        case EmailIdKey(object_id):
+            number = _number_in(_EMAIL_ID, object_id, tracker.view.account_id)
+            return Compares(NumberField.EMAIL_ID, number) if number else AnyOf(())
+        case ThreadIdKey(object_id):
+            number = _number_in(_THREAD_ID, object_id, tracker.view.account_id)
+            return Compares(NumberField.THREAD_ID, number) if number else AnyOf(())
+        case WithinKey(older, seconds):
+            # RFC 5032 section 2: either includes the moment itself.
+            if older:
+                return Compares(NumberField.BEFORE, now - seconds + 1)
+            return Compares(NumberField.SINCE, now - seconds)
         case DateKey():
             return _dates(key)
 
 
+def _number_in(pattern: re.Pattern[str], object_id: str, account_id: int) -> int:
+    """The number of an object of the account; 0 where the id is none of its."""
+    found = pattern.fullmatch(object_id)
+    return int(found[2]) if found and int(found[1]) == account_id else 0
+
+
 def _dates(key: DateKey) -> StoreKey:
     """A day as moments in UTC, the zone in which INTERNALDATE is told."""
-    sent = key.field is DateField.SENT
-    since = NumberField.SENT_SINCE if sent else NumberField.SINCE
-    before = NumberField.SENT_BEFORE if sent else NumberField.BEFORE
+    since, before = _MOMENTS[key.field]
     match key.relation:
         case DateRelation.BEFORE:
             return Compares(before, _midnight(key.day))
         case DateRelation.SINCE:
             return Compares(since, _midnight(key.day))
     return AllOf((Compares(since, _midnight(key.day)), Compares(before, _next_midnight(key.day))))
+
+
+_MOMENTS = {
+    DateField.INTERNAL: (NumberField.SINCE, NumberField.BEFORE),
+    DateField.SENT: (NumberField.SENT_SINCE, NumberField.SENT_BEFORE),
+    DateField.SAVED: (NumberField.SAVED_SINCE, NumberField.SAVED_BEFORE),
+}
 
 
 def _midnight(day: date) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from postroom_chassis.errors import PostroomError
@@ -16,7 +16,7 @@ from postroom_imap.protocol.extension import Extension
 from postroom_imap.protocol.responses import codes
 from postroom_imap.protocol.responses.searching import esearch, search_response
 from postroom_imap.results import data_items, referred
-from postroom_imap.searching import find, names
+from postroom_imap.searching import Found, find, names
 from postroom_imap.session import Session
 from postroom_imap.tracker import Tracker
 
@@ -30,12 +30,18 @@ async def search(session: Session, tag: bytes, command: Search) -> None:
         return
     modseqs = follows_modseqs(session, command.program)
     with saving(tracker, result):
-        found = await find(session.front.messages, session.ticket, tracker, command.program)
+        found = await find(
+            session.front.messages,
+            session.ticket,
+            tracker,
+            command.program,
+            scored=result is not None and ResultOption.RELEVANCY in result,
+        )
     if result is not None:
         answer = answer_of(tracker, tag, result, found, command.uid, modseqs=modseqs)
     else:
-        highest = tracker.highest_modseq(found) if modseqs else 0
-        answer = search_response(numbers_of(tracker, found, command.uid), highest)
+        highest = tracker.highest_modseq(found.positions) if modseqs else 0
+        answer = search_response(numbers_of(tracker, found.positions, command.uid), highest)
     session.finish(tag, "SEARCH completed", before=answer, expunge=command.uid, uid=command.uid)
 
 
@@ -92,23 +98,24 @@ def answer_of(
     tracker: Tracker,
     tag: bytes,
     result: ResultOptions,
-    found: Sequence[int],
+    found: Found,
     uid: bool,
     *,
     modseqs: bool = False,
 ) -> bytes:
-    """The ESEARCH response about positions in the order asked for; keeps what is to be saved.
+    """The ESEARCH response; keeps what is to be saved.
 
     Args:
         modseqs: the highest modseq of the messages that are named is told, too (RFC 4731).
     """
     if saves(result):
         tracker.saved = uid_array()
-        tracker.saved.extend(sorted(tracker.uids[p] for p in referred(result, found)))
+        tracker.saved.extend(sorted(tracker.uids[p] for p in referred(result, found.positions)))
         if result.only_save:
             return b""
-    items = [*data_items(result, numbers_of(tracker, found, uid))]
-    if modseqs and (highest := tracker.highest_modseq(referred(result, found))):
+    numbers = numbers_of(tracker, found.positions, uid)
+    items = [*data_items(result, numbers, found.scores)]
+    if modseqs and (highest := tracker.highest_modseq(referred(result, found.positions))):
         items.append(b"MODSEQ %d" % highest)
     return esearch(tag, items, uid=uid)
 

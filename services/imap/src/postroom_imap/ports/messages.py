@@ -9,7 +9,7 @@ from typing import Protocol
 
 from postroom_imap.ports.columns import Change, OpenedMailbox, Ranges
 from postroom_imap.ports.identity import Ticket
-from postroom_imap.ports.searching import StoreKey
+from postroom_imap.ports.searching import Matches, SortColumn, StoreKey
 
 MOST_APPENDED = 1000  # messages of one APPEND, and pieces of its catenations
 
@@ -248,5 +248,18 @@ class Messages(Protocol):
     async def expunge(self, ticket: Ticket, mailbox_id: int, uids: Ranges) -> Change | None:
         """Removes those of the messages that are \\Deleted; of all, where none is named."""
 
-    async def search(self, ticket: Ticket, mailbox_id: int, key: StoreKey) -> Sequence[int]:
-        """The UIDs that match, ascending. INVALID for too large a program."""
+    async def search(
+        self,
+        ticket: Ticket,
+        mailbox_id: int,
+        key: StoreKey,
+        *,
+        columns: Sequence[SortColumn] = (),
+        scored: bool = False,
+    ) -> Matches:
+        """The messages that match. INVALID for too large a program, LIMIT_EXCEEDED for a dear one.
+
+        Args:
+            columns: to be told of each.
+            scored: tell how relevant each is.
+        """

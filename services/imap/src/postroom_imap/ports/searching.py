@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
+from array import array
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum
 
-from postroom_imap.ports.columns import Ranges
+from postroom_imap.ports.columns import Ranges, uid_array
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +73,9 @@ class HasHeader:
 
 
 class NumberField(StrEnum):
-    """What a number is compared with: sizes strictly, moments (Unix seconds) from and before.
+    """What a number is compared with.
 
-    Modseqs from.
+    Sizes strictly, moments (Unix seconds) from and before, modseqs from, ids for equality.
     """
 
     LARGER = "larger"
@@ -84,6 +85,10 @@ class NumberField(StrEnum):
     SENT_SINCE = "sent_since"
     SENT_BEFORE = "sent_before"
     MODSEQ = "modseq"
+    SAVED_SINCE = "saved_since"
+    SAVED_BEFORE = "saved_before"
+    EMAIL_ID = "email_id"
+    THREAD_ID = "thread_id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,4 +99,48 @@ class Compares:
     number: int
 
 
-StoreKey = AllOf | AnyOf | Not | InUids | HasFlag | HasText | HasHeader | Compares
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """As the key, but texts that are alike will do (RFC 6203)."""
+
+    key: StoreKey
+
+
+StoreKey = AllOf | AnyOf | Not | InUids | HasFlag | HasText | HasHeader | Compares | Alike
+
+
+class SortColumn(Enum):
+    """What messages are sorted and threaded by (RFC 5256, RFC 5957); immutable."""
+
+    SENT_AT = 1  # int, Unix seconds
+    INTERNALDATE = 2  # int, Unix seconds
+    SIZE = 3  # int, octets
+    SUBJECT = 4  # str, base subject; as those that follow, mapped by i;unicode-casemap
+    FROM = 5
+    TO = 6
+    CC = 7
+    DISPLAY_FROM = 8
+    DISPLAY_TO = 9
+    MESSAGE_ID = 10  # str
+    REFERENCES = 11  # str, ids separated by blanks, oldest first
+    IS_REPLY = 12  # int, 1 for a reply or forward
+
+
+NUMERIC = frozenset(
+    {SortColumn.SENT_AT, SortColumn.INTERNALDATE, SortColumn.SIZE, SortColumn.IS_REPLY}
+)
+
+
+@dataclass(slots=True)
+class Matches:
+    """What the store found.
+
+    Attributes:
+        uids: ascending.
+        scores: how relevant each is, 1 to 100, where that was asked for.
+        columns: what each is sorted by, where that was asked for.
+    """
+
+    uids: array[int] = field(default_factory=uid_array)
+    scores: list[int] = field(default_factory=list)
+    columns: dict[SortColumn, list[int] | list[str]] = field(default_factory=dict)

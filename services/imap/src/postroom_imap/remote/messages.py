@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import AsyncIterable, AsyncIterator
 from collections.abc import Sequence as Seq
 from typing import Any
@@ -39,12 +38,10 @@ from postroom_imap.ports.messages import (
     Text,
     UploadId,
 )
-from postroom_imap.ports.searching import (
-    StoreKey,
-)
+from postroom_imap.ports.searching import Matches, SortColumn, StoreKey
 from postroom_imap.remote.calls import closing, fresh_key, repeat
 from postroom_imap.remote.encoding import change_in, change_of, keywords_of, range_messages
-from postroom_imap.remote.searching import search_key_message
+from postroom_imap.remote.searching import SORT_COLUMNS, search_key_message, take_matches
 
 FEW_MESSAGES = 16  # a fetch of so many probably brings few bytes, and goes with other calls
 FEW_BYTES = 512 * 1024
@@ -208,16 +205,33 @@ class RemoteMessages:
         )
         return change_in(await self._call(self._stub.Expunge, request, ticket), "change")
 
-    async def search(self, ticket: Ticket, mailbox_id: int, key: StoreKey) -> Seq[int]:
-        request = message_pb2.SearchRequest(mailbox_id=mailbox_id, key=search_key_message(key))
-        return await repeat(lambda: self._search(ticket, request))
+    async def search(
+        self,
+        ticket: Ticket,
+        mailbox_id: int,
+        key: StoreKey,
+        *,
+        columns: Seq[SortColumn] = (),
+        scored: bool = False,
+    ) -> Matches:
+        request = message_pb2.SearchRequest(
+            mailbox_id=mailbox_id,
+            key=search_key_message(key),
+            columns=[SORT_COLUMNS[column] for column in columns],
+            scores=scored,
+        )
+        return await repeat(lambda: self._search(ticket, request, columns))
 
-    async def _search(self, ticket: Ticket, request: message_pb2.SearchRequest) -> Seq[int]:
-        found = array("I")
-        call = self._stub.Search(request, metadata=together(ticketed(ticket.token), 0))
+    async def _search(
+        self, ticket: Ticket, request: message_pb2.SearchRequest, columns: Seq[SortColumn]
+    ) -> Matches:
+        found = Matches(columns={column: [] for column in columns})
+        metadata = ticketed(ticket.token)
+        # Columns are as large as what a fetch brings, and are no answer to share a stream with.
+        call = self._stub.Search(request, metadata=metadata if columns else together(metadata, 0))
         async with closing(call) as responses:
             async for response in responses:
-                found.extend(response.uids)
+                take_matches(found, response)
         return found
 
     async def _copy(

@@ -7,6 +7,8 @@ from postroom.store.v1 import (
 )
 
 from postroom_imap.ports.searching import (
+    NUMERIC,
+    Alike,
     AllOf,
     AnyOf,
     Compares,
@@ -14,10 +16,27 @@ from postroom_imap.ports.searching import (
     HasHeader,
     HasText,
     InUids,
+    Matches,
     Not,
+    SortColumn,
     StoreKey,
 )
 from postroom_imap.remote.encoding import range_messages
+
+SORT_COLUMNS = {
+    SortColumn.SENT_AT: message_pb2.SORT_COLUMN_SENT_AT,
+    SortColumn.INTERNALDATE: message_pb2.SORT_COLUMN_INTERNALDATE,
+    SortColumn.SIZE: message_pb2.SORT_COLUMN_SIZE,
+    SortColumn.SUBJECT: message_pb2.SORT_COLUMN_SUBJECT,
+    SortColumn.FROM: message_pb2.SORT_COLUMN_FROM,
+    SortColumn.TO: message_pb2.SORT_COLUMN_TO,
+    SortColumn.CC: message_pb2.SORT_COLUMN_CC,
+    SortColumn.DISPLAY_FROM: message_pb2.SORT_COLUMN_DISPLAY_FROM,
+    SortColumn.DISPLAY_TO: message_pb2.SORT_COLUMN_DISPLAY_TO,
+    SortColumn.MESSAGE_ID: message_pb2.SORT_COLUMN_MESSAGE_ID,
+    SortColumn.REFERENCES: message_pb2.SORT_COLUMN_REFERENCES,
+    SortColumn.IS_REPLY: message_pb2.SORT_COLUMN_IS_REPLY,
+}
 
 
 def search_key_message(key: StoreKey) -> message_pb2.SearchKey:
@@ -32,6 +51,8 @@ def search_key_message(key: StoreKey) -> message_pb2.SearchKey:
             message.any_of.keys.extend(map(search_key_message, keys))
         case Not(inner):
             getattr(message, "not").CopyFrom(search_key_message(inner))
+        case Alike(inner):
+            message.fuzzy.CopyFrom(search_key_message(inner))
         case InUids(ranges):
             message.uids.SetInParent()
             message.uids.uids.extend(range_messages(ranges))
@@ -44,3 +65,11 @@ def search_key_message(key: StoreKey) -> message_pb2.SearchKey:
         case Compares(field, number):
             setattr(message, field.value, number)
     return message
+
+
+def take_matches(found: Matches, response: message_pb2.SearchResponse) -> None:
+    """Add what a response tells to what was found so far."""
+    found.uids.extend(response.uids)
+    found.scores.extend(response.scores)
+    for (column, known), data in zip(found.columns.items(), response.columns, strict=True):
+        known.extend(data.numbers if column in NUMERIC else data.texts)  # type: ignore[arg-type]

@@ -14,13 +14,14 @@ _PARTIAL_RANGE = re.compile(rb"(-?)([1-9][0-9]{0,9}):(-?)([1-9][0-9]{0,9})(?![0-
 
 
 class ResultOption(StrEnum):
-    """RFC 4731 and, for SAVE, RFC 5182."""
+    """RFC 4731; RFC 5182 for SAVE, RFC 6203 for RELEVANCY."""
 
     MIN = "MIN"
     MAX = "MAX"
     ALL = "ALL"
     COUNT = "COUNT"
     SAVE = "SAVE"
+    RELEVANCY = "RELEVANCY"
 
 
 @dataclass(frozen=True, slots=True)

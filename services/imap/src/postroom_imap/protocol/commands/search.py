@@ -10,14 +10,20 @@ from datetime import date
 from functools import partial
 
 from postroom_imap.protocol import flag
-from postroom_imap.protocol.commands.result_options import ResultOptions, parse_result_options
+from postroom_imap.protocol.commands.result_options import (
+    ResultOption,
+    ResultOptions,
+    parse_result_options,
+)
 from postroom_imap.protocol.commands.search_keys import (
     AllKey,
     AndKey,
     DateField,
     DateKey,
     DateRelation,
+    EmailIdKey,
     FlagKey,
+    FuzzyKey,
     HeaderKey,
     ModseqKey,
     NotKey,
@@ -29,11 +35,14 @@ from postroom_imap.protocol.commands.search_keys import (
     SizeRelation,
     TextKey,
     TextScope,
+    ThreadIdKey,
     UidKey,
+    WithinKey,
 )
 from postroom_imap.protocol.cursor import Cursor
 from postroom_imap.protocol.date_time import parse_date
 from postroom_imap.protocol.invalid import SyntaxFault
+from postroom_imap.protocol.sequence_set import MAX_NUMBER
 
 # Charset in upper case -> codec. UTF-8 and US-ASCII are what RFC 3501 asks for; the others are what
 # older clients still name.
@@ -69,13 +78,19 @@ def _parse_search(uid: bool, cursor: Cursor) -> Search:
     cursor.space()
     result = parse_result_options(cursor)
     charset = _charset(cursor)
-    return Search(uid, charset, parse_program(cursor, charset), result)
+    return Search(uid, charset, parse_program(cursor, charset, result), result)
 
 
-def parse_program(cursor: Cursor, charset: str | None) -> SearchKey:
+def parse_program(
+    cursor: Cursor, charset: str | None, result: ResultOptions | None = None
+) -> SearchKey:
     """Keys to the end of the command, their texts in ``charset``."""
     codec = _DEFAULT_CODEC if charset is None else CHARSETS.get(charset, _ANY_OCTETS)
-    return _Program(cursor, codec).conjunction()
+    program = _Program(cursor, codec)
+    keys = program.conjunction()
+    if result is not None and ResultOption.RELEVANCY in result and not program.fuzzy:
+        raise SyntaxFault("RELEVANCY needs a FUZZY key")  # RFC 6203 section 4
+    return keys
 
 
 parse_search, parse_uid_search = partial(_parse_search, False), partial(_parse_search, True)
@@ -93,13 +108,14 @@ def _charset(cursor: Cursor) -> str | None:
 class _Program:
     """The recursive descent over keys, with what bounds it."""
 
-    __slots__ = ("codec", "count", "cursor", "depth")
+    __slots__ = ("codec", "count", "cursor", "depth", "fuzzy")
 
     def __init__(self, cursor: Cursor, codec: str) -> None:
         self.cursor = cursor
         self.codec = codec
         self.count = 0
         self.depth = 0
+        self.fuzzy = False
 
     def conjunction(self) -> SearchKey:
         """``key *(SP key)``: all of them must hold."""
@@ -145,6 +161,10 @@ class _Program:
     def negation(self) -> SearchKey:
         return NotKey(self.nested(self.key))
 
+    def alike(self) -> SearchKey:
+        self.fuzzy = True
+        return FuzzyKey(self.nested(self.key))
+
     def alternative(self) -> SearchKey:
         """OR has two keys; chains of them become one flat ``OrKey``."""
         left = self.nested(self.key)
@@ -174,6 +194,12 @@ class _Program:
             self.cursor.space()
         return ModseqKey(self.cursor.number())
 
+    def seconds(self) -> int:
+        seconds = self.cursor.number()
+        if not 1 <= seconds <= MAX_NUMBER:
+            raise SyntaxFault("Not a number of seconds")
+        return seconds
+
     def header(self) -> SearchKey:
         name = self.cursor.astring()
         if not name.isascii():
@@ -202,6 +228,10 @@ def _size(relation: SizeRelation) -> Callable[[_Program], SearchKey]:
     return lambda program: SizeKey(relation, program.cursor.number())
 
 
+def _within(older: bool) -> Callable[[_Program], SearchKey]:
+    return lambda program: WithinKey(older, program.seconds())
+
+
 def _keyword(present: bool) -> Callable[[_Program], SearchKey]:
     return lambda program: FlagKey(program.cursor.atom(), present)
 
@@ -216,6 +246,7 @@ _PLAIN: dict[bytes, SearchKey] = {
     b"NEW": AndKey((RecentKey(), FlagKey(flag.SEEN, present=False))),
     b"OLD": NotKey(RecentKey()),
     b"RECENT": RecentKey(),
+    b"SAVEDATESUPPORTED": AllKey(),  # RFC 8514 section 4.3: by all mailboxes
     b"SEEN": FlagKey(flag.SEEN),
     b"UNANSWERED": FlagKey(flag.ANSWERED, present=False),
     b"UNDELETED": FlagKey(flag.DELETED, present=False),
@@ -228,14 +259,20 @@ _WITH_ARGUMENTS: dict[bytes, Callable[[_Program], SearchKey]] = {
     b"BEFORE": _date(DateField.INTERNAL, DateRelation.BEFORE),
     b"BODY": _text(TextScope.BODY),
     b"CC": _header("cc"),
+    b"EMAILID": lambda program: EmailIdKey(program.cursor.atom()),
     b"FROM": _header("from"),
+    b"FUZZY": _Program.alike,
     b"HEADER": _Program.header,
     b"KEYWORD": _keyword(present=True),
     b"LARGER": _size(SizeRelation.LARGER),
     b"MODSEQ": _Program.modseq,
     b"NOT": _Program.negation,
     b"ON": _date(DateField.INTERNAL, DateRelation.ON),
+    b"OLDER": _within(older=True),
     b"OR": _Program.alternative,
+    b"SAVEDBEFORE": _date(DateField.SAVED, DateRelation.BEFORE),
+    b"SAVEDON": _date(DateField.SAVED, DateRelation.ON),
+    b"SAVEDSINCE": _date(DateField.SAVED, DateRelation.SINCE),
     b"SENTBEFORE": _date(DateField.SENT, DateRelation.BEFORE),
     b"SENTON": _date(DateField.SENT, DateRelation.ON),
     b"SENTSINCE": _date(DateField.SENT, DateRelation.SINCE),
@@ -243,7 +280,9 @@ _WITH_ARGUMENTS: dict[bytes, Callable[[_Program], SearchKey]] = {
     b"SMALLER": _size(SizeRelation.SMALLER),
     b"SUBJECT": _header("subject"),
     b"TEXT": _text(TextScope.TEXT),
+    b"THREADID": lambda program: ThreadIdKey(program.cursor.atom()),
     b"TO": _header("to"),
     b"UID": lambda program: UidKey(program.cursor.sequence_set()),
     b"UNKEYWORD": _keyword(present=False),
+    b"YOUNGER": _within(older=False),
 }

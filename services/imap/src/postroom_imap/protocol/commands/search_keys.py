@@ -14,10 +14,11 @@ from postroom_imap.protocol.sequence_set import SequenceSet
 
 
 class DateField(StrEnum):
-    """Whose day is compared: that of INTERNALDATE, or that of the Date header field."""
+    """Whose day is compared: that of INTERNALDATE, of the Date header field, of SAVEDATE."""
 
     INTERNAL = "INTERNAL"
     SENT = "SENT"
+    SAVED = "SAVED"  # RFC 8514
 
 
 class DateRelation(StrEnum):
@@ -105,6 +106,35 @@ class DateKey:
 
 
 @dataclass(frozen=True, slots=True)
+class WithinKey:
+    """OLDER, YOUNGER (RFC 5032): INTERNALDATE is at least, or at most, so many seconds ago."""
+
+    older: bool
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class EmailIdKey:
+    """EMAILID (RFC 8474 section 6); an id that was never given is in no message."""
+
+    object_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadIdKey:
+    """THREADID (RFC 8474 section 6)."""
+
+    object_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class FuzzyKey:
+    """FUZZY (RFC 6203): texts that are alike will do."""
+
+    key: "SearchKey"
+
+
+@dataclass(frozen=True, slots=True)
 class SizeKey:
     """LARGER, SMALLER, in octets."""
 
@@ -145,6 +175,10 @@ SearchKey: TypeAlias = (
     | FlagKey
     | RecentKey
     | DateKey
+    | WithinKey
+    | EmailIdKey
+    | ThreadIdKey
+    | FuzzyKey
     | SizeKey
     | ModseqKey
     | HeaderKey
