@@ -43,7 +43,7 @@ class Imap:
     async def connect(self) -> ImapClient:
         """A client that has heard the greeting."""
         client = await self.system.connect()
-        await client.expect("* OK [CAPABILITY IMAP4rev1 ...] ...")
+        await client.expect("* OK [CAPABILITY IMAP4rev1 IMAP4rev2 ...] ...")
         return client
 
     async def login(self) -> ImapClient:

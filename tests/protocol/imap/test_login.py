@@ -36,7 +36,7 @@ async def test_more_can_be_done_after_login(imap: Imap) -> None:
 async def test_login(imap: Imap) -> None:
     client = await imap.connect()
     _, done = await client.transact(f'LOGIN {imap.person.name} "{imap.person.password}"')
-    assert matches(done, "OK [CAPABILITY IMAP4rev1 ...] ...")
+    assert matches(done, "OK [CAPABILITY IMAP4rev1 IMAP4rev2 ...] ...")
     await client.ok("SELECT INBOX")
     await client.bad(f'LOGIN {imap.person.name} "{imap.person.password}"')
 

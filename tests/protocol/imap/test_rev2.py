@@ -75,6 +75,49 @@ async def test_names_are_utf_8(imap: Imap) -> None:
     assert await older.ok('LIST "" "&-AOQ-"') == ['* LIST (\\HasNoChildren) "/" &-AOQ-']
 
 
+async def test_one_spelling_of_a_text_is_one_mailbox(imap: Imap) -> None:
+    """RFC 9051 section 5.1: names are in normal form C, however a client composes them."""
+    client = await rev2(imap)
+    composed, decomposed = "Entw\u00fcrfe", "Entwu\u0308rfe"
+    await client.ok(f'CREATE "{decomposed}"')
+    assert await client.ok(f'LIST "" "{decomposed}"') == [
+        f'* LIST (\\HasNoChildren) "/" "{composed}"'
+    ]
+    await client.no(f'CREATE "{composed}"', "NO [ALREADYEXISTS] ...")
+    await client.ok(f'SELECT "{decomposed}"')
+    older = await imap.login()
+    assert await older.ok("STATUS Entwu&Awg-rfe (MESSAGES)") == [
+        "* STATUS Entw&APw-rfe (MESSAGES 0)"
+    ]
+
+
+async def test_status_counts_what_is_deleted(imap: Imap) -> None:
+    client = await rev2(imap)
+    await client.append("INBOX", small(1))
+    await client.append("INBOX", small(2), "(\\Deleted)")
+    size = len(small(1)) + len(small(2))
+    assert await client.ok("STATUS INBOX (MESSAGES UNSEEN DELETED SIZE)") == [
+        f"* STATUS INBOX (MESSAGES 2 UNSEEN 2 DELETED 1 SIZE {size})"
+    ]
+
+
+async def test_search_texts_are_utf_8(imap: Imap) -> None:
+    """RFC 9051 section 6.4.4: without CHARSET, texts are UTF-8."""
+    client = await rev2(imap)
+    await client.append("INBOX", "Subject: Grüße\r\n\r\nx\r\n".encode())
+    await client.ok("SELECT INBOX")
+    (found,) = await client.ok('SEARCH SUBJECT "GRÜSSE" UNDELETED')
+    assert found.endswith("ALL 1"), found
+
+
+async def test_a_client_of_rev1_is_served_as_ever(imap: Imap) -> None:
+    client = await imap.select(messages=1)
+    told = await client.ok("SELECT INBOX")
+    assert "* 0 RECENT" in told
+    assert not any(line.startswith("* LIST") for line in told)
+    assert await client.ok("SEARCH ALL") == ["* SEARCH 1"]
+
+
 async def test_octets_that_are_no_utf_8(imap: Imap) -> None:
     client = await rev2(imap)
     await client.send(b'e SELECT "\xff\xfe"\r\n')

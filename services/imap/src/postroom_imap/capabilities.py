@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 # docs/imap.md has the RFC of each; a name a line, in order of the alphabet.
-ALWAYS = ("IMAP4rev1", "LITERAL+", "SASL-IR", "ID", "ENABLE", "LANGUAGE")
+ALWAYS = ("IMAP4rev1", "IMAP4rev2", "LITERAL+", "SASL-IR", "ID", "ENABLE", "LANGUAGE")
 AFTER_LOGIN = (
     "BINARY",
     "CATENATE",

@@ -10,6 +10,7 @@ Every method either moves past what it returns or raises ``SyntaxFault``.
 import re
 from collections.abc import Callable
 from typing import TypeVar
+from unicodedata import normalize
 
 from postroom_imap.protocol import mailbox_name
 from postroom_imap.protocol.flag import system_flag
@@ -202,9 +203,9 @@ class Cursor:
         """A pattern of LIST, decoded."""
         found = _LIST_ATOM.match(self.data, self.position)
         if found is None:
-            return self._decode_name(self.string())
+            return normalize("NFC", self._decode_name(self.string()))
         self.position = found.end()
-        return self._decode_name(found.group())
+        return normalize("NFC", self._decode_name(found.group()))
 
     def flag(self) -> str:
         """A flag that a client may set: a system flag in its own spelling, or a keyword."""

@@ -1,11 +1,12 @@
 """Mailbox names: modified UTF-7 on the wire (RFC 3501 section 5.1.3), text everywhere else.
 
 Decoding is strict: the wire form must be the one that encoding gives, so that a name has one
-spelling and what a client created is what it is shown.
+spelling.
 """
 
 import re
 from binascii import a2b_base64, b2a_base64
+from unicodedata import normalize
 
 DELIMITER = "/"
 INBOX = "INBOX"
@@ -31,7 +32,10 @@ def encode(name: str) -> bytes:
 
 
 def canonical(name: str) -> str:
-    """``name`` with INBOX, in whatever case it came, in upper case at the first level."""
+    """``name`` as the store has it: INBOX, in whatever case it came, in upper case at the first
+    level, and in normal form C (RFC 5198 section 2, which RFC 9051 section 5.1 asks for)."""
+    if not name.isascii():
+        name = normalize("NFC", name)
     # lower, not upper: that of the dotless i is an I.
     if name[:5].lower() == "inbox" and name[5:6] in ("", DELIMITER):
         return INBOX + name[5:]

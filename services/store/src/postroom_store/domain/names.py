@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from unicodedata import normalize
 
 from postroom_chassis.errors import Kind, PostroomError
 
@@ -17,7 +18,8 @@ MOST_LEVELS = 50
 
 def canonical(name: str) -> str:
     """The name as it is kept. Raises PostroomError INVALID where it can't be a mailbox's."""
-    name = name.removesuffix(DELIMITER)
+    # One spelling of a text is one mailbox (RFC 5198 section 2, RFC 9051 section 5.1).
+    name = normalize("NFC", name.removesuffix(DELIMITER))
     levels = name.split(DELIMITER)
     if levels[0].upper() == INBOX:
         levels[0] = INBOX
