@@ -3,13 +3,21 @@
 import os
 import platform
 import re
+import socket
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What a reader must know to judge the figures."""
+    """What a reader must know to judge the figures.
+
+    Attributes:
+        wake_up: microseconds from one process to another that sleeps: on the same processor, and
+            on another (0: it can't be told). Each command is at least two of them, and each RPC
+            between services several more, so that they weigh on a virtual machine.
+    """
 
     processor: str
     cores: int
@@ -18,6 +26,7 @@ class Machine:
     python: str
     filesystem: str
     load: float
+    wake_up: tuple[float, float]
 
     @classmethod
     def here(cls, directory: Path) -> "Machine":
@@ -30,6 +39,7 @@ class Machine:
             python=f"{platform.python_implementation()} {platform.python_version()}",
             filesystem=_filesystem(directory.resolve()),
             load=os.getloadavg()[0],
+            wake_up=_wake_ups(),
         )
 
 
@@ -48,3 +58,39 @@ def _filesystem(directory: Path) -> str:
         return "unknown"
     over = [mount for mount in mounts if directory.is_relative_to(mount[1])]
     return max(over, key=lambda mount: len(mount[1]))[2] if over else "unknown"
+
+
+_ROUNDS = 5_000
+
+
+def _wake_ups() -> tuple[float, float]:
+    """How long a wake-up takes on one processor and between two, in microseconds."""
+    try:
+        processors = sorted(os.sched_getaffinity(0))
+    except AttributeError:  # not Linux
+        return 0.0, 0.0
+    return _wake_up(processors[0], processors[0]), _wake_up(processors[0], processors[-1])
+
+
+def _wake_up(here: int, there: int) -> float:
+    """Half of the mean time of an octet to a process on another processor and back."""
+    ours, theirs = socket.socketpair()
+    if (echo := os.fork()) == 0:
+        ours.close()
+        os.sched_setaffinity(0, {there})
+        while octet := theirs.recv(1):
+            theirs.send(octet)
+        os._exit(0)
+    theirs.close()
+    allowed = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {here})
+        started = time.perf_counter()
+        for _ in range(_ROUNDS):
+            ours.send(b".")
+            ours.recv(1)
+        return (time.perf_counter() - started) / _ROUNDS / 2 * 1e6
+    finally:
+        os.sched_setaffinity(0, allowed)
+        ours.close()
+        os.waitpid(echo, 0)

@@ -84,6 +84,8 @@ def _preface(results: Results) -> list[str]:
         f"* Machine: {machine.processor}, {machine.cores} cores, {machine.memory_gib:.0f} GiB, "
         f"{machine.filesystem}; load average {machine.load:.1f} at the start",
         f"* Kernel: {machine.kernel}; Python: {machine.python}",
+        f"* To wake another process takes {machine.wake_up[0]:.0f} µs on the same processor, "
+        f"{machine.wake_up[1]:.0f} µs on another",
         *(f"* {results.targets[name]}: {version}" for name, version in results.versions.items()),
         f"* Large mailbox: {results.sizes.messages:,} messages; medians of {results.repeats}; "
         "the targets take turns in every row",

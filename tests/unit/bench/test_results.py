@@ -1,6 +1,7 @@
 """The page of results: medians, ratios and goals come out as they were measured."""
 
 import datetime as dt
+from pathlib import Path
 
 import pytest
 
@@ -29,7 +30,9 @@ WORKLOADS = [Workload("first", (FAST, SLOW), unused), Workload("second", (COLD,)
 
 @pytest.fixture
 def results() -> Results:
-    machine = Machine("A Processor", 2, 4.0, "Linux 6.1 x86_64", "CPython 3.11.2", "ext4", 0.25)
+    machine = Machine(
+        "A Processor", 2, 4.0, "Linux 6.1 x86_64", "CPython 3.11.2", "ext4", 0.25, (4.0, 36.0)
+    )
     return Results(
         machine=machine,
         sizes=Sizes(),
@@ -54,6 +57,11 @@ def test_the_page_names_the_machine_and_the_versions(results: Results) -> None:
     assert "Postroom: Postroom at commit abc" in page
     assert "20,000 messages" in page
     assert "could not be dropped" in page
+    assert "takes 4 µs on the same processor, 36 µs on another" in page
+
+
+def test_a_wake_up_takes_time(tmp_path: Path) -> None:
+    assert all(microseconds > 0 for microseconds in Machine.here(tmp_path).wake_up)
 
 
 def test_medians_ratios_and_goals(results: Results) -> None:
