@@ -132,6 +132,14 @@ class House:
         assert ticket is not None
         return challenges, ticket
 
+    async def mechanisms(self, **client: Any) -> list[str]:
+        """What a front may show to a client."""
+        about = {"protocol": "imap", "address": ADDRESS, "secure": True, **client}
+        request = authentication_pb2.ListMechanismsRequest(
+            client=authentication_pb2.Client(**about)
+        )
+        return list((await self.authentication().ListMechanisms(request)).mechanisms)
+
     async def login(self, name: str, password: str, **client: Any) -> authentication_pb2.Ticket:
         """Sign in by PLAIN with an initial response."""
         message = f"\0{name}\0{password}".encode()

@@ -205,11 +205,20 @@ async def test_passwords_are_not_taken_in_clear_text(sqlite_house: House) -> Non
     for mechanism in ("PLAIN", "LOGIN"):
         error = await refused(house.exchange(mechanism, secure=False))
         assert error.kind is Kind.UNSUPPORTED
-    clear = authentication_pb2.ListMechanismsRequest()
-    assert (await house.authentication().ListMechanisms(clear)).mechanisms == []
-    secure = authentication_pb2.ListMechanismsRequest(client=authentication_pb2.Client(secure=True))
-    answer = await house.authentication().ListMechanisms(secure)
-    assert answer.mechanisms == ["PLAIN", "LOGIN"]
+    assert {"PLAIN", "LOGIN"}.isdisjoint(await house.mechanisms(secure=False))
+    assert (await house.mechanisms(secure=True))[-2:] == ["PLAIN", "LOGIN"]
+
+
+async def test_each_protocol_may_have_its_own_mechanisms(
+    certificates: Path, sqlite_url: str
+) -> None:
+    lists = {"mechanisms": "PLAIN", "mechanisms_pop3": "LOGIN:clear"}
+    async with opened(certificates, sqlite_url, **lists) as house:
+        await with_ann(house)
+        assert await house.mechanisms(protocol="imap") == ["PLAIN"]
+        assert await house.mechanisms(protocol="pop3", secure=False) == ["LOGIN"]
+        error = await refused(house.login(ANN, SECRET, protocol="pop3", caller="pop3"))
+        assert error.kind is Kind.UNSUPPORTED
 
 
 async def test_passwords_are_taken_in_clear_text_where_an_operator_asks_for_it(

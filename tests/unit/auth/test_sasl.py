@@ -5,13 +5,9 @@ from __future__ import annotations
 import pytest
 from postroom_auth.domain.password import Password
 from postroom_auth.domain.people import Credential
-from postroom_auth.domain.sasl import (
-    MECHANISMS,
-    Challenge,
-    Malformed,
-    NotAuthorized,
-    Proven,
-)
+from postroom_auth.domain.sasl import MECHANISMS
+from postroom_auth.domain.sasl.exchange import Challenge, Malformed, Need, NotAuthorized, Proven
+from postroom_auth.domain.sasl.offer import Offer
 
 TIM = Credential(1, "tim@example.org", 0, False, "", 1)
 
@@ -99,8 +95,32 @@ async def test_malformed_messages_are_refused_without_showing_them(
     assert "secret" not in str(refused.value)
 
 
-def test_every_mechanism_here_reveals_the_password() -> None:
-    assert {name: row.reveals_password for name, row in MECHANISMS.items()} == {
-        "PLAIN": True,
-        "LOGIN": True,
-    }
+def test_those_that_reveal_the_password_are_known() -> None:
+    assert {name for name, row in MECHANISMS.items() if row.reveals_password} == {"PLAIN", "LOGIN"}
+
+
+def names(offer: Offer, *, secure: bool, met: tuple[Need, ...] = ()) -> list[str]:
+    return [row.name for row in offer.mechanisms("imap", met, secure=secure)]
+
+
+@pytest.mark.parametrize(
+    ("text", "allow_cleartext", "secure", "clear"),
+    [
+        ("LOGIN, PLAIN", False, ["PLAIN", "LOGIN"], []),
+        ("LOGIN,PLAIN", True, ["PLAIN", "LOGIN"], ["PLAIN", "LOGIN"]),
+        ("LOGIN:tls,PLAIN", True, ["PLAIN", "LOGIN"], ["PLAIN"]),
+        ("LOGIN:clear,PLAIN", False, ["PLAIN", "LOGIN"], ["LOGIN"]),
+    ],
+)
+def test_what_is_offered_with_and_without_tls(
+    text: str, allow_cleartext: bool, secure: list[str], clear: list[str]
+) -> None:
+    offer = Offer.parse(text, allow_cleartext=allow_cleartext)
+    assert names(offer, secure=True) == secure
+    assert names(offer, secure=False) == clear
+
+
+@pytest.mark.parametrize("text", ["MAGIC", "plain", "PLAIN:ssl", "PLAIN:tls:clear"])
+def test_what_can_not_be_offered(text: str) -> None:
+    with pytest.raises(ValueError, match=r"mechanism|ends in"):
+        Offer.parse(text, allow_cleartext=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from postroom_auth.domain.sasl.offer import Offer
 from postroom_auth.settings import AuthSettings
 from postroom_chassis.settings import ServiceSettings, load
 
@@ -18,7 +19,8 @@ NEEDED = {
 
 def test_the_least_that_is_needed() -> None:
     settings = load(AuthSettings, NEEDED)
-    assert settings.offered == ("PLAIN", "LOGIN")
+    assert settings.offers()["imap"].secure >= {"PLAIN", "LOGIN"}
+    assert settings.offers()["imap"].clear.isdisjoint({"PLAIN", "LOGIN"})
     assert settings.ticket_seconds == 300
 
 
@@ -37,18 +39,29 @@ def test_names_are_normalised() -> None:
             **NEEDED,
             "POSTROOM_AUTH_DEFAULT_DOMAIN": "xn--bcher-kva.EXAMPLE",
             "POSTROOM_AUTH_POSTMASTER": "Ann@Example.ORG",
-            "POSTROOM_AUTH_MECHANISMS": "LOGIN, PLAIN",
         },
     )
     assert settings.default_domain == "b\u00fccher.example"
     assert settings.postmaster == "ann@example.org"
-    assert settings.offered == ("PLAIN", "LOGIN")
+
+
+def test_a_protocol_may_have_mechanisms_of_its_own() -> None:
+    lists = {"POSTROOM_AUTH_MECHANISMS": "LOGIN", "POSTROOM_AUTH_MECHANISMS_POP3": "PLAIN:clear"}
+    offers = load(AuthSettings, {**NEEDED, **lists}).offers()
+    assert (
+        offers["imap"]
+        == offers["smtp"]
+        == offers["api"]
+        == Offer(frozenset({"LOGIN"}), frozenset())
+    )
+    assert offers["pop3"] == Offer(frozenset({"PLAIN"}), frozenset({"PLAIN"}))
 
 
 def test_every_wrong_value_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     wrong = {
         "TICKET_SECONDS": "soon",
         "MECHANISMS": "PLAIN,MAGIC",
+        "MECHANISMS_POP3": "PLAIN:sometimes",
         "DEFAULT_DOMAIN": "-",
         "POSTMASTER": "nobody",
         "THROTTLE_EXEMPT": "10.0.0.0/99",

@@ -17,7 +17,8 @@ from postroom_auth.administering import Administering
 from postroom_auth.domain.people import CHANGEABLE, Account, Alias, Changes, Domain, InvalidValue
 from postroom_auth.domain.resolution import Kind as Outcome
 from postroom_auth.domain.resolution import Resolution
-from postroom_auth.domain.sasl import Challenge
+from postroom_auth.domain.sasl import MECHANISMS
+from postroom_auth.domain.sasl.exchange import Challenge
 from postroom_auth.issuing import Issued, TicketOffice
 from postroom_auth.quotas import Quotas
 from postroom_auth.resolving import Resolving
@@ -71,6 +72,9 @@ class AuthenticationService:
     async def SignIn(
         self, request: authentication_pb2.SignInRequest, call: Call
     ) -> authentication_pb2.SignInResponse:
+        mechanism = MECHANISMS.get(request.mechanism)
+        if mechanism is not None and not mechanism.one_step:
+            raise PostroomError(Kind.UNSUPPORTED, "this mechanism takes more steps")
         steps = self._signing_in.exchange(
             call.caller,
             request.mechanism,
@@ -88,8 +92,11 @@ class AuthenticationService:
     async def ListMechanisms(
         self, request: authentication_pb2.ListMechanismsRequest, call: Call
     ) -> authentication_pb2.ListMechanismsResponse:
-        names = self._signing_in.mechanisms(request.client.secure)
-        return authentication_pb2.ListMechanismsResponse(mechanisms=names)
+        rows = self._signing_in.mechanisms(_client(request.client))
+        return authentication_pb2.ListMechanismsResponse(
+            mechanisms=[row.name for row in rows if not row.private],
+            private_mechanisms=[row.name for row in rows if row.private],
+        )
 
     async def Renew(
         self, request: authentication_pb2.RenewRequest, call: Call
@@ -289,7 +296,14 @@ async def _no_responses() -> AsyncIterator[bytes]:
 
 
 def _client(client: authentication_pb2.Client) -> Client:
-    return Client(client.protocol, client.address, client.secure, client.tls_version[:16])
+    return Client(
+        client.protocol,
+        client.address,
+        client.secure,
+        client.tls_version[:16],
+        client.tls_server_end_point,
+        tuple(client.certificate_names),
+    )
 
 
 def _ticket(issued: Issued) -> authentication_pb2.Ticket:

@@ -69,8 +69,8 @@ async def start(service: Service, settings: AuthSettings) -> None:
     signing_in = SigningIn(
         checks,
         office,
-        settings.offered,
-        allow_cleartext=settings.allow_cleartext,
+        settings.offers(),
+        met=(),
         exchange_seconds=settings.exchange_seconds,
     )
     administering = Administering(registry, directory, hasher)

@@ -11,7 +11,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from postroom_auth.domain.address import Address, DomainName
-from postroom_auth.domain.sasl import MECHANISMS
+from postroom_auth.domain.sasl.offer import Offer
 
 
 class AuthSettings(ServiceSettings):
@@ -32,8 +32,12 @@ class AuthSettings(ServiceSettings):
     ticket_key: Path = Field(description="PEM: the Ed25519 key that signs tickets")
     ticket_seconds: int = Field(300, ge=10, le=86_400, description="how long a ticket is good for")
     mechanisms: str = Field(
-        ",".join(MECHANISMS), description="SASL mechanisms on offer, comma separated"
+        "", description="SASL mechanisms on offer: NAME[:tls|:clear], ...; empty: the safe ones"
     )
+    mechanisms_imap: str = Field("", description="the same for IMAP alone; empty: MECHANISMS")
+    mechanisms_pop3: str = Field("", description="the same for POP3 alone; empty: MECHANISMS")
+    mechanisms_smtp: str = Field("", description="the same for SMTP alone; empty: MECHANISMS")
+    mechanisms_api: str = Field("", description="the same for the API alone; empty: MECHANISMS")
     allow_cleartext: bool = Field(
         False, description="take passwords on connections without TLS, not from loopback alone"
     )
@@ -88,12 +92,12 @@ class AuthSettings(ServiceSettings):
         "", description="networks whose failures are not counted by address (a webmail's)"
     )
 
-    @field_validator("mechanisms")
+    @field_validator(
+        "mechanisms", "mechanisms_imap", "mechanisms_pop3", "mechanisms_smtp", "mechanisms_api"
+    )
     @classmethod
     def _known_mechanisms(cls, text: str) -> str:
-        for name in _listed(text):
-            if name not in MECHANISMS:
-                raise ValueError(f"there is no mechanism {name}; there are {', '.join(MECHANISMS)}")
+        Offer.parse(text, allow_cleartext=False)
         return text
 
     @field_validator("default_domain")
@@ -113,11 +117,18 @@ class AuthSettings(ServiceSettings):
             ipaddress.ip_network(network)
         return text
 
-    @property
-    def offered(self) -> tuple[str, ...]:
-        """The mechanisms on offer, strongest first."""
-        wanted = _listed(self.mechanisms)
-        return tuple(name for name in MECHANISMS if name in wanted)
+    def offers(self) -> dict[str, Offer]:
+        """The mechanisms on offer, by protocol."""
+        wanted = {
+            "imap": self.mechanisms_imap,
+            "pop3": self.mechanisms_pop3,
+            "smtp": self.mechanisms_smtp,
+            "api": self.mechanisms_api,
+        }
+        return {
+            protocol: Offer.parse(text or self.mechanisms, allow_cleartext=self.allow_cleartext)
+            for protocol, text in wanted.items()
+        }
 
     @property
     def exempt_networks(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:

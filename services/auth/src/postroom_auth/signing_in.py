@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
 
 from postroom_chassis import logs
@@ -13,7 +13,15 @@ from prometheus_client import Counter
 
 from postroom_auth.domain.password import Password
 from postroom_auth.domain.people import Credential
-from postroom_auth.domain.sasl import MECHANISMS, Challenge, Malformed, Mechanism, NotAuthorized
+from postroom_auth.domain.sasl import MECHANISMS
+from postroom_auth.domain.sasl.exchange import (
+    Challenge,
+    Malformed,
+    Mechanism,
+    Need,
+    NotAuthorized,
+)
+from postroom_auth.domain.sasl.offer import Offer
 from postroom_auth.issuing import PROTOCOLS_OF, SCOPES, Issued, TicketOffice
 from postroom_auth.passwords import REFUSED, PasswordChecks
 
@@ -24,6 +32,9 @@ LOGINS = Counter(
 )
 SUCCEEDED = "OK"
 UNKNOWN = "unknown"
+END_POINT_OCTETS = 64  # SHA-512 is the longest hash that RFC 5929 section 4.1 may lead to
+CERTIFICATE_NAMES = 32
+CERTIFICATE_NAME_OCTETS = 320
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +47,20 @@ class Client:
         network: what its failures are counted for.
         secure: nobody else can read it.
         tls_version: for the audit line.
+        tls_server_end_point: the hash of the certificate that the client saw (RFC 5929 section 4);
+            empty: unknown.
+        certificate_names: the names in a certificate of the client's that was verified.
 
     Raises:
-        PostroomError: INVALID where the protocol or the address is none.
+        PostroomError: INVALID where the protocol or the address is none, or the rest too long.
     """
 
     protocol: str
     address: str
     secure: bool
     tls_version: str = ""
+    tls_server_end_point: bytes = b""
+    certificate_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.protocol not in SCOPES:
@@ -53,6 +69,11 @@ class Client:
             network_of(self.address)
         except ValueError:
             raise PostroomError(Kind.INVALID, "the client's address is no IP address") from None
+        if len(self.tls_server_end_point) > END_POINT_OCTETS:
+            raise PostroomError(Kind.INVALID, "that is no hash of a certificate")
+        octets = [len(name.encode()) for name in self.certificate_names]
+        if len(octets) > CERTIFICATE_NAMES or max(octets, default=0) > CERTIFICATE_NAME_OCTETS:
+            raise PostroomError(Kind.INVALID, "the client's certificate has too many names")
 
     @property
     def network(self) -> str:
@@ -87,8 +108,8 @@ class SigningIn:
     """Runs exchanges.
 
     Args:
-        offered: the mechanisms on offer.
-        allow_cleartext: offer those that reveal a password on connections that others can read.
+        offers: the mechanisms on offer, by protocol.
+        met: what this deployment has of all that mechanisms need.
         exchange_seconds: how long a client may take for a response.
     """
 
@@ -96,20 +117,26 @@ class SigningIn:
         self,
         checks: PasswordChecks,
         office: TicketOffice,
-        offered: tuple[str, ...],
+        offers: Mapping[str, Offer],
+        met: Collection[Need],
         *,
-        allow_cleartext: bool,
         exchange_seconds: float,
     ) -> None:
         self._checks = checks
         self._office = office
-        self._offered = offered
-        self._allow_cleartext = allow_cleartext
+        self._offers = offers
+        self._met = frozenset(met)
         self._exchange_seconds = exchange_seconds
 
-    def mechanisms(self, secure: bool) -> list[str]:
+    def mechanisms(self, client: Client) -> list[Mechanism]:
         """The mechanisms on offer for a connection, strongest first."""
-        return [name for name in self._offered if self._permitted(MECHANISMS[name], secure)]
+        met = set(self._met)
+        if client.tls_server_end_point:
+            met.add(Need.CHANNEL_BINDING)
+        if client.certificate_names:
+            met.add(Need.CERTIFICATE)
+        offer = self._offers[client.protocol]
+        return list(offer.mechanisms(client.protocol, met, secure=client.secure))
 
     async def exchange(
         self,
@@ -157,15 +184,12 @@ class SigningIn:
         yield Success(issued, step.additional_data)
 
     def _mechanism(self, name: str, client: Client) -> Mechanism:
-        mechanism = MECHANISMS.get(name)
-        if mechanism is None or name not in self._offered:
-            raise PostroomError(Kind.UNSUPPORTED, "there is no such mechanism here")
-        if not self._permitted(mechanism, client.secure):
+        for mechanism in self.mechanisms(client):
+            if mechanism.name == name:
+                return mechanism
+        if not client.secure and name in self._offers[client.protocol].secure:
             raise PostroomError(Kind.UNSUPPORTED, f"{name} needs a connection with TLS")
-        return mechanism
-
-    def _permitted(self, mechanism: Mechanism, secure: bool) -> bool:
-        return secure or self._allow_cleartext or not mechanism.reveals_password
+        raise PostroomError(Kind.UNSUPPORTED, "there is no such mechanism here")
 
     async def _response(self, responses: AsyncIterator[bytes]) -> bytes:
         try:

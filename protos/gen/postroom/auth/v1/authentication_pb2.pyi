@@ -28,6 +28,8 @@ class Client(_message.Message):
     ADDRESS_FIELD_NUMBER: _builtins.int
     SECURE_FIELD_NUMBER: _builtins.int
     TLS_VERSION_FIELD_NUMBER: _builtins.int
+    TLS_SERVER_END_POINT_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_NAMES_FIELD_NUMBER: _builtins.int
     protocol: _builtins.str
     """"imap", "pop3", "smtp" or "api" """
     address: _builtins.str
@@ -36,6 +38,16 @@ class Client(_message.Message):
     """TLS, or a Unix socket, or loopback"""
     tls_version: _builtins.str
     """"TLSv1.3"; empty in clear text"""
+    tls_server_end_point: _builtins.bytes
+    """The hash of the certificate that the client saw (tls-server-end-point, RFC 5929 section 4); empty: unknown, or
+    no TLS. With it, mechanisms that bind to the channel are offered.
+    """
+    @_builtins.property
+    def certificate_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The names in a certificate that the client showed and that was verified: its rfc822Name alternative names, else
+        its common name. Empty: it showed none.
+        """
+
     def __init__(
         self,
         *,
@@ -43,10 +55,12 @@ class Client(_message.Message):
         address: _builtins.str = ...,
         secure: _builtins.bool = ...,
         tls_version: _builtins.str = ...,
+        tls_server_end_point: _builtins.bytes = ...,
+        certificate_names: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "protocol", b"protocol", "secure", b"secure", "tls_version", b"tls_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "certificate_names", b"certificate_names", "protocol", b"protocol", "secure", b"secure", "tls_server_end_point", b"tls_server_end_point", "tls_version", b"tls_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -271,16 +285,26 @@ class ListMechanismsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     MECHANISMS_FIELD_NUMBER: _builtins.int
+    PRIVATE_MECHANISMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def mechanisms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def mechanisms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """IANA names, to be shown to clients"""
+
+    @_builtins.property
+    def private_mechanisms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Those that are framed as commands of a protocol's own and never shown as SASL mechanisms: "X-APOP", "X-RPOP",
+        "X-KPOP" (POP3).
+        """
+
     def __init__(
         self,
         *,
         mechanisms: _abc.Iterable[_builtins.str] | None = ...,
+        private_mechanisms: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["mechanisms", b"mechanisms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["mechanisms", b"mechanisms", "private_mechanisms", b"private_mechanisms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -92,8 +92,9 @@ class AuthenticationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListMechanisms(self, request, context):
-        """The mechanisms on offer for a connection, strongest first. Answers change only with the
-        service's settings: a front may keep one for minutes.
+        """The mechanisms on offer for a connection, strongest first: by its protocol, whether it is secure, whether the
+        end point of its TLS is known, and whether the client showed a certificate. Answers change only with these and
+        with the service's settings: a front may keep one for minutes. INVALID where the client is none. Safe to repeat.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

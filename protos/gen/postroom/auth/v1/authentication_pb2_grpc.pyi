@@ -54,8 +54,9 @@ class AuthenticationServiceStub:
     safe to repeat.
     """
     ListMechanisms: _grpc.UnaryUnaryMultiCallable[_authentication_pb2.ListMechanismsRequest, _authentication_pb2.ListMechanismsResponse]
-    """The mechanisms on offer for a connection, strongest first. Answers change only with the
-    service's settings: a front may keep one for minutes.
+    """The mechanisms on offer for a connection, strongest first: by its protocol, whether it is secure, whether the
+    end point of its TLS is known, and whether the client showed a certificate. Answers change only with these and
+    with the service's settings: a front may keep one for minutes. INVALID where the client is none. Safe to repeat.
     """
     Renew: _grpc.UnaryUnaryMultiCallable[_authentication_pb2.RenewRequest, _authentication_pb2.RenewResponse]
     """Exchanges a ticket that has not expired for a fresh one. EXPIRED when it has, UNAUTHENTICATED when the account
@@ -88,8 +89,9 @@ class AuthenticationServiceAsyncStub(AuthenticationServiceStub):
     safe to repeat.
     """
     ListMechanisms: _aio.UnaryUnaryMultiCallable[_authentication_pb2.ListMechanismsRequest, _authentication_pb2.ListMechanismsResponse]  # type: ignore[assignment]
-    """The mechanisms on offer for a connection, strongest first. Answers change only with the
-    service's settings: a front may keep one for minutes.
+    """The mechanisms on offer for a connection, strongest first: by its protocol, whether it is secure, whether the
+    end point of its TLS is known, and whether the client showed a certificate. Answers change only with these and
+    with the service's settings: a front may keep one for minutes. INVALID where the client is none. Safe to repeat.
     """
     Renew: _aio.UnaryUnaryMultiCallable[_authentication_pb2.RenewRequest, _authentication_pb2.RenewResponse]  # type: ignore[assignment]
     """Exchanges a ticket that has not expired for a fresh one. EXPIRED when it has, UNAUTHENTICATED when the account
@@ -137,8 +139,9 @@ class AuthenticationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _authentication_pb2.ListMechanismsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_authentication_pb2.ListMechanismsResponse, _abc.Awaitable[_authentication_pb2.ListMechanismsResponse]]:
-        """The mechanisms on offer for a connection, strongest first. Answers change only with the
-        service's settings: a front may keep one for minutes.
+        """The mechanisms on offer for a connection, strongest first: by its protocol, whether it is secure, whether the
+        end point of its TLS is known, and whether the client showed a certificate. Answers change only with these and
+        with the service's settings: a front may keep one for minutes. INVALID where the client is none. Safe to repeat.
         """
 
     @_abc_1.abstractmethod

@@ -1,15 +1,15 @@
-"""SASL mechanisms (RFC 4422), each a generator that knows its own syntax and nothing else.
+"""What every SASL mechanism (RFC 4422) is made of.
 
-A mechanism is started with the client's initial response (or None) and with what can check a
-claim. It yields `Challenge`s, is sent the client's responses, and ends by yielding `Proven`. A
-mechanism that comes later (SCRAM, OAUTHBEARER) is one more generator and one more row in
-`MECHANISMS`; where it needs to know more, `Claims` grows.
+A mechanism is a generator that knows its own syntax and nothing else. It is started with the
+client's initial response (or None) and with what can check a claim. It yields `Challenge`s, is
+sent the client's responses, and ends by yielding `Proven`.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from postroom_auth.domain.password import InvalidPassword, Password
@@ -44,7 +44,10 @@ class Proven:
 
 
 class Claims(Protocol):
-    """Where a mechanism takes what the client claims."""
+    """Where a mechanism takes what the client claims.
+
+    Every method throttles and counts, so that no mechanism can forget it.
+    """
 
     async def check_password(self, name: str, password: Password) -> Credential:
         """The credential that the name and the password belong to.
@@ -60,53 +63,46 @@ class Claims(Protocol):
 Exchange = AsyncGenerator[Challenge | Proven, bytes]
 
 
+class Need(StrEnum):
+    """What must be there for a mechanism to work: in the deployment, or on the connection."""
+
+    CHANNEL_BINDING = "the hash of the certificate that the client saw"
+    CERTIFICATE = "a certificate that the client showed"
+    SECRETS_KEY = "a key that seals shared secrets"
+    ISSUER = "an issuer of tokens"
+    KEYTAB = "a keytab"
+
+
 @dataclass(frozen=True, slots=True)
 class Mechanism:
     """A row of the table of mechanisms.
 
     Attributes:
+        name: IANA name; one that begins with "X-" is a protocol's own command (POP3's APOP), which
+            is never listed as a SASL mechanism.
         begin: starts an exchange with the initial response and the port.
         reveals_password: whoever reads the exchange can sign in; so not in clear text.
+        needs: without these it is not offered.
+        by_default: offered unless the operator says otherwise.
+        one_step: the exchange may end with the initial response.
+        protocols: where it can be offered; empty: everywhere.
     """
 
     name: str
     begin: Callable[[bytes | None, Claims], Exchange]
-    reveals_password: bool
+    reveals_password: bool = False
+    needs: frozenset[Need] = frozenset()
+    by_default: bool = True
+    one_step: bool = False
+    protocols: frozenset[str] = frozenset()
+
+    @property
+    def private(self) -> bool:
+        return self.name.startswith("X-")
 
 
-async def plain(initial: bytes | None, claims: Claims) -> Exchange:
-    """PLAIN (RFC 4616): `[authzid] NUL authcid NUL passwd` in one message."""
-    message = initial if initial is not None else (yield Challenge(b""))
-    fields = _text(message).split("\0")
-    if len(fields) != 3:
-        raise Malformed("PLAIN takes three fields parted by NUL")
-    authzid, authcid, passwd = fields
-    name, password = _name(authcid), _password(passwd)
-    if authzid and not claims.same_person(authzid, authcid):
-        raise NotAuthorized
-    yield Proven(await claims.check_password(name, password))
-
-
-async def login(initial: bytes | None, claims: Claims) -> Exchange:
-    """LOGIN (draft-murchison-sasl-login-00): two questions, whose texts clients don't read."""
-    # Many clients send the name as initial response, though the draft knows none.
-    first = initial if initial is not None else (yield Challenge(b"Username:"))
-    name = _name(_text(first))
-    password = _password(_text((yield Challenge(b"Password:"))))
-    yield Proven(await claims.check_password(name, password))
-
-
-MECHANISMS: dict[str, Mechanism] = {
-    mechanism.name: mechanism
-    for mechanism in (
-        # Strongest first: this is the order in which they are offered.
-        Mechanism("PLAIN", plain, reveals_password=True),
-        Mechanism("LOGIN", login, reveals_password=True),
-    )
-}
-
-
-def _text(response: bytes) -> str:
+def read_text(response: bytes) -> str:
+    """A response as text. Raises Malformed."""
     if len(response) > RESPONSE_OCTETS:
         raise Malformed(f"the response is longer than {RESPONSE_OCTETS} octets")
     try:
@@ -115,7 +111,8 @@ def _text(response: bytes) -> str:
         raise Malformed("the response is not UTF-8") from None
 
 
-def _name(text: str) -> str:
+def read_name(text: str) -> str:
+    """The name of somebody. Raises Malformed."""
     if not text or "\0" in text:
         raise Malformed("the name is missing")
     if len(text.encode()) > NAME_OCTETS:
@@ -123,7 +120,8 @@ def _name(text: str) -> str:
     return text
 
 
-def _password(text: str) -> Password:
+def read_password(text: str) -> Password:
+    """A password, prepared. Raises Malformed."""
     try:
         return Password.prepare(text)
     except InvalidPassword as error:
