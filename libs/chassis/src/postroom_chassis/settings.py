@@ -77,12 +77,16 @@ def load(settings: type[Settings], environment: Mapping[str, str] | None = None)
         result = settings.model_validate(values)
     except ValidationError as invalid:
         problems += [
-            f"{prefix}{'_'.join(map(str, error['loc'])).upper()}: {error['msg']}"
-            for error in invalid.errors()
+            f"{prefix}{_location(*error['loc'])}: {error['msg']}" for error in invalid.errors()
         ]
     if problems:
         _refuse(problems)
     return result
+
+
+def _location(field: int | str = "", *inner: int | str) -> str:
+    """A field, and where in it, if its value is a document."""
+    return ": ".join(filter(None, (str(field).upper(), ".".join(map(str, inner)))))
 
 
 def _gather(
