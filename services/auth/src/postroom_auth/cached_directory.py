@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import TypeVar
 
 from postroom_auth.domain.people import Credential
-from postroom_auth.domain.resolution import Forwarding, Hosted, Mailbox
+from postroom_auth.domain.resolution import Entry, Hosted, Unanswered
 from postroom_auth.ports import Directory
 from postroom_auth.remembered import Remembered
 
@@ -46,7 +46,7 @@ class CachedDirectory:
             seconds, most, clock
         )
         self._domains: Remembered[str, Hosted | _Missing | None] = Remembered(seconds, most, clock)
-        self._entries: Remembered[str, Mailbox | Forwarding | _Missing | None] = Remembered(
+        self._entries: Remembered[str, Entry | Unanswered | _Missing | None] = Remembered(
             seconds, most, clock
         )
 
@@ -76,7 +76,7 @@ class CachedDirectory:
     async def domains(self, names: Collection[str]) -> Mapping[str, Hosted | None]:
         return await _complete(self._domains, names, self._directory.domains)
 
-    async def entries(self, keys: Collection[str]) -> Mapping[str, Mailbox | Forwarding | None]:
+    async def entries(self, keys: Collection[str]) -> Mapping[str, Entry | Unanswered | None]:
         return await _complete(self._entries, keys, self._directory.entries)
 
 
@@ -96,5 +96,6 @@ async def _complete(
         era = remembered.era
         for key, value in (await read(missing)).items():
             found[key] = value
-            remembered.put(key, value, era)
+            if not isinstance(value, Unanswered):
+                remembered.put(key, value, era)
     return found

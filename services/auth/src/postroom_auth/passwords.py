@@ -11,7 +11,7 @@ from prometheus_client import Counter
 from postroom_auth.domain.address import Address, InvalidAddress
 from postroom_auth.domain.password import Password
 from postroom_auth.domain.people import Credential
-from postroom_auth.ports import Directory, Hasher, Registry, Subject, Throttle
+from postroom_auth.ports import Directory, Hasher, Passwords, Registry, Subject, Throttle
 from postroom_auth.remembered import CheckedPasswords
 
 log = logs.logger(__name__)
@@ -34,6 +34,7 @@ class PasswordChecks:
     def __init__(
         self,
         directory: Directory,
+        passwords: Passwords,
         registry: Registry,
         hasher: Hasher,
         throttle: Throttle,
@@ -41,6 +42,7 @@ class PasswordChecks:
         default_domain: str,
     ) -> None:
         self._directory = directory
+        self._passwords = passwords
         self._registry = registry
         self._hasher = hasher
         self._throttle = throttle
@@ -108,9 +110,8 @@ class PasswordChecks:
         digest: bytes | None = None,
     ) -> bool:
         await self._throttle.begin(subject)
-        password_hash = credential.password_hash if credential is not None else ""
         try:
-            right = await self._hasher.verify(password_hash, password)
+            right = await self._passwords.verify(subject.account, credential, password)
         except BaseException:
             await self._throttle.withdrawn(subject)
             raise
@@ -121,7 +122,7 @@ class PasswordChecks:
         await self._throttle.succeeded(subject)
         if digest is not None:
             self._checked.add(digest)
-        if self._hasher.is_outdated(password_hash):
+        if not credential.external and self._hasher.is_outdated(credential.password_hash):
             self._rehash_later(credential, password)
         return True
 

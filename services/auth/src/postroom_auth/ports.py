@@ -20,7 +20,7 @@ from postroom_auth.domain.people import (
     NewAccount,
     Tenant,
 )
-from postroom_auth.domain.resolution import Forwarding, Hosted, Mailbox
+from postroom_auth.domain.resolution import Entry, Forwarding, Hosted, Unanswered
 
 
 class Directory(Protocol):
@@ -35,8 +35,50 @@ class Directory(Protocol):
     async def domains(self, names: Collection[str]) -> Mapping[str, Hosted | None]:
         """Each name with the domain of ours that bears it, or None."""
 
-    async def entries(self, keys: Collection[str]) -> Mapping[str, Mailbox | Forwarding | None]:
-        """Each key with what its address stands for, or None."""
+    async def entries(self, keys: Collection[str]) -> Mapping[str, Entry | Unanswered | None]:
+        """Each key with what its address stands for, or None. What can't be asked now is not
+        raised, but told of the keys that it concerns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody whom another system's directory knows.
+
+    Attributes:
+        address: the main one.
+    """
+
+    address: Address
+    display_name: str
+
+
+class ExternalDirectory(Protocol):
+    """Another system that knows the people of some domains. Every answer comes in bounded time."""
+
+    async def entries(
+        self, keys: Collection[str]
+    ) -> Mapping[str, Person | Forwarding | Unanswered | None]:
+        """Each key with whom it is the main address of, or with where an alias or a group leads;
+        Unanswered where that is not clear."""
+
+    async def may_sign_in(self, key: str) -> bool | None:
+        """Whether the person whose main address has this key may sign in; None: there is none."""
+
+    async def check_password(self, key: str, password: Password) -> bool:
+        """Whether a password is that of the person whose main address has this key. Takes as
+        long where there is none."""
+
+
+class Passwords(Protocol):
+    """Whatever knows an account's password."""
+
+    async def verify(self, key: str, credential: Credential | None, password: Password) -> bool:
+        """Whether a password is right.
+
+        Args:
+            key: of the address that was named.
+            credential: its account's; None: nobody's, which takes as long.
+        """
 
 
 class Registry(Protocol):

@@ -54,11 +54,17 @@ class Resolving:
         """For each address whether it is the account's own or that of an alias which leads to it.
 
         Raises:
-            PostroomError: as `resolve`.
+            PostroomError: as `resolve`; UNAVAILABLE where a directory that would know can't be
+                asked.
         """
         addresses = self._read(texts)
         ways = Ways(await self._learn([address for address in addresses if address]))
-        return [address is not None and ways.leads_to(address, account_id) for address in addresses]
+        allowed = [
+            address is not None and ways.leads_to(address, account_id) for address in addresses
+        ]
+        if None in allowed:
+            raise PostroomError(Kind.UNAVAILABLE, "the directory can't be asked now")
+        return [one is True for one in allowed]
 
     def _read(self, texts: Sequence[str]) -> list[Address | None]:
         if len(texts) > BATCH:

@@ -38,6 +38,7 @@ RESOLUTION_KINDS = {
     Outcome.UNKNOWN: directory_pb2.Resolution.KIND_UNKNOWN,
     Outcome.FOREIGN: directory_pb2.Resolution.KIND_FOREIGN,
     Outcome.INVALID: directory_pb2.Resolution.KIND_INVALID,
+    Outcome.UNAVAILABLE: directory_pb2.Resolution.KIND_UNAVAILABLE,
 }
 
 

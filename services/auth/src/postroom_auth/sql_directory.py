@@ -11,12 +11,10 @@ import sqlalchemy as sa
 from postroom_auth.database import Database
 from postroom_auth.domain.address import Address
 from postroom_auth.domain.people import Credential
-from postroom_auth.domain.resolution import Forwarding, Hosted, Mailbox
+from postroom_auth.domain.resolution import Entry, Forwarding, Hosted, Mailbox
 from postroom_auth.tables import accounts, addresses, alias_targets, credentials, domains
 
 KEYS_A_QUERY = 500
-
-Entry = Mailbox | Forwarding
 
 CREDENTIAL = sa.select(
     accounts.c.account_id,
@@ -27,6 +25,7 @@ CREDENTIAL = sa.select(
     credentials.c.version,
     accounts.c.quota_messages,
     accounts.c.quota_mailboxes,
+    accounts.c.external,
 ).join_from(accounts, credentials)
 CREDENTIAL_BY_ADDRESS = CREDENTIAL.where(accounts.c.address == sa.bindparam("key"))
 CREDENTIAL_BY_ID = CREDENTIAL.where(accounts.c.account_id == sa.bindparam("key"))
@@ -37,6 +36,7 @@ DOMAINS = sa.select(
     accounts.c.address,
     accounts.c.quota_bytes,
     accounts.c.quota_messages,
+    accounts.c.external,
 ).select_from(
     domains.outerjoin(accounts, accounts.c.account_id == domains.c.catch_all_id),
 )
@@ -45,6 +45,7 @@ ENTRIES = sa.select(
     addresses.c.account_id,
     accounts.c.quota_bytes,
     accounts.c.quota_messages,
+    accounts.c.external,
 ).select_from(
     addresses.outerjoin(accounts, accounts.c.account_id == addresses.c.account_id),
 )

@@ -201,6 +201,7 @@ def _create_account(
         quota_bytes=new.quota_bytes,
         disabled=False,
         created_at=now,
+        external=new.external,
     )
     connection.execute(
         sa.insert(addresses).values(
@@ -245,6 +246,8 @@ def _set_password(
     connection: sa.Connection, address: Address, password_hash: str, now: int
 ) -> Account:
     account = _account(connection, accounts.c.address == address.key)
+    if exists(connection, sa.and_(accounts.c.address == address.key, accounts.c.external)):
+        raise PostroomError(Kind.CONFLICT, f"the password of {address} is kept in its directory")
     connection.execute(
         sa.update(credentials)
         .where(credentials.c.account_id == account.account_id)

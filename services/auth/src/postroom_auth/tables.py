@@ -62,6 +62,8 @@ accounts = Table(
     Column("quota_messages", BigInteger, nullable=False, server_default="0"),
     Column("quota_mailboxes", BigInteger, nullable=False, server_default="0"),
     Column("administrator", Boolean, nullable=False, server_default=false()),
+    # Made because another system's directory knows the person.
+    Column("external", Boolean, nullable=False, server_default=false()),
     Index("accounts_by_domain", "domain_id", "address"),
     sqlite_autoincrement=True,
 )

@@ -154,6 +154,8 @@ class RemoteDirectory:
         resolution = self._resolved.get(address)
         if resolution is None:
             resolution = await self._resolve(address)
+            if resolution is None:
+                raise PostroomError(Kind.UNAVAILABLE, "its directory can't be asked now")
             # Who was unknown a moment ago may have been made since: only what is there is kept.
             if resolution.whereabouts is Whereabouts.LOCAL:
                 self._resolved.put(address, resolution)
@@ -168,7 +170,7 @@ class RemoteDirectory:
                 self._permitted.put((account_id, address), permitted)
         return permitted
 
-    async def _resolve_many(self, addresses: Sequence[str]) -> list[Resolution]:
+    async def _resolve_many(self, addresses: Sequence[str]) -> list[Resolution | None]:
         request = directory_pb2.ResolveRequest(addresses=addresses)
         answer = await self._stub.Resolve(request)
         return [_resolution(one) for one in answer.resolutions]
@@ -256,7 +258,10 @@ def _encoded(delivery: Delivery) -> delivery_pb2.Delivery:
     return encoded
 
 
-def _resolution(resolution: directory_pb2.Resolution) -> Resolution:
+def _resolution(resolution: directory_pb2.Resolution) -> Resolution | None:
+    """What was answered; None: it can't be said now."""
+    if resolution.kind == directory_pb2.Resolution.KIND_UNAVAILABLE:
+        return None
     if resolution.kind not in WHEREABOUTS:
         raise PostroomError(Kind.INTERNAL, "the directory's answer isn't understood")
     return Resolution(

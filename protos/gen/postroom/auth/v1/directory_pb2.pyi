@@ -80,6 +80,8 @@ class Resolution(_message.Message):
         """the domain is not ours"""
         KIND_INVALID: Resolution._Kind.ValueType  # 4
         """not an address"""
+        KIND_UNAVAILABLE: Resolution._Kind.ValueType  # 5
+        """whoever knows this domain's people can't be asked now: ask again later"""
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper): ...
     KIND_UNSPECIFIED: Resolution.Kind.ValueType  # 0
@@ -91,6 +93,8 @@ class Resolution(_message.Message):
     """the domain is not ours"""
     KIND_INVALID: Resolution.Kind.ValueType  # 4
     """not an address"""
+    KIND_UNAVAILABLE: Resolution.Kind.ValueType  # 5
+    """whoever knows this domain's people can't be asked now: ask again later"""
 
     KIND_FIELD_NUMBER: _builtins.int
     RECIPIENTS_FIELD_NUMBER: _builtins.int

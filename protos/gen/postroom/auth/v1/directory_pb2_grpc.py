@@ -57,7 +57,9 @@ class DirectoryServiceServicer:
 
     def Resolve(self, request, context):
         """Resolves many addresses in one go, an answer for each in the order asked. At most 1,000 addresses a
-        call (INVALID beyond). Reads only; safe to repeat.
+        call (INVALID beyond). An address at a domain whose directory is away is told as KIND_UNAVAILABLE,
+        so that the others have their answers. Where a directory of another system knows a person whom
+        nobody has asked for before, an account is made. Safe to repeat.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -65,7 +67,8 @@ class DirectoryServiceServicer:
 
     def MaySendAs(self, request, context):
         """Whether an account may use each address as its sender: its own, its aliases', with or without a
-        "+detail". At most 1,000 addresses. Reads only; safe to repeat.
+        "+detail". At most 1,000 addresses. UNAVAILABLE where a directory that would know is away. Safe to
+        repeat.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

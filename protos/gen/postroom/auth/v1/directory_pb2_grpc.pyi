@@ -38,11 +38,14 @@ class DirectoryServiceStub:
     def __new__(cls, channel: _aio.Channel) -> DirectoryServiceAsyncStub: ...
     Resolve: _grpc.UnaryUnaryMultiCallable[_directory_pb2.ResolveRequest, _directory_pb2.ResolveResponse]
     """Resolves many addresses in one go, an answer for each in the order asked. At most 1,000 addresses a
-    call (INVALID beyond). Reads only; safe to repeat.
+    call (INVALID beyond). An address at a domain whose directory is away is told as KIND_UNAVAILABLE,
+    so that the others have their answers. Where a directory of another system knows a person whom
+    nobody has asked for before, an account is made. Safe to repeat.
     """
     MaySendAs: _grpc.UnaryUnaryMultiCallable[_directory_pb2.MaySendAsRequest, _directory_pb2.MaySendAsResponse]
     """Whether an account may use each address as its sender: its own, its aliases', with or without a
-    "+detail". At most 1,000 addresses. Reads only; safe to repeat.
+    "+detail". At most 1,000 addresses. UNAVAILABLE where a directory that would know is away. Safe to
+    repeat.
     """
 
 @_typing.type_check_only
@@ -55,11 +58,14 @@ class DirectoryServiceAsyncStub(DirectoryServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Resolve: _aio.UnaryUnaryMultiCallable[_directory_pb2.ResolveRequest, _directory_pb2.ResolveResponse]  # type: ignore[assignment]
     """Resolves many addresses in one go, an answer for each in the order asked. At most 1,000 addresses a
-    call (INVALID beyond). Reads only; safe to repeat.
+    call (INVALID beyond). An address at a domain whose directory is away is told as KIND_UNAVAILABLE,
+    so that the others have their answers. Where a directory of another system knows a person whom
+    nobody has asked for before, an account is made. Safe to repeat.
     """
     MaySendAs: _aio.UnaryUnaryMultiCallable[_directory_pb2.MaySendAsRequest, _directory_pb2.MaySendAsResponse]  # type: ignore[assignment]
     """Whether an account may use each address as its sender: its own, its aliases', with or without a
-    "+detail". At most 1,000 addresses. Reads only; safe to repeat.
+    "+detail". At most 1,000 addresses. UNAVAILABLE where a directory that would know is away. Safe to
+    repeat.
     """
 
 class DirectoryServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -75,7 +81,9 @@ class DirectoryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_directory_pb2.ResolveResponse, _abc.Awaitable[_directory_pb2.ResolveResponse]]:
         """Resolves many addresses in one go, an answer for each in the order asked. At most 1,000 addresses a
-        call (INVALID beyond). Reads only; safe to repeat.
+        call (INVALID beyond). An address at a domain whose directory is away is told as KIND_UNAVAILABLE,
+        so that the others have their answers. Where a directory of another system knows a person whom
+        nobody has asked for before, an account is made. Safe to repeat.
         """
 
     @_abc_1.abstractmethod
@@ -85,7 +93,8 @@ class DirectoryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_directory_pb2.MaySendAsResponse, _abc.Awaitable[_directory_pb2.MaySendAsResponse]]:
         """Whether an account may use each address as its sender: its own, its aliases', with or without a
-        "+detail". At most 1,000 addresses. Reads only; safe to repeat.
+        "+detail". At most 1,000 addresses. UNAVAILABLE where a directory that would know is away. Safe to
+        repeat.
         """
 
 def add_DirectoryServiceServicer_to_server(servicer: DirectoryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -94,6 +94,9 @@ class Account:
 class NewAccount:
     """What is told of an account that is to be made.
 
+    Attributes:
+        external: another system's directory says that the person exists.
+
     Raises:
         InvalidValue: the name or the quota can't be.
     """
@@ -101,6 +104,7 @@ class NewAccount:
     address: Address
     display_name: str
     quota_bytes: int
+    external: bool = False
 
     def __post_init__(self) -> None:
         check_name("the display name", self.display_name, may_be_empty=True)
@@ -163,6 +167,7 @@ class Credential:
     Attributes:
         password_hash: a PHC string, or empty where nobody can sign in with a password.
         version: grows with each change of the credential; tickets carry it.
+        external: another system's directory knows the person, and checks the password.
     """
 
     account_id: int
@@ -173,6 +178,7 @@ class Credential:
     version: int
     quota_messages: int = 0
     quota_mailboxes: int = 0
+    external: bool = False
 
     def __repr__(self) -> str:
         return f"Credential({self.address}, version={self.version})"

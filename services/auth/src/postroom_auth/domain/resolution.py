@@ -23,16 +23,22 @@ class Kind(StrEnum):
     UNKNOWN = "UNKNOWN"
     FOREIGN = "FOREIGN"
     INVALID = "INVALID"
+    UNAVAILABLE = "UNAVAILABLE"
 
 
 @dataclass(frozen=True, slots=True)
 class Mailbox:
-    """An account as the end of a way."""
+    """An account as the end of a way.
+
+    Attributes:
+        external: another system's directory says whether the person still exists.
+    """
 
     account_id: int
     address: str
     quota_bytes: int
     quota_messages: int = 0
+    external: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,14 @@ class Forwarding:
     """An alias: where it leads."""
 
     targets: tuple[Address, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """Whoever knows what an address stands for can't be asked now."""
+
+
+Entry = Mailbox | Forwarding
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +85,14 @@ class Known:
     """What has been learnt so far, by key. A value of None: there is none such."""
 
     domains: dict[str, Hosted | None] = field(default_factory=dict)
-    entries: dict[str, Mailbox | Forwarding | None] = field(default_factory=dict)
+    entries: dict[str, Entry | Unanswered | None] = field(default_factory=dict)
 
-    def entry(self, address: Address) -> Mailbox | Forwarding | None:
+    def entry(self, address: Address) -> Entry | Unanswered | None:
         """What an address stands for by itself, else without its detail."""
         found = self.entries.get(address.key)
-        return found if found is not None else self.entries.get(address.undetailed.key)
+        if isinstance(found, Entry):
+            return found
+        return self.entries.get(address.undetailed.key) or found
 
 
 def keys_of(address: Address) -> set[str]:
@@ -104,6 +120,9 @@ class Ways:
         forwards: dict[str, str] = {}
         for end in self._ends(address):
             match end:
+                case Unanswered():
+                    # Not to some now and to the others later: the sender comes back.
+                    return Resolution(Kind.UNAVAILABLE)
                 case Recipient(mailbox):
                     recipients.setdefault(mailbox.account_id, end)
                 case Address():
@@ -112,14 +131,17 @@ class Ways:
             return Resolution(Kind.UNKNOWN)
         return Resolution(Kind.LOCAL, tuple(recipients.values()), tuple(forwards.values()))
 
-    def leads_to(self, address: Address, account_id: int) -> bool:
-        """Whether an address is an account's own or that of an alias that leads to it."""
-        return any(
-            isinstance(end, Recipient) and end.mailbox.account_id == account_id
-            for end in self._ends(address, named_only=True)
-        )
+    def leads_to(self, address: Address, account_id: int) -> bool | None:
+        """Whether an address is an account's own or that of an alias that leads to it; None: that
+        can't be said now."""
+        ends = list(self._ends(address, named_only=True))
+        if any(isinstance(end, Recipient) and end.mailbox.account_id == account_id for end in ends):
+            return True
+        return None if Unanswered() in ends else False
 
-    def _ends(self, address: Address, *, named_only: bool = False) -> Iterator[Recipient | Address]:
+    def _ends(
+        self, address: Address, *, named_only: bool = False
+    ) -> Iterator[Recipient | Address | Unanswered]:
         """The accounts and foreign addresses at the end of every way, in order."""
         waiting = [address]
         seen: set[str] = set()
@@ -137,11 +159,13 @@ class Ways:
                     yield Recipient(mailbox, self._detail(current))
                 case Forwarding(targets):
                     waiting.extend(reversed(targets))
+                case Unanswered() as unanswered:
+                    yield unanswered
                 case None if not named_only and (caught := self._caught(current, domain)):
                     yield Recipient(caught, "")
 
     def _detail(self, address: Address) -> str:
-        return "" if self.known.entries.get(address.key) is not None else address.detail
+        return "" if isinstance(self.known.entries.get(address.key), Entry) else address.detail
 
     def _caught(self, address: Address, domain: Hosted) -> Mailbox | None:
         if domain.catch_all is not None:
