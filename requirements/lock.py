@@ -29,6 +29,7 @@ def main(flags: list[str]) -> None:
     lock("dev", {*everything, *filter(None, tools)}, flags)
     constraint = ["--constraint", str(HERE / "dev.txt")]
     lock("run", {*everything, *BUILD}, constraint)
+    lock("native", read_optional_dependencies(), constraint)
     for path in sorted(REPOSITORY.glob("services/*/pyproject.toml")):
         service = path.parent.name
         lock(service, closure(f"postroom-{service}", named), constraint)
@@ -41,6 +42,15 @@ def read_dependencies() -> dict[str, list[str]]:
         project = tomllib.loads(path.read_text(encoding="utf-8"))["project"]
         named[project["name"]] = project["dependencies"]
     return named
+
+
+def read_optional_dependencies() -> set[str]:
+    """What is compiled where it is installed, of all packages: no part of the other files."""
+    found: set[str] = set()
+    for path in REPOSITORY.glob("services/*/pyproject.toml"):
+        project = tomllib.loads(path.read_text(encoding="utf-8"))["project"]
+        found |= set(project.get("optional-dependencies", {}).get("native", ()))
+    return found
 
 
 def closure(package: str, named: dict[str, list[str]]) -> set[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -72,6 +74,69 @@ def test_every_wrong_value_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     told = capsys.readouterr().err
     for name in (*wrong, "TICKET_KEY", "RPC_KEY"):
         assert f"POSTROOM_AUTH_{name}: " in told
+
+
+LDAP = {
+    "kind": "ldap",
+    "domains": ["Example.ORG"],
+    "url": "ldaps://ldap.example.org",
+    "people_base": "ou=people,dc=example,dc=org",
+}
+
+
+def directories(**named: object) -> dict[str, str]:
+    return {**NEEDED, "POSTROOM_AUTH_DIRECTORIES": json.dumps(named)}
+
+
+def test_directories_are_a_document(tmp_path: Path) -> None:
+    secret = tmp_path / "directories.json"
+    document = {"office": {**LDAP, "bind_dn": "cn=mail", "bind_password": "hunter2"}}
+    secret.write_text(json.dumps(document))
+    settings = load(AuthSettings, {**NEEDED, "POSTROOM_AUTH_DIRECTORIES_FILE": str(secret)})
+    assert settings.directories["office"].domains == ("example.org",)
+    assert "hunter2" not in repr(settings)
+
+
+def test_everything_wrong_in_a_directory_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    wrong = {
+        "domains": ["-"],
+        "url": "http://ldap",
+        "people_filter": "(mail=*))(",
+        "seconds": 0,
+        "sign_in_filtr": "()",
+    }
+    with pytest.raises(SystemExit):
+        load(AuthSettings, directories(office={**LDAP, **wrong}))
+    told = capsys.readouterr().err
+    for name in wrong:
+        assert re.search(rf"POSTROOM_AUTH_DIRECTORIES: office\.(ldap\.)?{name}", told), told
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"url": "ldap://ldap.example.org"}, "clear text"),
+        ({"url": "ldap://ldap.example.org ldaps://ldap2.example.org"}, "clear text"),
+        ({"start_tls": True}, "start_tls"),
+        ({"bind_dn": "cn=mail"}, "go together"),
+        ({"kind": "nis"}, "office.kind: "),
+    ],
+)
+def test_a_directory_that_is_not_safe_is_refused(
+    capsys: pytest.CaptureFixture[str], changes: dict[str, object], told: str
+) -> None:
+    with pytest.raises(SystemExit):
+        load(AuthSettings, directories(office={**LDAP, **changes}))
+    assert told in capsys.readouterr().err
+
+
+def test_a_domain_has_one_directory_of_a_kind(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        load(AuthSettings, directories(one=LDAP, two={**LDAP, "domains": ["example.org"]}))
+    assert "claim example.org" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        load(AuthSettings, {**NEEDED, "POSTROOM_AUTH_DIRECTORIES": "{"})
+    assert "not JSON" in capsys.readouterr().err
 
 
 def test_every_setting_is_in_the_readme_and_described() -> None:

@@ -21,10 +21,12 @@ from postroom_chassis.tickets import (
 from postroom_auth import rpc
 from postroom_auth.administering import Administering
 from postroom_auth.cached_directory import CachedDirectory
+from postroom_auth.composed_directory import Belonging, ComposedDirectory
 from postroom_auth.database import Database, open_engine
 from postroom_auth.domain.throttle import Pace
 from postroom_auth.hashing import Argon2Hasher
 from postroom_auth.issuing import TicketOffice
+from postroom_auth.ldap_directory import LdapDirectory
 from postroom_auth.migrating import migrate
 from postroom_auth.passwords import PasswordChecks
 from postroom_auth.quotas import Quotas
@@ -47,15 +49,16 @@ async def start(service: Service, settings: AuthSettings) -> None:
     service.stack.callback(database.close)
     hasher = open_hasher(settings)
     service.stack.callback(hasher.close)
-    directory = CachedDirectory(
-        SqlDirectory(database),
-        settings.directory_seconds,
-        settings.directory_entries,
-        time.monotonic,
-    )
     registry = SqlRegistry(database, time.time)
+    people = ComposedDirectory(
+        SqlDirectory(database), registry, hasher, open_directories(service, settings)
+    )
+    directory = CachedDirectory(
+        people, settings.directory_seconds, settings.directory_entries, time.monotonic
+    )
     checks = PasswordChecks(
         directory,
+        people,
         registry,
         hasher,
         open_throttle(settings, time.monotonic),
@@ -116,6 +119,20 @@ async def _until_it_answers(database: Database) -> None:
             if error.kind is not Kind.UNAVAILABLE:
                 raise
             await asyncio.sleep(RETRY_SECONDS)
+
+
+def open_directories(service: Service, settings: AuthSettings) -> dict[str, Belonging]:
+    """Other systems' directories, by the domains whose people they know.
+
+    Raises:
+        OSError: a library that one of them needs is not installed, or a file can't be read.
+    """
+    by_domain: dict[str, Belonging] = {}
+    for name, one in settings.directories.items():
+        directory = LdapDirectory(name, one)
+        service.stack.push_async_callback(directory.close)
+        by_domain |= dict.fromkeys(one.domains, Belonging(name, directory, one.quota_bytes))
+    return by_domain
 
 
 def open_hasher(settings: AuthSettings) -> Argon2Hasher:

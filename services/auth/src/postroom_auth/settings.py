@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
+from collections import Counter
 from pathlib import Path
+from typing import Annotated
 
 from postroom_chassis.settings import ServiceSettings
 from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
+from postroom_auth.directory_settings import LdapSettings
 from postroom_auth.domain.address import Address, DomainName
 from postroom_auth.domain.sasl.offer import Offer
 
@@ -31,6 +35,9 @@ class AuthSettings(ServiceSettings):
     migrate: bool = Field(True, description="bring the database's schema up to date at start")
     ticket_key: Path = Field(description="PEM: the Ed25519 key that signs tickets")
     ticket_seconds: int = Field(300, ge=10, le=86_400, description="how long a ticket is good for")
+    directories: Annotated[dict[str, LdapSettings], NoDecode] = Field(
+        {}, description="directories of other systems, by name: a JSON object"
+    )
     mechanisms: str = Field(
         "", description="SASL mechanisms on offer: NAME[:tls|:clear], ...; empty: the safe ones"
     )
@@ -91,6 +98,27 @@ class AuthSettings(ServiceSettings):
     throttle_exempt: str = Field(
         "", description="networks whose failures are not counted by address (a webmail's)"
     )
+
+    @field_validator("directories", mode="before")
+    @classmethod
+    def _document(cls, text: object) -> object:
+        if not isinstance(text, str):
+            return text
+        try:
+            return json.loads(text or "{}")
+        except ValueError as error:
+            raise ValueError(f"not JSON: {error}") from None
+
+    @field_validator("directories")
+    @classmethod
+    def _one_each(cls, directories: dict[str, LdapSettings]) -> dict[str, LdapSettings]:
+        named = Counter(
+            (one.kind, domain) for one in directories.values() for domain in one.domains
+        )
+        for (kind, domain), times in named.items():
+            if times > 1:
+                raise ValueError(f"{times} directories of kind {kind} claim {domain}")
+        return directories
 
     @field_validator(
         "mechanisms", "mechanisms_imap", "mechanisms_pop3", "mechanisms_smtp", "mechanisms_api"
