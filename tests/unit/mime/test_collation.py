@@ -1,5 +1,5 @@
 import pytest
-from postroom_mime import casemap
+from postroom_mime import COLLATIONS, casemap
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,15 @@ def test_marks_beyond_thirty_in_a_row_are_dropped() -> None:
 
 def test_order_is_that_of_i_ascii_casemap() -> None:
     assert sorted(["b", "_", "A"], key=casemap) == ["A", "b", "_"]
+
+
+@pytest.mark.parametrize(
+    ("collation", "mapped"),
+    [
+        ("i;unicode-casemap", "AO\u0308"),
+        ("i;ascii-casemap", "A\u00f6"),
+        ("i;octet", "a\u00f6"),
+    ],
+)
+def test_collations(collation: str, mapped: str) -> None:
+    assert COLLATIONS[collation]("a\u00f6") == mapped

@@ -4,9 +4,9 @@ Pure functions on bytes. None raises on any bytes; each is bounded (`limits`).
 """
 
 from postroom_mime.address import Address, AddressItem, GroupEnd, GroupStart, parse_addresses
-from postroom_mime.collation import casemap
+from postroom_mime.collation import COLLATIONS, casemap
 from postroom_mime.dates import parse_date
-from postroom_mime.derive import Derived, derive
+from postroom_mime.derive import Derived, SortKeys, derive, sort_keys
 from postroom_mime.headers import header_fields, parse_fields
 from postroom_mime.imap_url import ImapUrl, UrlAuth, parse_imap_url
 from postroom_mime.render import body, bodystructure, bodystructure_of, envelope, nstring
@@ -14,11 +14,19 @@ from postroom_mime.scan import scan
 from postroom_mime.section import find_part, section, split_fields
 from postroom_mime.structure import Message, Part, decode_structure, encode_structure
 from postroom_mime.subject import base_subject
-from postroom_mime.text import SearchText, header_matches, normalise, search_text
+from postroom_mime.text import (
+    SearchText,
+    header_matches,
+    header_texts,
+    normal,
+    normalise,
+    search_text,
+)
 from postroom_mime.transfer import decode_pieces, decoded, is_decodable
 from postroom_mime.words import decode_words
 
 __all__ = [
+    "COLLATIONS",
     "Address",
     "AddressItem",
     "Derived",
@@ -28,6 +36,7 @@ __all__ = [
     "Message",
     "Part",
     "SearchText",
+    "SortKeys",
     "UrlAuth",
     "base_subject",
     "body",
@@ -44,7 +53,9 @@ __all__ = [
     "find_part",
     "header_fields",
     "header_matches",
+    "header_texts",
     "is_decodable",
+    "normal",
     "normalise",
     "nstring",
     "parse_addresses",
@@ -54,5 +65,6 @@ __all__ = [
     "scan",
     "search_text",
     "section",
+    "sort_keys",
     "split_fields",
 ]

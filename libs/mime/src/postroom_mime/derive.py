@@ -1,6 +1,6 @@
 """Everything that is stored beside a message, from one scan of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,7 +8,7 @@ from postroom_mime import limits
 from postroom_mime.address import Address, AddressItem, GroupStart
 from postroom_mime.collation import casemap
 from postroom_mime.dates import parse_date
-from postroom_mime.headers import unfold
+from postroom_mime.headers import first_fields, unfold
 from postroom_mime.references import parse_message_id, parse_references
 from postroom_mime.render import address_fields, bodies, envelope_of
 from postroom_mime.scan import scan_fields
@@ -51,8 +51,7 @@ def derive(raw: bytes) -> Derived:
     message, fields = scan_fields(raw)
     subject, is_reply_or_forward = base_subject(_value(fields, b"subject"))
     addresses = address_fields(fields)
-    from_, display_from = _sort_keys(addresses.get(b"from"))
-    to, display_to = _sort_keys(addresses.get(b"to"))
+    keys = _sort_keys(subject, addresses, casemap)
     plain_body, extended_body = bodies(raw, message.root)
     return Derived(
         size=len(raw),
@@ -63,14 +62,14 @@ def derive(raw: bytes) -> Derived:
         bodystructure=extended_body,
         message_id=parse_message_id(_value(fields, b"message-id")),
         references=parse_references(_value(fields, b"references"), _value(fields, b"in-reply-to")),
-        base_subject=_key(subject),
+        base_subject=keys.subject,
         is_reply_or_forward=is_reply_or_forward,
         sent_at=parse_date(_value(fields, b"date")),
-        from_=from_,
-        to=to,
-        cc=_sort_keys(addresses.get(b"cc"))[0],
-        display_from=display_from,
-        display_to=display_to,
+        from_=keys.from_,
+        to=keys.to,
+        cc=keys.cc,
+        display_from=keys.display_from,
+        display_to=keys.display_to,
         preview=preview(raw, message),
         has_attachment=has_attachment(message),
     )
@@ -108,18 +107,51 @@ def _value(fields: Mapping[bytes, bytes], name: bytes) -> bytes:
     return unfold(value) if value else b""
 
 
-def _sort_keys(items: Sequence[AddressItem] | None) -> tuple[str, str]:
+@dataclass(frozen=True, slots=True)
+class SortKeys:
+    """What a message is sorted by (RFC 5256 section 3, RFC 5957), as a collation maps it."""
+
+    subject: str
+    from_: str
+    to: str
+    cc: str
+    display_from: str
+    display_to: str
+
+
+def sort_keys(header: bytes, mapping: Callable[[str], str]) -> SortKeys:
+    """Return the keys that `Derived` has, by another collation. Never raises."""
+    fields = first_fields(header)
+    subject, _ = base_subject(_value(fields, b"subject"))
+    return _sort_keys(subject, address_fields(fields), mapping)
+
+
+def _sort_keys(
+    subject: str,
+    addresses: Mapping[bytes, Sequence[AddressItem]],
+    mapping: Callable[[str], str],
+) -> SortKeys:
+    from_, display_from = _address_keys(addresses.get(b"from"), mapping)
+    to, display_to = _address_keys(addresses.get(b"to"), mapping)
+    cc, _ = _address_keys(addresses.get(b"cc"), mapping)
+    return SortKeys(_key(subject, mapping), from_, to, cc, display_from, display_to)
+
+
+def _address_keys(
+    items: Sequence[AddressItem] | None, mapping: Callable[[str], str]
+) -> tuple[str, str]:
     """Return the keys of an address field: mailbox (RFC 5256 section 2.2), name (RFC 5957)."""
     match items[0] if items else None:
         case Address(name, mailbox, host):
-            shown = _key(decode_words(name).strip()) if name else ""
+            shown = _key(decode_words(name).strip(), mapping) if name else ""
             address = mailbox + b"@" + host if host else mailbox
-            return _key(decode_words(mailbox)), shown or _key(decode_words(address))
+            key = _key(decode_words(mailbox), mapping)
+            return key, shown or _key(decode_words(address), mapping)
         case GroupStart(name):
-            key = _key(decode_words(name))
+            key = _key(decode_words(name), mapping)
             return key, key
     return "", ""
 
 
-def _key(text: str) -> str:
-    return casemap(text[: limits.SORT_KEY])[: limits.SORT_KEY]
+def _key(text: str, mapping: Callable[[str], str]) -> str:
+    return mapping(text[: limits.SORT_KEY])[: limits.SORT_KEY]

@@ -1,17 +1,19 @@
 """Text of a message for people and for search: the preview, and what SEARCH looks in.
 
-SEARCH is a substring match without regard to case (RFC 3501 section 6.4.4), so both sides are
-normalised: NFKC and case folding (Unicode section 3.13, D146), invisible characters dropped, white
-space folded to single blanks. A key matches where `normalise(key) in field`.
+SEARCH is a substring match, by i;unicode-casemap as a rule (RFC 3501 section 6.4.4, RFC 5255
+section 4.3), so both sides are normalised: NFKD and case folding (Unicode section 3.13, D146),
+invisible characters dropped, white space folded to single blanks. A key matches where
+`normalise(key) in field`: wherever the collation says so, and where only the case folding of
+several characters, the invisible ones or the white space differ.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
 from postroom_mime import limits
-from postroom_mime.headers import parse_fields
+from postroom_mime.headers import raw_fields, unfold
 from postroom_mime.markup import strip_markup
 from postroom_mime.normal_form import normal_form
 from postroom_mime.scan import scan
@@ -22,15 +24,17 @@ from postroom_mime.words import decode_charset, decode_words
 # Soft hyphen, grapheme joiner, zero-width characters, byte order mark: senders pad with them.
 _INVISIBLE: Final = "\u00ad\u034f\u061c\u180e\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
 _WITHOUT_INVISIBLE: Final = dict.fromkeys(map(ord, _INVISIBLE))
+_DOTLESS_I: Final = "\u0131"  # its capital is that of i: one letter to i;unicode-casemap
 
 # Most previews are in the first 512 bytes; more is read only where they are not.
 _LOOKS: Final = (512, 4 * 1024, limits.PREVIEW_BYTES)
 _CUT_MARGIN: Final = 16
+_NEWLINE: Final = "\n"
 
 
 @dataclass(frozen=True, slots=True)
 class SearchText:
-    """Normalised text of a message, by the field that a SEARCH key names.
+    """Text of a message, by the field that a SEARCH key names.
 
     `headers` has a line "name: value\\n" for each field; `truncated` says that `body` was cut.
     """
@@ -55,25 +59,37 @@ def normalise(query: str) -> str:
 
 
 def header_matches(text: SearchText, name: str, key: str) -> bool:
-    """Tell whether a field of that name holds a normalised key; "" asks for the field alone."""
+    """Tell whether a field of that name holds a key; "" asks for the field alone.
+
+    The key is mapped as the text is.
+    """
     prefix = f"{name.lower()}: "
+    end = len(prefix)
     return any(
-        key in line[len(prefix) :] for line in text.headers.split("\n") if line.startswith(prefix)
+        key in line[end:] for line in text.headers.split("\n") if line[:end].lower() == prefix
     )
 
 
-def search_text(raw: bytes, structure: Message | None = None) -> SearchText:
-    """Return what SEARCH looks in; a structure saves the scan."""
+def normal(text: str) -> str:
+    """Return text of a message as `normalise` has what is looked for in it."""
+    return " ".join(_fold_case(text).split())
+
+
+def search_text(
+    raw: bytes, structure: Message | None = None, mapping: Callable[[str], str] = normal
+) -> SearchText:
+    """Return what SEARCH looks in; a structure saves the scan.
+
+    Args:
+        mapping: what the collation makes of each text.
+    """
     message = structure or scan(raw)
-    fields = [
-        (name.decode(), _normal(decode_words(value)))
-        for name, value in parse_fields(raw[: message.root.body_start])
-    ]
+    fields = list(header_texts(raw[: message.root.body_start], mapping))
 
     def named(name: str) -> str:
-        return " ".join(value for key, value in fields if key == name)
+        return " ".join(value for key, value in fields if key.lower() == name)
 
-    body, too_long = _join(_body_texts(raw, message), limits.SEARCH_TEXT)
+    body, too_long = _join(_body_texts(raw, message, mapping), limits.SEARCH_TEXT)
     size = sum(part.size for part in message.walk() if _is_textual(part))
     return SearchText(
         subject=named("subject"),
@@ -81,7 +97,8 @@ def search_text(raw: bytes, structure: Message | None = None) -> SearchText:
         to=named("to"),
         cc=named("cc"),
         bcc=named("bcc"),
-        headers="".join([f"{name}: {value}\n" for name, value in fields]),
+        # A newline can come out of an encoded word; here it ends a field.
+        headers="".join([f"{name}: {value.replace(_NEWLINE, ' ')}\n" for name, value in fields]),
         body=body,
         truncated=too_long or size > limits.SEARCH_BYTES,
     )
@@ -129,17 +146,18 @@ def part_text(raw: bytes, part: Part, most: int) -> str:
     return strip_markup(text) if part.subtype == "html" else text
 
 
-def _body_texts(raw: bytes, message: Message) -> Iterator[str]:
-    """Yield normalised text: of each textual leaf, each file name, each attached header."""
+def _body_texts(raw: bytes, message: Message, mapping: Callable[[str], str]) -> Iterator[str]:
+    """Yield mapped text: of each textual leaf, each file name, each attached header."""
     left = limits.SEARCH_BYTES
     for part in message.walk():
         if part is not message.root and (name := part.filename):
-            yield _normal(name)
+            yield mapping(name)
         if part.is_message:
             root = part.children[0]
-            yield from _header_texts(raw[root.header_start : root.body_start])
+            header = raw[root.header_start : root.body_start]
+            yield from (f"{name}: {value}" for name, value in header_texts(header, mapping))
         elif _is_textual(part):
-            yield _normal(part_text(raw, part, left)[: limits.SEARCH_TEXT + 1])
+            yield mapping(part_text(raw, part, left)[: limits.SEARCH_TEXT + 1])
             left = max(0, left - part.size)
 
 
@@ -148,9 +166,10 @@ def _is_textual(part: Part) -> bool:
     return part.type in ("text", "message", "multipart") and not part.children
 
 
-def _header_texts(header: bytes) -> Iterator[str]:
-    for name, value in parse_fields(header):
-        yield f"{name.decode()}: {_normal(decode_words(value))}"
+def header_texts(header: bytes, mapping: Callable[[str], str]) -> Iterator[tuple[str, str]]:
+    """Yield the name and the value of each field, mapped."""
+    for name, value in raw_fields(header):
+        yield mapping(name.decode()), mapping(decode_words(unfold(value)))
 
 
 def _join(texts: Iterator[str], most: int) -> tuple[str, bool]:
@@ -165,12 +184,9 @@ def _join(texts: Iterator[str], most: int) -> tuple[str, bool]:
     return " ".join(kept), False
 
 
-def _normal(text: str) -> str:
-    return " ".join(_fold_case(text).split())
-
-
 def _fold_case(text: str) -> str:
     if text.isascii():
         return text.lower()
     visible = text.translate(_WITHOUT_INVISIBLE)
-    return normal_form("NFKC", normal_form("NFKC", visible).casefold())
+    folded = normal_form("NFKD", visible.casefold()).replace(_DOTLESS_I, "i")
+    return normal_form("NFKD", folded.casefold())
