@@ -18,6 +18,7 @@ from postroom_store.ingest import Ingest
 from postroom_store.messages import Arrival
 from postroom_store.rpc.searching import key_of_message
 from postroom_store.search import index, program
+from postroom_store.search.collation import ASCII, OCTET, UNICODE, Collation
 from postroom_store.search.extraction import Extraction
 from postroom_store.search.index import Indexer
 from postroom_store.search.program import (
@@ -440,3 +441,79 @@ def test_absurd_programs_are_refused(key: message_pb2.SearchKey) -> None:
 
 def test_a_deep_program_is_read() -> None:
     assert isinstance(key_of_message(nested(50)), Not)
+
+
+@pytest.mark.parametrize("indexed", [False, True])
+@pytest.mark.parametrize(
+    ("collation", "key", "uids"),
+    [
+        (UNICODE, Text(("subject",), "GRU"), [1]),
+        (ASCII, Text(("subject",), "gRü"), [1]),
+        (ASCII, Text(("subject",), "GRÜ"), []),
+        (ASCII, Text(("subject",), "strasse"), []),
+        (OCTET, Text(("subject",), "Grü"), [1]),
+        (OCTET, Text(("subject",), "Gru"), []),
+        (OCTET, Text(("subject",), "grü"), []),
+        (OCTET, Text(("subject",), "Straße"), [2]),
+        (OCTET, Text(("body",), "ello"), [1, 3]),
+        (OCTET, Text(("body",), "hello"), [1]),
+        (OCTET, Text(("body",), "sure\r"), [1]),
+        (OCTET, Text(("body",), ""), [1, 2, 3]),
+        (OCTET, Text(("headers", "body"), "From: Ann <"), [1]),
+        (OCTET, Header("SUBJECT", "aus Bern"), [1]),
+        (OCTET, Header("subject", "bern"), []),
+        (OCTET, Not(Text(("body",), "hello")), [2, 3]),
+        (OCTET, AllOf((Text(("body",), "ello"), Flag("work"))), [3]),
+    ],
+)
+async def test_collations(
+    store: Store, collation: Collation, key: Key, uids: list[int], indexed: bool
+) -> None:
+    mailbox_id = await fill(store, ANN)
+    if indexed:
+        await index_all(store)
+    found = store.read(lambda c: program.search(c, None, ANN, mailbox_id, key, collation=collation))
+    assert found.uids == uids
+
+
+async def test_a_long_text_is_searched_as_it_is(store: Store) -> None:
+    arrival = Arrival(INGEST.prepare(LONG), [], 1000)
+    appended = await store.write(
+        lambda t: messages.append(t, t.mailbox_named(ANN, "INBOX"), [arrival], UNLIMITED)
+    )
+    assert appended.change is not None
+    mailbox_id = appended.change.mailbox_id
+    await index_all(store)
+    for text_, uids in (("filling\r\nzebra, qu at", [1]), ("Zebra", [])):
+        key = Text(("body",), text_)
+        found = store.read(
+            lambda c, key=key: program.search(c, None, ANN, mailbox_id, key, collation=OCTET)  # type: ignore[misc]
+        )
+        assert found.uids == uids
+
+
+async def test_fuzzy_keys_are_exact_by_other_collations() -> None:
+    key = message_pb2.SearchKey(fuzzy=message_pb2.SearchKey(subject="lunch"))
+    assert key_of_message(key) == Fuzzy(("subject",), "lunch")
+    assert key_of_message(key, OCTET) == Text(("subject",), "lunch")
+
+
+async def test_what_messages_are_sorted_by_as_it_is(store: Store) -> None:
+    mailbox_id = await fill(store, ANN)
+    found = store.read(
+        lambda c: program.search(
+            c,
+            None,
+            ANN,
+            mailbox_id,
+            Uids(((1, 2),)),
+            collation=OCTET,
+            columns=["size", "subject", "from", "display_from"],
+        )
+    )
+    assert found.columns == {
+        "size": [len(mail) for mail in MAILS[:2]],
+        "subject": ["Grüße aus Bern", "Straße"],
+        "from": ["ann", "bob"],
+        "display_from": ["Ann", "bob@example.org"],
+    }

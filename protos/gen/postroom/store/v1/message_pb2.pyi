@@ -84,7 +84,7 @@ class _SortColumnEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SortColumn
     SORT_COLUMN_SIZE: _SortColumn.ValueType  # 3
     """number: bytes"""
     SORT_COLUMN_SUBJECT: _SortColumn.ValueType  # 4
-    """text: base subject; as the texts that follow, mapped by i;unicode-casemap"""
+    """text: base subject; as the texts that follow, mapped by the collation"""
     SORT_COLUMN_FROM: _SortColumn.ValueType  # 5
     """text: mailbox of the first address"""
     SORT_COLUMN_TO: _SortColumn.ValueType  # 6
@@ -100,7 +100,7 @@ class _SortColumnEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SortColumn
     """number: 1 where the subject was that of a reply or forward"""
 
 class SortColumn(_SortColumn, metaclass=_SortColumnEnumTypeWrapper):
-    """What messages are sorted and threaded by (RFC 5256, RFC 5957). Immutable: may be kept by email id."""
+    """What messages are sorted and threaded by (RFC 5256, RFC 5957). Immutable: may be kept by email id and collation."""
 
 SORT_COLUMN_UNSPECIFIED: SortColumn.ValueType  # 0
 SORT_COLUMN_SENT_AT: SortColumn.ValueType  # 1
@@ -110,7 +110,7 @@ SORT_COLUMN_INTERNALDATE: SortColumn.ValueType  # 2
 SORT_COLUMN_SIZE: SortColumn.ValueType  # 3
 """number: bytes"""
 SORT_COLUMN_SUBJECT: SortColumn.ValueType  # 4
-"""text: base subject; as the texts that follow, mapped by i;unicode-casemap"""
+"""text: base subject; as the texts that follow, mapped by the collation"""
 SORT_COLUMN_FROM: SortColumn.ValueType  # 5
 """text: mailbox of the first address"""
 SORT_COLUMN_TO: SortColumn.ValueType  # 6
@@ -125,6 +125,30 @@ SORT_COLUMN_REFERENCES: SortColumn.ValueType  # 11
 SORT_COLUMN_IS_REPLY: SortColumn.ValueType  # 12
 """number: 1 where the subject was that of a reply or forward"""
 Global___SortColumn: _TypeAlias = SortColumn  # noqa: Y015
+
+class _Collation:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CollationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Collation.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    COLLATION_UNSPECIFIED: _Collation.ValueType  # 0
+    """i;unicode-casemap (RFC 5051)"""
+    COLLATION_ASCII_CASEMAP: _Collation.ValueType  # 1
+    COLLATION_OCTET: _Collation.ValueType  # 2
+    """of text as it is decoded, in UTF-8"""
+
+class Collation(_Collation, metaclass=_CollationEnumTypeWrapper):
+    """How texts are compared (RFC 4790). By the first, the default, a text is also found where only the case folding of several
+    characters (ss), invisible characters or white space differ; the others read each message that may match. Fuzzy keys are exact in these.
+    """
+
+COLLATION_UNSPECIFIED: Collation.ValueType  # 0
+"""i;unicode-casemap (RFC 5051)"""
+COLLATION_ASCII_CASEMAP: Collation.ValueType  # 1
+COLLATION_OCTET: Collation.ValueType  # 2
+"""of text as it is decoded, in UTF-8"""
+Global___Collation: _TypeAlias = Collation  # noqa: Y015
 
 @_typing.final
 class UidRange(_message.Message):
@@ -1250,7 +1274,7 @@ class SearchKey(_message.Message):
     THREAD_ID_FIELD_NUMBER: _builtins.int
     FUZZY_FIELD_NUMBER: _builtins.int
     subject: _builtins.str
-    """substring, i;unicode-casemap as all that follow"""
+    """substring by the collation of the request, as all that follow"""
     to: _builtins.str
     cc: _builtins.str
     bcc: _builtins.str
@@ -1333,9 +1357,12 @@ class SearchRequest(_message.Message):
     KEY_FIELD_NUMBER: _builtins.int
     COLUMNS_FIELD_NUMBER: _builtins.int
     SCORES_FIELD_NUMBER: _builtins.int
+    COLLATION_FIELD_NUMBER: _builtins.int
     mailbox_id: _builtins.int
     scores: _builtins.bool
     """tell how relevant each is"""
+    collation: Global___Collation.ValueType
+    """of the texts of `columns`, too"""
     @_builtins.property
     def key(self) -> Global___SearchKey:
         """at most 1,000 keys, nested at most 50 deep: INVALID beyond"""
@@ -1351,10 +1378,11 @@ class SearchRequest(_message.Message):
         key: Global___SearchKey | None = ...,
         columns: _abc.Iterable[Global___SortColumn.ValueType] | None = ...,
         scores: _builtins.bool = ...,
+        collation: Global___Collation.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["key", b"key"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "key", b"key", "mailbox_id", b"mailbox_id", "scores", b"scores"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collation", b"collation", "columns", b"columns", "key", b"key", "mailbox_id", b"mailbox_id", "scores", b"scores"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -23,7 +23,11 @@ from postroom_store.rpc.encoding import (
 )
 from postroom_store.rpc.fetching import response_messages, wanted_of_message
 from postroom_store.rpc.mailboxes import Provision
-from postroom_store.rpc.searching import columns_of_message, key_of_message
+from postroom_store.rpc.searching import (
+    collation_of_message,
+    columns_of_message,
+    key_of_message,
+)
 from postroom_store.rpc.searching import response_messages as found_messages
 from postroom_store.search.program import search
 from postroom_store.transaction import Transaction
@@ -263,7 +267,8 @@ class MessageService:
         self, request: message_pb2.SearchRequest, call: Call
     ) -> AsyncIterator[message_pb2.SearchResponse]:
         account_id = call.ticket.account_id
-        key = key_of_message(request.key)
+        collation = collation_of_message(request.collation)
+        key = key_of_message(request.key, collation)
         columns = columns_of_message(request.columns)
         found = await self._searchers.run(
             lambda c: search(
@@ -273,6 +278,7 @@ class MessageService:
                 request.mailbox_id,
                 key,
                 call.deadline,
+                collation=collation,
                 scored=request.scores,
                 columns=columns,
             )

@@ -10,6 +10,7 @@ from postroom.store.v1 import message_pb2
 from postroom_chassis.errors import Kind, PostroomError
 
 from postroom_store.rpc.encoding import ranges_of_message
+from postroom_store.search.collation import ASCII, OCTET, UNICODE, Collation
 from postroom_store.search.program import (
     AllOf,
     AnyOf,
@@ -64,6 +65,11 @@ SORT_COLUMNS = {
     message_pb2.SORT_COLUMN_REFERENCES: "references",
     message_pb2.SORT_COLUMN_IS_REPLY: "is_reply",
 }
+COLLATIONS = {
+    message_pb2.COLLATION_UNSPECIFIED: UNICODE,
+    message_pb2.COLLATION_ASCII_CASEMAP: ASCII,
+    message_pb2.COLLATION_OCTET: OCTET,
+}
 NUMBERS = frozenset({"sent_at", "internaldate", "size", "is_reply"})
 ROWS = 50_000  # of one response: 200 KB of UIDs
 WIDE_ROWS = 5_000  # of one with columns
@@ -95,13 +101,24 @@ def response_messages(found: Found) -> Iterator[message_pb2.SearchResponse]:
         yield response
 
 
-def key_of_message(message: message_pb2.SearchKey) -> Key:
-    """A search program. Raises PostroomError INVALID where it is too large or has gaps."""
-    return _Reader().read(message, 0, fuzzy=False)
+def key_of_message(message: message_pb2.SearchKey, collation: Collation = UNICODE) -> Key:
+    """A search program. Raises PostroomError INVALID where it is too large or has gaps.
+
+    What another collation compares is not alike to anything else.
+    """
+    return _Reader(collation is UNICODE).read(message, 0, fuzzy=False)
+
+
+def collation_of_message(collation: message_pb2.Collation.ValueType) -> Collation:
+    """The collation that is asked for. Raises PostroomError INVALID."""
+    if collation not in COLLATIONS:
+        raise PostroomError(Kind.INVALID, "there is no such collation")
+    return COLLATIONS[collation]
 
 
 class _Reader:
-    def __init__(self) -> None:
+    def __init__(self, may_be_fuzzy: bool) -> None:
+        self._may_be_fuzzy = may_be_fuzzy
         self._keys = 0
 
     def read(self, message: message_pb2.SearchKey, depth: int, *, fuzzy: bool) -> Key:
@@ -122,6 +139,6 @@ class _Reader:
             case "not":
                 return Not(read(getattr(message, "not")))
             case "fuzzy":
-                return self.read(message.fuzzy, depth + 1, fuzzy=True)
+                return self.read(message.fuzzy, depth + 1, fuzzy=self._may_be_fuzzy)
         key = LEAVES[kind](getattr(message, kind))
         return Fuzzy(key.fields, key.value) if fuzzy and isinstance(key, Text) else key

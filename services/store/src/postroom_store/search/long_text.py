@@ -7,20 +7,21 @@ is left of it is read as text.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from postroom_mime import (
     Part,
     SearchText,
-    decode_words,
     decoded,
+    header_texts,
     limits,
+    normal,
     normalise,
-    parse_fields,
     scan,
     search_text,
 )
+from postroom_mime.collation import octet
 from postroom_mime.markup import strip_markup
 from postroom_mime.words import decode_charset
 
@@ -31,22 +32,25 @@ LOOK_BACK = 8 * 1024  # for a good place to cut
 WIDE = ("utf-16", "utf16", "utf-32", "utf32", "iso-10646", "ucs")
 
 
-def text_of(content: bytes) -> SearchText:
+def text_of(content: bytes, mapping: Callable[[str], str] = normal) -> SearchText:
     """What `search_text` says; `truncated` wherever the body may have more.
 
     A text that is cut before its white space is folded isn't told as such by `search_text`.
     """
     if len(content) <= limits.SEARCH_TEXT:
-        return search_text(content)
+        return search_text(content, mapping=mapping)
     message = scan(content)
-    text = search_text(content, message)
+    text = search_text(content, message, mapping)
     if any(part.size > limits.SEARCH_TEXT for part in message.walk() if _is_textual(part)):
         return replace(text, truncated=True)
     return text
 
 
-def body_text(content: bytes) -> Iterator[str]:
+def body_text(content: bytes, mapping: Callable[[str], str] = normal) -> Iterator[str]:
     """Pieces that are, one after the other, what `SearchText.body` is the beginning of."""
+    if mapping is not normal:
+        yield from map(mapping, _pieces(content))
+        return
     after_blank = True
     for piece in _pieces(content):
         text = normalise(piece)
@@ -79,8 +83,8 @@ def _pieces(content: bytes) -> Iterator[str]:
             yield f"{name} "
         if part.is_message:
             root = part.children[0]
-            for field, value in parse_fields(content[root.header_start : root.body_start]):
-                yield f"{field.decode()}: {decode_words(value)} "
+            for field, value in header_texts(content[root.header_start : root.body_start], octet):
+                yield f"{field}: {value} "
         elif _is_textual(part):
             yield from _part_pieces(content, part)
             yield " "

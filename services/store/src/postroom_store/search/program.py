@@ -1,7 +1,7 @@
 """Search programs (RFC 9051 section 6.4.4): a tree of keys, evaluated to UIDs.
 
 First in sets: keys on flags, dates and sizes are SQL over the mailbox's rows; the index answers
-textual keys, substrings under i;unicode-casemap. A conjunction runs from cheap to dear, each key
+textual keys, substrings under a collation. A conjunction runs from cheap to dear, each key
 over what the ones before left. The index can't say of every message: it lags behind, has the
 beginning of a long text, and knows no short keys. So each key gives two sets, what matches and what
 may match, and what may match in the end is read, each message once, and the whole program evaluated
@@ -26,6 +26,7 @@ from postroom_store.domain import flags as flagging
 from postroom_store.messages import Ranges, is_within
 from postroom_store.reading import find_mailbox
 from postroom_store.search import index, sorting
+from postroom_store.search.collation import UNICODE, Collation
 from postroom_store.search.fuzzy import ENOUGH, Phrases, phrases_of
 from postroom_store.search.long_text import body_text, found_in, text_of
 from postroom_store.transaction import Mailbox
@@ -147,6 +148,7 @@ def search(
     key: Key,
     deadline: float | None = None,
     *,
+    collation: Collation = UNICODE,
     scored: bool = False,
     columns: Sequence[str] = (),
 ) -> Found:
@@ -154,6 +156,7 @@ def search(
 
     Args:
         deadline: `time.monotonic()` seconds after which nobody waits for the answer.
+        collation: of texts, those of columns too; `Fuzzy` keys have their own.
         scored: tell how relevant each is.
         columns: of SORTABLE, to be told of each.
 
@@ -163,7 +166,7 @@ def search(
     mailbox = find_mailbox(connection, account_id, mailbox_id)
     end = time.monotonic() + MOST_SECONDS
     end = end if deadline is None else min(end, deadline)
-    return _Search(connection, files, mailbox, end).run(key, scored, columns)
+    return _Search(connection, files, mailbox, end, collation).run(key, scored, columns)
 
 
 def cost(key: Key) -> int:
@@ -199,12 +202,18 @@ class _Search:
     """
 
     def __init__(
-        self, connection: Connection, files: BlobFiles | None, mailbox: Mailbox, end: float
+        self,
+        connection: Connection,
+        files: BlobFiles | None,
+        mailbox: Mailbox,
+        end: float,
+        collation: Collation,
     ) -> None:
         self._connection = connection
         self._files = files
         self._mailbox = mailbox
         self._end = end
+        self._collation = collation
         self._here = {"account": mailbox.account_id, "mailbox": mailbox.mailbox_id}
         self._scored = False
         self._grades: dict[Fuzzy, dict[int, float]] = {}
@@ -217,7 +226,10 @@ class _Search:
         scores = [self._score(uid) for uid in uids] if scored else []
         if not columns:
             return Found(uids, scores)
-        data = sorting.read_columns(self._connection, self._here, uids, columns, self._check_time)
+        order = None if self._collation is UNICODE else self._collation.order
+        data = sorting.read_columns(
+            self._connection, self._here, uids, columns, self._check_time, order
+        )
         if len(data[0]) < len(uids):  # what was expunged between the two statements
             there = set(data[0])
             scores = [score for uid, score in zip(uids, scores, strict=False) if uid in there]
@@ -320,15 +332,17 @@ class _Search:
         return flagging.known_mask([flag], self._mailbox.keywords)
 
     def _text(self, key: Text, among: set[int] | None) -> _Outcome:
-        wanted = normalise(key.value)
-        if not wanted:
+        if not self._collation.key(key.value):
             return _Outcome(self._those(among))
+        wanted = self._collation.phrase(key.value)
         if not index.can_find(wanted):
             return _Outcome(set(), self._those(among))
         unsure = self._unsure(key.fields)
         found = self._look_up(key.fields, [wanted])
         if among is not None:
             found, unsure = found & among, unsure & among
+        if not self._collation.indexed:
+            return _Outcome(set(), found | unsure)
         return _Outcome(found, unsure - found)
 
     def _fuzzy(self, key: Fuzzy, among: set[int] | None) -> _Outcome:
@@ -361,7 +375,7 @@ class _Search:
         # The index tells that both are in the header, not that they are in one line.
         phrases = [
             phrase
-            for phrase in (f"{key.field.lower()}: ", normalise(key.value))
+            for phrase in (f"{key.field.lower()}: ", self._collation.phrase(key.value))
             if index.can_find(phrase)
         ]
         if not phrases:
@@ -388,7 +402,7 @@ class _Search:
     def _read(self, key: Key, uids: Sequence[int]) -> set[int]:
         """Those of some UIDs whose messages match."""
         matches = self._matcher(key)
-        wanted = set(_body_texts(key))
+        wanted = set(_body_texts(key, self._collation.key))
         found: set[int] = set()
         for start in range(0, len(uids), FEW):
             some = {"uids": uids[start : start + FEW]}
@@ -396,7 +410,8 @@ class _Search:
                 self._check_time()
                 message = _Candidate(*row[:-2])
                 if row.indexed != index.UNREADABLE:
-                    message.fill(self._content(row.digest), wanted, self._check_time)
+                    content = self._content(row.digest)
+                    message.fill(content, self._collation.text, wanted, self._check_time)
                 if matches(message):
                     found.add(message.uid)
         return found
@@ -425,7 +440,7 @@ class _Search:
             case Compared(column, low, high):
                 return lambda message: _is_between(getattr(message, column), low, high)
             case Text(fields, value):
-                text = normalise(value)
+                text = self._collation.key(value)
                 each_field = [partial(_has, name, text) for name in fields]
                 return each_field[0] if len(each_field) == 1 else partial(_some, each_field)
             case Fuzzy() if key.phrases:
@@ -433,7 +448,7 @@ class _Search:
             case Fuzzy():
                 return self._matcher(key.exact)
             case Header(name, value):
-                part = normalise(value)
+                part = self._collation.key(value)
                 return lambda message: header_matches(message.text, name, part)
 
     def _is_alike(self, key: Fuzzy, words: Sequence[Phrases], message: _Candidate) -> bool:
@@ -472,11 +487,17 @@ class _Candidate:
     text: SearchText = NOTHING
     in_body: Set[str] = frozenset()
 
-    def fill(self, content: bytes, wanted: set[str], check_time: Callable[[], None]) -> None:
-        """Take the text out of the message."""
-        self.text = text_of(content)
+    def fill(
+        self,
+        content: bytes,
+        mapping: Callable[[str], str],
+        wanted: set[str],
+        check_time: Callable[[], None],
+    ) -> None:
+        """Take the text out of the message, mapped as a collation has it."""
+        self.text = text_of(content, mapping)
         if self.text.truncated:
-            self.in_body = found_in(_checked(body_text(content), check_time), wanted)
+            self.in_body = found_in(_checked(body_text(content, mapping), check_time), wanted)
 
 
 Matcher = Callable[[_Candidate], bool]
@@ -516,16 +537,16 @@ def _checked(pieces: Iterator[str], check_time: Callable[[], None]) -> Iterator[
         yield piece
 
 
-def _body_texts(key: Key) -> Iterator[str]:
-    """What a program looks for in bodies."""
+def _body_texts(key: Key, mapping: Callable[[str], str]) -> Iterator[str]:
+    """What a program looks for in bodies, mapped."""
     match key:
         case AllOf(keys) | AnyOf(keys):
             for each in keys:
-                yield from _body_texts(each)
+                yield from _body_texts(each, mapping)
         case Not(inner):
-            yield from _body_texts(inner)
+            yield from _body_texts(inner, mapping)
         case Text(fields, value) if "body" in fields:
-            yield normalise(value)
+            yield mapping(value)
         case Fuzzy(fields, value) if "body" in fields:
             yield normalise(value)
             for word in key.phrases:

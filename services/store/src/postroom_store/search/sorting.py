@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+from postroom_mime import sort_keys
 from sqlalchemy import (
     ColumnElement,
     Connection,
@@ -46,6 +47,17 @@ SORTABLE: dict[str, ColumnElement[Any]] = {
     "references": _e.references,
     "is_reply": cast(_e.is_reply, Integer),
 }
+HEADER = "header"
+READABLE = {**SORTABLE, HEADER: _e.header}
+# The texts that a collation is about, as `SortKeys` has them.
+KEYS = {
+    "subject": "subject",
+    "from": "from_",
+    "to": "to",
+    "cc": "cc",
+    "display_from": "display_from",
+    "display_to": "display_to",
+}
 
 
 def read_columns(
@@ -54,17 +66,31 @@ def read_columns(
     uids: Sequence[int],
     columns: Sequence[str],
     check_time: Callable[[], None],
+    order: Callable[[str], str] | None = None,
 ) -> list[list[Any]]:
     """The UIDs of those messages (ascending) that are there, and their columns.
 
     Args:
         here: "account" and "mailbox".
         columns: of SORTABLE.
+        order: what a collation makes of texts, where it is another than that of the columns.
     """
-    rows = _rows(connection, here, uids, tuple(columns), check_time) if uids else []
+    mapped = [name for name in columns if order is not None and name in KEYS]
+    kept = tuple(name for name in columns if name not in mapped)
+    # Of a header all keys are made that another collation has.
+    asked = (*kept, HEADER) if mapped else kept
+    rows = _rows(connection, here, uids, asked, check_time) if uids else []
     if not rows:
         return [[] for _ in range(1 + len(columns))]
-    return [list(column) for column in zip(*rows, strict=True)]
+    told, *data = (list(column) for column in zip(*rows, strict=True))
+    found = dict(zip(asked, data, strict=True))
+    if mapped and order is not None:
+        keys = []
+        for header in found.pop(HEADER):
+            check_time()
+            keys.append(sort_keys(bytes(header), order))
+        found |= {name: [getattr(one, KEYS[name]) for one in keys] for name in mapped}
+    return [told, *(found[name] for name in columns)]
 
 
 def _rows(
@@ -106,7 +132,7 @@ def _select(columns: tuple[str, ...]) -> Select[Any]:
         tables.emails, and_(_e.account_id == _p.account_id, _e.email_id == _p.email_id)
     )
     return (
-        select(_p.uid, *(SORTABLE[name] for name in columns))
+        select(_p.uid, *(READABLE[name] for name in columns))
         .select_from(source)
         .where(_p.account_id == bindparam("account"), _p.mailbox_id == bindparam("mailbox"))
         .order_by(_p.uid)
