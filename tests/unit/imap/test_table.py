@@ -7,6 +7,7 @@ from postroom_imap.protocol.commands import (
     Check,
     Close,
     Command,
+    Comparator,
     Compress,
     Copy,
     Create,
@@ -144,6 +145,8 @@ EXAMPLES: list[tuple[str, State, Command]] = [
     # RFC 5255, with what its section 3.2 asks for
     ("LANGUAGE", NOT_AUTHENTICATED, Language()),
     ('LANGUAGE FR-CA "EN-CA"', SELECTED, Language(("FR-CA", "EN-CA"))),
+    ("COMPARATOR", AUTHENTICATED, Comparator()),
+    ('COMPARATOR "cz;*" i;basic', SELECTED, Comparator(("cz;*", "i;basic"))),
     # RFC 2193
     ('RLIST "" #SHARED/%', AUTHENTICATED, List("", ("#SHARED/%",))),
     ('RLSUB "" #SHARED/%', AUTHENTICATED, Lsub("", "#SHARED/%")),

@@ -14,6 +14,8 @@ AFTER_LOGIN = (
     "CONDSTORE",
     "CREATE-SPECIAL-USE",
     "ESEARCH",
+    "I18NLEVEL=1",
+    "I18NLEVEL=2",
     "IDLE",
     "LIST-EXTENDED",
     "LIST-METADATA",

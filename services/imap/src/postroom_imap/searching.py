@@ -32,6 +32,7 @@ from postroom_imap.ports.searching import (
     StoreKey,
     TextField,
 )
+from postroom_imap.protocol.collation import Collation
 from postroom_imap.protocol.commands.search_keys import (
     AllKey,
     AndKey,
@@ -81,14 +82,22 @@ class Found:
 
 
 async def find(
-    messages: Messages, ticket: Ticket, tracker: Tracker, program: SearchKey, *, scored: bool
+    messages: Messages,
+    ticket: Ticket,
+    tracker: Tracker,
+    program: SearchKey,
+    comparator: Collation,
+    *,
+    scored: bool,
 ) -> Found:
     """The messages that match, ascending."""
     if is_local(program):
         positions = LocalSearch(tracker).run(program)
         return Found(positions, [MOST_RELEVANT] * len(positions) if scored else ())
     key = for_store(program, tracker, int(time.time()))
-    matches = await messages.search(ticket, tracker.view.mailbox_id, key, scored=scored)
+    matches = await messages.search(
+        ticket, tracker.view.mailbox_id, key, comparator=comparator, scored=scored
+    )
     positions = tracker.positions_of(matches.uids)
     if not scored:
         return Found(positions)

@@ -36,6 +36,7 @@ from postroom_imap.ports.mailboxes import Mailboxes
 from postroom_imap.ports.messages import Messages
 from postroom_imap.ports.quotas import Quotas
 from postroom_imap.ports.urls import Urls
+from postroom_imap.protocol import collation
 from postroom_imap.protocol.commands import (
     Append,
     Command,
@@ -164,6 +165,7 @@ class Session:
     Attributes:
         ticket: whose session it is, once somebody has signed in.
         tracker: the selected mailbox.
+        comparator: how texts are compared (RFC 5255 section 4).
         enabled: what the client has enabled.
         dialect: what that changes in what it is told of messages.
         notification: what it wants to hear of, once it has said so (RFC 5465).
@@ -182,6 +184,7 @@ class Session:
         "_refused",
         "_renewal",
         "_turn_bytes",
+        "comparator",
         "connection",
         "dialect",
         "enabled",
@@ -201,6 +204,7 @@ class Session:
         self.ticket_or_none: Ticket | None = None
         self.tracker: Tracker | None = None
         self.walk: tuple[Plan, int] | None = None
+        self.comparator = collation.DEFAULT
         self.enabled: frozenset[Extension] = frozenset()
         self.dialect = PLAIN
         self.notification: Notifier | None = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 from postroom_imap.commands.append import append, replace
 from postroom_imap.commands.authenticate import authenticate
 from postroom_imap.commands.capability import capability
+from postroom_imap.commands.comparator import comparator
 from postroom_imap.commands.compress import compress
 from postroom_imap.commands.copy import copy, move
 from postroom_imap.commands.enable import enable
@@ -42,6 +43,7 @@ HANDLERS: dict[type[grammar.Command], Handler] = {
     grammar.Capability: capability,
     grammar.Check: check,
     grammar.Close: close,
+    grammar.Comparator: comparator,
     grammar.Compress: compress,
     grammar.Copy: copy,
     grammar.Create: create,

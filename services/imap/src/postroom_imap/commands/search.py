@@ -35,6 +35,7 @@ async def search(session: Session, tag: bytes, command: Search) -> None:
             session.ticket,
             tracker,
             command.program,
+            session.comparator,
             scored=result is not None and ResultOption.RELEVANCY in result,
         )
     if result is not None:

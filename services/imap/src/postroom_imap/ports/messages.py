@@ -10,6 +10,7 @@ from typing import Protocol
 from postroom_imap.ports.columns import Change, OpenedMailbox, Ranges
 from postroom_imap.ports.identity import Ticket
 from postroom_imap.ports.searching import Matches, SortColumn, StoreKey
+from postroom_imap.protocol.collation import DEFAULT, Collation
 
 MOST_APPENDED = 1000  # messages of one APPEND, and pieces of its catenations
 
@@ -254,12 +255,14 @@ class Messages(Protocol):
         mailbox_id: int,
         key: StoreKey,
         *,
+        comparator: Collation = DEFAULT,
         columns: Sequence[SortColumn] = (),
         scored: bool = False,
     ) -> Matches:
         """The messages that match. INVALID for too large a program, LIMIT_EXCEEDED for a dear one.
 
         Args:
+            comparator: of texts, those of columns too.
             columns: to be told of each.
             scored: tell how relevant each is.
         """

@@ -58,7 +58,7 @@ class TextField(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HasText:
-    """A substring, i;unicode-casemap."""
+    """A substring, by the comparator of the search."""
 
     field: TextField
     text: str
@@ -115,7 +115,7 @@ class SortColumn(Enum):
     SENT_AT = 1  # int, Unix seconds
     INTERNALDATE = 2  # int, Unix seconds
     SIZE = 3  # int, octets
-    SUBJECT = 4  # str, base subject; as those that follow, mapped by i;unicode-casemap
+    SUBJECT = 4  # str, base subject; as those that follow, mapped by the comparator
     FROM = 5
     TO = 6
     CC = 7

@@ -81,7 +81,7 @@ COMMANDS: dict[bytes, Row] = {
     b"STARTTLS": _row(legal.NOT_AUTHENTICATED, session.StartTls()),
     b"AUTHENTICATE": Row(legal.NOT_AUTHENTICATED, session.parse_authenticate, session.Authenticate),
     b"LOGIN": Row(legal.NOT_AUTHENTICATED, session.parse_login, session.Login),
-    # Authenticated: section 6.3, RFC 2177, RFC 2342, RFC 4978, RFC 5161, RFC 8437
+    # Authenticated: section 6.3, RFC 2177, RFC 2342, RFC 4978, RFC 5161, RFC 5255, RFC 8437
     b"SELECT": Row(legal.AUTHENTICATED, mailboxes.parse_select, mailboxes.Select),
     b"EXAMINE": Row(legal.AUTHENTICATED, mailboxes.parse_examine, mailboxes.Examine),
     b"CREATE": Row(legal.AUTHENTICATED, mailboxes.parse_create, mailboxes.Create),
@@ -95,6 +95,7 @@ COMMANDS: dict[bytes, Row] = {
     b"RLIST": Row(legal.AUTHENTICATED, listing.parse_rlist, listing.List),
     b"RLSUB": Row(legal.AUTHENTICATED, listing.parse_lsub, listing.Lsub),
     b"APPEND": Row(legal.AUTHENTICATED, append.parse_append, append.Append, append.APPEND_MAILBOX),
+    b"COMPARATOR": Row(legal.AUTHENTICATED, session.parse_comparator, session.Comparator),
     b"ENABLE": Row(legal.AUTHENTICATED, session.parse_enable, session.Enable),
     b"NAMESPACE": _row(legal.AUTHENTICATED, session.Namespace()),
     b"IDLE": _row(legal.AUTHENTICATED, session.Idle()),

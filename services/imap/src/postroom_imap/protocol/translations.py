@@ -175,6 +175,10 @@ TRANSLATIONS: dict[str, tuple[str, str]] = {
         "Nicht erlaubt: ein Postfach ist ausgewählt",
         "Non autorisé : une boîte est sélectionnée",
     ),
+    "There is no such comparator": (
+        "Diesen Vergleich gibt es nicht",
+        "Il n'y a pas de tel comparateur",
+    ),
     "No such language is spoken here": (
         "Diese Sprache wird hier nicht gesprochen",
         "Cette langue n'est pas parlée ici",

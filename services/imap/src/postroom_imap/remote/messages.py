@@ -39,9 +39,15 @@ from postroom_imap.ports.messages import (
     UploadId,
 )
 from postroom_imap.ports.searching import Matches, SortColumn, StoreKey
+from postroom_imap.protocol.collation import DEFAULT, Collation
 from postroom_imap.remote.calls import closing, fresh_key, repeat
 from postroom_imap.remote.encoding import change_in, change_of, keywords_of, range_messages
-from postroom_imap.remote.searching import SORT_COLUMNS, search_key_message, take_matches
+from postroom_imap.remote.searching import (
+    COLLATIONS,
+    SORT_COLUMNS,
+    search_key_message,
+    take_matches,
+)
 
 FEW_MESSAGES = 16  # a fetch of so many probably brings few bytes, and goes with other calls
 FEW_BYTES = 512 * 1024
@@ -211,6 +217,7 @@ class RemoteMessages:
         mailbox_id: int,
         key: StoreKey,
         *,
+        comparator: Collation = DEFAULT,
         columns: Seq[SortColumn] = (),
         scored: bool = False,
     ) -> Matches:
@@ -219,6 +226,7 @@ class RemoteMessages:
             key=search_key_message(key),
             columns=[SORT_COLUMNS[column] for column in columns],
             scores=scored,
+            collation=COLLATIONS[comparator],
         )
         return await repeat(lambda: self._search(ticket, request, columns))
 

@@ -21,6 +21,7 @@ from postroom_imap.ports.searching import (
     SortColumn,
     StoreKey,
 )
+from postroom_imap.protocol.collation import Collation
 from postroom_imap.remote.encoding import range_messages
 
 SORT_COLUMNS = {
@@ -36,6 +37,11 @@ SORT_COLUMNS = {
     SortColumn.MESSAGE_ID: message_pb2.SORT_COLUMN_MESSAGE_ID,
     SortColumn.REFERENCES: message_pb2.SORT_COLUMN_REFERENCES,
     SortColumn.IS_REPLY: message_pb2.SORT_COLUMN_IS_REPLY,
+}
+COLLATIONS = {
+    Collation.UNICODE_CASEMAP: message_pb2.COLLATION_UNSPECIFIED,
+    Collation.ASCII_CASEMAP: message_pb2.COLLATION_ASCII_CASEMAP,
+    Collation.OCTET: message_pb2.COLLATION_OCTET,
 }
 
 

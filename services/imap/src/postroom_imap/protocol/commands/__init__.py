@@ -43,6 +43,7 @@ from postroom_imap.protocol.commands.search import Search
 from postroom_imap.protocol.commands.session import (
     Authenticate,
     Capability,
+    Comparator,
     Compress,
     Enable,
     Id,
@@ -63,6 +64,7 @@ Command: TypeAlias = (
     | Capability
     | Check
     | Close
+    | Comparator
     | Compress
     | Copy
     | Create
@@ -112,6 +114,7 @@ __all__ = [
     "Check",
     "Close",
     "Command",
+    "Comparator",
     "Compress",
     "Copy",
     "Create",

@@ -71,6 +71,13 @@ class Compress:
 
 
 @dataclass(frozen=True, slots=True)
+class Comparator:
+    """COMPARATOR (RFC 5255): collations in the client's order; none asks which one compares."""
+
+    orders: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Language:
     """LANGUAGE (RFC 5255): ranges in the client's order; none asks what there is."""
 
@@ -159,6 +166,17 @@ def parse_language(cursor: Cursor) -> Language:
             raise SyntaxFault("Not a language range")
         ranges.append(text)
     return Language(tuple(ranges))
+
+
+def parse_comparator(cursor: Cursor) -> Comparator:
+    """``COMPARATOR [collation …]``; what is no collation matches none."""
+    orders: list[str] = []
+    while not cursor.at_end():
+        cursor.space()
+        orders.append(cursor.astring().decode("utf-8", "replace"))
+        if len(orders) > cursor.limits.elements:
+            raise SyntaxFault("Too many comparators", b"LIMIT")
+    return Comparator(tuple(orders))
 
 
 def _readable(octets: bytes) -> str:

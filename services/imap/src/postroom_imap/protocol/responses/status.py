@@ -77,6 +77,13 @@ def languages(tags: Iterable[str]) -> bytes:
     return b"* LANGUAGE (%b)\r\n" % " ".join(tags).encode("ascii")
 
 
+def comparator(active: str, matched: Iterable[str] = ()) -> bytes:
+    """The COMPARATOR response (RFC 5255 section 4.8): what compares, and all that would have."""
+    names = " ".join(matched)
+    told = f"{active} ({names})" if names else active
+    return b"* COMPARATOR %b\r\n" % told.encode("ascii")
+
+
 def _resp_text(text: str, code: bytes | None) -> bytes:
     if code is None:
         return say(text)
