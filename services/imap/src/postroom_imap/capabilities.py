@@ -14,6 +14,7 @@ AFTER_LOGIN = (
     "CONDSTORE",
     "CREATE-SPECIAL-USE",
     "ESEARCH",
+    "FILTERS",
     "I18NLEVEL=1",
     "I18NLEVEL=2",
     "IDLE",

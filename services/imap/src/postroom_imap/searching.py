@@ -40,6 +40,7 @@ from postroom_imap.protocol.commands.search_keys import (
     DateKey,
     DateRelation,
     EmailIdKey,
+    FilterKey,
     FlagKey,
     FuzzyKey,
     HeaderKey,
@@ -275,6 +276,8 @@ def for_store(key: SearchKey, tracker: Tracker, now: int) -> StoreKey:
             return Compares(NumberField.SINCE, now - seconds)
         case DateKey():
             return _dates(key)
+        case FilterKey(name):
+            raise TypeError(f"nobody has put anything in the place of the filter {name}")
 
 
 def _number_in(pattern: re.Pattern[str], object_id: str, account_id: int) -> int:

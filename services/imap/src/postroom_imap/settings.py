@@ -12,6 +12,9 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from postroom_imap.bounds import Bounds
+from postroom_imap.protocol.commands.search import SHARED_FILTERS, is_filter_name, parse_filter
+from postroom_imap.protocol.invalid import SyntaxFault
+from postroom_imap.protocol.limits import Limits
 from postroom_imap.views import Warmth
 
 URI = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:[!-~]+")  # as far as it matters here
@@ -45,6 +48,9 @@ class ImapSettings(ServiceSettings):
     server_admin: str = Field(
         "", max_length=1000, description="URI of the administrator, told to whoever asks (METADATA)"
     )
+    shared_filters: str = Field(
+        "", max_length=65_536, description="searches for everybody: a name and its keys a line"
+    )
     item_cache_bytes: int = Field(
         96 * 1024 * 1024, ge=0, description="envelopes, structures and chosen headers that are kept"
     )
@@ -71,6 +77,18 @@ class ImapSettings(ServiceSettings):
     def _check_uri(cls, value: str) -> str:
         if value and not URI.fullmatch(value):
             raise ValueError("a URI is needed, such as mailto:postmaster@example.org")
+        return value
+
+    @field_validator("shared_filters")
+    @classmethod
+    def _check_filters(cls, value: str) -> str:
+        for number, (name, program) in enumerate(_filters(value), 1):
+            if not is_filter_name(name):
+                raise ValueError(f"filter {number} needs a name of an atom's characters")
+            try:
+                parse_filter(program.encode(), Limits())
+            except SyntaxFault as fault:
+                raise ValueError(f"filter {number} holds no search keys: {fault.text}") from None
         return value
 
     @model_validator(mode="after")
@@ -104,8 +122,15 @@ class ImapSettings(ServiceSettings):
     @property
     def server_annotations(self) -> dict[str, bytes]:
         told = {"/shared/comment": self.server_comment, "/shared/admin": self.server_admin}
+        told |= {SHARED_FILTERS + name: program for name, program in _filters(self.shared_filters)}
         return {entry: value.encode() for entry, value in told.items() if value}
 
     @property
     def warmth(self) -> Warmth:
         return Warmth(self.warm_messages, self.warm_seconds)
+
+
+def _filters(text: str) -> list[tuple[str, str]]:
+    """Names, in lower case, and search keys."""
+    lines = [line.strip().partition(" ") for line in text.splitlines()]
+    return [(name.lower(), program.strip()) for name, _, program in lines if name]

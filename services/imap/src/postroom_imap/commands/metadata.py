@@ -6,16 +6,23 @@ others are kept by the store.
 
 from __future__ import annotations
 
+import re
+
 from postroom_chassis.errors import Kind, PostroomError
 
 from postroom_imap import replies
 from postroom_imap.ports.mailboxes import Annotations, Mailbox
 from postroom_imap.protocol.commands import GetMetadata, SetMetadata
+from postroom_imap.protocol.commands.search import is_filter_name, parse_filter
+from postroom_imap.protocol.invalid import SyntaxFault
+from postroom_imap.protocol.limits import Limits
 from postroom_imap.protocol.responses import codes, metadata
 from postroom_imap.session import Session
 
 MOST_VALUE_BYTES = 65_536  # as the store has it
 
+_FILTER = re.compile(r"/(?:private|shared)/filters/(values|descriptions)/(.*)")
+_NOT_UTF8 = "A description is UTF-8"
 _CODES = {
     Kind.TOO_LARGE: metadata.max_size(MOST_VALUE_BYTES),
     Kind.LIMIT_EXCEEDED: metadata.TOO_MANY,
@@ -52,6 +59,9 @@ def describe_metadata(session: Session, mailbox: Mailbox, entries: tuple[str, ..
 async def set_metadata(session: Session, tag: bytes, command: SetMetadata) -> None:
     if session.notification is not None:
         session.notification.own(command.mailbox)
+    if not command.mailbox and (wrong := find_wrong_filter(command, session.limits)):
+        session.refuse(tag, wrong, codes.CANNOT)
+        return
     try:
         await session.front.mailboxes.set_metadata(
             session.ticket, command.mailbox, dict(command.values)
@@ -62,6 +72,25 @@ async def set_metadata(session: Session, tag: bytes, command: SetMetadata) -> No
         session.refuse(tag, replies.text_of(error), _CODES[error.kind])
         return
     session.finish(tag, "SETMETADATA completed")
+
+
+def find_wrong_filter(command: SetMetadata, limits: Limits) -> str:
+    """Why what is to be a filter, or its description, is none; else nothing (RFC 5466 s. 3.2)."""
+    for entry, value in command.values:
+        found = _FILTER.fullmatch(entry)
+        if found is None:
+            continue
+        kind, name = found.groups()
+        if not is_filter_name(name):
+            return "A filter can't be called so"
+        try:
+            if value is not None and kind == "values":
+                parse_filter(value, limits)
+            elif value is not None:
+                value.decode()
+        except (SyntaxFault, UnicodeDecodeError) as fault:
+            return f"Not a filter: {fault.text}" if isinstance(fault, SyntaxFault) else _NOT_UTF8
+    return ""
 
 
 def _with_servers(session: Session, command: GetMetadata, found: Annotations) -> Annotations:

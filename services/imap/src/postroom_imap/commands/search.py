@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from postroom_chassis.errors import PostroomError
 
+from postroom_imap.filters import without_filters
 from postroom_imap.ports.columns import uid_array
 from postroom_imap.protocol.commands import Search
 from postroom_imap.protocol.commands.result_options import EVERYTHING, ResultOption, ResultOptions
@@ -26,15 +27,20 @@ async def search(session: Session, tag: bytes, command: Search) -> None:
     result = command.result or (EVERYTHING if session.rev2 else None)
     if refuses_charset(session, tag, command.charset, result):
         return
-    if refuses_numbers(session, tag, command.program):
+    program = await without_filters(session, tag, command.program, command.charset)
+    if program is None:
+        if saves(result):
+            tracker.saved = uid_array()
         return
-    modseqs = follows_modseqs(session, command.program)
+    if refuses_numbers(session, tag, program):
+        return
+    modseqs = follows_modseqs(session, program)
     with saving(tracker, result):
         found = await find(
             session.front.messages,
             session.ticket,
             tracker,
-            command.program,
+            program,
             session.comparator,
             scored=result is not None and ResultOption.RELEVANCY in result,
         )

@@ -4,6 +4,7 @@ An unknown charset is no fault of the grammar: the command is read as if it were
 when it is run, since the refusal empties a saved result (RFC 5182 section 2.2, example 5).
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
@@ -22,6 +23,7 @@ from postroom_imap.protocol.commands.search_keys import (
     DateKey,
     DateRelation,
     EmailIdKey,
+    FilterKey,
     FlagKey,
     FuzzyKey,
     HeaderKey,
@@ -42,6 +44,7 @@ from postroom_imap.protocol.commands.search_keys import (
 from postroom_imap.protocol.cursor import Cursor
 from postroom_imap.protocol.date_time import parse_date
 from postroom_imap.protocol.invalid import SyntaxFault
+from postroom_imap.protocol.limits import Limits
 from postroom_imap.protocol.sequence_set import MAX_NUMBER
 
 # Charset in upper case -> codec. UTF-8 and US-ASCII are what RFC 3501 asks for; the others are what
@@ -56,6 +59,10 @@ CHARSETS = {
     "KOI8-R": "koi8-r",
     "ISO-2022-JP": "iso-2022-jp",
 }
+# Where filters are kept: annotations of the server (RFC 5466 section 3.2).
+PRIVATE_FILTERS, SHARED_FILTERS = "/private/filters/values/", "/shared/filters/values/"
+FILTER_CHARSETS = ("US-ASCII", "UTF-8")  # RFC 5466 section 3.1
+_FILTER_NAME = re.compile(rb"[!#$&'+,\-.0-9:;<=>?@A-Z\[^_`a-z|}~]+")  # ATOM-CHAR except "/"
 _DEFAULT_CODEC = "utf-8"
 _ANY_OCTETS = "latin-1"
 
@@ -91,6 +98,19 @@ def parse_program(
     if result is not None and ResultOption.RELEVANCY in result and not program.fuzzy:
         raise SyntaxFault("RELEVANCY needs a FUZZY key")  # RFC 6203 section 4
     return keys
+
+
+def parse_filter(value: bytes, limits: Limits) -> SearchKey:
+    """The program that a filter holds, in UTF-8. Raises SyntaxFault where it is none."""
+    cursor = Cursor(value, 0, limits)
+    program = parse_program(cursor, None)
+    cursor.end()
+    return program
+
+
+def is_filter_name(name: str) -> bool:
+    """Whether a filter can be called so (RFC 5466 section 4)."""
+    return _FILTER_NAME.fullmatch(name.encode()) is not None
 
 
 parse_search, parse_uid_search = partial(_parse_search, False), partial(_parse_search, True)
@@ -194,6 +214,10 @@ class _Program:
             self.cursor.space()
         return ModseqKey(self.cursor.number())
 
+    def filter(self) -> SearchKey:
+        name = self.cursor.match(_FILTER_NAME, "the name of a filter").group()
+        return FilterKey(name.decode("ascii").lower())
+
     def seconds(self) -> int:
         seconds = self.cursor.number()
         if not 1 <= seconds <= MAX_NUMBER:
@@ -260,6 +284,7 @@ _WITH_ARGUMENTS: dict[bytes, Callable[[_Program], SearchKey]] = {
     b"BODY": _text(TextScope.BODY),
     b"CC": _header("cc"),
     b"EMAILID": lambda program: EmailIdKey(program.cursor.atom()),
+    b"FILTER": _Program.filter,
     b"FROM": _header("from"),
     b"FUZZY": _Program.alike,
     b"HEADER": _Program.header,

@@ -135,6 +135,13 @@ class FuzzyKey:
 
 
 @dataclass(frozen=True, slots=True)
+class FilterKey:
+    """FILTER (RFC 5466): the program of this name, in lower case, as names of annotations are."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class SizeKey:
     """LARGER, SMALLER, in octets."""
 
@@ -179,6 +186,7 @@ SearchKey: TypeAlias = (
     | EmailIdKey
     | ThreadIdKey
     | FuzzyKey
+    | FilterKey
     | SizeKey
     | ModseqKey
     | HeaderKey

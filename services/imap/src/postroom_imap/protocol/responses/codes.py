@@ -94,6 +94,11 @@ def append_uid(validity: int, uids: SequenceSet) -> bytes:
     return b"APPENDUID %d %b" % (validity, bytes(uids))
 
 
+def undefined_filter(name: str) -> bytes:
+    """UNDEFINED-FILTER (RFC 5466 section 3.1)."""
+    return b"UNDEFINED-FILTER " + name.encode("ascii")
+
+
 def bad_charset(known: Iterable[str]) -> bytes:
     """BADCHARSET, with what would be taken."""
     return b"BADCHARSET (%b)" % " ".join(known).encode("ascii")
