@@ -50,7 +50,8 @@ from postroom_imap.protocol.commands import (
     Unsubscribe,
     UrlFetch,
 )
-from postroom_imap.protocol.commands.search_keys import TextKey, TextScope
+from postroom_imap.protocol.commands.search_keys import AllKey, TextKey, TextScope
+from postroom_imap.protocol.commands.sorting import Algorithm, Criterion, Sort, SortKey, Thread
 from postroom_imap.protocol.commands.urlauth import UrlItem, WantedUrl
 from postroom_imap.protocol.invalid import InvalidCommand
 from postroom_imap.protocol.limits import Limits
@@ -124,6 +125,22 @@ EXAMPLES: list[tuple[str, State, Command]] = [
         'SEARCH TEXT "string not in mailbox"',
         SELECTED,
         Search(False, None, TextKey(TextScope.TEXT, "string not in mailbox")),
+    ),
+    # RFC 5256 sections 3, 4
+    (
+        "SORT (SUBJECT REVERSE DATE) UTF-8 ALL",
+        SELECTED,
+        Sort(
+            False,
+            (Criterion(SortKey.SUBJECT), Criterion(SortKey.DATE, reverse=True)),
+            "UTF-8",
+            AllKey(),
+        ),
+    ),
+    (
+        'UID THREAD REFERENCES us-ascii TEXT "gewp"',
+        SELECTED,
+        Thread(True, Algorithm.REFERENCES, "US-ASCII", TextKey(TextScope.TEXT, "gewp")),
     ),
     (
         "STORE 2:4 +FLAGS (\\Deleted)",

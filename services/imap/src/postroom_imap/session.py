@@ -55,6 +55,7 @@ from postroom_imap.protocol.reading import read_command
 from postroom_imap.protocol.responses import codes, status
 from postroom_imap.protocol.state import State
 from postroom_imap.protocol.table import Request
+from postroom_imap.sorting import Sorting
 from postroom_imap.tracker import Heed, Tracker
 from postroom_imap.views import Views
 
@@ -117,6 +118,7 @@ class Front:
     accounts: AccountViews
     quotas: Quotas
     urls: Urls
+    sorting: Sorting
     items: ItemCache
     bodies: ItemCache
     bounds: Bounds

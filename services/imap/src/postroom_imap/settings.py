@@ -55,6 +55,9 @@ class ImapSettings(ServiceSettings):
         96 * 1024 * 1024, ge=0, description="envelopes, structures and chosen headers that are kept"
     )
     body_cache_bytes: int = Field(32 * 1024 * 1024, ge=0, description="bodies that are kept")
+    sort_cache_bytes: int = Field(
+        64 * 1024 * 1024, ge=0, description="what messages are sorted by, of mailboxes sorted last"
+    )
     warm_messages: int = Field(
         500_000, ge=0, description="in mailboxes that stay open after their last session, in all"
     )

@@ -29,6 +29,7 @@ from postroom_imap.commands.notify import notify
 from postroom_imap.commands.quota import get_quota, get_quota_root, set_quota
 from postroom_imap.commands.search import search
 from postroom_imap.commands.select import select, unselect
+from postroom_imap.commands.sort import sort, thread
 from postroom_imap.commands.starttls import starttls
 from postroom_imap.commands.status import status
 from postroom_imap.commands.store import store
@@ -74,11 +75,13 @@ HANDLERS: dict[type[grammar.Command], Handler] = {
     grammar.Select: select,
     grammar.SetMetadata: set_metadata,
     grammar.SetQuota: set_quota,
+    grammar.Sort: sort,
     grammar.StartTls: starttls,
     grammar.Status: status,
     grammar.Store: store,
     grammar.Subscribe: subscribe,
     grammar.UidExpunge: uid_expunge,
+    grammar.Thread: thread,
     grammar.Unauthenticate: unauthenticate,
     grammar.Unselect: unselect,
     grammar.Unsubscribe: unsubscribe,

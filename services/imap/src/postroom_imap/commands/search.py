@@ -69,12 +69,21 @@ def follows_modseqs(session: Session, program: SearchKey) -> bool:
 
 
 def refuses_charset(
-    session: Session, tag: bytes, charset: str | None, result: ResultOptions | None
+    session: Session,
+    tag: bytes,
+    charset: str | None,
+    result: ResultOptions | None = None,
+    *,
+    optional: bool = True,
 ) -> bool:
-    """Whether the command was refused for the charset that it names."""
+    """Whether the command was refused for the charset that it names.
+
+    Args:
+        optional: the grammar doesn't ask for one.
+    """
     if charset is None:
         return False
-    if Extension.UTF8_ACCEPT in session.enabled:  # RFC 9755 section 3
+    if optional and Extension.UTF8_ACCEPT in session.enabled:  # RFC 9755 section 3
         session.reject(tag, "Strings are UTF-8 here: no charset may be named")
         return True
     if charset in CHARSETS:

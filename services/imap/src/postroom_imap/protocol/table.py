@@ -20,6 +20,7 @@ from postroom_imap.protocol.commands import (
     quota,
     search,
     session,
+    sorting,
     urlauth,
 )
 from postroom_imap.protocol.cursor import Cursor
@@ -114,7 +115,7 @@ COMMANDS: dict[bytes, Row] = {
     b"SETMETADATA": Row(legal.AUTHENTICATED, metadata.parse_set_metadata, metadata.SetMetadata),
     # Authenticated: RFC 5465
     b"NOTIFY": Row(legal.AUTHENTICATED, notify.parse_notify, notify.Notify),
-    # Selected: section 6.4, RFC 3691, RFC 4315, RFC 6851, RFC 8508
+    # Selected: section 6.4, RFC 3691, RFC 4315, RFC 5256, RFC 6851, RFC 8508
     b"CHECK": _row(legal.SELECTED, messages.Check()),
     b"CLOSE": _row(legal.SELECTED, messages.Close()),
     b"UNSELECT": _row(legal.SELECTED, messages.Unselect()),
@@ -122,6 +123,10 @@ COMMANDS: dict[bytes, Row] = {
     b"UID EXPUNGE": Row(legal.SELECTED, messages.parse_uid_expunge, messages.UidExpunge),
     b"SEARCH": Row(legal.SELECTED, search.parse_search, search.Search),
     b"UID SEARCH": Row(legal.SELECTED, search.parse_uid_search, search.Search),
+    b"SORT": Row(legal.SELECTED, sorting.parse_sort, sorting.Sort),
+    b"UID SORT": Row(legal.SELECTED, sorting.parse_uid_sort, sorting.Sort),
+    b"THREAD": Row(legal.SELECTED, sorting.parse_thread, sorting.Thread),
+    b"UID THREAD": Row(legal.SELECTED, sorting.parse_uid_thread, sorting.Thread),
     b"FETCH": Row(legal.SELECTED, fetch.parse_fetch, fetch.Fetch),
     b"UID FETCH": Row(legal.SELECTED, fetch.parse_uid_fetch, fetch.Fetch),
     b"STORE": Row(legal.SELECTED, messages.parse_store, messages.Store),

@@ -56,6 +56,7 @@ from postroom_imap.protocol.commands.session import (
     StartTls,
     Unauthenticate,
 )
+from postroom_imap.protocol.commands.sorting import Sort, Thread
 from postroom_imap.protocol.commands.urlauth import GenUrlAuth, ResetKey, UrlFetch
 
 Command: TypeAlias = (
@@ -95,10 +96,12 @@ Command: TypeAlias = (
     | Select
     | SetMetadata
     | SetQuota
+    | Sort
     | StartTls
     | Status
     | Store
     | Subscribe
+    | Thread
     | UidExpunge
     | Unauthenticate
     | Unselect
@@ -154,12 +157,14 @@ __all__ = [
     "SelectionOption",
     "SetMetadata",
     "SetQuota",
+    "Sort",
     "StartTls",
     "Status",
     "StatusItem",
     "Store",
     "StoreMode",
     "Subscribe",
+    "Thread",
     "UidExpunge",
     "Unauthenticate",
     "Unselect",

@@ -89,14 +89,19 @@ def _parse_search(uid: bool, cursor: Cursor) -> Search:
 
 
 def parse_program(
-    cursor: Cursor, charset: str | None, result: ResultOptions | None = None
+    cursor: Cursor,
+    charset: str | None,
+    result: ResultOptions | None = None,
+    *,
+    scored: bool = False,
 ) -> SearchKey:
-    """Keys to the end of the command, their texts in ``charset``."""
+    """Keys to the end of the command, their texts in ``charset``; one is FUZZY if ``scored``."""
     codec = _DEFAULT_CODEC if charset is None else CHARSETS.get(charset, _ANY_OCTETS)
     program = _Program(cursor, codec)
     keys = program.conjunction()
-    if result is not None and ResultOption.RELEVANCY in result and not program.fuzzy:
-        raise SyntaxFault("RELEVANCY needs a FUZZY key")  # RFC 6203 section 4
+    scored = scored or (result is not None and ResultOption.RELEVANCY in result)
+    if scored and not program.fuzzy:
+        raise SyntaxFault("RELEVANCY needs a FUZZY key")  # RFC 6203 sections 4, 5
     return keys
 
 

@@ -1,8 +1,11 @@
-"""Responses of SEARCH, SORT and THREAD (RFC 3501 section 7.2.5, RFC 4731 section 3.1)."""
+"""Responses of SEARCH, SORT and THREAD (RFC 3501 section 7.2.5, RFC 4731, RFC 5256)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from postroom_imap.protocol.responses.strings import quoted
+from postroom_imap.protocol.threading import Forest
+
+_CLOSE = -1
 
 
 def search_response(numbers: Iterable[int], modseq: int = 0) -> bytes:
@@ -11,8 +14,44 @@ def search_response(numbers: Iterable[int], modseq: int = 0) -> bytes:
     Args:
         modseq: the highest of what was found, where it is asked for (RFC 7162 section 3.1.5).
     """
-    response = _listing(b"SEARCH", numbers)
-    return b"%b (MODSEQ %d)\r\n" % (response[:-2], modseq) if modseq else response
+    return _listing(b"SEARCH", numbers, modseq)
+
+
+def sort_response(numbers: Iterable[int], modseq: int = 0) -> bytes:
+    """SORT, the numbers in the order asked for (RFC 5256 section 4); otherwise the same."""
+    return _listing(b"SORT", numbers, modseq)
+
+
+def thread_response(forest: Forest, numbers: Sequence[int]) -> bytes:
+    """THREAD (RFC 5256 section 4).
+
+    Args:
+        numbers: what each message is called.
+    """
+    if not forest.roots:
+        return b"* THREAD\r\n"
+    out: list[bytes] = []
+    # What is left to write, from the end: nodes whose list is to be opened, and closing brackets.
+    waiting: list[int] = forest.roots[::-1]
+    while waiting:
+        node = waiting.pop()
+        if node == _CLOSE:
+            out.append(b")")
+            continue
+        out.append(b"(")
+        waiting.append(_CLOSE)
+        if node < forest.messages:
+            out.append(b"%d" % numbers[node])
+        children = forest.children[node]
+        # A single child follows in the same list, and its single child, and so on.
+        while len(children) == 1:
+            node = children[0]
+            out.append(b" %d" % numbers[node])
+            children = forest.children[node]
+        if children and node < forest.messages:
+            out.append(b" ")
+        waiting += children[::-1]
+    return b"* THREAD " + b"".join(out) + b"\r\n"
 
 
 def esearch(tag: bytes, items: Iterable[bytes], *, uid: bool) -> bytes:
@@ -21,5 +60,6 @@ def esearch(tag: bytes, items: Iterable[bytes], *, uid: bool) -> bytes:
     return b" ".join((head, *items)) + b"\r\n"
 
 
-def _listing(name: bytes, numbers: Iterable[int]) -> bytes:
-    return b" ".join((b"* " + name, *map(b"%d".__mod__, numbers))) + b"\r\n"
+def _listing(name: bytes, numbers: Iterable[int], modseq: int) -> bytes:
+    highest = (b"(MODSEQ %d)" % modseq,) if modseq else ()
+    return b" ".join((b"* " + name, *map(b"%d".__mod__, numbers), *highest)) + b"\r\n"
