@@ -44,6 +44,7 @@ from postroom_imap.protocol.commands import (
     Store,
     StoreMode,
     Subscribe,
+    UidBatches,
     UidExpunge,
     Unauthenticate,
     Unselect,
@@ -126,6 +127,8 @@ EXAMPLES: list[tuple[str, State, Command]] = [
         SELECTED,
         Search(False, None, TextKey(TextScope.TEXT, "string not in mailbox")),
     ),
+    ("UIDBATCHES 2000", SELECTED, UidBatches(2000)),
+    ("UIDBATCHES 2000 10:20", SELECTED, UidBatches(2000, (10, 20))),
     # RFC 5256 sections 3, 4
     (
         "SORT (SUBJECT REVERSE DATE) UTF-8 ALL",

@@ -20,6 +20,8 @@ class Bounds:
         login_failures: the same for refused logins.
         cleartext_login: let passwords travel in clear text from other machines.
         list_results: mailboxes that one LIST or LSUB tells.
+        message_limit: messages that one command works on (RFC 9738).
+        save_limit: messages that one COPY or APPEND saves.
         commands: on what is read of commands; tighter ones before login.
     """
 
@@ -30,6 +32,8 @@ class Bounds:
     login_failures: int = 5
     cleartext_login: bool = False
     list_results: int = 50_000
+    message_limit: int = 1_000_000
+    save_limit: int = 1_000_000
     commands: Limits = field(default_factory=Limits)
     commands_before_login: Limits = field(
         default_factory=lambda: Limits(line=8192, literals=16_384, discard=65_536, sasl_line=12_288)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from postroom_imap.bounds import Bounds
+
 # docs/imap.md has the RFC of each; a name a line, in order of the alphabet.
 ALWAYS = ("IMAP4rev1", "IMAP4rev2", "LITERAL+", "SASL-IR", "ID", "ENABLE", "LANGUAGE")
 AFTER_LOGIN = (
@@ -48,6 +50,7 @@ AFTER_LOGIN = (
     "THREAD=ORDEREDSUBJECT",
     "THREAD=REFERENCES",
     "THREAD=REFS",
+    "UIDBATCHES",
     "UIDONLY",
     "UIDPLUS",
     "UNAUTHENTICATE",
@@ -78,14 +81,19 @@ def before_login(*, tls_offered: bool, may_login: bool, mechanisms: Sequence[str
     return names
 
 
-def after_login(*, append_bytes: int, compressed: bool = False) -> list[str]:
+def after_login(bounds: Bounds, *, compressed: bool = False) -> list[str]:
     """Capabilities of a session that somebody has signed in to.
 
     Args:
-        append_bytes: the largest message that APPEND takes.
+        bounds: the limits that are told.
         compressed: the connection is compressed already.
     """
-    names = [*ALWAYS, *AFTER_LOGIN, f"APPENDLIMIT={append_bytes}"]
+    limits = (
+        f"APPENDLIMIT={bounds.append_bytes}",
+        f"MESSAGELIMIT={bounds.message_limit}",
+        f"SAVELIMIT={bounds.save_limit}",
+    )
+    names = [*ALWAYS, *AFTER_LOGIN, *limits]
     if compressed:
         names.remove("COMPRESS=DEFLATE")
     return names

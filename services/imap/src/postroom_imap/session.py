@@ -447,7 +447,7 @@ class Session:
         """What the session can do now."""
         if self.ticket_or_none is not None:
             return capabilities.after_login(
-                append_bytes=self.front.bounds.append_bytes, compressed=self.connection.compressed
+                self.front.bounds, compressed=self.connection.compressed
             )
         mechanisms: tuple[str, ...] = ()
         if self.may_login:

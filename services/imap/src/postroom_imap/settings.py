@@ -44,6 +44,12 @@ class ImapSettings(ServiceSettings):
     login_failures: int = Field(5, ge=1, description="how many end a connection")
     append_bytes: int = Field(64 * 1024 * 1024, ge=1024, description="the largest message")
     list_results: int = Field(50_000, ge=1, description="mailboxes in one answer")
+    message_limit: int = Field(
+        1_000_000, ge=1, description="messages that one command works on (MESSAGELIMIT)"
+    )
+    save_limit: int = Field(
+        1_000_000, ge=1, description="messages that one COPY or APPEND saves (SAVELIMIT)"
+    )
     server_comment: str = Field("", max_length=1000, description="told to whoever asks (METADATA)")
     server_admin: str = Field(
         "", max_length=1000, description="URI of the administrator, told to whoever asks (METADATA)"
@@ -120,6 +126,8 @@ class ImapSettings(ServiceSettings):
             login_failures=self.login_failures,
             cleartext_login=self.clear_text_login,
             list_results=self.list_results,
+            message_limit=self.message_limit,
+            save_limit=self.save_limit,
         )
 
     @property

@@ -33,6 +33,7 @@ from postroom_imap.commands.sort import sort, thread
 from postroom_imap.commands.starttls import starttls
 from postroom_imap.commands.status import status
 from postroom_imap.commands.store import store
+from postroom_imap.commands.uid_batches import uid_batches
 from postroom_imap.commands.unauthenticate import unauthenticate
 from postroom_imap.commands.urlauth import gen_url_auth, reset_key, url_fetch
 from postroom_imap.protocol import commands as grammar
@@ -80,6 +81,7 @@ HANDLERS: dict[type[grammar.Command], Handler] = {
     grammar.Status: status,
     grammar.Store: store,
     grammar.Subscribe: subscribe,
+    grammar.UidBatches: uid_batches,
     grammar.UidExpunge: uid_expunge,
     grammar.Thread: thread,
     grammar.Unauthenticate: unauthenticate,

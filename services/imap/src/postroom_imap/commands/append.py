@@ -245,6 +245,10 @@ class _Receiving:
         match step:
             case MessageStart(flags, date):
                 self._bytes = 0
+                most = self._session.front.bounds.save_limit
+                if len(self._messages) >= most:
+                    text = f"A command brings at most {most} messages"
+                    self._refuse(text, codes.message_limit(most))
                 if len(self._messages) >= MOST_APPENDED:
                     self._refuse(f"A command brings at most {MOST_APPENDED} messages", codes.LIMIT)
                 elif self.refusal is None:

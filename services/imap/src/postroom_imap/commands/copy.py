@@ -5,7 +5,7 @@ from __future__ import annotations
 from postroom_chassis.errors import Kind, PostroomError
 
 from postroom_imap import replies
-from postroom_imap.ports.columns import Ranges
+from postroom_imap.message_limit import limited, refuses_all
 from postroom_imap.ports.messages import Copied
 from postroom_imap.protocol.commands import Copy, Move
 from postroom_imap.protocol.responses import codes
@@ -14,10 +14,12 @@ from postroom_imap.session import Session
 
 
 async def copy(session: Session, tag: bytes, command: Copy) -> None:
-    uids = _wanted(session, tag, command)
-    if not uids:
+    positions = _wanted(session, tag, command)
+    count = sum(map(len, positions))
+    if not positions or refuses_all(session, tag, count, session.front.bounds.save_limit):
         return
     view, front = session.selected.view, session.front
+    uids = session.selected.ranges_at(positions)
     try:
         copied = await front.messages.copy(session.ticket, view.mailbox_id, uids, command.mailbox)
     except PostroomError as error:
@@ -32,10 +34,10 @@ async def move(session: Session, tag: bytes, command: Move) -> None:
     if tracker.read_only:
         session.refuse(tag, "The mailbox is selected read-only")
         return
-    uids = _wanted(session, tag, command)
-    if not uids:
+    positions, limit = limited(session, _wanted(session, tag, command))
+    if not positions:
         return
-    view = tracker.view
+    view, uids = tracker.view, tracker.ranges_at(positions)
     try:
         moved = await front.messages.move(session.ticket, view.mailbox_id, uids, command.mailbox)
     except PostroomError as error:
@@ -47,19 +49,19 @@ async def move(session: Session, tag: bytes, command: Move) -> None:
     code = _copy_uid(moved)
     # COPYUID comes before the EXPUNGEs (RFC 6851 section 4.3).
     before = untagged_ok("Moved", code) if code else b""
-    session.finish(tag, "MOVE completed", before=before, uid=command.uid)
+    session.finish(tag, "MOVE completed", limit, before=before, uid=command.uid)
 
 
-def _wanted(session: Session, tag: bytes, command: Copy | Move) -> Ranges:
-    """The UIDs of the messages; where there are none, the command is answered."""
+def _wanted(session: Session, tag: bytes, command: Copy | Move) -> list[range]:
+    """Positions of the messages; where there are none, the command is answered."""
     tracker = session.selected
     if not command.uid and command.sequence_set.exceeds(tracker.exists):
         session.reject(tag, "No message has such a number")
-        return ()
-    uids = tracker.ranges_at(tracker.positions(command.sequence_set, command.uid))
-    if not uids:
+        return []
+    positions = tracker.positions(command.sequence_set, command.uid)
+    if not positions:
         session.finish(tag, "No messages", uid=command.uid)
-    return uids
+    return positions
 
 
 def _fail(session: Session, tag: bytes, error: PostroomError) -> None:

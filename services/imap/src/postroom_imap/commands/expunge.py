@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from postroom_imap.fetching import Rows
 from postroom_imap.keywords import DELETED
+from postroom_imap.message_limit import limited
 from postroom_imap.ports.columns import Ranges
 from postroom_imap.protocol.commands import Close, Expunge, UidExpunge
 from postroom_imap.protocol.responses import codes
+from postroom_imap.protocol.responses.status import untagged_no
+from postroom_imap.protocol.sequence_set import runs
 from postroom_imap.session import Session
+from postroom_imap.tracker import Tracker
 
 
 async def expunge(session: Session, tag: bytes, command: Expunge) -> None:
@@ -19,9 +24,22 @@ async def uid_expunge(session: Session, tag: bytes, command: UidExpunge) -> None
     if not _may_change(session, tag):
         return
     tracker, code = session.selected, None
-    if uids := tracker.ranges_at(tracker.positions(command.uids, uid=True)):
+    positions = tracker.positions(command.uids, uid=True)
+    deleted, limit = limited(session, _deleted(tracker, positions))
+    if limit is not None:
+        positions = deleted
+    if uids := tracker.ranges_at(positions):
         code = await _remove(session, uids)
-    session.finish(tag, "EXPUNGE completed", code, uid=True)
+    if limit is not None and code is not None:
+        session.write(untagged_no("Not all were expunged", limit))
+    session.finish(tag, "EXPUNGE completed", code or limit, uid=True)
+
+
+def _deleted(tracker: Tracker, positions: list[range]) -> list[range]:
+    """Those of the messages that have \\Deleted."""
+    masks = Rows(tracker, positions).flags
+    numbers = (position for part in positions for position in part)
+    return list(runs(p for p, mask in zip(numbers, masks, strict=True) if mask & DELETED))
 
 
 async def close(session: Session, tag: bytes, command: Close) -> None:

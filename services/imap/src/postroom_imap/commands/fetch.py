@@ -11,6 +11,7 @@ from postroom_chassis.errors import Kind, PostroomError
 from postroom_imap import replies
 from postroom_imap.fetching import Fetching, Rows, read_ahead
 from postroom_imap.keywords import SEEN
+from postroom_imap.message_limit import cut, limited, refuses_all
 from postroom_imap.plan import Plan, compile_plan
 from postroom_imap.ports.columns import MOST_RANGES, Ranges
 from postroom_imap.ports.messages import Batch, FlagMode
@@ -48,6 +49,10 @@ async def fetch(session: Session, tag: bytes, command: Fetch) -> None:
     if modifiers.partial is not None:
         part = modifiers.partial.slice_of(sum(map(len, positions)))
         positions = cut(positions, part.start, part.stop)
+        most = session.front.bounds.message_limit
+        if refuses_all(session, tag, sum(map(len, positions)), most):
+            return
+    positions, code = limited(session, positions)
     gone = 0
     if positions:
         marked = items.sets_seen and await _mark_seen(session, positions)
@@ -64,17 +69,7 @@ async def fetch(session: Session, tag: bytes, command: Fetch) -> None:
     if gone and not command.uid:
         session.refuse(tag, "Some of the messages are gone", codes.EXPUNGE_ISSUED)
         return
-    session.finish(tag, "FETCH completed", expunge=command.uid, uid=command.uid)
-
-
-def cut(positions: Sequence[range], start: int, stop: int) -> list[range]:
-    """Messages by their place among some, from 0."""
-    found: list[range] = []
-    for part in positions:
-        if some := part[max(start, 0) : max(stop, 0)]:
-            found.append(some)
-        start, stop = start - len(part), stop - len(part)
-    return found
+    session.finish(tag, "FETCH completed", code, expunge=command.uid, uid=command.uid)
 
 
 async def _tell_vanished(session: Session, uids: SequenceSet, since: int) -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from postroom_chassis.errors import PostroomError
 
 from postroom_imap.filters import without_filters
+from postroom_imap.message_limit import limited_search
 from postroom_imap.ports.columns import uid_array
 from postroom_imap.protocol.commands import Search
 from postroom_imap.protocol.commands.result_options import EVERYTHING, ResultOption, ResultOptions
@@ -35,6 +36,7 @@ async def search(session: Session, tag: bytes, command: Search) -> None:
     if refuses_numbers(session, tag, program):
         return
     modseqs = follows_modseqs(session, program)
+    program, limit = limited_search(session, program)
     with saving(tracker, result):
         found = await find(
             session.front.messages,
@@ -49,7 +51,9 @@ async def search(session: Session, tag: bytes, command: Search) -> None:
     else:
         highest = tracker.highest_modseq(found.positions) if modseqs else 0
         answer = search_response(numbers_of(tracker, found.positions, command.uid), highest)
-    session.finish(tag, "SEARCH completed", before=answer, expunge=command.uid, uid=command.uid)
+    session.finish(
+        tag, "SEARCH completed", limit, before=answer, expunge=command.uid, uid=command.uid
+    )
 
 
 def refuses_numbers(session: Session, tag: bytes, program: SearchKey) -> bool:

@@ -8,26 +8,32 @@ from postroom_imap.commands.search import (
     numbers_of,
     refuses_charset,
     refuses_numbers,
+    saves,
     saving,
 )
+from postroom_imap.filters import without_filters
+from postroom_imap.message_limit import limited_search, refuses_all
+from postroom_imap.ports.columns import uid_array
 from postroom_imap.protocol.commands import Sort, Thread
-from postroom_imap.protocol.commands.result_options import ResultOption
+from postroom_imap.protocol.commands.result_options import ResultOption, ResultOptions
+from postroom_imap.protocol.commands.search_keys import SearchKey
 from postroom_imap.protocol.responses.searching import sort_response, thread_response
 from postroom_imap.session import Session
 
 
 async def sort(session: Session, tag: bytes, command: Sort) -> None:
     tracker, result = session.selected, command.result
-    if refuses_charset(session, tag, command.charset, result, optional=False):
+    program = await _checked(session, tag, command, result)
+    if program is None:
+        if saves(result):
+            tracker.saved = uid_array()
         return
-    if refuses_numbers(session, tag, command.program):
-        return
-    modseqs = follows_modseqs(session, command.program)
+    modseqs = follows_modseqs(session, program)
     with saving(tracker, result):
         found = await session.front.sorting.sort(
             session.ticket,
             tracker,
-            command.program,
+            program,
             command.criteria,
             comparator=session.comparator,
             scored=result is not None and ResultOption.RELEVANCY in result,
@@ -42,17 +48,33 @@ async def sort(session: Session, tag: bytes, command: Sort) -> None:
 
 async def thread(session: Session, tag: bytes, command: Thread) -> None:
     tracker = session.selected
-    if refuses_charset(session, tag, command.charset, optional=False):
+    program = await _checked(session, tag, command)
+    if program is None:
         return
-    if refuses_numbers(session, tag, command.program):
-        return
-    follows_modseqs(session, command.program)
+    follows_modseqs(session, program)
     positions, forest = await session.front.sorting.thread(
         session.ticket,
         tracker,
-        command.program,
+        program,
         command.algorithm,
         comparator=session.comparator,
     )
     answer = thread_response(forest, numbers_of(tracker, positions, command.uid))
     session.finish(tag, "THREAD completed", before=answer, expunge=command.uid, uid=command.uid)
+
+
+async def _checked(
+    session: Session, tag: bytes, command: Sort | Thread, result: ResultOptions | None = None
+) -> SearchKey | None:
+    """The program that is to be run; None where the command was refused."""
+    if refuses_charset(session, tag, command.charset, result, optional=False):
+        return None
+    program = await without_filters(session, tag, command.program, command.charset)
+    if program is None or refuses_numbers(session, tag, program):
+        return None
+    _, limit = limited_search(session, program)
+    if limit is not None:  # an order of some of them would be none (RFC 9738 section 3)
+        most = session.front.bounds.message_limit
+        refuses_all(session, tag, most + 1, most)
+        return None
+    return program

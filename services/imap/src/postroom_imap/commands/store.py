@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from postroom_imap.fetching import Fetching, Rows
+from postroom_imap.message_limit import limited
 from postroom_imap.plan import compile_plan
 from postroom_imap.ports.messages import FlagMode
 from postroom_imap.protocol.commands import FetchAttribute, FetchItems, Store, StoreMode
 from postroom_imap.protocol.extension import Extension
 from postroom_imap.protocol.responses import codes
+from postroom_imap.protocol.responses.status import untagged_no
 from postroom_imap.protocol.sequence_set import SequenceSet
 from postroom_imap.session import Session
 from postroom_imap.tracker import Tracker
@@ -41,6 +43,7 @@ async def store(session: Session, tag: bytes, command: Store) -> None:
     if not positions:
         session.finish(tag, "No messages", expunge=command.uid, uid=command.uid)
         return
+    positions, limit = limited(session, positions)
     view = tracker.view
     uids = tracker.ranges_at(positions)
     stored = await front.messages.store_flags(
@@ -66,8 +69,10 @@ async def store(session: Session, tag: bytes, command: Store) -> None:
         session.write(b"".join(tracker.tell(expunge=False)))
         session.refuse(tag, "Some of the messages are gone", code or codes.EXPUNGE_ISSUED)
         return
+    if limit is not None and code is not None:
+        session.write(untagged_no("Not all were looked at", limit))
     text = "Some had changed meanwhile" if modified else "STORE completed"
-    session.finish(tag, text, code, expunge=command.uid, uid=command.uid)
+    session.finish(tag, text, code or limit, expunge=command.uid, uid=command.uid)
 
 
 def _answer(session: Session, command: Store) -> FetchItems | None:

@@ -33,6 +33,7 @@ from postroom_imap.protocol.commands.messages import (
     Move,
     Store,
     StoreMode,
+    UidBatches,
     UidExpunge,
     Unselect,
 )
@@ -102,6 +103,7 @@ Command: TypeAlias = (
     | Store
     | Subscribe
     | Thread
+    | UidBatches
     | UidExpunge
     | Unauthenticate
     | Unselect
@@ -165,6 +167,7 @@ __all__ = [
     "StoreMode",
     "Subscribe",
     "Thread",
+    "UidBatches",
     "UidExpunge",
     "Unauthenticate",
     "Unselect",

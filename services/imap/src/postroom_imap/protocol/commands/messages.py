@@ -11,7 +11,7 @@ from functools import lru_cache, partial
 from postroom_imap.protocol.cursor import Cursor
 from postroom_imap.protocol.invalid import SyntaxFault
 from postroom_imap.protocol.limits import Limits
-from postroom_imap.protocol.sequence_set import SequenceSet
+from postroom_imap.protocol.sequence_set import MAX_NUMBER, SequenceSet
 
 
 class StoreMode(StrEnum):
@@ -47,6 +47,14 @@ class UidExpunge:
     """UID EXPUNGE (RFC 4315)."""
 
     uids: SequenceSet
+
+
+@dataclass(frozen=True, slots=True)
+class UidBatches:
+    """UIDBATCHES: batches of ``size`` messages, the first to the last of ``batches`` or all."""
+
+    size: int
+    batches: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +103,23 @@ def parse_uid_expunge(cursor: Cursor) -> UidExpunge:
     """``UID EXPUNGE sequence-set``."""
     cursor.space()
     return UidExpunge(cursor.sequence_set())
+
+
+def parse_uid_batches(cursor: Cursor) -> UidBatches:
+    """``UIDBATCHES size [first:last]``."""
+    cursor.space()
+    size = cursor.number()
+    if not cursor.take(b" "):
+        return UidBatches(_batch_number(size))
+    first = cursor.number()
+    cursor.expect(b":")
+    return UidBatches(_batch_number(size), (_batch_number(first), _batch_number(cursor.number())))
+
+
+def _batch_number(number: int) -> int:
+    if not 1 <= number <= MAX_NUMBER:
+        raise SyntaxFault("Not a number of batches or messages")
+    return number
 
 
 def _parse_store(uid: bool, cursor: Cursor) -> Store:

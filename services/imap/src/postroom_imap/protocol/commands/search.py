@@ -45,7 +45,7 @@ from postroom_imap.protocol.cursor import Cursor
 from postroom_imap.protocol.date_time import parse_date
 from postroom_imap.protocol.invalid import SyntaxFault
 from postroom_imap.protocol.limits import Limits
-from postroom_imap.protocol.sequence_set import MAX_NUMBER
+from postroom_imap.protocol.sequence_set import MAX_NUMBER, SequenceSet
 
 # Charset in upper case -> codec. UTF-8 and US-ASCII are what RFC 3501 asks for; the others are what
 # older clients still name.
@@ -229,6 +229,16 @@ class _Program:
             raise SyntaxFault("Not a number of seconds")
         return seconds
 
+    def uids(self, *, after: bool) -> SearchKey:
+        """UIDs above or below one (RFC 9738 section 3.8)."""
+        uid = self.cursor.number()
+        if not 1 <= uid <= MAX_NUMBER:
+            raise SyntaxFault("Not a UID")
+        low, high = (uid + 1, MAX_NUMBER) if after else (1, uid - 1)
+        if low > high:
+            return NotKey(AllKey())
+        return UidKey(SequenceSet.parse(b"%d:%d" % (low, high)))
+
     def header(self) -> SearchKey:
         name = self.cursor.astring()
         if not name.isascii():
@@ -312,6 +322,8 @@ _WITH_ARGUMENTS: dict[bytes, Callable[[_Program], SearchKey]] = {
     b"TEXT": _text(TextScope.TEXT),
     b"THREADID": lambda program: ThreadIdKey(program.cursor.atom()),
     b"TO": _header("to"),
+    b"UIDAFTER": lambda program: program.uids(after=True),
+    b"UIDBEFORE": lambda program: program.uids(after=False),
     b"UID": lambda program: UidKey(program.cursor.sequence_set()),
     b"UNKEYWORD": _keyword(present=False),
     b"YOUNGER": _within(older=False),

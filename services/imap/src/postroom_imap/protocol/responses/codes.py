@@ -42,6 +42,8 @@ ALREADY_EXISTS = b"ALREADYEXISTS"
 NONEXISTENT = b"NONEXISTENT"
 
 BAD_COMPARATOR = b"BADCOMPARATOR"  # RFC 5255 section 4.9
+TOO_FEW = b"TOOFEW"  # draft-ietf-mailmaint-imap-uidbatches
+TOO_MANY = b"TOOMANY"
 NOT_SAVED = b"NOTSAVED"  # RFC 5182 section 2.5
 
 
@@ -52,6 +54,11 @@ _LONGEST_URL = 1000
 def capability(names: Iterable[str]) -> bytes:
     """CAPABILITY, as greetings and the OK of LOGIN carry it."""
     return b"CAPABILITY " + " ".join(names).encode("ascii")
+
+
+def message_limit(most: int, lowest_uid: int | None = None) -> bytes:
+    """MESSAGELIMIT (RFC 9738); where part of the work was done, with the lowest UID of that."""
+    return b"MESSAGELIMIT %d" % most + (b"" if lowest_uid is None else b" %d" % lowest_uid)
 
 
 def permanent_flags(flags: Iterable[str]) -> bytes:

@@ -15,6 +15,7 @@ or ``literal``.
 from collections.abc import Iterable
 
 from postroom_imap.protocol.commands.fetch import BodySection, FetchAttribute, FetchItem
+from postroom_imap.protocol.responses.strings import quoted
 from postroom_imap.protocol.sequence_set import SequenceSet
 
 _NUMERIC = frozenset({FetchAttribute.UID, FetchAttribute.RFC822_SIZE})
@@ -73,6 +74,12 @@ def expunge(number: int) -> bytes:
 def vanished(uids: SequenceSet, *, earlier: bool = False) -> bytes:
     """VANISHED (RFC 7162 section 3.2.10); ``earlier``: not counted in EXISTS any more."""
     return b"* VANISHED %b%b\r\n" % (b"(EARLIER) " * earlier, bytes(uids))
+
+
+def uid_batches(tag: bytes, batches: Iterable[tuple[int, int]]) -> bytes:
+    """UIDBATCHES (draft-ietf-mailmaint-imap-uidbatches): each the highest and the lowest UID."""
+    ranges = b",".join(b"%d:%d" % batch for batch in batches)
+    return b"* UIDBATCHES (TAG %b)%b\r\n" % (quoted(tag), b" " + ranges if ranges else b"")
 
 
 def _placeholder(item: FetchItem) -> bytes:
