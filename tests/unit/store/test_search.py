@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +13,18 @@ from postroom.store.v1 import message_pb2
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.quota import UNLIMITED
 from postroom_mime import casemap, search_text
-from postroom_store import messages, tables
+from postroom_store import mailboxes, messages, tables
 from postroom_store.blobs import BlobFiles, digest_of
-from postroom_store.database import Readers, is_sqlite
+from postroom_store.database import Readers, Unheard, is_sqlite
 from postroom_store.ingest import Ingest
 from postroom_store.messages import Arrival
 from postroom_store.rpc.searching import key_of_message
-from postroom_store.search import index, program
+from postroom_store.search import index, program, several
 from postroom_store.search.collation import ASCII, OCTET, UNICODE, Collation
 from postroom_store.search.extraction import Extraction
 from postroom_store.search.index import Indexer
 from postroom_store.search.program import (
+    STAR,
     AllOf,
     AnyOf,
     Compared,
@@ -30,8 +33,16 @@ from postroom_store.search.program import (
     Header,
     Key,
     Not,
+    Numbers,
     Text,
     Uids,
+)
+from postroom_store.search.several import (
+    FoundInMailbox,
+    Reach,
+    Scope,
+    SearchInSeveral,
+    names_of,
 )
 from postroom_store.writer import Writers
 from sqlalchemy import select, text, update
@@ -40,6 +51,7 @@ from .conftest import Store
 from .test_extraction import DEADLY
 
 ANN, BOB = 7, 8
+NO_LIMITS = mailboxes.Limits(1000, 0)
 INGEST = Ingest(None, 0)
 MAILS = (
     b"From: Ann <ann@example.org>\r\n"
@@ -517,3 +529,183 @@ async def test_what_messages_are_sorted_by_as_it_is(store: Store) -> None:
         "from": ["ann", "bob"],
         "display_from": ["Ann", "bob@example.org"],
     }
+
+
+async def make_tree(store: Store) -> dict[str, int]:
+    """Ann's mailboxes by name; each has MAILS, and Sent is not subscribed any more."""
+    for name in ("A", "A/B", "A/B/C", "AB"):
+        await store.write(lambda t, n=name: mailboxes.create(t, ANN, n, 0, NO_LIMITS))  # type: ignore[misc]
+    await store.write(lambda t: mailboxes.subscribe(t, ANN, "Sent", False))
+    await store.write(lambda t: mailboxes.subscribe(t, ANN, "nowhere", True))
+    made = {}
+    for name in ("INBOX", "A", "A/B", "A/B/C", "AB", "Sent"):
+        arrivals = [Arrival(INGEST.prepare(mail), [], 1_000) for mail in MAILS]
+        appended = await store.write(
+            lambda t, n=name, a=arrivals: messages.append(t, t.mailbox_named(ANN, n), a, UNLIMITED)  # type: ignore[misc]
+        )
+        made[name] = appended.change.mailbox_id
+    return made
+
+
+def search_in_several(store: Store, *scopes: Scope, **options: Any) -> dict[str, list[int]]:
+    """The UIDs of Ann's messages that match, by mailbox."""
+    found: list[FoundInMailbox] = []
+    asked = SearchInSeveral(ANN, scopes, **{"key": Text(("subject",), "lunch"), **options})
+    store.read(lambda c: asked.run(c, None, found.append))
+    return {one.mailbox.name: list(one.uids) for one in found}
+
+
+def named(reach: Reach, *names: str) -> Scope:
+    return Scope(reach, names_of(names))
+
+
+@pytest.mark.parametrize("indexed", [False, True])
+@pytest.mark.parametrize(
+    ("scopes", "names"),
+    [
+        ([Scope(Reach.INBOXES)], ["INBOX"]),
+        ([Scope(Reach.PERSONAL)], ["A", "A/B", "A/B/C", "AB", "INBOX", "Sent"]),
+        ([Scope(Reach.SUBSCRIBED)], ["INBOX"]),
+        ([named(Reach.NAMES, "A", "inbox", "nowhere", "//")], ["A", "INBOX"]),
+        ([named(Reach.SUBTREES, "A")], ["A", "A/B", "A/B/C"]),
+        ([named(Reach.SUBTREES_ONE, "A")], ["A", "A/B"]),
+        ([named(Reach.SUBTREES, "A/B", "nowhere")], ["A/B", "A/B/C"]),
+        (
+            [named(Reach.SUBTREES, "A"), named(Reach.NAMES, "A", "Sent")],
+            ["A", "A/B", "A/B/C", "Sent"],
+        ),
+        ([], []),
+    ],
+)
+async def test_several_mailboxes(
+    store: Store, scopes: list[Scope], names: list[str], indexed: bool
+) -> None:
+    await fill(store, BOB)
+    await make_tree(store)
+    if indexed:
+        await index_all(store)
+    assert search_in_several(store, *scopes) == {name: [3] for name in names}
+
+
+async def test_one_of_several_mailboxes_has_a_program_of_its_own(store: Store) -> None:
+    made = await make_tree(store)
+    scope = Scope(Reach.ID, mailbox_id=made["A"])
+    own = {made["A"]: Uids(((1, 2),))}
+    found = search_in_several(store, scope, named(Reach.NAMES, "AB", "Sent"), own=own)
+    assert found == {"A": [1, 2], "AB": [3], "Sent": [3]}
+
+
+@pytest.mark.parametrize(
+    ("key", "uids"),
+    [
+        (Numbers([(1, 2)], uids=False), [2, 3]),
+        (Numbers([(2, STAR)], uids=False), [3]),
+        (Numbers([(STAR, STAR)], uids=False), [3]),
+        (Numbers([(9, STAR)], uids=False), [3]),
+        (Numbers([(9, 12)], uids=False), []),
+        (Numbers([(1, 2)], uids=True), [2]),
+        (Numbers([(STAR, STAR), (1, 1)], uids=True), [3]),
+        (Not(Numbers([(1, 1)], uids=False)), [3]),
+        (AllOf((Numbers([(2, 2)], uids=False), Text(("body",), "~"))), []),
+        (AnyOf((Numbers([(2, 2)], uids=False), Text(("body",), "~"))), [3]),
+    ],
+)
+async def test_numbers_of_a_mailbox(store: Store, key: Key, uids: list[int]) -> None:
+    made = await make_tree(store)
+    await store.write(
+        lambda t: messages.remove(t, t.mailbox(ANN, made["A"]), ((1, 1),)),
+    )
+    found = search_in_several(store, named(Reach.NAMES, "A"), key=key)
+    assert found == ({"A": uids} if uids else {})
+
+
+async def test_numbers_of_nothing(store: Store) -> None:
+    await make_tree(store)
+    key = Numbers([(1, STAR)], uids=False)
+    assert search_in_several(store, named(Reach.NAMES, "Trash"), key=key) == {}
+
+
+async def test_what_is_told_of_messages_in_several_mailboxes(store: Store) -> None:
+    await make_tree(store)
+    found: list[FoundInMailbox] = []
+    key = Fuzzy(("body",), "helo")
+    asked = SearchInSeveral(ANN, [named(Reach.NAMES, "AB")], key, scored=True, modseqs=True)
+    store.read(lambda c: asked.run(c, None, found.append))
+    (one,) = found
+    assert (list(one.uids), one.scores) == ([1, 3], [60, 60])
+    assert list(one.modseqs) == [one.mailbox.highest_modseq] * 2
+
+
+async def test_much_is_looked_up_for_each_mailbox(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(several, "MOST_HELD", 0)
+    await make_tree(store)
+    await index_all(store)
+    key = AllOf((Text(("body",), "hello"), Text(("subject",), "lunch")))
+    scope = named(Reach.NAMES, "A", "AB")
+    assert search_in_several(store, scope, key=key) == {"A": [3], "AB": [3]}
+
+
+@pytest.mark.parametrize("bound", ["MOST_MAILBOXES", "MOST_FOUND"])
+async def test_a_search_in_too_much_is_refused(
+    store: Store, monkeypatch: pytest.MonkeyPatch, bound: str
+) -> None:
+    monkeypatch.setattr(several, bound, 2)
+    await make_tree(store)
+    assert search_in_several(store, Scope(Reach.INBOXES)) == {"INBOX": [3]}
+    with pytest.raises(PostroomError) as raised:
+        search_in_several(store, Scope(Reach.PERSONAL))
+    assert raised.value.kind is Kind.LIMIT_EXCEEDED
+
+
+async def test_a_search_in_several_mailboxes_ends_in_time(store: Store) -> None:
+    await make_tree(store)
+    with pytest.raises(PostroomError) as raised:
+        search_in_several(store, Scope(Reach.PERSONAL), deadline=time.monotonic() - 1)
+    assert raised.value.kind is Kind.LIMIT_EXCEEDED
+
+
+async def test_several_mailboxes_are_searched_as_of_one_moment(store: Store) -> None:
+    made = await make_tree(store)
+    names: list[str] = []
+
+    def tell(found: FoundInMailbox) -> None:
+        names.append(found.mailbox.name)
+        if len(names) == 1:
+            # Another thread of the store, while the search is under way.
+            done = threading.Thread(target=lambda: asyncio.run(remove()))
+            done.start()
+            done.join()
+
+    async def remove() -> None:
+        await store.write(lambda t: mailboxes.remove(t, ANN, "Sent"))
+
+    asked = SearchInSeveral(ANN, [named(Reach.NAMES, "A", "Sent")], Text(("subject",), "lunch"))
+    readers = Readers(store.engine, 1)
+    await asyncio.to_thread(asyncio.run, readers.run(lambda c: asked.run(c, None, tell)))
+    readers.close()
+    assert names == ["A", "Sent"]
+    assert search_in_several(store, Scope(Reach.ID, mailbox_id=made["Sent"])) == {}
+
+
+async def test_who_hears_no_more_ends_the_work(store: Store) -> None:
+    readers = Readers(store.engine, 1)
+    ended: asyncio.Future[type[BaseException] | None] = asyncio.get_running_loop().create_future()
+    go_on = threading.Event()
+
+    def work(_: Any, tell: Any) -> None:
+        try:
+            tell(1)
+            go_on.wait(30)
+            tell(2)
+        except BaseException as error:
+            ended.get_loop().call_soon_threadsafe(ended.set_result, type(error))
+            raise
+
+    told = readers.tell(work)
+    assert await anext(told) == 1
+    await told.aclose()
+    go_on.set()
+    assert await asyncio.wait_for(ended, 30) is Unheard
+    readers.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -172,6 +172,10 @@ def inserting(table: Table, columns: tuple[str, ...], ignoring: bool = False) ->
     return Prepared(statement)
 
 
+class Unheard(Exception):
+    """Nobody listens any more."""
+
+
 class Readers:
     """Threads that read, each call in a transaction of its own: one moment's view."""
 
@@ -191,6 +195,32 @@ class Readers:
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._waiting.put(_Reading(work, answer))
         return await answer
+
+    async def tell(
+        self, work: Callable[[Connection, Callable[[T], None]], None]
+    ) -> AsyncGenerator[T, None]:
+        """What `work` tells, by a call of what it is given, as it tells it.
+
+        Raises what `work` does. Nothing holds it back: it tells no more than may be kept.
+        """
+        loop = asyncio.get_running_loop()
+        told: asyncio.Queue[T | None] = asyncio.Queue()
+        heard = True
+
+        def tell(one: T) -> None:
+            if not heard:
+                raise Unheard
+            loop.call_soon_threadsafe(told.put_nowait, one)
+
+        running = asyncio.ensure_future(self.run(lambda connection: work(connection, tell)))
+        running.add_done_callback(lambda _: told.put_nowait(None))
+        try:
+            while (one := await told.get()) is not None:
+                yield one
+            await running
+        finally:
+            heard = False
+            running.cancel()
 
     def close(self) -> None:
         """Carry out what waits, then stop."""

@@ -1248,6 +1248,32 @@ class SearchKey(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class Numbers(_message.Message):
+        """Messages of a mailbox as a sequence set has them (RFC 9051 section 9)."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        RANGES_FIELD_NUMBER: _builtins.int
+        UIDS_FIELD_NUMBER: _builtins.int
+        uids: _builtins.bool
+        """else places in order of UID, from 1"""
+        @_builtins.property
+        def ranges(self) -> _containers.RepeatedCompositeFieldContainer[Global___UidRange]:
+            """0 in the place of "*" """
+
+        def __init__(
+            self,
+            *,
+            ranges: _abc.Iterable[Global___UidRange] | None = ...,
+            uids: _builtins.bool = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["ranges", b"ranges", "uids", b"uids"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     ALL_OF_FIELD_NUMBER: _builtins.int
     ANY_OF_FIELD_NUMBER: _builtins.int
     NOT_FIELD_NUMBER: _builtins.int
@@ -1272,6 +1298,7 @@ class SearchKey(_message.Message):
     SAVED_BEFORE_FIELD_NUMBER: _builtins.int
     EMAIL_ID_FIELD_NUMBER: _builtins.int
     THREAD_ID_FIELD_NUMBER: _builtins.int
+    NUMBERS_FIELD_NUMBER: _builtins.int
     FUZZY_FIELD_NUMBER: _builtins.int
     subject: _builtins.str
     """substring by the collation of the request, as all that follow"""
@@ -1309,6 +1336,10 @@ class SearchKey(_message.Message):
     @_builtins.property
     def header(self) -> Global___SearchKey.Header: ...
     @_builtins.property
+    def numbers(self) -> Global___SearchKey.Numbers:
+        """what a client names where it has not selected the mailbox"""
+
+    @_builtins.property
     def fuzzy(self) -> Global___SearchKey:
         """alike is enough (RFC 6203): words in any order, of which most is there; other keys exactly"""
 
@@ -1337,13 +1368,14 @@ class SearchKey(_message.Message):
         saved_before: _builtins.int = ...,
         email_id: _builtins.int = ...,
         thread_id: _builtins.int = ...,
+        numbers: Global___SearchKey.Numbers | None = ...,
         fuzzy: Global___SearchKey | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["all_of", b"all_of", "any_of", b"any_of", "bcc", b"bcc", "before", b"before", "body", b"body", "cc", b"cc", "email_id", b"email_id", "flag", b"flag", "from", b"from", "fuzzy", b"fuzzy", "header", b"header", "key", b"key", "larger", b"larger", "modseq", b"modseq", "not", b"not", "saved_before", b"saved_before", "saved_since", b"saved_since", "sent_before", b"sent_before", "sent_since", b"sent_since", "since", b"since", "smaller", b"smaller", "subject", b"subject", "text", b"text", "thread_id", b"thread_id", "to", b"to", "uids", b"uids"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["all_of", b"all_of", "any_of", b"any_of", "bcc", b"bcc", "before", b"before", "body", b"body", "cc", b"cc", "email_id", b"email_id", "flag", b"flag", "from", b"from", "fuzzy", b"fuzzy", "header", b"header", "key", b"key", "larger", b"larger", "modseq", b"modseq", "not", b"not", "numbers", b"numbers", "saved_before", b"saved_before", "saved_since", b"saved_since", "sent_before", b"sent_before", "sent_since", b"sent_since", "since", b"since", "smaller", b"smaller", "subject", b"subject", "text", b"text", "thread_id", b"thread_id", "to", b"to", "uids", b"uids"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["all_of", b"all_of", "any_of", b"any_of", "bcc", b"bcc", "before", b"before", "body", b"body", "cc", b"cc", "email_id", b"email_id", "flag", b"flag", "from", b"from", "fuzzy", b"fuzzy", "header", b"header", "key", b"key", "larger", b"larger", "modseq", b"modseq", "not", b"not", "saved_before", b"saved_before", "saved_since", b"saved_since", "sent_before", b"sent_before", "sent_since", b"sent_since", "since", b"since", "smaller", b"smaller", "subject", b"subject", "text", b"text", "thread_id", b"thread_id", "to", b"to", "uids", b"uids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["all_of", b"all_of", "any_of", b"any_of", "bcc", b"bcc", "before", b"before", "body", b"body", "cc", b"cc", "email_id", b"email_id", "flag", b"flag", "from", b"from", "fuzzy", b"fuzzy", "header", b"header", "key", b"key", "larger", b"larger", "modseq", b"modseq", "not", b"not", "numbers", b"numbers", "saved_before", b"saved_before", "saved_since", b"saved_since", "sent_before", b"sent_before", "sent_since", b"sent_since", "since", b"since", "smaller", b"smaller", "subject", b"subject", "text", b"text", "thread_id", b"thread_id", "to", b"to", "uids", b"uids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_key: _TypeAlias = _typing.Literal["all_of", "any_of", "not", "uids", "flag", "header", "subject", "from", "to", "cc", "bcc", "body", "text", "larger", "smaller", "since", "before", "sent_since", "sent_before", "modseq", "saved_since", "saved_before", "email_id", "thread_id", "fuzzy"]  # noqa: Y015
+    _WhichOneofReturnType_key: _TypeAlias = _typing.Literal["all_of", "any_of", "not", "uids", "flag", "header", "subject", "from", "to", "cc", "bcc", "body", "text", "larger", "smaller", "since", "before", "sent_since", "sent_before", "modseq", "saved_since", "saved_before", "email_id", "thread_id", "numbers", "fuzzy"]  # noqa: Y015
     _WhichOneofArgType_key: _TypeAlias = _typing.Literal["key", b"key"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_key) -> _WhichOneofReturnType_key | None: ...
 
@@ -1419,6 +1451,170 @@ class SearchResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SearchResponse: _TypeAlias = SearchResponse  # noqa: Y015
+
+@_typing.final
+class MailboxScope(_message.Message):
+    """Mailboxes of the account, selectable ones alone."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Kind:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[MailboxScope._Kind.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        KIND_UNSPECIFIED: MailboxScope._Kind.ValueType  # 0
+        KIND_ID: MailboxScope._Kind.ValueType  # 1
+        """the one with `mailbox_id`"""
+        KIND_INBOXES: MailboxScope._Kind.ValueType  # 2
+        """where mail is delivered"""
+        KIND_PERSONAL: MailboxScope._Kind.ValueType  # 3
+        """all"""
+        KIND_SUBSCRIBED: MailboxScope._Kind.ValueType  # 4
+        KIND_NAMES: MailboxScope._Kind.ValueType  # 5
+        """those of `names`"""
+        KIND_SUBTREES: MailboxScope._Kind.ValueType  # 6
+        """and all below them"""
+        KIND_SUBTREES_ONE: MailboxScope._Kind.ValueType  # 7
+        """and what is one level below them"""
+
+    class Kind(_Kind, metaclass=_KindEnumTypeWrapper): ...
+    KIND_UNSPECIFIED: MailboxScope.Kind.ValueType  # 0
+    KIND_ID: MailboxScope.Kind.ValueType  # 1
+    """the one with `mailbox_id`"""
+    KIND_INBOXES: MailboxScope.Kind.ValueType  # 2
+    """where mail is delivered"""
+    KIND_PERSONAL: MailboxScope.Kind.ValueType  # 3
+    """all"""
+    KIND_SUBSCRIBED: MailboxScope.Kind.ValueType  # 4
+    KIND_NAMES: MailboxScope.Kind.ValueType  # 5
+    """those of `names`"""
+    KIND_SUBTREES: MailboxScope.Kind.ValueType  # 6
+    """and all below them"""
+    KIND_SUBTREES_ONE: MailboxScope.Kind.ValueType  # 7
+    """and what is one level below them"""
+
+    KIND_FIELD_NUMBER: _builtins.int
+    MAILBOX_ID_FIELD_NUMBER: _builtins.int
+    NAMES_FIELD_NUMBER: _builtins.int
+    kind: Global___MailboxScope.Kind.ValueType
+    mailbox_id: _builtins.int
+    @_builtins.property
+    def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        kind: Global___MailboxScope.Kind.ValueType = ...,
+        mailbox_id: _builtins.int = ...,
+        names: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "mailbox_id", b"mailbox_id", "names", b"names"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MailboxScope: _TypeAlias = MailboxScope  # noqa: Y015
+
+@_typing.final
+class SearchManyRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Own(_message.Message):
+        """A program for one mailbox, in the place of `key`."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        MAILBOX_ID_FIELD_NUMBER: _builtins.int
+        KEY_FIELD_NUMBER: _builtins.int
+        mailbox_id: _builtins.int
+        @_builtins.property
+        def key(self) -> Global___SearchKey: ...
+        def __init__(
+            self,
+            *,
+            mailbox_id: _builtins.int = ...,
+            key: Global___SearchKey | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["key", b"key"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "mailbox_id", b"mailbox_id"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    SCOPES_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    OWN_FIELD_NUMBER: _builtins.int
+    SCORES_FIELD_NUMBER: _builtins.int
+    COLLATION_FIELD_NUMBER: _builtins.int
+    MODSEQS_FIELD_NUMBER: _builtins.int
+    scores: _builtins.bool
+    collation: Global___Collation.ValueType
+    modseqs: _builtins.bool
+    """tell the modseq of each message that matches"""
+    @_builtins.property
+    def scopes(self) -> _containers.RepeatedCompositeFieldContainer[Global___MailboxScope]:
+        """each mailbox is searched once"""
+
+    @_builtins.property
+    def key(self) -> Global___SearchKey: ...
+    @_builtins.property
+    def own(self) -> Global___SearchManyRequest.Own: ...
+    def __init__(
+        self,
+        *,
+        scopes: _abc.Iterable[Global___MailboxScope] | None = ...,
+        key: Global___SearchKey | None = ...,
+        own: Global___SearchManyRequest.Own | None = ...,
+        scores: _builtins.bool = ...,
+        collation: Global___Collation.ValueType = ...,
+        modseqs: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "own", b"own"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collation", b"collation", "key", b"key", "modseqs", b"modseqs", "own", b"own", "scopes", b"scopes", "scores", b"scores"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SearchManyRequest: _TypeAlias = SearchManyRequest  # noqa: Y015
+
+@_typing.final
+class SearchManyResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MAILBOX_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    UID_VALIDITY_FIELD_NUMBER: _builtins.int
+    FOUND_FIELD_NUMBER: _builtins.int
+    MODSEQS_FIELD_NUMBER: _builtins.int
+    mailbox_id: _builtins.int
+    """what a mailbox has may come in several responses, one after the other"""
+    name: _builtins.str
+    uid_validity: _builtins.int
+    @_builtins.property
+    def found(self) -> Global___SearchResponse: ...
+    @_builtins.property
+    def modseqs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """empty, or one for each message of `found`"""
+
+    def __init__(
+        self,
+        *,
+        mailbox_id: _builtins.int = ...,
+        name: _builtins.str = ...,
+        uid_validity: _builtins.int = ...,
+        found: Global___SearchResponse | None = ...,
+        modseqs: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["found", b"found"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["found", b"found", "mailbox_id", b"mailbox_id", "modseqs", b"modseqs", "name", b"name", "uid_validity", b"uid_validity"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SearchManyResponse: _TypeAlias = SearchManyResponse  # noqa: Y015
 
 @_typing.final
 class SortColumnData(_message.Message):

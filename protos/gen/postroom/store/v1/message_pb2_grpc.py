@@ -91,6 +91,11 @@ class MessageServiceStub:
                 request_serializer=postroom_dot_store_dot_v1_dot_message__pb2.SearchRequest.SerializeToString,
                 response_deserializer=postroom_dot_store_dot_v1_dot_message__pb2.SearchResponse.FromString,
                 _registered_method=True)
+        self.SearchMany = channel.unary_stream(
+                '/postroom.store.v1.MessageService/SearchMany',
+                request_serializer=postroom_dot_store_dot_v1_dot_message__pb2.SearchManyRequest.SerializeToString,
+                response_deserializer=postroom_dot_store_dot_v1_dot_message__pb2.SearchManyResponse.FromString,
+                _registered_method=True)
 
 
 class MessageServiceServicer:
@@ -180,6 +185,15 @@ class MessageServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SearchMany(self, request, context):
+        """The same in several mailboxes of the account, as of one moment (RFC 7377): one after the other in order of name, those
+        where something matches alone. A mailbox that isn't there is passed over. Reads only; safe to repeat.
+        LIMIT_EXCEEDED for too many mailboxes or matches, and where all together takes too long.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_MessageServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -232,6 +246,11 @@ def add_MessageServiceServicer_to_server(servicer, server):
                     servicer.Search,
                     request_deserializer=postroom_dot_store_dot_v1_dot_message__pb2.SearchRequest.FromString,
                     response_serializer=postroom_dot_store_dot_v1_dot_message__pb2.SearchResponse.SerializeToString,
+            ),
+            'SearchMany': grpc.unary_stream_rpc_method_handler(
+                    servicer.SearchMany,
+                    request_deserializer=postroom_dot_store_dot_v1_dot_message__pb2.SearchManyRequest.FromString,
+                    response_serializer=postroom_dot_store_dot_v1_dot_message__pb2.SearchManyResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -511,6 +530,33 @@ class MessageService:
             '/postroom.store.v1.MessageService/Search',
             postroom_dot_store_dot_v1_dot_message__pb2.SearchRequest.SerializeToString,
             postroom_dot_store_dot_v1_dot_message__pb2.SearchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SearchMany(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/postroom.store.v1.MessageService/SearchMany',
+            postroom_dot_store_dot_v1_dot_message__pb2.SearchManyRequest.SerializeToString,
+            postroom_dot_store_dot_v1_dot_message__pb2.SearchManyResponse.FromString,
             options,
             channel_credentials,
             insecure,

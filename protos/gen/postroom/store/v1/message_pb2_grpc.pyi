@@ -72,6 +72,11 @@ class MessageServiceStub:
     """The messages that match, ascending by UID, with what they are sorted by if that is asked for. Complete even where
     the search index lags behind. Reads only; safe to repeat. LIMIT_EXCEEDED where it takes too long.
     """
+    SearchMany: _grpc.UnaryStreamMultiCallable[_message_pb2.SearchManyRequest, _message_pb2.SearchManyResponse]
+    """The same in several mailboxes of the account, as of one moment (RFC 7377): one after the other in order of name, those
+    where something matches alone. A mailbox that isn't there is passed over. Reads only; safe to repeat.
+    LIMIT_EXCEEDED for too many mailboxes or matches, and where all together takes too long.
+    """
 
 @_typing.type_check_only
 class MessageServiceAsyncStub(MessageServiceStub):
@@ -116,6 +121,11 @@ class MessageServiceAsyncStub(MessageServiceStub):
     Search: _aio.UnaryStreamMultiCallable[_message_pb2.SearchRequest, _message_pb2.SearchResponse]  # type: ignore[assignment]
     """The messages that match, ascending by UID, with what they are sorted by if that is asked for. Complete even where
     the search index lags behind. Reads only; safe to repeat. LIMIT_EXCEEDED where it takes too long.
+    """
+    SearchMany: _aio.UnaryStreamMultiCallable[_message_pb2.SearchManyRequest, _message_pb2.SearchManyResponse]  # type: ignore[assignment]
+    """The same in several mailboxes of the account, as of one moment (RFC 7377): one after the other in order of name, those
+    where something matches alone. A mailbox that isn't there is passed over. Reads only; safe to repeat.
+    LIMIT_EXCEEDED for too many mailboxes or matches, and where all together takes too long.
     """
 
 class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -218,6 +228,17 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_message_pb2.SearchResponse], _abc.AsyncIterator[_message_pb2.SearchResponse]]:
         """The messages that match, ascending by UID, with what they are sorted by if that is asked for. Complete even where
         the search index lags behind. Reads only; safe to repeat. LIMIT_EXCEEDED where it takes too long.
+        """
+
+    @_abc_1.abstractmethod
+    def SearchMany(
+        self,
+        request: _message_pb2.SearchManyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_message_pb2.SearchManyResponse], _abc.AsyncIterator[_message_pb2.SearchManyResponse]]:
+        """The same in several mailboxes of the account, as of one moment (RFC 7377): one after the other in order of name, those
+        where something matches alone. A mailbox that isn't there is passed over. Reads only; safe to repeat.
+        LIMIT_EXCEEDED for too many mailboxes or matches, and where all together takes too long.
         """
 
 def add_MessageServiceServicer_to_server(servicer: MessageServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

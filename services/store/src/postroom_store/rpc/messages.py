@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 
 from postroom.store.v1 import message_pb2
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.rpc.server import Call
+from sqlalchemy import Connection
 
 from postroom_store import messages, reading
 from postroom_store.answers import once
@@ -27,9 +29,12 @@ from postroom_store.rpc.searching import (
     collation_of_message,
     columns_of_message,
     key_of_message,
+    several_messages,
+    several_of_message,
 )
 from postroom_store.rpc.searching import response_messages as found_messages
 from postroom_store.search.program import search
+from postroom_store.search.several import FoundInMailbox
 from postroom_store.transaction import Transaction
 from postroom_store.uploads import Contents
 from postroom_store.writer import Writers
@@ -285,6 +290,19 @@ class MessageService:
         )
         for response in found_messages(found):
             yield response
+
+    async def SearchMany(
+        self, request: message_pb2.SearchManyRequest, call: Call
+    ) -> AsyncIterator[message_pb2.SearchManyResponse]:
+        search = several_of_message(request, call.ticket.account_id, call.deadline)
+
+        def run(connection: Connection, tell: Callable[[FoundInMailbox], None]) -> None:
+            search.run(connection, self._files, tell)
+
+        async with aclosing(self._searchers.tell(run)) as found:
+            async for one in found:
+                for response in several_messages(one):
+                    yield response
 
     async def _once(
         self,

@@ -21,15 +21,25 @@ from postroom_store.search.program import (
     Header,
     Key,
     Not,
+    Numbers,
     Text,
     Uids,
+)
+from postroom_store.search.several import (
+    FoundInMailbox,
+    Reach,
+    Scope,
+    SearchInSeveral,
+    names_of,
 )
 
 MOST_KEYS = 1000
 MOST_DEPTH = 50
+MOST_NAMES = 10_000  # of mailboxes
 
 LEAVES: dict[str, Callable[[Any], Key]] = {
     "uids": lambda value: Uids(ranges_of_message(value.uids)),
+    "numbers": lambda value: Numbers([(one.first, one.last) for one in value.ranges], value.uids),
     "flag": lambda value: Flag(value.name),
     "header": lambda value: Header(value.field, value.value),
     "subject": lambda value: Text(("subject",), value),
@@ -65,6 +75,15 @@ SORT_COLUMNS = {
     message_pb2.SORT_COLUMN_REFERENCES: "references",
     message_pb2.SORT_COLUMN_IS_REPLY: "is_reply",
 }
+REACHES = {
+    message_pb2.MailboxScope.KIND_ID: Reach.ID,
+    message_pb2.MailboxScope.KIND_INBOXES: Reach.INBOXES,
+    message_pb2.MailboxScope.KIND_PERSONAL: Reach.PERSONAL,
+    message_pb2.MailboxScope.KIND_SUBSCRIBED: Reach.SUBSCRIBED,
+    message_pb2.MailboxScope.KIND_NAMES: Reach.NAMES,
+    message_pb2.MailboxScope.KIND_SUBTREES: Reach.SUBTREES,
+    message_pb2.MailboxScope.KIND_SUBTREES_ONE: Reach.SUBTREES_ONE,
+}
 COLLATIONS = {
     message_pb2.COLLATION_UNSPECIFIED: UNICODE,
     message_pb2.COLLATION_ASCII_CASEMAP: ASCII,
@@ -99,6 +118,48 @@ def response_messages(found: Found) -> Iterator[message_pb2.SearchResponse]:
             kind = "numbers" if name in NUMBERS else "texts"
             getattr(response.columns.add(), kind).extend(data[part])
         yield response
+
+
+def several_of_message(
+    request: message_pb2.SearchManyRequest, account_id: int, deadline: float | None
+) -> SearchInSeveral:
+    """A search in several mailboxes. Raises PostroomError INVALID."""
+    collation = collation_of_message(request.collation)
+    if sum(len(scope.names) for scope in request.scopes) > MOST_NAMES:
+        raise PostroomError(Kind.INVALID, f"more than {MOST_NAMES} names")
+    own = {}
+    if request.HasField("own"):
+        own[request.own.mailbox_id] = key_of_message(request.own.key, collation)
+    return SearchInSeveral(
+        account_id,
+        [_scope_of_message(scope) for scope in request.scopes],
+        key_of_message(request.key, collation),
+        own,
+        collation,
+        request.scores,
+        request.modseqs,
+        deadline,
+    )
+
+
+def _scope_of_message(message: message_pb2.MailboxScope) -> Scope:
+    if message.kind not in REACHES:
+        raise PostroomError(Kind.INVALID, "there is no such scope")
+    return Scope(REACHES[message.kind], names_of(message.names), message.mailbox_id)
+
+
+def several_messages(found: FoundInMailbox) -> Iterator[message_pb2.SearchManyResponse]:
+    """What one mailbox has, in several responses where it is much."""
+    mailbox = found.mailbox
+    for start in range(0, len(found.uids), ROWS):
+        part = slice(start, start + ROWS)
+        yield message_pb2.SearchManyResponse(
+            mailbox_id=mailbox.mailbox_id,
+            name=mailbox.name,
+            uid_validity=mailbox.uid_validity,
+            found=message_pb2.SearchResponse(uids=found.uids[part], scores=found.scores[part]),
+            modseqs=found.modseqs[part],
+        )
 
 
 def key_of_message(message: message_pb2.SearchKey, collation: Collation = UNICODE) -> Key:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -168,34 +168,58 @@ def find(
         fields: of FIELDS.
         phrases: normalised; `can_find` holds for each.
     """
+    statement, parameters = _finding(connection, account_id, fields, phrases)
+    parameters["mailbox"] = mailbox_id
+    here = text(f"{statement} AND p.mailbox_id = :mailbox")
+    return {uid for _, uid in connection.execute(here, parameters)}
+
+
+def find_in_account(
+    connection: Connection, account_id: int, fields: Sequence[str], phrases: Sequence[str]
+) -> dict[int, set[int]]:
+    """What `find` tells of each mailbox of an account, by its id; not those without a message."""
+    statement, parameters = _finding(connection, account_id, fields, phrases)
+    return _by_mailbox(connection.execute(text(statement), parameters))
+
+
+def _finding(
+    connection: Connection, account_id: int, fields: Sequence[str], phrases: Sequence[str]
+) -> tuple[str, dict[str, Any]]:
+    """A statement for mailbox and UID of what is found in an account, and its parameters."""
     columns = [COLUMNS[FIELDS.index(field)] for field in fields]
-    parameters: dict[str, Any] = {"account": account_id, "mailbox": mailbox_id}
+    parameters: dict[str, Any] = {"account": account_id}
     if is_sqlite(connection):
         quoted = ['"' + phrase.replace('"', '""') + '"' for phrase in phrases]
         parameters["match"] = " AND ".join(f"{{{' '.join(columns)}}} : {each}" for each in quoted)
         parameters["first"] = account_id << EMAIL_BITS
         parameters["last"] = parameters["first"] | ((1 << EMAIL_BITS) - 1)
-        return set(connection.execute(FIND_SQLITE, parameters).scalars())
+        return FIND_SQLITE, parameters
     conditions = []
     for number, phrase in enumerate(phrases):
         escaped = LIKE_SPECIAL.sub(r"\\\g<0>", phrase)
         parameters[f"pattern{number}"] = f"%{escaped}%"
         either = " OR ".join(f"s.{column} LIKE :pattern{number}" for column in columns)
         conditions.append(f" AND ({either})")
-    statement = text(FIND_POSTGRESQL + "".join(conditions))
-    return set(connection.execute(statement, parameters).scalars())
+    return FIND_POSTGRESQL + "".join(conditions), parameters
+
+
+def _by_mailbox(rows: Iterable[Any]) -> dict[int, set[int]]:
+    found: dict[int, set[int]] = {}
+    for mailbox_id, uid in rows:
+        found.setdefault(mailbox_id, set()).add(uid)
+    return found
 
 
 # The index leads; a hit is looked up among the placements, however large the mailbox is.
-FIND_SQLITE = text(
-    "SELECT p.uid FROM search_index AS s CROSS JOIN placements AS p "
-    "ON p.account_id = :account AND p.email_id = s.rowid - :first AND p.mailbox_id = :mailbox "
+FIND_SQLITE = (
+    "SELECT p.mailbox_id, p.uid FROM search_index AS s CROSS JOIN placements AS p "
+    "ON p.account_id = :account AND p.email_id = s.rowid - :first "
     "WHERE search_index MATCH :match AND s.rowid BETWEEN :first AND :last"
 )
 FIND_POSTGRESQL = (
-    "SELECT p.uid FROM search_text AS s JOIN placements AS p "
+    "SELECT p.mailbox_id, p.uid FROM search_text AS s JOIN placements AS p "
     "ON p.account_id = s.account_id AND p.email_id = s.email_id "
-    "WHERE s.account_id = :account AND p.mailbox_id = :mailbox"
+    "WHERE s.account_id = :account"
 )
 
 
@@ -209,18 +233,31 @@ def without_text(connection: Connection, state: int, *, account: int, mailbox: i
     return {row[0] for row in rows}
 
 
+def without_text_in_account(
+    connection: Connection, state: int, account_id: int
+) -> dict[int, set[int]]:
+    """What `without_text` tells of each mailbox of an account, by its id."""
+    return _by_mailbox(WITHOUT_TEXT_IN_ACCOUNT[state].rows(connection, {"account": account_id}))
+
+
 # SQLite keeps the order of a CROSS JOIN. A literal: it doesn't use the partial index for a
 # parameter.
-WITHOUT_TEXT = {
-    state: Prepared(
+def _without_text(state: int, columns: str, condition: str) -> Prepared:
+    return Prepared(
         text(
-            "SELECT p.uid FROM emails AS e CROSS JOIN placements AS p "  # noqa: S608
+            f"SELECT {columns} FROM emails AS e CROSS JOIN placements AS p "  # noqa: S608
             f"WHERE e.account_id = :account AND e.indexed = {state} "
-            "AND p.account_id = e.account_id AND p.email_id = e.email_id "
-            "AND p.mailbox_id = :mailbox"
+            f"AND p.account_id = e.account_id AND p.email_id = e.email_id{condition}"
         )
     )
+
+
+WITHOUT_TEXT = {
+    state: _without_text(state, "p.uid", " AND p.mailbox_id = :mailbox")
     for state in (NOT_YET, IN_PART)
+}
+WITHOUT_TEXT_IN_ACCOUNT = {
+    state: _without_text(state, "p.mailbox_id, p.uid", "") for state in (NOT_YET, IN_PART)
 }
 
 

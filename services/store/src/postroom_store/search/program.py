@@ -11,10 +11,11 @@ on it. The text of a message is what `search_text` says it is, without its limit
 from __future__ import annotations
 
 import time
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, Protocol
 
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_mime import SearchText, header_matches, normalise
@@ -31,6 +32,7 @@ from postroom_store.search.fuzzy import ENOUGH, Phrases, phrases_of
 from postroom_store.search.long_text import body_text, found_in, text_of
 from postroom_store.transaction import Mailbox
 
+STAR = 0
 FEW = 500  # UIDs that are named in a statement; where it is about more, all are read
 MOST_SECONDS = 30.0  # of a search: a reader's thread is not for one client alone
 NOTHING = SearchText("", "", "", "", "", "", "", False)
@@ -57,6 +59,19 @@ class Not:
 @dataclass(frozen=True, slots=True)
 class Uids:
     ranges: Ranges
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """A sequence set (RFC 9051 section 9).
+
+    Attributes:
+        ranges: STAR in the place of "*".
+        uids: numbers are UIDs, else places in order of UID, from 1.
+    """
+
+    ranges: Ranges
+    uids: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +125,7 @@ class Fuzzy:
         return Text(self.fields, self.value)
 
 
-Key = AllOf | AnyOf | Not | Uids | Flag | Compared | Header | Text | Fuzzy
+Key = AllOf | AnyOf | Not | Uids | Numbers | Flag | Compared | Header | Text | Fuzzy
 
 NUMBERS: dict[str, ColumnElement[Any]] = {
     "size": _p.size,
@@ -166,13 +181,16 @@ def search(
     mailbox = find_mailbox(connection, account_id, mailbox_id)
     end = time.monotonic() + MOST_SECONDS
     end = end if deadline is None else min(end, deadline)
-    return _Search(connection, files, mailbox, end, collation).run(key, scored, columns)
+    texts = IndexedTexts(connection, account_id, mailbox_id)
+    return MailboxSearch(connection, files, mailbox, texts, end, collation).run(
+        key, scored, columns
+    )
 
 
 def cost(key: Key) -> int:
     """How dear a key is: 0 one statement, 1 a join, 2 the index, 3 also headers, 4 contents."""
     match key:
-        case Uids() | Flag():
+        case Uids() | Numbers() | Flag():
             return 0
         case Compared():
             return 1
@@ -194,7 +212,34 @@ class _Outcome:
     possible: set[int] = field(default_factory=set)
 
 
-class _Search:
+class Texts(Protocol):
+    """What the index knows of a mailbox."""
+
+    def find(self, fields: Sequence[str], phrases: Sequence[str]) -> set[int]:
+        """The UIDs of the messages that have each phrase in one of the fields."""
+
+    def without(self, state: int) -> set[int]:
+        """The UIDs of the messages of which the index doesn't have all the text."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedTexts:
+    """Texts of one mailbox, asked for when they are needed."""
+
+    connection: Connection
+    account_id: int
+    mailbox_id: int
+
+    def find(self, fields: Sequence[str], phrases: Sequence[str]) -> set[int]:
+        return index.find(self.connection, self.account_id, self.mailbox_id, fields, phrases)
+
+    def without(self, state: int) -> set[int]:
+        return index.without_text(
+            self.connection, state, account=self.account_id, mailbox=self.mailbox_id
+        )
+
+
+class MailboxSearch:
     """One search over one mailbox, at one moment.
 
     Args:
@@ -206,12 +251,14 @@ class _Search:
         connection: Connection,
         files: BlobFiles | None,
         mailbox: Mailbox,
+        texts: Texts,
         end: float,
         collation: Collation,
     ) -> None:
         self._connection = connection
         self._files = files
         self._mailbox = mailbox
+        self._texts = texts
         self._end = end
         self._collation = collation
         self._here = {"account": mailbox.account_id, "mailbox": mailbox.mailbox_id}
@@ -261,6 +308,9 @@ class _Search:
                 return _Outcome(rest, outcome.possible)
             case Uids(ranges):
                 return _Outcome(self._within(ranges, among))
+            case Numbers():
+                numbered = self._numbered(key)
+                return _Outcome(numbered if among is None else numbered & among)
             case Flag() | Compared():
                 return _Outcome(self._select(key, among))
             case Text():
@@ -307,6 +357,21 @@ class _Search:
         # Thousands of ranges are more than a statement can have.
         return set(filter(is_within(ranges), self._those(among)))
 
+    def _numbered(self, key: Numbers) -> set[int]:
+        """What a sequence set stands for; "*" is the last message, however few there are."""
+        ordered = sorted(self._all)
+        if not ordered:
+            return set()
+        last = ordered[-1] if key.uids else len(ordered)
+        found: set[int] = set()
+        for ends in key.ranges:
+            low, high = sorted(last if end == STAR else end for end in ends)
+            if key.uids:
+                found.update(ordered[bisect_left(ordered, low) : bisect_right(ordered, high)])
+            else:
+                found.update(ordered[low - 1 : high])
+        return found
+
     def _select(self, key: Flag | Compared, among: set[int] | None) -> set[int]:
         joined = isinstance(key, Compared) and key.column in OF_EMAILS
         statement = (_rows(_p.uid) if joined else _UIDS).where(*self._condition(key))
@@ -338,7 +403,7 @@ class _Search:
         if not index.can_find(wanted):
             return _Outcome(set(), self._those(among))
         unsure = self._unsure(key.fields)
-        found = self._look_up(key.fields, [wanted])
+        found = self._texts.find(key.fields, [wanted])
         if among is not None:
             found, unsure = found & among, unsure & among
         if not self._collation.indexed:
@@ -356,7 +421,7 @@ class _Search:
             self._check_time()
             best: dict[int, float] = {}
             for phrase, grade in word.graded:
-                for uid in self._look_up(key.fields, [phrase]):
+                for uid in self._texts.find(key.fields, [phrase]):
                     best.setdefault(uid, grade)
             for uid, grade in best.items():
                 total[uid] = total.get(uid, 0.0) + grade
@@ -380,22 +445,18 @@ class _Search:
         ]
         if not phrases:
             return _Outcome(set(), self._those(among))
-        possible = self._unindexed | self._look_up(("headers",), phrases)
+        possible = self._unindexed | self._texts.find(("headers",), phrases)
         return _Outcome(set(), possible if among is None else possible & among)
 
     # Both are read before the index is asked: what comes into the index between the two is in both.
 
     @cached_property
     def _unindexed(self) -> set[int]:
-        return index.without_text(self._connection, index.NOT_YET, **self._here)
+        return self._texts.without(index.NOT_YET)
 
     @cached_property
     def _in_part(self) -> set[int]:
-        return index.without_text(self._connection, index.IN_PART, **self._here)
-
-    def _look_up(self, fields: Sequence[str], phrases: Sequence[str]) -> set[int]:
-        mailbox = self._mailbox
-        return index.find(self._connection, mailbox.account_id, mailbox.mailbox_id, fields, phrases)
+        return self._texts.without(index.IN_PART)
 
     # Message by message.
 
@@ -434,6 +495,9 @@ class _Search:
             case Uids(ranges):
                 covers = is_within(ranges)
                 return lambda message: covers(message.uid)
+            case Numbers():
+                numbered = self._numbered(key)
+                return lambda message: message.uid in numbered
             case Flag(name):
                 mask = self._mask(name)
                 return lambda message: message.flags & mask != 0

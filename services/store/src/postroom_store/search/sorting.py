@@ -48,7 +48,8 @@ SORTABLE: dict[str, ColumnElement[Any]] = {
     "is_reply": cast(_e.is_reply, Integer),
 }
 HEADER = "header"
-READABLE = {**SORTABLE, HEADER: _e.header}
+MODSEQ = "modseq"
+READABLE = {**SORTABLE, HEADER: _e.header, MODSEQ: _p.modseq}
 # The texts that a collation is about, as `SortKeys` has them.
 KEYS = {
     "subject": "subject",
@@ -72,7 +73,7 @@ def read_columns(
 
     Args:
         here: "account" and "mailbox".
-        columns: of SORTABLE.
+        columns: of SORTABLE, or MODSEQ.
         order: what a collation makes of texts, where it is another than that of the columns.
     """
     mapped = [name for name in columns if order is not None and name in KEYS]
