@@ -29,6 +29,7 @@ from postroom_imap.protocol.commands import (
     Logout,
     Lsub,
     Move,
+    MultiSearch,
     Namespace,
     Noop,
     Notify,
@@ -51,7 +52,8 @@ from postroom_imap.protocol.commands import (
     Unsubscribe,
     UrlFetch,
 )
-from postroom_imap.protocol.commands.search_keys import AllKey, TextKey, TextScope
+from postroom_imap.protocol.commands.multisearch import Source, SourceMailboxes
+from postroom_imap.protocol.commands.search_keys import AllKey, FlagKey, TextKey, TextScope
 from postroom_imap.protocol.commands.sorting import Algorithm, Criterion, Sort, SortKey, Thread
 from postroom_imap.protocol.commands.urlauth import UrlItem, WantedUrl
 from postroom_imap.protocol.invalid import InvalidCommand
@@ -167,6 +169,19 @@ EXAMPLES: list[tuple[str, State, Command]] = [
     ('LANGUAGE FR-CA "EN-CA"', SELECTED, Language(("FR-CA", "EN-CA"))),
     ("COMPARATOR", AUTHENTICATED, Comparator()),
     ('COMPARATOR "cz;*" i;basic', SELECTED, Comparator(("cz;*", "i;basic"))),
+    # RFC 7377, with an example of its section 3
+    (
+        'ESEARCH IN (mailboxes "folder1" subtree "folder2") unseen',
+        AUTHENTICATED,
+        MultiSearch(
+            (
+                SourceMailboxes(Source.MAILBOXES, ("folder1",)),
+                SourceMailboxes(Source.SUBTREE, ("folder2",)),
+            ),
+            None,
+            FlagKey("\\Seen", present=False),
+        ),
+    ),
     # RFC 2193
     ('RLIST "" #SHARED/%', AUTHENTICATED, List("", ("#SHARED/%",))),
     ('RLSUB "" #SHARED/%', AUTHENTICATED, Lsub("", "#SHARED/%")),

@@ -28,6 +28,7 @@ AFTER_LOGIN = (
     "METADATA",
     "MOVE",
     "MULTIAPPEND",
+    "MULTISEARCH",
     "NAMESPACE",
     "NOTIFY",
     "OBJECTID",

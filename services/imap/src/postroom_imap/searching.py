@@ -28,6 +28,7 @@ from postroom_imap.ports.searching import (
     HasText,
     InUids,
     Not,
+    Numbered,
     NumberField,
     StoreKey,
     TextField,
@@ -95,7 +96,7 @@ async def find(
     if is_local(program):
         positions = LocalSearch(tracker).run(program)
         return Found(positions, [MOST_RELEVANT] * len(positions) if scored else ())
-    key = for_store(program, tracker, int(time.time()))
+    key = for_store(program, ticket.account_id, tracker, int(time.time()))
     matches = await messages.search(
         ticket, tracker.view.mailbox_id, key, comparator=comparator, scored=scored
     )
@@ -124,6 +125,18 @@ def names(key: SearchKey, kind: type[SearchKey]) -> bool:
         case NotKey(inner) | FuzzyKey(inner):
             return names(inner, kind)
     return isinstance(key, kind)
+
+
+def names_saved(key: SearchKey) -> bool:
+    """Whether a program holds "$", which stands for messages of the selected mailbox."""
+    match key:
+        case AndKey(keys) | OrKey(keys):
+            return any(map(names_saved, keys))
+        case NotKey(inner) | FuzzyKey(inner):
+            return names_saved(inner)
+        case SequenceKey(numbers) | UidKey(numbers):
+            return numbers.saved
+    return False
 
 
 class LocalSearch:
@@ -227,13 +240,15 @@ def _one_mask(key: SearchKey) -> list[FlagKey] | None:
     return None
 
 
-def for_store(key: SearchKey, tracker: Tracker, now: int) -> StoreKey:
+def for_store(key: SearchKey, account_id: int, tracker: Tracker | None, now: int) -> StoreKey:
     """The program as the store takes it.
 
     Args:
+        tracker: of the mailbox that it is for; None where that isn't selected: numbers stand for
+            what is there then, and nothing is recent.
         now: Unix seconds.
     """
-    translate = partial(for_store, tracker=tracker, now=now)
+    translate = partial(for_store, account_id=account_id, tracker=tracker, now=now)
     match key:
         case AllKey():
             return AllOf(())
@@ -246,11 +261,12 @@ def for_store(key: SearchKey, tracker: Tracker, now: int) -> StoreKey:
         case FuzzyKey(inner):
             return Alike(translate(inner))
         case SequenceKey(numbers):
-            return InUids(tracker.ranges_at(tracker.positions(numbers, uid=False)))
+            return _numbered(numbers, tracker, uid=False)
         case UidKey(uids):
-            return InUids(tracker.ranges_at(tracker.positions(uids, uid=True)))
+            return _numbered(uids, tracker, uid=True)
         case RecentKey():
-            return InUids([(low, high - 1) for low, high in tracker.recent])
+            recent = tracker.recent if tracker is not None else ()
+            return InUids([(low, high - 1) for low, high in recent])
         case FlagKey(name, present):
             return HasFlag(name) if present else Not(HasFlag(name))
         case HeaderKey(name, text):
@@ -264,10 +280,10 @@ def for_store(key: SearchKey, tracker: Tracker, now: int) -> StoreKey:
         case ModseqKey(modseq):
             return Compares(NumberField.MODSEQ, modseq)
         case EmailIdKey(object_id):
-            number = _number_in(_EMAIL_ID, object_id, tracker.view.account_id)
+            number = _number_in(_EMAIL_ID, object_id, account_id)
             return Compares(NumberField.EMAIL_ID, number) if number else AnyOf(())
         case ThreadIdKey(object_id):
-            number = _number_in(_THREAD_ID, object_id, tracker.view.account_id)
+            number = _number_in(_THREAD_ID, object_id, account_id)
             return Compares(NumberField.THREAD_ID, number) if number else AnyOf(())
         case WithinKey(older, seconds):
             # RFC 5032 section 2: either includes the moment itself.
@@ -278,6 +294,12 @@ def for_store(key: SearchKey, tracker: Tracker, now: int) -> StoreKey:
             return _dates(key)
         case FilterKey(name):
             raise TypeError(f"nobody has put anything in the place of the filter {name}")
+
+
+def _numbered(wanted: SequenceSet, tracker: Tracker | None, *, uid: bool) -> StoreKey:
+    if tracker is None:
+        return Numbered(wanted.ranges, uid)
+    return InUids(tracker.ranges_at(tracker.positions(wanted, uid)))
 
 
 def _number_in(pattern: re.Pattern[str], object_id: str, account_id: int) -> int:

@@ -137,7 +137,7 @@ class Sorting:
             scores = _certain(local, scored)
             return self._with_columns(tracker, local, scores, wanted, comparator)
         if local is None:
-            key = for_store(program, tracker, int(time.time()))
+            key = for_store(program, ticket.account_id, tracker, int(time.time()))
         else:
             key = InUids(tracker.ranges_at(range(each, each + 1) for each in local))
         matches = await self.messages.search(

@@ -23,6 +23,7 @@ from postroom_imap.commands.login import login
 from postroom_imap.commands.logout import logout
 from postroom_imap.commands.mailboxes import create, delete, rename, subscribe, unsubscribe
 from postroom_imap.commands.metadata import get_metadata, set_metadata
+from postroom_imap.commands.multisearch import multi_search
 from postroom_imap.commands.namespace import namespace
 from postroom_imap.commands.noop import check, noop
 from postroom_imap.commands.notify import notify
@@ -66,6 +67,7 @@ HANDLERS: dict[type[grammar.Command], Handler] = {
     grammar.Logout: logout,
     grammar.Lsub: lsub,
     grammar.Move: move,
+    grammar.MultiSearch: multi_search,
     grammar.Namespace: namespace,
     grammar.Noop: noop,
     grammar.Notify: notify,

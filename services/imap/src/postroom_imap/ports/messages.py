@@ -9,7 +9,13 @@ from typing import Protocol
 
 from postroom_imap.ports.columns import Change, OpenedMailbox, Ranges
 from postroom_imap.ports.identity import Ticket
-from postroom_imap.ports.searching import Matches, SortColumn, StoreKey
+from postroom_imap.ports.searching import (
+    FoundInMailbox,
+    Matches,
+    Scope,
+    SortColumn,
+    StoreKey,
+)
 from postroom_imap.protocol.collation import DEFAULT, Collation
 
 MOST_APPENDED = 1000  # messages of one APPEND, and pieces of its catenations
@@ -265,4 +271,25 @@ class Messages(Protocol):
             comparator: of texts, those of columns too.
             columns: to be told of each.
             scored: tell how relevant each is.
+        """
+
+    def search_many(
+        self,
+        ticket: Ticket,
+        scopes: Sequence[Scope],
+        key: StoreKey,
+        *,
+        own: tuple[int, StoreKey] | None = None,
+        comparator: Collation = DEFAULT,
+        scored: bool = False,
+        modseqs: bool = False,
+    ) -> AsyncIterator[FoundInMailbox]:
+        """The messages of several mailboxes that match, as of one moment; as they are found.
+
+        In order of name; mailboxes without a match are left out. Raises what `search` does.
+
+        Args:
+            own: the id of a mailbox, and what is asked of it in the place of `key`.
+            scored: tell how relevant each is.
+            modseqs: tell the modseq of each.
         """

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 
-from postroom_imap.ports.columns import Ranges, uid_array
+from postroom_imap.ports.columns import Ranges, uid_array, wide_array
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,22 @@ class Alike:
     key: StoreKey
 
 
-StoreKey = AllOf | AnyOf | Not | InUids | HasFlag | HasText | HasHeader | Compares | Alike
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """Messages of a mailbox that isn't selected, by a sequence set.
+
+    Attributes:
+        ranges: STAR in the place of "*".
+        uids: the numbers are UIDs, else places in order of UID.
+    """
+
+    ranges: Ranges
+    uids: bool
+
+
+StoreKey = (
+    AllOf | AnyOf | Not | InUids | HasFlag | HasText | HasHeader | Compares | Alike | Numbered
+)
 
 
 class SortColumn(Enum):
@@ -144,3 +160,39 @@ class Matches:
     uids: array[int] = field(default_factory=uid_array)
     scores: list[int] = field(default_factory=list)
     columns: dict[SortColumn, list[int] | list[str]] = field(default_factory=dict)
+
+
+class Reach(StrEnum):
+    """Which mailboxes of the account a search is about."""
+
+    ID = "id"
+    INBOXES = "inboxes"
+    PERSONAL = "personal"
+    SUBSCRIBED = "subscribed"
+    NAMES = "names"
+    SUBTREES = "subtrees"  # what is named, and all below
+    SUBTREES_ONE = "subtrees_one"  # and one level below
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Mailboxes to be searched: by their reach, and by names or an id where that needs them."""
+
+    reach: Reach
+    names: Sequence[str] = ()
+    mailbox_id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FoundInMailbox:
+    """What was found in one mailbox: at least one message.
+
+    Attributes:
+        modseqs: of each message, where that was asked for.
+    """
+
+    mailbox_id: int
+    name: str
+    uid_validity: int
+    matches: Matches = field(default_factory=Matches)
+    modseqs: array[int] = field(default_factory=wide_array)

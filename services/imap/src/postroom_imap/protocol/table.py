@@ -16,6 +16,7 @@ from postroom_imap.protocol.commands import (
     mailboxes,
     messages,
     metadata,
+    multisearch,
     notify,
     quota,
     search,
@@ -115,6 +116,8 @@ COMMANDS: dict[bytes, Row] = {
     b"SETMETADATA": Row(legal.AUTHENTICATED, metadata.parse_set_metadata, metadata.SetMetadata),
     # Authenticated: RFC 5465
     b"NOTIFY": Row(legal.AUTHENTICATED, notify.parse_notify, notify.Notify),
+    # Authenticated: RFC 7377
+    b"ESEARCH": Row(legal.AUTHENTICATED, multisearch.parse_multi_search, multisearch.MultiSearch),
     # Selected: section 6.4, RFC 3691, RFC 4315, RFC 5256, RFC 6851, RFC 8508
     b"CHECK": _row(legal.SELECTED, messages.Check()),
     b"CLOSE": _row(legal.SELECTED, messages.Close()),

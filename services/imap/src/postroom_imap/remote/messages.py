@@ -38,13 +38,15 @@ from postroom_imap.ports.messages import (
     Text,
     UploadId,
 )
-from postroom_imap.ports.searching import Matches, SortColumn, StoreKey
+from postroom_imap.ports.searching import FoundInMailbox, Matches, Scope, SortColumn, StoreKey
 from postroom_imap.protocol.collation import DEFAULT, Collation
 from postroom_imap.remote.calls import closing, fresh_key, repeat
 from postroom_imap.remote.encoding import change_in, change_of, keywords_of, range_messages
 from postroom_imap.remote.searching import (
     COLLATIONS,
     SORT_COLUMNS,
+    found_in_mailbox,
+    scope_message,
     search_key_message,
     take_matches,
 )
@@ -241,6 +243,40 @@ class RemoteMessages:
             async for response in responses:
                 take_matches(found, response)
         return found
+
+    async def search_many(
+        self,
+        ticket: Ticket,
+        scopes: Seq[Scope],
+        key: StoreKey,
+        *,
+        own: tuple[int, StoreKey] | None = None,
+        comparator: Collation = DEFAULT,
+        scored: bool = False,
+        modseqs: bool = False,
+    ) -> AsyncIterator[FoundInMailbox]:
+        request = message_pb2.SearchManyRequest(
+            scopes=map(scope_message, scopes),
+            key=search_key_message(key),
+            collation=COLLATIONS[comparator],
+            scores=scored,
+            modseqs=modseqs,
+        )
+        if own is not None:
+            request.own.mailbox_id = own[0]
+            request.own.key.CopyFrom(search_key_message(own[1]))
+        last: FoundInMailbox | None = None
+        call = self._stub.SearchMany(request, metadata=ticketed(ticket.token))
+        async with closing(call) as responses:
+            async for response in responses:
+                if last is None or last.mailbox_id != response.mailbox_id:
+                    if last is not None:
+                        yield last
+                    last = found_in_mailbox(response)
+                take_matches(last.matches, response.found)
+                last.modseqs.extend(response.modseqs)
+        if last is not None:
+            yield last
 
     async def _copy(
         self, method: Any, ticket: Ticket, mailbox_id: int, uids: Ranges, target: str

@@ -12,16 +12,21 @@ from postroom_imap.ports.searching import (
     AllOf,
     AnyOf,
     Compares,
+    FoundInMailbox,
     HasFlag,
     HasHeader,
     HasText,
     InUids,
     Matches,
     Not,
+    Numbered,
+    Reach,
+    Scope,
     SortColumn,
     StoreKey,
 )
 from postroom_imap.protocol.collation import Collation
+from postroom_imap.protocol.sequence_set import STAR
 from postroom_imap.remote.encoding import range_messages
 
 SORT_COLUMNS = {
@@ -37,6 +42,15 @@ SORT_COLUMNS = {
     SortColumn.MESSAGE_ID: message_pb2.SORT_COLUMN_MESSAGE_ID,
     SortColumn.REFERENCES: message_pb2.SORT_COLUMN_REFERENCES,
     SortColumn.IS_REPLY: message_pb2.SORT_COLUMN_IS_REPLY,
+}
+REACHES = {
+    Reach.ID: message_pb2.MailboxScope.KIND_ID,
+    Reach.INBOXES: message_pb2.MailboxScope.KIND_INBOXES,
+    Reach.PERSONAL: message_pb2.MailboxScope.KIND_PERSONAL,
+    Reach.SUBSCRIBED: message_pb2.MailboxScope.KIND_SUBSCRIBED,
+    Reach.NAMES: message_pb2.MailboxScope.KIND_NAMES,
+    Reach.SUBTREES: message_pb2.MailboxScope.KIND_SUBTREES,
+    Reach.SUBTREES_ONE: message_pb2.MailboxScope.KIND_SUBTREES_ONE,
 }
 COLLATIONS = {
     Collation.UNICODE_CASEMAP: message_pb2.COLLATION_UNSPECIFIED,
@@ -68,9 +82,25 @@ def search_key_message(key: StoreKey) -> message_pb2.SearchKey:
             message.header.field, message.header.value = name, text
         case HasText(field, text):
             setattr(message, field.value, text)
+        case Numbered(ranges, uids):
+            message.numbers.uids = uids
+            for low, high in ranges:
+                message.numbers.ranges.add(first=low % STAR, last=high % STAR)
         case Compares(field, number):
             setattr(message, field.value, number)
     return message
+
+
+def scope_message(scope: Scope) -> message_pb2.MailboxScope:
+    """Mailboxes for a request."""
+    return message_pb2.MailboxScope(
+        kind=REACHES[scope.reach], mailbox_id=scope.mailbox_id, names=scope.names
+    )
+
+
+def found_in_mailbox(response: message_pb2.SearchManyResponse) -> FoundInMailbox:
+    """The mailbox that a response is about, with nothing found in it yet."""
+    return FoundInMailbox(response.mailbox_id, response.name, response.uid_validity)
 
 
 def take_matches(found: Matches, response: message_pb2.SearchResponse) -> None:

@@ -38,6 +38,7 @@ from postroom_imap.protocol.commands.messages import (
     Unselect,
 )
 from postroom_imap.protocol.commands.metadata import GetMetadata, SetMetadata
+from postroom_imap.protocol.commands.multisearch import MultiSearch
 from postroom_imap.protocol.commands.notify import Notify
 from postroom_imap.protocol.commands.quota import GetQuota, GetQuotaRoot, SetQuota
 from postroom_imap.protocol.commands.search import Search
@@ -87,6 +88,7 @@ Command: TypeAlias = (
     | Logout
     | Lsub
     | Move
+    | MultiSearch
     | Namespace
     | Noop
     | Notify
@@ -144,6 +146,7 @@ __all__ = [
     "Logout",
     "Lsub",
     "Move",
+    "MultiSearch",
     "Namespace",
     "Noop",
     "Notify",

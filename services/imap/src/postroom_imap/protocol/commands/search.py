@@ -84,7 +84,7 @@ def _parse_search(uid: bool, cursor: Cursor) -> Search:
     """``SEARCH [RETURN (…)] [CHARSET charset] key …``."""
     cursor.space()
     result = parse_result_options(cursor)
-    charset = _charset(cursor)
+    charset = parse_charset(cursor)
     return Search(uid, charset, parse_program(cursor, charset, result), result)
 
 
@@ -121,7 +121,8 @@ def is_filter_name(name: str) -> bool:
 parse_search, parse_uid_search = partial(_parse_search, False), partial(_parse_search, True)
 
 
-def _charset(cursor: Cursor) -> str | None:
+def parse_charset(cursor: Cursor) -> str | None:
+    """``CHARSET charset SP`` where it comes next, in upper case, else None."""
     if cursor.data[cursor.position : cursor.position + 8].upper() != b"CHARSET ":
         return None
     cursor.position += 8

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from postroom_imap.protocol.responses.strings import quoted
+from postroom_imap.protocol.responses.strings import mailbox, quoted
 from postroom_imap.protocol.threading import Forest
 
 _CLOSE = -1
@@ -57,6 +57,15 @@ def thread_response(forest: Forest, numbers: Sequence[int]) -> bytes:
 def esearch(tag: bytes, items: Iterable[bytes], *, uid: bool) -> bytes:
     """ESEARCH about the selected mailbox, for the command with ``tag``."""
     head = b"* ESEARCH (TAG %b)%b" % (quoted(tag), b" UID" if uid else b"")
+    return b" ".join((head, *items)) + b"\r\n"
+
+
+def esearch_of_mailbox(
+    tag: bytes, name: str, uid_validity: int, items: Iterable[bytes], *, utf8: bool
+) -> bytes:
+    """ESEARCH about any mailbox, for the ESEARCH command with ``tag`` (RFC 7377 section 2.1)."""
+    correlators = (quoted(tag), mailbox(name, utf8), uid_validity)
+    head = b"* ESEARCH (TAG %b MAILBOX %b UIDVALIDITY %d) UID" % correlators
     return b" ".join((head, *items)) + b"\r\n"
 
 
