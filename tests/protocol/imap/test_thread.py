@@ -55,6 +55,23 @@ async def test_algorithms(imap: Imap, algorithm: str, threads: str) -> None:
         assert await client.ok(f"THREAD {algorithm} UTF-8 ALL") == [f"* THREAD {threads}"]
 
 
+async def test_what_comes_and_goes_is_threaded_too(imap: Imap) -> None:
+    client, other = await filled(imap), await imap.select()
+    everything = "THREAD REFERENCES UTF-8 ALL"
+    assert await client.ok(everything) == ["* THREAD (1 (2 4)(7))(3 8)((5)(6))"]
+    await other.append("INBOX", message(10, "8", "Re: lunch"))
+    await client.ok("NOOP")
+    assert await client.ok(everything) == ["* THREAD (1 (2 4)(7))(3 8 9)((5)(6))"]
+    await other.ok("STORE 3 +FLAGS.SILENT (\\Deleted)")
+    await other.ok("EXPUNGE")
+    # The numbers don't shift before the session is told.
+    told = await client.ok(everything)
+    assert "* THREAD (1 (2 4)(7))(3 8 9)((5)(6))" in told
+    await client.ok("NOOP")
+    assert await client.ok(everything) == ["* THREAD (1 (2 3)(6))((4)(5))(7 8)"]
+    assert await client.ok(f"UID {everything}") == ["* THREAD (1 (2 4)(7))((5)(6))(8 9)"]
+
+
 async def test_some_of_the_messages(imap: Imap) -> None:
     client = await filled(imap)
     assert await client.ok("THREAD REFERENCES UTF-8 SUBJECT apples 2:8") == ["* THREAD (2 4)"]

@@ -31,7 +31,7 @@ from postroom_imap.remote.urls import RemoteUrls
 from postroom_imap.session import LARGEST_BODY, LARGEST_ITEM, REFUSED, Front
 from postroom_imap.settings import ImapSettings
 from postroom_imap.sort_columns import SortColumns
-from postroom_imap.sorting import Sorting
+from postroom_imap.sorting import Sorting, ThreadAnswers
 from postroom_imap.views import Views
 
 
@@ -91,7 +91,11 @@ async def serve(service: Service, settings: ImapSettings, ports: Ports) -> None:
         accounts=AccountViews(ports.accounts),
         quotas=ports.quotas,
         urls=ports.urls,
-        sorting=Sorting(ports.messages, SortColumns(ports.messages, settings.sort_cache_bytes)),
+        sorting=Sorting(
+            ports.messages,
+            SortColumns(ports.messages, settings.sort_cache_bytes),
+            ThreadAnswers(settings.sort_cache_bytes // 4),
+        ),
         items=ItemCache(settings.item_cache_bytes, LARGEST_ITEM),
         bodies=ItemCache(settings.body_cache_bytes, LARGEST_BODY),
         bounds=settings.bounds,

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
+from array import array
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar, cast
+from typing import TypeAlias, cast
 
+from postroom_imap.ports.columns import uid_array
 from postroom_imap.ports.identity import Ticket
 from postroom_imap.ports.messages import Messages
 from postroom_imap.ports.searching import InUids, SortColumn
 from postroom_imap.protocol.collation import Collation
 from postroom_imap.protocol.commands.search_keys import SearchKey
 from postroom_imap.protocol.commands.sorting import Algorithm, Criterion, SortKey
+from postroom_imap.protocol.responses.searching import thread_response
+from postroom_imap.protocol.sequence_set import runs
 from postroom_imap.protocol.threading import (
     Forest,
     by_latest,
@@ -24,8 +29,6 @@ from postroom_imap.protocol.threading import (
 from postroom_imap.searching import MOST_RELEVANT, Found, LocalSearch, for_store, is_local
 from postroom_imap.sort_columns import Columns, SortColumns, Value, values_of
 from postroom_imap.tracker import Tracker
-
-T = TypeVar("T")
 
 # Of a mailbox of which less is found, only what is found is asked for.
 _PART = 4
@@ -61,12 +64,57 @@ _THREADED_BY = {
 }
 
 
+_Key: TypeAlias = tuple[int, int, Algorithm, Collation, bool]
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Which messages an answer is about, and where a session counts them."""
+
+    positions: Sequence[int]
+    uids: array[int]
+
+
+class ThreadAnswers:
+    """The last THREAD response of each mailbox that was threaded last."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self._bytes = 0
+        self._known: OrderedDict[_Key, tuple[_Place, bytes]] = OrderedDict()
+
+    def get(self, key: _Key, place: _Place) -> bytes | None:
+        """The response, if it is about the same messages."""
+        known = self._known.get(key)
+        if known is None or known[0] != place:
+            return None
+        self._known.move_to_end(key)
+        return known[1]
+
+    def put(self, key: _Key, place: _Place, response: bytes) -> None:
+        """Keep a response in the place of the one before."""
+        if key in self._known:
+            self._bytes -= _weight(self._known.pop(key))
+        self._known[key] = (place, response)
+        self._bytes += _weight(self._known[key])
+        while self._bytes > self._most_bytes:
+            _, dropped = self._known.popitem(last=False)
+            self._bytes -= _weight(dropped)
+
+
+def _weight(known: tuple[_Place, bytes]) -> int:
+    place, response = known
+    positions = 0 if isinstance(place.positions, range) else 40 * len(place.positions)
+    return 500 + positions + 4 * len(place.uids) + len(response)
+
+
 @dataclass(frozen=True, slots=True)
 class Sorting:
     """Finds messages with what they are sorted by."""
 
     messages: Messages
     columns: SortColumns
+    threads: ThreadAnswers
 
     async def sort(
         self,
@@ -108,15 +156,34 @@ class Sorting:
         algorithm: Algorithm,
         *,
         comparator: Collation,
-    ) -> tuple[Sequence[int], Forest]:
-        """Positions of the messages that match, and their threads."""
+        uid: bool,
+    ) -> bytes:
+        """The response that tells the threads of the messages that match.
+
+        Clients ask for the threads of a whole mailbox again and again; the last answer about a
+        mailbox is kept, as long as the same messages stand in the same places.
+        """
+        view = tracker.view
+        key = (view.account_id, view.mailbox_id, algorithm, comparator, uid)
+        local = LocalSearch(tracker).run(program) if is_local(program) else None
+        if local is not None:
+            place = _Place(local, tracker.uids_at(runs(local)) if local else uid_array())
+            if (known := self.threads.get(key, place)) is not None:
+                return known
         wanted = _THREADED_BY[algorithm]
         found, columns = await self._find(
             ticket, tracker, program, wanted, comparator, scored=False
         )
-        if len(found.positions) <= _FEW:
-            return found.positions, _threads(algorithm, columns)
-        return found.positions, await asyncio.to_thread(_threads, algorithm, columns)
+        numbers = [tracker.uids[each] if uid else each + 1 for each in found.positions]
+
+        def answer() -> bytes:
+            return thread_response(_threads(algorithm, columns), numbers)
+
+        few = len(numbers) <= _FEW
+        response = answer() if few else await asyncio.to_thread(answer)
+        if local is not None and len(found.positions) == len(local):
+            self.threads.put(key, place, response)
+        return response
 
     async def _find(
         self,

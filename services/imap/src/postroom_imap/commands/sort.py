@@ -17,7 +17,7 @@ from postroom_imap.ports.columns import uid_array
 from postroom_imap.protocol.commands import Sort, Thread
 from postroom_imap.protocol.commands.result_options import ResultOption, ResultOptions
 from postroom_imap.protocol.commands.search_keys import SearchKey
-from postroom_imap.protocol.responses.searching import sort_response, thread_response
+from postroom_imap.protocol.responses.searching import sort_response
 from postroom_imap.session import Session
 
 
@@ -52,14 +52,14 @@ async def thread(session: Session, tag: bytes, command: Thread) -> None:
     if program is None:
         return
     follows_modseqs(session, program)
-    positions, forest = await session.front.sorting.thread(
+    answer = await session.front.sorting.thread(
         session.ticket,
         tracker,
         program,
         command.algorithm,
         comparator=session.comparator,
+        uid=command.uid,
     )
-    answer = thread_response(forest, numbers_of(tracker, positions, command.uid))
     session.finish(tag, "THREAD completed", before=answer, expunge=command.uid, uid=command.uid)
 
 
