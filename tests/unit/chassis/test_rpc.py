@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from grpc_status import rpc_status
 from postroom.store.v1 import maildrop_pb2, maildrop_pb2_grpc, message_pb2, message_pb2_grpc
 from postroom_chassis.certificates import make_development_certificates
 from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.rpc import progress
 from postroom_chassis.rpc.client import Channel, Metadata, ticketed, together
 from postroom_chassis.rpc.server import Call, Server
 from postroom_chassis.settings import Tls
@@ -47,6 +49,8 @@ class Maildrops:
     async def Lock(
         self, request: maildrop_pb2.LockRequest, call: Call
     ) -> AsyncIterator[maildrop_pb2.LockResponse]:
+        call.progress(5, 10)
+        await asyncio.sleep(0)
         yield maildrop_pb2.LockResponse(lease_id=call.ticket.address.encode())
         yield maildrop_pb2.LockResponse(uids=[1, 2, 3])
 
@@ -66,6 +70,11 @@ class Maildrops:
         self, request: maildrop_pb2.CommitRequest, call: Call
     ) -> maildrop_pb2.CommitResponse:
         match request.lease_id:
+            case b"slow":
+                await asyncio.to_thread(call.progress, 1, 3)
+                call.progress(2, 3)
+                call.progress(3, 3)  # the end is told by the answer
+                await asyncio.sleep(0)
             case b"crash":
                 raise RuntimeError("the secret of this house")
             case b"huge":
@@ -116,6 +125,50 @@ async def test_a_unary_call_is_answered(folder: Path) -> None:
             maildrop_pb2.CommitRequest(deleted_uids=[4, 5]), metadata=ticketed(sign(folder))
         )
         assert answer.removed == 2
+
+
+class Listener:
+    """Notes what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[int, int]] = []
+
+    def hear(self, done: int, goal: int) -> None:
+        self.told.append((done, goal))
+
+
+async def test_the_progress_of_a_task_s_calls_is_heard(folder: Path) -> None:
+    listener = Listener()
+    metadata = ticketed(sign(folder))
+    async with served(folder) as (channel, _):
+        stub = channel.stub(maildrop_pb2_grpc.MaildropServiceStub)
+
+        async def calls() -> None:
+            progress.hear(listener.hear)
+            await stub.Commit(maildrop_pb2.CommitRequest(lease_id=b"slow"), metadata=metadata)
+            assert listener.told == [(1, 3), (2, 3)]
+            locked = stub.Lock(maildrop_pb2.LockRequest(), metadata=together(metadata, 0))
+            assert len([answer async for answer in locked]) == 2
+            assert listener.told[2:] == [(5, 10)]
+            alone = stub.Lock(maildrop_pb2.LockRequest(), metadata=metadata)
+            assert len([answer async for answer in alone]) == 2
+
+        await asyncio.create_task(calls())
+        # Others don't hear it, and neither does who is gone.
+        await stub.Commit(maildrop_pb2.CommitRequest(lease_id=b"slow"), metadata=metadata)
+        assert len(listener.told) == 3
+
+
+async def test_who_listens_is_not_kept_alive() -> None:
+    async def look() -> None:
+        listener = Listener()
+        progress.hear(listener.hear)
+        assert progress.listener() == listener.hear
+        del listener
+        gc.collect()
+        assert progress.listener() is None
+
+    await asyncio.create_task(look())
 
 
 async def test_a_unary_call_by_itself_means_the_same_as_on_the_stream(folder: Path) -> None:

@@ -10,7 +10,7 @@ import asyncio
 import itertools
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
@@ -21,6 +21,8 @@ from postroom.rpc.v1 import call_pb2, call_pb2_grpc
 
 from postroom_chassis import logs, tracing
 from postroom_chassis.errors import KIND_OF_STATUS, STATUS, Kind, PostroomError
+from postroom_chassis.rpc import progress
+from postroom_chassis.rpc.progress import Told, untold
 
 if TYPE_CHECKING:
     from postroom_chassis.rpc.server import Call, Method, Server
@@ -131,7 +133,8 @@ class _ServedStream:
             method = self._server.methods.get(incoming.method)
             if method is None or method.descriptor.client_streaming:
                 raise PostroomError(Kind.UNSUPPORTED, f"no method {incoming.method} of one request")
-            call = self._server.check(method, self._caller, incoming.ticket, deadline)
+            told = self._progress(incoming.id) if incoming.progress else untold
+            call = self._server.check(method, self._caller, incoming.ticket, deadline, told)
             if parent := tracing.parse_traceparent(incoming.traceparent):
                 otel_context.attach(parent)
             if method.unary:
@@ -143,6 +146,22 @@ class _ServedStream:
             self.replies.put(_failure(incoming.id, error), 0)
         finally:
             self._running.pop(incoming.id, None)
+
+    def _progress(self, key: int) -> Told:
+        """What tells how far a call has come, as long as it is under way; from any thread."""
+        loop = asyncio.get_running_loop()
+
+        def put(done: int, goal: int) -> None:
+            if key in self._running and done < goal:
+                reply = call_pb2.Reply(id=key)
+                reply.progress.done, reply.progress.goal = done, goal
+                self.replies.put(reply, 0)
+
+        def tell(done: int, goal: int) -> None:
+            with suppress(RuntimeError):  # the loop has ended: nobody waits
+                loop.call_soon_threadsafe(put, done, goal)
+
+        return tell
 
     async def _serve_stream(self, method: Method, incoming: call_pb2.Call, call: Call) -> None:
         total = 0
@@ -181,6 +200,7 @@ def _failure(key: int, error: PostroomError) -> call_pb2.Reply:
 class _Waiting:
     answers: list[bytes]
     end: asyncio.Future[None]
+    told: Told | None
 
 
 class CallStream:
@@ -225,7 +245,7 @@ class CallStream:
             self._runner = asyncio.create_task(self._run())
         key = next(self._ids)
         loop = asyncio.get_running_loop()
-        waiting = self._waiting[key] = _Waiting([], loop.create_future())
+        waiting = self._waiting[key] = _Waiting([], loop.create_future(), progress.listener())
         call = call_pb2.Call(
             id=key,
             method=method,
@@ -234,6 +254,7 @@ class CallStream:
             timeout_ms=int(seconds * 1000),
             traceparent=tracing.traceparent(),
             most_bytes=most_bytes,
+            progress=waiting.told is not None,
         )
         self._outbox.put(call, len(request) + len(ticket))
         overdue = loop.call_later(seconds, _expire, waiting.end, seconds)
@@ -288,6 +309,10 @@ class CallStream:
         if waiting is None or waiting.end.done():
             return
         outcome = reply.WhichOneof("outcome")
+        if outcome == "progress":
+            if waiting.told is not None:
+                waiting.told(reply.progress.done, reply.progress.goal)
+            return
         if outcome == "failure":
             waiting.end.set_exception(PostroomError(_kind(reply.failure), reply.failure.message))
             return

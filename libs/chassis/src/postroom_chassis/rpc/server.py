@@ -35,6 +35,7 @@ from postroom_chassis import logs, tracing
 from postroom_chassis.errors import STATUS, Kind, PostroomError
 from postroom_chassis.rpc import multiplex
 from postroom_chassis.rpc.callers import CALLERS, SCOPES, caller_of
+from postroom_chassis.rpc.progress import Told, untold
 from postroom_chassis.settings import Tls
 from postroom_chassis.tickets import Ticket, TicketVerifier
 
@@ -66,11 +67,13 @@ class Call:
         caller: the calling service's name.
         deadline: `time.monotonic()` seconds after which nobody waits for the answer, or None.
         verified: the ticket of the person it acts for, where the service needs one.
+        progress: tells the caller how far the call has come (done, goal); from any thread.
     """
 
     caller: str
     deadline: float | None
     verified: Ticket | None = None
+    progress: Told = untold
 
     @property
     def ticket(self) -> Ticket:
@@ -168,7 +171,14 @@ class Server:
         self.draining.set()
         await self._server.stop(grace)
 
-    def check(self, method: Method, caller: str, token: str, deadline: float | None) -> Call:
+    def check(
+        self,
+        method: Method,
+        caller: str,
+        token: str,
+        deadline: float | None,
+        progress: Told = untold,
+    ) -> Call:
         """What a call may know, once it is known to be permitted. Raises PostroomError."""
         if caller not in CALLERS[method.service]:
             raise PostroomError(
@@ -178,13 +188,13 @@ class Server:
             raise PostroomError(Kind.DEADLINE, "no time is left for this call")
         scopes = SCOPES.get(method.service)
         if scopes is None:
-            return Call(caller, deadline)
+            return Call(caller, deadline, progress=progress)
         if self._verifier is None:
             raise PostroomError(Kind.INTERNAL, "tickets can't be checked here")
         ticket = self._verifier.verify(token)
         if not scopes & ticket.scopes:
             raise PostroomError(Kind.DENIED, "the ticket is for something else")
-        return Call(caller, deadline, ticket)
+        return Call(caller, deadline, ticket, progress)
 
     def _handler(self, method: Method) -> grpc.RpcMethodHandler[Any, Any]:
         shape = (method.descriptor.client_streaming, method.descriptor.server_streaming)

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1apostroom/rpc/v1/call.proto\x12\x0fpostroom.rpc.v1\"4\n\x0c\x43\x61llsRequest\x12$\n\x05\x63\x61lls\x18\x01 \x03(\x0b\x32\x15.postroom.rpc.v1.Call\"\x90\x01\n\x04\x43\x61ll\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x0e\n\x06method\x18\x02 \x01(\t\x12\x0f\n\x07request\x18\x03 \x01(\x0c\x12\x0e\n\x06ticket\x18\x04 \x01(\t\x12\x12\n\ntimeout_ms\x18\x05 \x01(\r\x12\x13\n\x0btraceparent\x18\x06 \x01(\t\x12\x0e\n\x06\x63\x61ncel\x18\x07 \x01(\x08\x12\x12\n\nmost_bytes\x18\x08 \x01(\r\"8\n\rCallsResponse\x12\'\n\x07replies\x18\x01 \x03(\x0b\x32\x16.postroom.rpc.v1.Reply\"m\n\x05Reply\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x12\n\x08response\x18\x02 \x01(\x0cH\x00\x12+\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x18.postroom.rpc.v1.FailureH\x00\x12\x0c\n\x04more\x18\x04 \x01(\x08\x42\t\n\x07outcome\"6\n\x07\x46\x61ilure\x12\x0c\n\x04\x63ode\x18\x01 \x01(\r\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t2Y\n\x0b\x43\x61llService\x12J\n\x05\x43\x61lls\x12\x1d.postroom.rpc.v1.CallsRequest\x1a\x1e.postroom.rpc.v1.CallsResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1apostroom/rpc/v1/call.proto\x12\x0fpostroom.rpc.v1\"4\n\x0c\x43\x61llsRequest\x12$\n\x05\x63\x61lls\x18\x01 \x03(\x0b\x32\x15.postroom.rpc.v1.Call\"\xa2\x01\n\x04\x43\x61ll\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x0e\n\x06method\x18\x02 \x01(\t\x12\x0f\n\x07request\x18\x03 \x01(\x0c\x12\x0e\n\x06ticket\x18\x04 \x01(\t\x12\x12\n\ntimeout_ms\x18\x05 \x01(\r\x12\x13\n\x0btraceparent\x18\x06 \x01(\t\x12\x0e\n\x06\x63\x61ncel\x18\x07 \x01(\x08\x12\x12\n\nmost_bytes\x18\x08 \x01(\r\x12\x10\n\x08progress\x18\t \x01(\x08\"8\n\rCallsResponse\x12\'\n\x07replies\x18\x01 \x03(\x0b\x32\x16.postroom.rpc.v1.Reply\"\x9c\x01\n\x05Reply\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x12\n\x08response\x18\x02 \x01(\x0cH\x00\x12+\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x18.postroom.rpc.v1.FailureH\x00\x12-\n\x08progress\x18\x05 \x01(\x0b\x32\x19.postroom.rpc.v1.ProgressH\x00\x12\x0c\n\x04more\x18\x04 \x01(\x08\x42\t\n\x07outcome\"&\n\x08Progress\x12\x0c\n\x04\x64one\x18\x01 \x01(\x04\x12\x0c\n\x04goal\x18\x02 \x01(\x04\"6\n\x07\x46\x61ilure\x12\x0c\n\x04\x63ode\x18\x01 \x01(\r\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t2Y\n\x0b\x43\x61llService\x12J\n\x05\x43\x61lls\x12\x1d.postroom.rpc.v1.CallsRequest\x1a\x1e.postroom.rpc.v1.CallsResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,13 +34,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CALLSREQUEST']._serialized_start=47
   _globals['_CALLSREQUEST']._serialized_end=99
   _globals['_CALL']._serialized_start=102
-  _globals['_CALL']._serialized_end=246
-  _globals['_CALLSRESPONSE']._serialized_start=248
-  _globals['_CALLSRESPONSE']._serialized_end=304
-  _globals['_REPLY']._serialized_start=306
-  _globals['_REPLY']._serialized_end=415
-  _globals['_FAILURE']._serialized_start=417
-  _globals['_FAILURE']._serialized_end=471
-  _globals['_CALLSERVICE']._serialized_start=473
-  _globals['_CALLSERVICE']._serialized_end=562
+  _globals['_CALL']._serialized_end=264
+  _globals['_CALLSRESPONSE']._serialized_start=266
+  _globals['_CALLSRESPONSE']._serialized_end=322
+  _globals['_REPLY']._serialized_start=325
+  _globals['_REPLY']._serialized_end=481
+  _globals['_PROGRESS']._serialized_start=483
+  _globals['_PROGRESS']._serialized_end=521
+  _globals['_FAILURE']._serialized_start=523
+  _globals['_FAILURE']._serialized_end=577
+  _globals['_CALLSERVICE']._serialized_start=579
+  _globals['_CALLSERVICE']._serialized_end=668
 # @@protoc_insertion_point(module_scope)

@@ -50,6 +50,7 @@ class Call(_message.Message):
     TRACEPARENT_FIELD_NUMBER: _builtins.int
     CANCEL_FIELD_NUMBER: _builtins.int
     MOST_BYTES_FIELD_NUMBER: _builtins.int
+    PROGRESS_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     """unique among the calls under way"""
     method: _builtins.str
@@ -66,6 +67,8 @@ class Call(_message.Message):
     """gives up the call with this id; nothing else is set"""
     most_bytes: _builtins.int
     """of a stream of answers; one that is longer ends in RESOURCE_EXHAUSTED; 0: no limit"""
+    progress: _builtins.bool
+    """tell now and then how far the call has come, where it lasts and that is known"""
     def __init__(
         self,
         *,
@@ -77,10 +80,11 @@ class Call(_message.Message):
         traceparent: _builtins.str = ...,
         cancel: _builtins.bool = ...,
         most_bytes: _builtins.int = ...,
+        progress: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "id", b"id", "method", b"method", "most_bytes", b"most_bytes", "request", b"request", "ticket", b"ticket", "timeout_ms", b"timeout_ms", "traceparent", b"traceparent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "id", b"id", "method", b"method", "most_bytes", b"most_bytes", "progress", b"progress", "request", b"request", "ticket", b"ticket", "timeout_ms", b"timeout_ms", "traceparent", b"traceparent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -113,6 +117,7 @@ class Reply(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     RESPONSE_FIELD_NUMBER: _builtins.int
     FAILURE_FIELD_NUMBER: _builtins.int
+    PROGRESS_FIELD_NUMBER: _builtins.int
     MORE_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     response: _builtins.bytes
@@ -120,23 +125,53 @@ class Reply(_message.Message):
     """of a stream of answers: another reply with this id follows; the last may have no outcome"""
     @_builtins.property
     def failure(self) -> Global___Failure: ...
+    @_builtins.property
+    def progress(self) -> Global___Progress:
+        """no outcome yet: another reply with this id follows"""
+
     def __init__(
         self,
         *,
         id: _builtins.int = ...,
         response: _builtins.bytes = ...,
         failure: Global___Failure | None = ...,
+        progress: Global___Progress | None = ...,
         more: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "outcome", b"outcome", "response", b"response"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "outcome", b"outcome", "progress", b"progress", "response", b"response"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "id", b"id", "more", b"more", "outcome", b"outcome", "response", b"response"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "id", b"id", "more", b"more", "outcome", b"outcome", "progress", b"progress", "response", b"response"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["response", "failure"]  # noqa: Y015
+    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["response", "failure", "progress"]  # noqa: Y015
     _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
 
 Global___Reply: _TypeAlias = Reply  # noqa: Y015
+
+@_typing.final
+class Progress(_message.Message):
+    """How much of what a call is about is done, counted in what it is about (messages)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DONE_FIELD_NUMBER: _builtins.int
+    GOAL_FIELD_NUMBER: _builtins.int
+    done: _builtins.int
+    goal: _builtins.int
+    """above `done`"""
+    def __init__(
+        self,
+        *,
+        done: _builtins.int = ...,
+        goal: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["done", b"done", "goal", b"goal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Progress: _TypeAlias = Progress  # noqa: Y015
 
 @_typing.final
 class Failure(_message.Message):
