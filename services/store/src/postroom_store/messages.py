@@ -19,10 +19,12 @@ from postroom_store.domain import flags as flagging
 from postroom_store.domain.change import Change
 from postroom_store.domain.flags import DELETED, SEEN
 from postroom_store.ingest import Content, add_email
+from postroom_store.progress import NO_PROGRESS, Progress
 from postroom_store.transaction import Account, Mailbox, Transaction
 
 MOST_MESSAGES = 1_000_000  # of a mailbox: a change of all of them fits one answer
 NO_EMAIL = 0  # of a tombstone: there is nothing to bring back any more
+PORTION = 1000  # messages of a copy that are written at once
 MOST_RANGES = 400  # in one statement; more are taken in several
 
 Ranges = Sequence[tuple[int, int]]
@@ -222,8 +224,13 @@ def copy(
     quota: Quota,
     *,
     move: bool = False,
+    tell: Callable[[int, int], None] | None = None,
 ) -> Copied:
     """Copy messages with their flags; a move takes them away as well.
+
+    Args:
+        tell: takes how many messages are dealt with, and how many there are, now and then; a
+            message that is to be moved is half done once it is copied.
 
     Raises PostroomError: OVER_QUOTA, LIMIT_EXCEEDED.
     """
@@ -237,7 +244,11 @@ def copy(
     translate, keywords = _translation(messages, source, target)
     change = transaction.begin_change(account, target)
     _learn(target, keywords, change)
-    for message in messages:
+    progress = Progress(tell, len(messages)) if tell else NO_PROGRESS
+    for number, message in enumerate(messages):
+        if number % PORTION == 0:
+            transaction.flush()
+            progress.at(number // 2 if move else number)
         flags = translate(message.flags)
         _place(transaction, account, target, change, message.email_id, flags, message.size)
     source_change = _remove(transaction, source, messages) if move else None

@@ -1390,11 +1390,14 @@ class SearchRequest(_message.Message):
     COLUMNS_FIELD_NUMBER: _builtins.int
     SCORES_FIELD_NUMBER: _builtins.int
     COLLATION_FIELD_NUMBER: _builtins.int
+    PROGRESS_FIELD_NUMBER: _builtins.int
     mailbox_id: _builtins.int
     scores: _builtins.bool
     """tell how relevant each is"""
     collation: Global___Collation.ValueType
     """of the texts of `columns`, too"""
+    progress: _builtins.bool
+    """tell it in responses of its own; a call that rides the stream of calls needs none"""
     @_builtins.property
     def key(self) -> Global___SearchKey:
         """at most 1,000 keys, nested at most 50 deep: INVALID beyond"""
@@ -1411,10 +1414,11 @@ class SearchRequest(_message.Message):
         columns: _abc.Iterable[Global___SortColumn.ValueType] | None = ...,
         scores: _builtins.bool = ...,
         collation: Global___Collation.ValueType = ...,
+        progress: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["key", b"key"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collation", b"collation", "columns", b"columns", "key", b"key", "mailbox_id", b"mailbox_id", "scores", b"scores"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collation", b"collation", "columns", b"columns", "key", b"key", "mailbox_id", b"mailbox_id", "progress", b"progress", "scores", b"scores"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1427,6 +1431,7 @@ class SearchResponse(_message.Message):
     UIDS_FIELD_NUMBER: _builtins.int
     SCORES_FIELD_NUMBER: _builtins.int
     COLUMNS_FIELD_NUMBER: _builtins.int
+    PROGRESS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def uids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
     @_builtins.property
@@ -1437,20 +1442,50 @@ class SearchResponse(_message.Message):
     def columns(self) -> _containers.RepeatedCompositeFieldContainer[Global___SortColumnData]:
         """in the order asked"""
 
+    @_builtins.property
+    def progress(self) -> Global___SearchProgress:
+        """now and then, alone"""
+
     def __init__(
         self,
         *,
         uids: _abc.Iterable[_builtins.int] | None = ...,
         scores: _abc.Iterable[_builtins.int] | None = ...,
         columns: _abc.Iterable[Global___SortColumnData] | None = ...,
+        progress: Global___SearchProgress | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["progress", b"progress"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "scores", b"scores", "uids", b"uids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "progress", b"progress", "scores", b"scores", "uids", b"uids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SearchResponse: _TypeAlias = SearchResponse  # noqa: Y015
+
+@_typing.final
+class SearchProgress(_message.Message):
+    """How many messages are dealt with, of how many."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DONE_FIELD_NUMBER: _builtins.int
+    GOAL_FIELD_NUMBER: _builtins.int
+    done: _builtins.int
+    goal: _builtins.int
+    """above `done`"""
+    def __init__(
+        self,
+        *,
+        done: _builtins.int = ...,
+        goal: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["done", b"done", "goal", b"goal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SearchProgress: _TypeAlias = SearchProgress  # noqa: Y015
 
 @_typing.final
 class MailboxScope(_message.Message):
@@ -1589,6 +1624,7 @@ class SearchManyResponse(_message.Message):
     UID_VALIDITY_FIELD_NUMBER: _builtins.int
     FOUND_FIELD_NUMBER: _builtins.int
     MODSEQS_FIELD_NUMBER: _builtins.int
+    PROGRESS_FIELD_NUMBER: _builtins.int
     mailbox_id: _builtins.int
     """what a mailbox has may come in several responses, one after the other"""
     name: _builtins.str
@@ -1599,6 +1635,10 @@ class SearchManyResponse(_message.Message):
     def modseqs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """empty, or one for each message of `found`"""
 
+    @_builtins.property
+    def progress(self) -> Global___SearchProgress:
+        """now and then, alone"""
+
     def __init__(
         self,
         *,
@@ -1607,10 +1647,11 @@ class SearchManyResponse(_message.Message):
         uid_validity: _builtins.int = ...,
         found: Global___SearchResponse | None = ...,
         modseqs: _abc.Iterable[_builtins.int] | None = ...,
+        progress: Global___SearchProgress | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["found", b"found"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["found", b"found", "progress", b"progress"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["found", b"found", "mailbox_id", b"mailbox_id", "modseqs", b"modseqs", "name", b"name", "uid_validity", b"uid_validity"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["found", b"found", "mailbox_id", b"mailbox_id", "modseqs", b"modseqs", "name", b"name", "progress", b"progress", "uid_validity", b"uid_validity"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

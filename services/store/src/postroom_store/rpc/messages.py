@@ -33,7 +33,7 @@ from postroom_store.rpc.searching import (
     several_of_message,
 )
 from postroom_store.rpc.searching import response_messages as found_messages
-from postroom_store.search.program import search
+from postroom_store.search.program import Found, search
 from postroom_store.search.several import FoundInMailbox
 from postroom_store.transaction import Transaction
 from postroom_store.uploads import Contents
@@ -230,7 +230,15 @@ class MessageService:
         def copy(transaction: Transaction) -> bytes:
             source = transaction.mailbox(ticket.account_id, request.mailbox_id)
             target = transaction.mailbox_named(ticket.account_id, name)
-            done = messages.copy(transaction, source, ranges, target, ticket.quota, move=move)
+            done = messages.copy(
+                transaction,
+                source,
+                ranges,
+                target,
+                ticket.quota,
+                move=move,
+                tell=call.progress,
+            )
             return message_pb2.CopyResponse(
                 uid_validity=done.uid_validity,
                 source_uids=done.source_uids,
@@ -275,9 +283,10 @@ class MessageService:
         collation = collation_of_message(request.collation)
         key = key_of_message(request.key, collation)
         columns = columns_of_message(request.columns)
-        found = await self._searchers.run(
-            lambda c: search(
-                c,
+
+        def run(connection: Connection, told: Callable[[int, int], None]) -> Found:
+            return search(
+                connection,
                 self._files,
                 account_id,
                 request.mailbox_id,
@@ -286,18 +295,33 @@ class MessageService:
                 collation=collation,
                 scored=request.scores,
                 columns=columns,
+                tell=told,
             )
-        )
-        for response in found_messages(found):
-            yield response
+
+        def tell_all(
+            connection: Connection, tell: Callable[[Found | tuple[int, int]], None]
+        ) -> None:
+            tell(run(connection, lambda done, goal: tell((done, goal))))
+
+        if not request.progress:
+            found = await self._searchers.run(lambda c: run(c, call.progress))
+            for response in found_messages(found):
+                yield response
+            return
+        async with aclosing(self._searchers.tell(tell_all)) as all_told:
+            async for one in all_told:
+                for response in found_messages(one):
+                    yield response
 
     async def SearchMany(
         self, request: message_pb2.SearchManyRequest, call: Call
     ) -> AsyncIterator[message_pb2.SearchManyResponse]:
         search = several_of_message(request, call.ticket.account_id, call.deadline)
 
-        def run(connection: Connection, tell: Callable[[FoundInMailbox], None]) -> None:
-            search.run(connection, self._files, tell)
+        def run(
+            connection: Connection, tell: Callable[[FoundInMailbox | tuple[int, int]], None]
+        ) -> None:
+            search.run(connection, self._files, tell, lambda done, goal: tell((done, goal)))
 
         async with aclosing(self._searchers.tell(run)) as found:
             async for one in found:

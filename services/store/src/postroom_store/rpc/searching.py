@@ -108,8 +108,11 @@ def columns_of_message(columns: Sequence[message_pb2.SortColumn.ValueType]) -> l
     return [name for name in names if name is not None]
 
 
-def response_messages(found: Found) -> Iterator[message_pb2.SearchResponse]:
-    """What was found, in several responses where it is much."""
+def response_messages(found: Found | tuple[int, int]) -> Iterator[message_pb2.SearchResponse]:
+    """What was found, in several responses where it is much; or how far the search is."""
+    if isinstance(found, tuple):
+        yield message_pb2.SearchResponse(progress=_progress_message(found))
+        return
     rows = WIDE_ROWS if found.columns else ROWS
     for start in range(0, len(found.uids), rows):
         part = slice(start, start + rows)
@@ -118,6 +121,11 @@ def response_messages(found: Found) -> Iterator[message_pb2.SearchResponse]:
             kind = "numbers" if name in NUMBERS else "texts"
             getattr(response.columns.add(), kind).extend(data[part])
         yield response
+
+
+def _progress_message(progress: tuple[int, int]) -> message_pb2.SearchProgress:
+    done, goal = progress
+    return message_pb2.SearchProgress(done=done, goal=goal)
 
 
 def several_of_message(
@@ -148,8 +156,13 @@ def _scope_of_message(message: message_pb2.MailboxScope) -> Scope:
     return Scope(REACHES[message.kind], names_of(message.names), message.mailbox_id)
 
 
-def several_messages(found: FoundInMailbox) -> Iterator[message_pb2.SearchManyResponse]:
-    """What one mailbox has, in several responses where it is much."""
+def several_messages(
+    found: FoundInMailbox | tuple[int, int],
+) -> Iterator[message_pb2.SearchManyResponse]:
+    """What one mailbox has, in several responses where it is much; or how far the search is."""
+    if isinstance(found, tuple):
+        yield message_pb2.SearchManyResponse(progress=_progress_message(found))
+        return
     mailbox = found.mailbox
     for start in range(0, len(found.uids), ROWS):
         part = slice(start, start + ROWS)

@@ -25,6 +25,7 @@ from postroom_store import tables
 from postroom_store.blobs import BlobFiles
 from postroom_store.domain import flags as flagging
 from postroom_store.messages import Ranges, is_within
+from postroom_store.progress import NO_PROGRESS, Progress
 from postroom_store.reading import find_mailbox
 from postroom_store.search import index, sorting
 from postroom_store.search.collation import UNICODE, Collation
@@ -166,6 +167,7 @@ def search(
     collation: Collation = UNICODE,
     scored: bool = False,
     columns: Sequence[str] = (),
+    tell: Callable[[int, int], None] | None = None,
 ) -> Found:
     """The messages that match.
 
@@ -174,6 +176,7 @@ def search(
         collation: of texts, those of columns too; `Fuzzy` keys have their own.
         scored: tell how relevant each is.
         columns: of SORTABLE, to be told of each.
+        tell: takes how many messages are dealt with, and how many there are, now and then.
 
     Raises PostroomError: NOT_FOUND; LIMIT_EXCEEDED where it takes too long; UNAVAILABLE where a
     message can't be read now.
@@ -182,9 +185,9 @@ def search(
     end = time.monotonic() + MOST_SECONDS
     end = end if deadline is None else min(end, deadline)
     texts = IndexedTexts(connection, account_id, mailbox_id)
-    return MailboxSearch(connection, files, mailbox, texts, end, collation).run(
-        key, scored, columns
-    )
+    progress = Progress(tell, mailbox.messages) if tell else NO_PROGRESS
+    made = MailboxSearch(connection, files, mailbox, texts, end, collation, progress)
+    return made.run(key, scored, columns)
 
 
 def cost(key: Key) -> int:
@@ -244,6 +247,7 @@ class MailboxSearch:
 
     Args:
         end: `time.monotonic()` seconds after which it gives up.
+        before: messages that were dealt with elsewhere.
     """
 
     def __init__(
@@ -254,6 +258,8 @@ class MailboxSearch:
         texts: Texts,
         end: float,
         collation: Collation,
+        progress: Progress = NO_PROGRESS,
+        before: int = 0,
     ) -> None:
         self._connection = connection
         self._files = files
@@ -261,6 +267,8 @@ class MailboxSearch:
         self._texts = texts
         self._end = end
         self._collation = collation
+        self._progress = progress
+        self._before = before
         self._here = {"account": mailbox.account_id, "mailbox": mailbox.mailbox_id}
         self._scored = False
         self._grades: dict[Fuzzy, dict[int, float]] = {}
@@ -465,10 +473,14 @@ class MailboxSearch:
         matches = self._matcher(key)
         wanted = set(_body_texts(key, self._collation.key))
         found: set[int] = set()
+        # Of all others the sets have told.
+        done = self._before + self._mailbox.messages - len(uids)
         for start in range(0, len(uids), FEW):
             some = {"uids": uids[start : start + FEW]}
-            for row in self._connection.execute(_CANDIDATES, self._here | some).fetchall():
+            rows = self._connection.execute(_CANDIDATES, self._here | some).fetchall()
+            for number, row in enumerate(rows, done + start):
                 self._check_time()
+                self._progress.at(number)
                 message = _Candidate(*row[:-2])
                 if row.indexed != index.UNREADABLE:
                     content = self._content(row.digest)

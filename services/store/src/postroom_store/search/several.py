@@ -19,6 +19,7 @@ from postroom_store import tables
 from postroom_store.blobs import BlobFiles
 from postroom_store.database import is_sqlite
 from postroom_store.domain.names import DELIMITER, INBOX, canonical
+from postroom_store.progress import NO_PROGRESS, Progress
 from postroom_store.search import index
 from postroom_store.search.collation import UNICODE, Collation
 from postroom_store.search.program import MOST_SECONDS, Key, MailboxSearch
@@ -120,8 +121,12 @@ class SearchInSeveral:
         connection: Connection,
         files: BlobFiles | None,
         tell: Callable[[FoundInMailbox], None],
+        tell_progress: Callable[[int, int], None] | None = None,
     ) -> None:
         """Tell what each mailbox has, in order of name; of those that have anything.
+
+        Args:
+            tell_progress: takes how many messages are dealt with, and how many there are.
 
         Raises PostroomError: LIMIT_EXCEEDED; UNAVAILABLE where a message can't be read now; what
         `tell` raises.
@@ -133,9 +138,17 @@ class SearchInSeveral:
         texts = _AccountTexts(connection, self.account_id)
         columns = (MODSEQ,) if self.modseqs else ()
         left = MOST_FOUND
-        for mailbox in self._mailboxes(connection):
+        mailboxes = self._mailboxes(connection)
+        goal = sum(mailbox.messages for mailbox in mailboxes)
+        progress = Progress(tell_progress, goal) if tell_progress else NO_PROGRESS
+        done = 0
+        for mailbox in mailboxes:
+            progress.at(done)
             here = texts.of(mailbox.mailbox_id)
-            search = MailboxSearch(connection, files, mailbox, here, end, self.collation)
+            search = MailboxSearch(
+                connection, files, mailbox, here, end, self.collation, progress, done
+            )
+            done += mailbox.messages
             key = self.own.get(mailbox.mailbox_id, self.key)
             found = search.run(key, self.scored, columns)
             left -= len(found.uids)
