@@ -19,6 +19,7 @@ class Bounds:
         bad_commands: after so many the session ends.
         login_failures: the same for refused logins.
         cleartext_login: let passwords travel in clear text from other machines.
+        progress_seconds: how long a command lasts before its progress is told, and again.
         list_results: mailboxes that one LIST or LSUB tells.
         message_limit: messages that one command works on (RFC 9738).
         save_limit: messages that one COPY or APPEND saves.
@@ -31,6 +32,7 @@ class Bounds:
     bad_commands: int = 50
     login_failures: int = 5
     cleartext_login: bool = False
+    progress_seconds: float = 10.0
     list_results: int = 50_000
     message_limit: int = 1_000_000
     save_limit: int = 1_000_000

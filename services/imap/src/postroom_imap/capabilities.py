@@ -21,6 +21,7 @@ AFTER_LOGIN = (
     "I18NLEVEL=1",
     "I18NLEVEL=2",
     "IDLE",
+    "INPROGRESS",
     "LIST-EXTENDED",
     "LIST-METADATA",
     "LIST-STATUS",

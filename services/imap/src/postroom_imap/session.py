@@ -22,6 +22,7 @@ from postroom_chassis.net.connection import Connection, Draining, TimedOut
 from postroom_chassis.net.deflate import MalformedDeflate
 from postroom_chassis.net.stream import EndOfStream
 from postroom_chassis.net.tls import ServerTls
+from postroom_chassis.rpc import progress
 from prometheus_client import Counter, Histogram
 
 from postroom_imap import capabilities, replies
@@ -177,14 +178,17 @@ class Session:
     """
 
     __slots__ = (
+        "__weakref__",
         "_answered",
         "_bad",
         "_expired",
         "_failures",
         "_greeted",
         "_limits",
+        "_progress_at",
         "_refused",
         "_renewal",
+        "_running",
         "_turn_bytes",
         "comparator",
         "connection",
@@ -219,6 +223,8 @@ class Session:
         self._refused = False
         self._expired = False
         self.interruptible = False
+        self._running = b""  # the tag of the command in hand
+        self._progress_at = 0.0
         self._renewal: asyncio.TimerHandle | asyncio.Task[None] | None = None
 
     async def run(self) -> Session | None:
@@ -227,6 +233,7 @@ class Session:
         Answers the session that the connection goes on with, as if it were new, where the client
         has left its account.
         """
+        progress.hear(self._hear_progress)
         try:
             if not self._greeted:
                 await self._greet()
@@ -475,6 +482,7 @@ class Session:
             self.complain(request)
         else:
             await self._answer(request)
+            self._running = b""
         self._answered += 1
         if self._answered % TURN_COMMANDS == 0:
             await asyncio.sleep(0)
@@ -485,6 +493,7 @@ class Session:
     async def _answer(self, request: Request) -> None:
         name = type(request.command).__name__
         started = time.perf_counter()
+        self._running, self._progress_at = request.tag, started
         self._refused = False
         try:
             if self.dialect.uid_only and not getattr(request.command, "uid", True):
@@ -505,6 +514,17 @@ class Session:
         answered, refused, seconds = _meters(name)
         (refused if self._refused else answered).inc()
         seconds.observe(time.perf_counter() - started)
+
+    def _hear_progress(self, done: int, goal: int) -> None:
+        """The store tells how far the command in hand has come (RFC 9585)."""
+        now = time.perf_counter()
+        if not self._running or done >= goal:
+            return
+        if now - self._progress_at < self.front.bounds.progress_seconds:
+            return
+        self._progress_at = now
+        code = codes.in_progress(self._running, done, goal)
+        self.connection.write(status.untagged_ok("Still at work", code))
 
     async def check_view(self) -> None:
         """The selected mailbox may be gone, or its view may need to be read anew.

@@ -43,6 +43,9 @@ class ImapSettings(ServiceSettings):
     bad_commands: int = Field(50, ge=1, description="how many end a connection")
     login_failures: int = Field(5, ge=1, description="how many end a connection")
     append_bytes: int = Field(64 * 1024 * 1024, ge=1024, description="the largest message")
+    progress_seconds: float = Field(
+        10.0, ge=0, description="how often a client is told how far a command has come (INPROGRESS)"
+    )
     list_results: int = Field(50_000, ge=1, description="mailboxes in one answer")
     message_limit: int = Field(
         1_000_000, ge=1, description="messages that one command works on (MESSAGELIMIT)"
@@ -126,6 +129,7 @@ class ImapSettings(ServiceSettings):
             login_failures=self.login_failures,
             cleartext_login=self.clear_text_login,
             list_results=self.list_results,
+            progress_seconds=self.progress_seconds,
             message_limit=self.message_limit,
             save_limit=self.save_limit,
         )

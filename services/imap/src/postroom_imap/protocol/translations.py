@@ -175,6 +175,7 @@ TRANSLATIONS: dict[str, tuple[str, str]] = {
         "Nicht erlaubt: ein Postfach ist ausgewählt",
         "Non autorisé : une boîte est sélectionnée",
     ),
+    "Still at work": ("Es wird noch gearbeitet", "Travail en cours"),
     "There is no such comparator": (
         "Diesen Vergleich gibt es nicht",
         "Il n'y a pas de tel comparateur",

@@ -49,6 +49,7 @@ from postroom_imap.remote.searching import (
     scope_message,
     search_key_message,
     take_matches,
+    tells_progress,
 )
 
 FEW_MESSAGES = 16  # a fetch of so many probably brings few bytes, and goes with other calls
@@ -229,6 +230,7 @@ class RemoteMessages:
             columns=[SORT_COLUMNS[column] for column in columns],
             scores=scored,
             collation=COLLATIONS[comparator],
+            progress=bool(columns),  # it comes by itself, then
         )
         return await repeat(lambda: self._search(ticket, request, columns))
 
@@ -241,7 +243,8 @@ class RemoteMessages:
         call = self._stub.Search(request, metadata=metadata if columns else together(metadata, 0))
         async with closing(call) as responses:
             async for response in responses:
-                take_matches(found, response)
+                if not tells_progress(response):
+                    take_matches(found, response)
         return found
 
     async def search_many(
@@ -269,6 +272,8 @@ class RemoteMessages:
         call = self._stub.SearchMany(request, metadata=ticketed(ticket.token))
         async with closing(call) as responses:
             async for response in responses:
+                if tells_progress(response):
+                    continue
                 if last is None or last.mailbox_id != response.mailbox_id:
                     if last is not None:
                         yield last

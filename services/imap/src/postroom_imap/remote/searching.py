@@ -5,6 +5,7 @@ from __future__ import annotations
 from postroom.store.v1 import (
     message_pb2,
 )
+from postroom_chassis.rpc import progress
 
 from postroom_imap.ports.searching import (
     NUMERIC,
@@ -101,6 +102,17 @@ def scope_message(scope: Scope) -> message_pb2.MailboxScope:
 def found_in_mailbox(response: message_pb2.SearchManyResponse) -> FoundInMailbox:
     """The mailbox that a response is about, with nothing found in it yet."""
     return FoundInMailbox(response.mailbox_id, response.name, response.uid_validity)
+
+
+def tells_progress(
+    response: message_pb2.SearchResponse | message_pb2.SearchManyResponse,
+) -> bool:
+    """Whether a response is about how far the search is; whoever wants to know is told."""
+    if not response.HasField("progress"):
+        return False
+    if told := progress.listener():
+        told(response.progress.done, response.progress.goal)
+    return True
 
 
 def take_matches(found: Matches, response: message_pb2.SearchResponse) -> None:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 
 from postroom_imap.protocol.object_id import ObjectId
-from postroom_imap.protocol.responses.strings import flag_list
+from postroom_imap.protocol.responses.strings import flag_list, quoted
 from postroom_imap.protocol.sequence_set import SequenceSet, in_order
 
 ALERT = b"ALERT"
@@ -99,6 +99,11 @@ def unseen(number: int) -> bytes:
 def append_uid(validity: int, uids: SequenceSet) -> bytes:
     """APPENDUID (RFC 4315 section 3)."""
     return b"APPENDUID %d %b" % (validity, bytes(uids))
+
+
+def in_progress(tag: bytes, done: int, goal: int) -> bytes:
+    """INPROGRESS (RFC 9585 section 4); a tag that would end the code isn't told."""
+    return b"INPROGRESS (%b %d %d)" % (b"NIL" if b"]" in tag else quoted(tag), done, goal)
 
 
 def undefined_filter(name: str) -> bytes:
