@@ -13,6 +13,7 @@ from postroom.auth.v1 import authentication_pb2
 from postroom.store.v1 import maildrop_pb2
 from postroom_chassis.certificates import make_development_certificates
 from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.rpc import repeating
 from postroom_chassis.rpc.client import Channel
 from postroom_chassis.rpc.server import Call, Server
 from postroom_chassis.settings import Tls
@@ -23,7 +24,6 @@ from postroom_chassis.tickets import (
     read_signing_key,
     read_verification_keys,
 )
-from postroom_pop3 import remote
 from postroom_pop3.ports import Client, Identity
 from postroom_pop3.remote import RemoteAuthenticator, RemoteMaildrops, check
 
@@ -248,14 +248,14 @@ async def test_readiness_follows_the_services(behind: Behind) -> None:
 async def test_a_lock_that_was_lost_on_its_way_is_asked_for_again(
     behind: Behind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remote, "LOCK_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(repeating, "RETRY_SECONDS", 0.001)
     away = PostroomError(Kind.UNAVAILABLE, "away")
     behind.store.faults = [away, away]
     locked = await behind.maildrops.lock(behind.identity())
     assert list(locked.snapshot.uids) == [4, 6]
     assert len(behind.store.keys) == 3
     assert len(set(behind.store.keys)) == 1
-    behind.store.faults = [away, away, away]
+    behind.store.faults = [away] * repeating.ATTEMPTS
     with pytest.raises(PostroomError) as refused:
         await behind.maildrops.lock(behind.identity())
     assert refused.value.kind is Kind.UNAVAILABLE

@@ -12,21 +12,16 @@ from typing import TypeVar, cast
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from postroom.auth.v1 import authentication_pb2, authentication_pb2_grpc
 from postroom.store.v1 import maildrop_pb2, maildrop_pb2_grpc
-from postroom_chassis import logs
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.rpc.client import Channel, ticketed, together
+from postroom_chassis.rpc.repeating import repeat
 
 from postroom_pop3.ports import Answer, Client, Identity, Piece
 from postroom_pop3.protocol.maildrop import Snapshot
 
-log = logs.logger(__name__)
-
 MECHANISMS_SECONDS = 60.0  # how long an answer about mechanisms is kept
 EXCHANGE_SECONDS = 300.0
 TICKET_MARGIN_SECONDS = 60.0  # a ticket that ends within these is renewed
-
-LOCK_ATTEMPTS = 3
-LOCK_PAUSE_SECONDS = 0.5
 
 T = TypeVar("T")
 
@@ -66,7 +61,8 @@ class RemoteAuthenticator:
                 mechanism=mechanism, initial_response=initial, client=_client(client)
             )
             try:
-                return await _signed_in(await self._stub.SignIn(request), answer)
+                success = await repeat(lambda: self._stub.SignIn(request))
+                return await _signed_in(success, answer)
             except PostroomError as error:
                 if error.kind is not Kind.UNSUPPORTED:
                     raise
@@ -109,15 +105,7 @@ class RemoteMaildrops:
     async def lock(self, identity: Identity) -> RemoteMaildrop:
         # The key makes every attempt take one and the same lease.
         request = maildrop_pb2.LockRequest(idempotency_key=secrets.token_bytes(16))
-        for attempt in range(1, LOCK_ATTEMPTS):
-            try:
-                return await self._lock(identity, request)
-            except PostroomError as error:
-                if error.kind is not Kind.UNAVAILABLE:
-                    raise
-                log.info("pop3.lock_repeated", attempt=attempt)
-            await asyncio.sleep(LOCK_PAUSE_SECONDS * attempt)
-        return await self._lock(identity, request)
+        return await repeat(lambda: self._lock(identity, request))
 
     async def _lock(self, identity: Identity, request: maildrop_pb2.LockRequest) -> RemoteMaildrop:
         lease_id, uid_validity = b"", 0

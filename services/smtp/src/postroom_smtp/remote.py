@@ -24,6 +24,7 @@ from postroom.store.v1 import delivery_pb2, delivery_pb2_grpc, message_pb2
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.rpc.client import Channel
 from postroom_chassis.rpc.coalesce import Coalescer
+from postroom_chassis.rpc.repeating import repeat
 
 from postroom_smtp.ports import (
     Account,
@@ -109,7 +110,8 @@ class RemoteAuthenticator:
                 mechanism=mechanism, initial_response=initial, client=_client(client)
             )
             try:
-                return await _signed_in(await self._stub.SignIn(request), answer)
+                success = await repeat(lambda: self._stub.SignIn(request))
+                return await _signed_in(success, answer)
             except PostroomError as error:
                 if error.kind is not Kind.UNSUPPORTED:
                     raise

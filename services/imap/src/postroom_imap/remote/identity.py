@@ -9,9 +9,10 @@ from collections.abc import AsyncIterator
 from postroom.auth.v1 import authentication_pb2, authentication_pb2_grpc
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.rpc.client import Channel
+from postroom_chassis.rpc.repeating import repeat
 
 from postroom_imap.ports.identity import Client, Respond, SignedIn, Ticket
-from postroom_imap.remote.calls import closing, repeat
+from postroom_imap.remote.calls import closing
 
 MECHANISMS_SECONDS = 60.0  # how long an answer about mechanisms is kept
 EXCHANGE_SECONDS = 300.0
@@ -43,7 +44,7 @@ class RemoteAuthenticator:
                 mechanism=mechanism, initial_response=initial_response, client=_client(client)
             )
             try:
-                success = await self._stub.SignIn(request)
+                success = await repeat(lambda: self._stub.SignIn(request))
             except PostroomError as error:
                 if error.kind is not Kind.UNSUPPORTED:
                     raise

@@ -11,10 +11,11 @@ from postroom.store.v1 import (
     mailbox_pb2_grpc,
 )
 from postroom_chassis.rpc.client import Channel, ticketed
+from postroom_chassis.rpc.repeating import repeat
 
 from postroom_imap.ports.identity import Ticket
 from postroom_imap.ports.mailboxes import Annotations, Mailbox, SpecialUse
-from postroom_imap.remote.calls import fresh_key, repeat
+from postroom_imap.remote.calls import fresh_key
 
 _SPECIAL_USES = {
     mailbox_pb2.SPECIAL_USE_ALL: SpecialUse.ALL,

@@ -12,6 +12,7 @@ from postroom.store.v1 import (
 )
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.rpc.client import Channel, ticketed, together
+from postroom_chassis.rpc.repeating import repeat
 
 from postroom_imap.ports.columns import (
     Change,
@@ -40,7 +41,7 @@ from postroom_imap.ports.messages import (
 )
 from postroom_imap.ports.searching import FoundInMailbox, Matches, Scope, SortColumn, StoreKey
 from postroom_imap.protocol.collation import DEFAULT, Collation
-from postroom_imap.remote.calls import closing, fresh_key, repeat
+from postroom_imap.remote.calls import closing, fresh_key
 from postroom_imap.remote.encoding import change_in, change_of, keywords_of, range_messages
 from postroom_imap.remote.searching import (
     COLLATIONS,

@@ -7,10 +7,10 @@ from postroom.auth.v1 import quota_pb2_grpc as auth_grpc
 from postroom.store.v1 import quota_pb2, quota_pb2_grpc
 from postroom_chassis.quota import Quota as Limits
 from postroom_chassis.rpc.client import Channel, ticketed
+from postroom_chassis.rpc.repeating import repeat
 
 from postroom_imap.ports.identity import Ticket
 from postroom_imap.ports.quotas import Quota, Resource
-from postroom_imap.remote.calls import repeat
 from postroom_imap.remote.identity import ticket_of
 
 

@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator, Sequence
 
 from postroom.store.v1 import url_pb2, url_pb2_grpc
 from postroom_chassis.rpc.client import Channel, ticketed
+from postroom_chassis.rpc.repeating import repeat
 
 from postroom_imap.ports.identity import Ticket
 from postroom_imap.ports.urls import UrlDatum
 from postroom_imap.protocol.commands.urlauth import UrlItem
-from postroom_imap.remote.calls import closing, fresh_key, repeat
+from postroom_imap.remote.calls import closing, fresh_key
 
 _ITEMS = {
     UrlItem.BODY: url_pb2.FetchUrlsRequest.ITEM_BODY,
