@@ -123,6 +123,17 @@ async def test_uid_expunge_counts_what_is_deleted(imap: Imap) -> None:
 
 
 @few
+async def test_uid_expunge_of_what_is_gone_already(imap: Imap) -> None:
+    client, other = await five(imap), await imap.select()
+    await client.ok("STORE 1:2 +FLAGS.SILENT (\\Deleted)")
+    await other.ok("UID EXPUNGE 2")
+    assert await told(client, "UID EXPUNGE 1:*") == (
+        ["* 2 EXPUNGE", "* 1 EXPUNGE"],
+        "OK EXPUNGE completed]",
+    )
+
+
+@few
 async def test_append(imap: Imap) -> None:
     client = await imap.login()
     literal = b" {%d+}\r\n%b" % (len(small(1)), small(1))

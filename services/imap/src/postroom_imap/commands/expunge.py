@@ -37,9 +37,9 @@ async def uid_expunge(session: Session, tag: bytes, command: UidExpunge) -> None
 
 def _deleted(tracker: Tracker, positions: list[range]) -> list[range]:
     """Those of the messages that have \\Deleted."""
-    masks = Rows(tracker, positions).flags
-    numbers = (position for part in positions for position in part)
-    return list(runs(p for p, mask in zip(numbers, masks, strict=True) if mask & DELETED))
+    rows = Rows(tracker, positions)  # without those that are gone already
+    flagged = zip(rows.uids, rows.flags, strict=True)
+    return list(runs(tracker.position(uid) for uid, mask in flagged if mask & DELETED))
 
 
 async def close(session: Session, tag: bytes, command: Close) -> None:
