@@ -21,6 +21,7 @@ from postroom_store.rpc.admin import AdminService
 from postroom_store.rpc.mailboxes import Provision
 from postroom_store.search import index
 from postroom_store.settings import StoreSettings
+from postroom_store.sharing import Sharing
 from postroom_store.sweeping import Sweeper
 from postroom_store.uploads import Contents
 from postroom_store.writer import Writers
@@ -61,7 +62,8 @@ async def admin(
     contents = Contents(Ingest(files, 1024), readers, writers, files, 10_000_000)
     provision = Provision(readers, writers)
     sweeper = Sweeper(readers, writers, files, settings)
-    yield AdminService(readers, writers, provision, contents, files, sweeper, settings)
+    sharing = Sharing(readers, writers)
+    yield AdminService(readers, writers, provision, contents, files, sweeper, sharing, settings)
     contents.close()
     readers.close()
 

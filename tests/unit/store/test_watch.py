@@ -324,9 +324,11 @@ async def test_a_stream_that_can_not_read_ends_rather_than_goes_blind(tmp_path: 
     async def provision(_account_id: int) -> None:
         return
 
-    service = ChangeService(ChangeHub(broken, empty), verifier, provision)
+    readers = Readers(open_engine(f"sqlite:///{tmp_path}/store.db", 1), 1)
+    service = ChangeService(ChangeHub(broken, empty), verifier, provision, readers)
     stream = service.Watch(requests(), Call("imap", None))
     async with asyncio.timeout(30):
         assert (await anext(stream)).watching[0].mailbox_id == 1
         with pytest.raises(OSError, match="away"):
             await anext(stream)
+    readers.close()

@@ -40,6 +40,7 @@ from postroom_store.rpc.quota import QuotaService
 from postroom_store.rpc.urls import UrlService
 from postroom_store.search.index import Indexer
 from postroom_store.settings import StoreSettings
+from postroom_store.sharing import Sharing
 from postroom_store.sweeping import Sweeper
 from postroom_store.uploads import Contents
 from postroom_store.watch import ChangeHub
@@ -99,19 +100,20 @@ async def start(service: Service, settings: StoreSettings) -> None:
     sweeper = Sweeper(readers, writers, files, settings)
     sweeping = asyncio.create_task(sweeper.run())
     service.stack.callback(sweeping.cancel)
-    changes = ChangeService(hub, verifier, provision)
+    sharing = Sharing(readers, writers)
+    changes = ChangeService(hub, verifier, provision, readers)
     service.on_drain(changes.drain)
     server = Server(settings.rpc_tls, verifier)
     for file, name, implementation in (
         (
             mailbox_pb2,
             "MailboxService",
-            MailboxService(readers, writers, provision, settings.mailboxes),
+            MailboxService(readers, writers, provision, sharing, settings.mailboxes),
         ),
         (
             message_pb2,
             "MessageService",
-            MessageService(readers, searchers, writers, provision, contents, files),
+            MessageService(readers, searchers, writers, provision, contents, files, sharing),
         ),
         (quota_pb2, "QuotaService", QuotaService(readers, provision, settings.mailboxes)),
         (change_pb2, "ChangeService", changes),
@@ -126,7 +128,7 @@ async def start(service: Service, settings: StoreSettings) -> None:
         (
             admin_pb2,
             "AdminService",
-            AdminService(readers, writers, provision, contents, files, sweeper, settings),
+            AdminService(readers, writers, provision, contents, files, sweeper, sharing, settings),
         ),
     ):
         server.add(file.DESCRIPTOR.services_by_name[name], implementation)

@@ -72,7 +72,9 @@ def add_email(
     account.next_email_id += 1
     transaction.touch(account)
     derived = content.derived
-    thread_id = _thread_of(transaction, account.account_id, derived, email_id)
+    thread_id = thread_of(
+        transaction, account.account_id, derived.message_id, derived.references, email_id
+    )
     row: dict[str, Any] = {
         "account_id": account.account_id,
         "email_id": email_id,
@@ -139,16 +141,21 @@ def _find_threads(count: int) -> Prepared:
     )
 
 
-def _thread_of(transaction: Transaction, account_id: int, derived: Derived, email_id: int) -> int:
+def thread_of(
+    transaction: Transaction,
+    account_id: int,
+    message_id: str | None,
+    references: Sequence[str],
+    email_id: int,
+) -> int:
     """The thread of a message: that of one it refers to, or that refers to it, else a new one.
 
     Two threads that a late message shows to be one stay two: thread ids are immutable (RFC 8474
     section 5.2).
     """
-    ids: Sequence[str] = derived.references[-REFERENCES:]
-    hashes = {_hash(name) for name in ids}
-    if derived.message_id:
-        hashes.add(_hash(derived.message_id))
+    hashes = {_hash(name) for name in references[-REFERENCES:]}
+    if message_id:
+        hashes.add(_hash(message_id))
     if not hashes:
         return email_id
     found = transaction.recall_threads(account_id, hashes)

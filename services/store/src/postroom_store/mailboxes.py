@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.quota import UNLIMITED
 from sqlalchemy import ColumnElement, bindparam, case, delete, func, literal, select, update
 
-from postroom_store import messages, metadata, tables, url_keys
-from postroom_store.domain.names import DELIMITER, INBOX, canonical, superiors
+from postroom_store import acl, messages, metadata, tables, url_keys
+from postroom_store.domain.names import DELIMITER, INBOX, canonical, is_shared, superiors
 from postroom_store.special_use import take_away
 from postroom_store.transaction import Account, Mailbox, Transaction
 
@@ -44,22 +45,39 @@ def create(
 
     Raises PostroomError: ALREADY_EXISTS, INVALID, LIMIT_EXCEEDED, OVER_QUOTA.
     """
-    name = canonical(name)
+    name = _own(name)
     account = transaction.account(account_id)
     existing = transaction.find_mailbox(account_id, name)
     if existing is not None and existing.selectable:
         raise PostroomError(Kind.ALREADY_EXISTS, "the mailbox is there already")
     missing = _missing_above(transaction, account_id, name)
     _check_room(transaction, account_id, len(missing) + 1, limits)
+    parent = _parent(transaction, account_id, name)
     if uses:
         take_away(transaction, account_id, uses)
         existing = transaction.find_mailbox(account_id, name)
     transaction.change_tree(account)
     if existing is not None:
-        return _revive(transaction, account, existing, uses)
-    for above in missing:
-        transaction.add_mailbox(account, above)
-    return transaction.add_mailbox(account, name, uses)
+        made = [_revive(transaction, account, existing, uses)]
+    else:
+        made = [transaction.add_mailbox(account, above) for above in missing]
+        made.append(transaction.add_mailbox(account, name, uses))
+    _inherit(transaction, parent, made)
+    return made[-1]
+
+
+def _inherit(transaction: Transaction, parent: Mailbox | None, made: Sequence[Mailbox]) -> None:
+    if parent is not None:
+        for mailbox in made:
+            acl.inherit(transaction, parent, mailbox)
+
+
+def _own(name: str) -> str:
+    """The name as it is kept, where an own mailbox may have it. Raises PostroomError INVALID."""
+    name = canonical(name)
+    if is_shared(name):
+        raise PostroomError(Kind.INVALID, "what others share is below that name")
+    return name
 
 
 def _revive(transaction: Transaction, account: Account, mailbox: Mailbox, uses: int) -> Mailbox:
@@ -90,6 +108,7 @@ def remove(transaction: Transaction, account_id: int, name: str) -> None:
         raise PostroomError(Kind.CONFLICT, "the name has inferiors")
     account = transaction.account(account_id)
     messages.remove(transaction, mailbox, ((1, mailbox.uid_next),))
+    acl.forget(transaction, mailbox)
     metadata.remove(transaction, mailbox)
     url_keys.forget(transaction, account_id, mailbox)
     transaction.change_tree(account)
@@ -114,7 +133,7 @@ def rename(
     Raises PostroomError: NOT_FOUND, ALREADY_EXISTS, LIMIT_EXCEEDED, OVER_QUOTA; INVALID, also
     where an inferior would get a name that can't be a mailbox's.
     """
-    name, new_name = canonical(name), canonical(new_name)
+    name, new_name = canonical(name), _own(new_name)
     mailbox = transaction.find_mailbox(account_id, name)
     if mailbox is None:
         raise PostroomError(Kind.NOT_FOUND, "there is no such mailbox")
@@ -129,8 +148,8 @@ def rename(
     missing = _missing_above(transaction, account_id, new_name)
     _check_room(transaction, account_id, len(missing) + (name == INBOX), limits)
     transaction.change_tree(account)
-    for above in missing:
-        transaction.add_mailbox(account, above)
+    parent = _parent(transaction, account_id, new_name)
+    _inherit(transaction, parent, [transaction.add_mailbox(account, n) for n in missing])
     if name == INBOX:
         _rename_inbox(transaction, account, mailbox, new_name)
         return
@@ -174,6 +193,12 @@ def _missing_above(transaction: Transaction, account_id: int, name: str) -> list
     return [
         above for above in superiors(name) if transaction.find_mailbox(account_id, above) is None
     ]
+
+
+def _parent(transaction: Transaction, account_id: int, name: str) -> Mailbox | None:
+    """The nearest mailbox above a name that is there."""
+    above = (transaction.find_mailbox(account_id, n) for n in reversed([*superiors(name)]))
+    return next(filter(None, above), None)
 
 
 def _check_room(transaction: Transaction, account_id: int, more: int, limits: Limits) -> None:

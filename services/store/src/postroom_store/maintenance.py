@@ -123,6 +123,8 @@ def purge_step(transaction: Transaction, files: BlobFiles | None, account_id: in
         tables.mailbox_annotations,
         tables.url_keys,
         tables.subscriptions,
+        tables.acl,
+        tables.shares,
         tables.mailboxes,
     ):
         if removed := _remove_some(transaction, table, account_id):

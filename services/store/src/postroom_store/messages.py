@@ -18,6 +18,7 @@ from postroom_store.database import Prepared
 from postroom_store.domain import flags as flagging
 from postroom_store.domain.change import Change
 from postroom_store.domain.flags import DELETED, SEEN
+from postroom_store.domain.rights import EVERY_FLAG
 from postroom_store.ingest import Content, add_email
 from postroom_store.progress import NO_PROGRESS, Progress
 from postroom_store.transaction import Account, Mailbox, Transaction
@@ -96,18 +97,18 @@ def append(
     size = sum(arrival.content.size for arrival in arrivals)
     freed = replaced[1].size if replaced else 0
     check_quota(account, quota, size - freed, len(arrivals) - bool(replaced))
-    _check_room(mailbox, len(arrivals))
+    check_room(mailbox, len(arrivals))
     keywords = mailbox.keywords
     masks = []
     for arrival in arrivals:
         mask, keywords = flagging.mask_of(arrival.flags, keywords)
         masks.append(mask)
     change = transaction.begin_change(account, mailbox)
-    _learn(mailbox, keywords, change)
+    learn(mailbox, keywords, change)
     for arrival, mask in zip(arrivals, masks, strict=True):
         date = transaction.now if arrival.internaldate is None else arrival.internaldate
         email_id = add_email(transaction, account, arrival.content, date)
-        _place(transaction, account, mailbox, change, email_id, mask, arrival.content.size)
+        place(transaction, account, mailbox, change, email_id, mask, arrival.content.size)
     source_change = _remove(transaction, replaced[0], [replaced[1]]) if replaced else None
     return Appended(mailbox.uid_validity, change.added.uids, change, source_change)
 
@@ -135,7 +136,8 @@ def check_quota(account: Account, quota: Quota, size: int, count: int) -> None:
         raise PostroomError(Kind.OVER_QUOTA, "the account has as many messages as it may have")
 
 
-def _check_room(mailbox: Mailbox, more: int) -> None:
+def check_room(mailbox: Mailbox, more: int) -> None:
+    """Raise PostroomError LIMIT_EXCEEDED where a mailbox would get too many messages."""
     if mailbox.messages + more > MOST_MESSAGES:
         raise PostroomError(Kind.LIMIT_EXCEEDED, f"a mailbox has at most {MOST_MESSAGES} messages")
 
@@ -147,11 +149,13 @@ def store_flags(
     mode: str,
     names: Sequence[str],
     unchanged_since: int | None,
+    changeable: int = EVERY_FLAG,
 ) -> Stored:
     """Add, remove or replace flags; only messages whose flags become other ones change.
 
     Args:
         mode: "add", "remove" or "replace".
+        changeable: the mask of flags that a replacement may touch; the others stay.
 
     Raises PostroomError: INVALID, LIMIT_EXCEEDED.
     """
@@ -160,6 +164,7 @@ def store_flags(
         mask = flagging.known_mask(names, keywords)
     else:
         mask, keywords = flagging.mask_of(names, keywords)
+    kept = 0 if changeable == EVERY_FLAG else ~changeable
     modified: list[int] = []
     changing: list[tuple[int, int, int]] = []
     # Tuples, not messages: this runs for every message of a large mailbox.
@@ -167,15 +172,20 @@ def store_flags(
         if unchanged_since is not None and modseq > unchanged_since:
             modified.append(uid)
             continue
-        after = before | mask if mode == "add" else before & ~mask if mode == "remove" else mask
+        if mode == "add":
+            after = before | mask
+        elif mode == "remove":
+            after = before & ~mask
+        else:
+            after = before & kept | mask
         if after != before:
             changing.append((uid, before, after))
     if not changing and keywords == mailbox.keywords:
         return Stored(None, modified)
     change = transaction.begin_change(transaction.account(mailbox.account_id), mailbox)
-    _learn(mailbox, keywords, change)
+    learn(mailbox, keywords, change)
     if changing:
-        _write_flags(transaction, mailbox, change, mode, mask, changing)
+        _write_flags(transaction, mailbox, change, mode, mask, kept, changing)
     return Stored(change, modified)
 
 
@@ -192,6 +202,7 @@ def _write_flags(
     change: Change,
     mode: str,
     mask: int,
+    kept: int,
     changing: Sequence[tuple[int, int, int]],
 ) -> None:
     change.flagged.uids.extend(uid for uid, _, _ in changing)
@@ -210,7 +221,13 @@ def _write_flags(
         transaction.run(_SET_FLAGS, rows)
         return
     # Every message takes the same step, so a few statements do for all.
-    value: Any = {"add": _p.flags.op("|")(mask), "remove": _p.flags.op("&")(~mask)}.get(mode, mask)
+    value: Any = mask
+    if mode == "add":
+        value = _p.flags.op("|")(mask)
+    elif mode == "remove":
+        value = _p.flags.op("&")(~mask)
+    elif kept:
+        value = _p.flags.op("&")(kept).op("|")(mask)
     for chosen in _choices([uid for uid, _, _ in changing]):
         statement = update(tables.placements).where(_HERE, chosen)
         transaction.execute(statement.values(flags=value, modseq=change.modseq), here)
@@ -225,12 +242,14 @@ def copy(
     *,
     move: bool = False,
     tell: Callable[[int, int], None] | None = None,
+    settable: int = EVERY_FLAG,
 ) -> Copied:
     """Copy messages with their flags; a move takes them away as well.
 
     Args:
         tell: takes how many messages are dealt with, and how many there are, now and then; a
             message that is to be moved is half done once it is copied.
+        settable: the mask of flags that the copies may have; EVERY_FLAG but for guests.
 
     Raises PostroomError: OVER_QUOTA, LIMIT_EXCEEDED.
     """
@@ -240,33 +259,33 @@ def copy(
         return Copied(target.uid_validity, [], [], None)
     if not move:
         check_quota(account, quota, sum(message.size for message in messages), len(messages))
-    _check_room(target, len(messages))
-    translate, keywords = _translation(messages, source, target)
+    check_room(target, len(messages))
+    used = 0
+    for message in messages:
+        used |= message.flags & settable
+    translate, keywords = translation(used, source.keywords, target.keywords)
     change = transaction.begin_change(account, target)
-    _learn(target, keywords, change)
+    learn(target, keywords, change)
     progress = Progress(tell, len(messages)) if tell else NO_PROGRESS
     for number, message in enumerate(messages):
         if number % PORTION == 0:
             transaction.flush()
             progress.at(number // 2 if move else number)
-        flags = translate(message.flags)
-        _place(transaction, account, target, change, message.email_id, flags, message.size)
+        flags = translate(message.flags & settable)
+        place(transaction, account, target, change, message.email_id, flags, message.size)
     source_change = _remove(transaction, source, messages) if move else None
     uids = [message.uid for message in messages]
     return Copied(target.uid_validity, uids, change.added.uids, change, source_change)
 
 
-def _translation(
-    messages: Sequence[Message], source: Mailbox, target: Mailbox
-) -> tuple[Any, list[str]]:
-    """How the keywords of one mailbox are called in another."""
-    used = 0
-    for message in messages:
-        used |= message.flags
-    names = flagging.names_of(used & ~flagging.SYSTEM_MASK, source.keywords)
-    _, keywords = flagging.mask_of(names, target.keywords)
+def translation(
+    used: int, source: list[str], target: list[str]
+) -> tuple[Callable[[int], int], list[str]]:
+    """How some flags of one mailbox are set in another, and its keywords with those it lacked."""
+    names = flagging.names_of(used & ~flagging.SYSTEM_MASK, source)
+    _, keywords = flagging.mask_of(names, target)
     steps = [
-        (flagging.known_mask([name], source.keywords), flagging.known_mask([name], keywords))
+        (flagging.known_mask([name], source), flagging.known_mask([name], keywords))
         for name in names
     ]
 
@@ -318,7 +337,7 @@ def _read(
         ((first, last),) = ranges
         return transaction.rows(of_one_range, here | {"first": first, "last": last})
     found: list[Any] = []
-    for chosen in _range_choices(ranges):
+    for chosen in range_choices(ranges):
         statement = select(*columns).where(_HERE, chosen).order_by(_p.uid)
         found.extend(transaction.execute(statement, here))
     if len(ranges) > MOST_RANGES:
@@ -326,7 +345,8 @@ def _read(
     return found
 
 
-def _range_choices(ranges: Ranges) -> list[ColumnElement[bool]]:
+def range_choices(ranges: Ranges) -> list[ColumnElement[bool]]:
+    """Conditions on UIDs, one a statement, that together choose some ranges of `placements`."""
     if len(ranges) == 1:
         first, last = ranges[0]
         return [_p.uid == first if first == last else _p.uid.between(first, last)]
@@ -340,7 +360,7 @@ def _range_choices(ranges: Ranges) -> list[ColumnElement[bool]]:
 
 
 def _choices(uids: Sequence[int]) -> list[ColumnElement[bool]]:
-    return _range_choices(ranges_of(uids))
+    return range_choices(ranges_of(uids))
 
 
 def is_within(ranges: Ranges) -> Callable[[int], bool]:
@@ -371,7 +391,7 @@ def ranges_of(uids: Iterable[int]) -> list[tuple[int, int]]:
     return ranges
 
 
-def _place(
+def place(
     transaction: Transaction,
     account: Account,
     mailbox: Mailbox,
@@ -380,6 +400,7 @@ def _place(
     flags: int,
     size: int,
 ) -> None:
+    """Put an email of the account into a mailbox, as part of a change."""
     uid = mailbox.uid_next
     mailbox.uid_next = change.uid_next = uid + 1
     mailbox.messages += 1
@@ -452,11 +473,11 @@ def restore(
     account = transaction.account(mailbox.account_id)
     change = transaction.begin_change(account, mailbox)
     for email_id, flags, size in restored:
-        _place(transaction, account, mailbox, change, email_id, flags, size)
+        place(transaction, account, mailbox, change, email_id, flags, size)
     return change
 
 
-def _learn(mailbox: Mailbox, keywords: list[str], change: Change) -> None:
+def learn(mailbox: Mailbox, keywords: list[str], change: Change) -> None:
     """Give a mailbox the keywords that are new in it."""
     there = len(mailbox.keywords)
     change.keywords.extend(enumerate(keywords[there:], there))

@@ -111,7 +111,7 @@ def read(
     )
     statement = select(_a.entry, _a.value).where(where, wanted.condition())
     values = {entry: bytes(value) for entry, value in connection.execute(statement)}
-    if mailbox is not None and mailbox.special_use:
+    if mailbox is not None and mailbox.special_use and holder_id == account_id:
         values[naming.SPECIAL_USE] = _uses_of(mailbox)
     found = Found()
     for entry in filter(wanted.holds, sorted(values)):
@@ -156,8 +156,11 @@ def write(
     """Set annotations, and remove those whose value is None.
 
     Raises PostroomError: NOT_FOUND, TOO_LARGE, LIMIT_EXCEEDED, OVER_QUOTA; DENIED for shared ones
-    of the server; UNSUPPORTED for a special use that can't be.
+    of the server, and for special uses in another's account; UNSUPPORTED for a special use that
+    can't be.
     """
+    if naming.SPECIAL_USE in values and holder_id != account_id:
+        raise PostroomError(Kind.DENIED, "special uses are the owner's to give")
     account = transaction.account(account_id)
     if not name:
         _write_server(transaction, account_id, holder_id, values)
@@ -270,6 +273,16 @@ def remove(transaction: Transaction, mailbox: Mailbox) -> None:
     """Remove whatever annotations a mailbox has, whoever holds them."""
     statement = delete(tables.mailbox_annotations).where(
         _a.account_id == mailbox.account_id, _a.mailbox_id == mailbox.mailbox_id
+    )
+    transaction.execute(statement)
+
+
+def forget_holder(transaction: Transaction, mailbox: Mailbox, holder_id: int) -> None:
+    """Remove one person's private annotations of a mailbox."""
+    statement = delete(tables.mailbox_annotations).where(
+        _a.account_id == mailbox.account_id,
+        _a.mailbox_id == mailbox.mailbox_id,
+        _a.holder_id == holder_id,
     )
     transaction.execute(statement)
 

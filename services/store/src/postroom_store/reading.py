@@ -23,7 +23,7 @@ from postroom_store import tables
 from postroom_store.blobs import BlobFiles, unpack
 from postroom_store.database import Prepared
 from postroom_store.domain.change import Change, Columns
-from postroom_store.domain.names import canonical
+from postroom_store.domain.names import OTHER_USERS, canonical
 from postroom_store.mailboxes import COUNT_MAILBOXES
 from postroom_store.messages import Ranges, is_within, ranges_of
 from postroom_store.transaction import (
@@ -123,7 +123,10 @@ class ListedMailbox:
 def list_mailboxes(
     connection: Connection, account_id: int, after: str
 ) -> tuple[list[ListedMailbox], str]:
-    """A page of mailboxes and subscriptions by name, and the name to go on after (or nothing)."""
+    """A page of mailboxes and subscriptions by name, and the name to go on after (or nothing).
+
+    Subscriptions to what others share are left out: see `shared_subscriptions`.
+    """
     statement = SELECT_MAILBOX.where(_m.name > after).order_by(_m.name).limit(PAGE)
     rows = connection.execute(statement, {"account": account_id})
     found: dict[str, Mailbox] = {m.name: m for m in map(mailbox_of_row, rows)}
@@ -131,7 +134,7 @@ def list_mailboxes(
     subscribed = set(
         connection.execute(
             select(column.name)
-            .where(column.account_id == account_id, column.name > after)
+            .where(column.account_id == account_id, column.name > after, ~_SHARED_NAMES)
             .order_by(column.name)
             .limit(PAGE)
         ).scalars()
@@ -139,6 +142,17 @@ def list_mailboxes(
     names = sorted(found.keys() | subscribed)
     more = names[PAGE - 1] if len(names) >= PAGE else ""
     return [ListedMailbox(n, found.get(n), n in subscribed) for n in names[:PAGE]], more
+
+
+_s = tables.subscriptions.c
+_SHARED_NAMES = and_(_s.name > OTHER_USERS + "/", _s.name < OTHER_USERS + "0")
+
+
+def shared_subscriptions(connection: Connection, account_id: int) -> set[str]:
+    """The names of what others share that an account subscribes to."""
+    column = tables.subscriptions.c
+    statement = select(column.name).where(column.account_id == account_id, _SHARED_NAMES)
+    return set(connection.execute(statement).scalars())
 
 
 _SELECT_COLUMNS = (
@@ -165,8 +179,13 @@ _EXPUNGED = Prepared(
 def open_mailbox(connection: Connection, account_id: int, name: str) -> tuple[Mailbox, Columns]:
     """A mailbox and its messages as columns, as of one moment. Raises PostroomError NOT_FOUND."""
     mailbox = find_mailbox_named(connection, account_id, name)
-    parameters = {"account": account_id, "mailbox": mailbox.mailbox_id}
-    return mailbox, _columns(_COLUMNS.rows(connection, parameters))
+    return mailbox, columns_of(connection, mailbox)
+
+
+def columns_of(connection: Connection, mailbox: Mailbox) -> Columns:
+    """The messages of a mailbox as columns."""
+    parameters = {"account": mailbox.account_id, "mailbox": mailbox.mailbox_id}
+    return _columns(_COLUMNS.rows(connection, parameters))
 
 
 def _columns(rows: Sequence[Any]) -> Columns:
@@ -188,6 +207,7 @@ def changes_since(
         return None
     change = Change(mailbox_id, since, mailbox.highest_modseq, mailbox.uid_next)
     change.keywords.extend(enumerate(mailbox.keywords))
+    change.rights_changed = mailbox.acl_modseq > since
     change.added = _columns(_ADDED.rows(connection, parameters))
     change.flagged = _columns(_FLAGGED.rows(connection, parameters))
     change.expunged.extend(row[0] for row in _EXPUNGED.rows(connection, parameters))

@@ -63,6 +63,7 @@ mailboxes = Table(
     # What was expunged up to this modseq may be forgotten: tombstones go after their grace time.
     Column("forgotten_modseq", BigInteger, nullable=False),
     Column("keywords", Text, nullable=False),  # names in order of number, separated by blanks
+    Column("acl_modseq", BigInteger, nullable=False),  # when its ACL last changed; 0: never
     PrimaryKeyConstraint("account_id", "mailbox_id"),
     UniqueConstraint("account_id", "name"),
 )
@@ -80,6 +81,34 @@ mailbox_annotations = Table(
     Column("size", BigInteger, nullable=False),
     Column("modseq", BigInteger, nullable=False, server_default="0"),
     PrimaryKeyConstraint("account_id", "mailbox_id", "holder_id", "entry"),
+)
+
+# What others may do with a mailbox (RFC 4314): a row a mailbox and account, in the owner's account.
+# Nothing else says so.
+acl = Table(
+    "acl",
+    metadata,
+    Column("account_id", BigInteger, nullable=False),
+    Column("mailbox_id", BigInteger, nullable=False),
+    Column("grantee_id", BigInteger, nullable=False),
+    Column("identifier", Text, nullable=False),  # the grantee's address
+    Column("rights", Text, nullable=False),  # letters, as domain.rights orders them
+    PrimaryKeyConstraint("account_id", "mailbox_id", "grantee_id"),
+    sqlite_with_rowid=False,
+)
+Index("acl_grantee", acl.c.account_id, acl.c.grantee_id)
+
+# Whose ACLs an account may be in: where its LIST looks. A hint, written before the row of `acl`
+# that makes it true; who reads it asks `acl`.
+shares = Table(
+    "shares",
+    metadata,
+    Column("account_id", BigInteger, nullable=False),
+    Column("owner_id", BigInteger, nullable=False),
+    Column("address", Text, nullable=False),  # the owner's, which the names are made of
+    Column("created_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("account_id", "owner_id"),
+    sqlite_with_rowid=False,
 )
 
 subscriptions = Table(

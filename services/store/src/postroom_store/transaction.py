@@ -71,6 +71,7 @@ class Mailbox:
     deleted: int = 0
     size: int = 0
     forgotten_modseq: int = 0
+    acl_modseq: int = 0
     keywords: list[str] = field(default_factory=list)
 
 

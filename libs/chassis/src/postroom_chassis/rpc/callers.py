@@ -15,7 +15,7 @@ SUFFIX = ".postroom"
 
 CALLERS: dict[str, frozenset[str]] = {
     "postroom.auth.v1.AuthenticationService": frozenset({"smtp", "pop3", "imap", "admin"}),
-    "postroom.auth.v1.DirectoryService": frozenset({"smtp", "admin"}),
+    "postroom.auth.v1.DirectoryService": frozenset({"smtp", "imap", "admin"}),
     "postroom.auth.v1.AccountService": frozenset({"admin"}),
     "postroom.auth.v1.QuotaService": frozenset({"imap"}),
     "postroom.store.v1.MailboxService": frozenset({"imap"}),

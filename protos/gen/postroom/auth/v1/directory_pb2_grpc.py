@@ -28,7 +28,7 @@ if _version_not_supported:
 class DirectoryServiceStub:
     """Who receives what is sent to an address, and who may send as it.
 
-    Callers: smtp, admin.
+    Callers: smtp, imap (whom a mailbox is shared with), admin.
     """
 
     def __init__(self, channel):
@@ -52,7 +52,7 @@ class DirectoryServiceStub:
 class DirectoryServiceServicer:
     """Who receives what is sent to an address, and who may send as it.
 
-    Callers: smtp, admin.
+    Callers: smtp, imap (whom a mailbox is shared with), admin.
     """
 
     def Resolve(self, request, context):
@@ -98,7 +98,7 @@ def add_DirectoryServiceServicer_to_server(servicer, server):
 class DirectoryService:
     """Who receives what is sent to an address, and who may send as it.
 
-    Callers: smtp, admin.
+    Callers: smtp, imap (whom a mailbox is shared with), admin.
     """
 
     @staticmethod

@@ -29,7 +29,7 @@ GRPC_VERSION: str
 class DirectoryServiceStub:
     """Who receives what is sent to an address, and who may send as it.
 
-    Callers: smtp, admin.
+    Callers: smtp, imap (whom a mailbox is shared with), admin.
     """
 
     @_typing.overload
@@ -52,7 +52,7 @@ class DirectoryServiceStub:
 class DirectoryServiceAsyncStub(DirectoryServiceStub):
     """Who receives what is sent to an address, and who may send as it.
 
-    Callers: smtp, admin.
+    Callers: smtp, imap (whom a mailbox is shared with), admin.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -71,7 +71,7 @@ class DirectoryServiceAsyncStub(DirectoryServiceStub):
 class DirectoryServiceServicer(metaclass=_abc_1.ABCMeta):
     """Who receives what is sent to an address, and who may send as it.
 
-    Callers: smtp, admin.
+    Callers: smtp, imap (whom a mailbox is shared with), admin.
     """
 
     @_abc_1.abstractmethod

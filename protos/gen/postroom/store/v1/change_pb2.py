@@ -26,7 +26,7 @@ from postroom.store.v1 import mailbox_pb2 as postroom_dot_store_dot_v1_dot_mailb
 from postroom.store.v1 import message_pb2 as postroom_dot_store_dot_v1_dot_message__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1epostroom/store/v1/change.proto\x12\x11postroom.store.v1\x1a\x1fpostroom/store/v1/mailbox.proto\x1a\x1fpostroom/store/v1/message.proto\"\xf9\x03\n\x0cWatchRequest\x12\x32\n\x03\x61\x64\x64\x18\x01 \x01(\x0b\x32#.postroom.store.v1.WatchRequest.AddH\x00\x12\x38\n\x06remove\x18\x02 \x01(\x0b\x32&.postroom.store.v1.WatchRequest.RemoveH\x00\x12\x41\n\x0b\x61\x64\x64_account\x18\x03 \x01(\x0b\x32*.postroom.store.v1.WatchRequest.AddAccountH\x00\x12G\n\x0eremove_account\x18\x04 \x01(\x0b\x32-.postroom.store.v1.WatchRequest.RemoveAccountH\x00\x1aL\n\x03\x41\x64\x64\x12\x0e\n\x06ticket\x18\x01 \x01(\t\x12\x12\n\nmailbox_id\x18\x02 \x01(\x03\x12\r\n\x05since\x18\x03 \x01(\x04\x12\x12\n\naccount_id\x18\x04 \x01(\x03\x1a\x30\n\x06Remove\x12\x12\n\naccount_id\x18\x01 \x01(\x03\x12\x12\n\nmailbox_id\x18\x02 \x01(\x03\x1a?\n\nAddAccount\x12\x0e\n\x06ticket\x18\x01 \x01(\t\x12\r\n\x05since\x18\x02 \x01(\x04\x12\x12\n\naccount_id\x18\x03 \x01(\x03\x1a#\n\rRemoveAccount\x12\x12\n\naccount_id\x18\x01 \x01(\x03\x42\t\n\x07request\"\xd1\x01\n\rWatchResponse\x12\x31\n\x07\x63hanges\x18\x01 \x03(\x0b\x32 .postroom.store.v1.AccountChange\x12,\n\x08refusals\x18\x02 \x03(\x0b\x32\x1a.postroom.store.v1.Refusal\x12-\n\x08watching\x18\x03 \x03(\x0b\x32\x1b.postroom.store.v1.Watching\x12\x30\n\x08\x61\x63\x63ounts\x18\x04 \x03(\x0b\x32\x1e.postroom.store.v1.AccountNews\"\xa6\x01\n\x0b\x41\x63\x63ountNews\x12\x12\n\naccount_id\x18\x01 \x01(\x03\x12\x0e\n\x06modseq\x18\x02 \x01(\x04\x12-\n\tmailboxes\x18\x03 \x03(\x0b\x32\x1a.postroom.store.v1.Mailbox\x12\x0c\n\x04tree\x18\x04 \x01(\x08\x12\x36\n\tannotated\x18\x05 \x03(\x0b\x32#.postroom.store.v1.AnnotatedMailbox\"7\n\x10\x41nnotatedMailbox\x12\x12\n\nmailbox_id\x18\x01 \x01(\x03\x12\x0f\n\x07\x65ntries\x18\x02 \x03(\t\"N\n\rAccountChange\x12\x12\n\naccount_id\x18\x01 \x01(\x03\x12)\n\x06\x63hange\x18\x02 \x01(\x0b\x32\x19.postroom.store.v1.Change\"2\n\x08Watching\x12\x12\n\naccount_id\x18\x01 \x01(\x03\x12\x12\n\nmailbox_id\x18\x02 \x01(\x03\"P\n\x07Refusal\x12\x12\n\nmailbox_id\x18\x01 \x01(\x03\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x12\n\naccount_id\x18\x04 \x01(\x03\x32_\n\rChangeService\x12N\n\x05Watch\x12\x1f.postroom.store.v1.WatchRequest\x1a .postroom.store.v1.WatchResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1epostroom/store/v1/change.proto\x12\x11postroom.store.v1\x1a\x1fpostroom/store/v1/mailbox.proto\x1a\x1fpostroom/store/v1/message.proto\"\x88\x04\n\x0cWatchRequest\x12\x32\n\x03\x61\x64\x64\x18\x01 \x01(\x0b\x32#.postroom.store.v1.WatchRequest.AddH\x00\x12\x38\n\x06remove\x18\x02 \x01(\x0b\x32&.postroom.store.v1.WatchRequest.RemoveH\x00\x12\x41\n\x0b\x61\x64\x64_account\x18\x03 \x01(\x0b\x32*.postroom.store.v1.WatchRequest.AddAccountH\x00\x12G\n\x0eremove_account\x18\x04 \x01(\x0b\x32-.postroom.store.v1.WatchRequest.RemoveAccountH\x00\x1a[\n\x03\x41\x64\x64\x12\x0e\n\x06ticket\x18\x01 \x01(\t\x12\x12\n\nmailbox_id\x18\x02 \x01(\x03\x12\r\n\x05since\x18\x03 \x01(\x04\x12\x12\n\naccount_id\x18\x04 \x01(\x03\x12\r\n\x05owner\x18\x05 \x01(\x03\x1a\x30\n\x06Remove\x12\x12\n\naccount_id\x18\x01 \x01(\x03\x12\x12\n\nmailbox_id\x18\x02 \x01(\x03\x1a?\n\nAddAccount\x12\x0e\n\x06ticket\x18\x01 \x01(\t\x12\r\n\x05since\x18\x02 \x01(\x04\x12\x12\n\naccount_id\x18\x03 \x01(\x03\x1a#\n\rRemoveAccount\x12\x12\n\naccount_id\x18\x01 \x01(\x03\x42\t\n\x07request\"\xd1\x01\n\rWatchResponse\x12\x31\n\x07\x63hanges\x18\x01 \x03(\x0b\x32 .postroom.store.v1.AccountChange\x12,\n\x08refusals\x18\x02 \x03(\x0b\x32\x1a.postroom.store.v1.Refusal\x12-\n\x08watching\x18\x03 \x03(\x0b\x32\x1b.postroom.store.v1.Watching\x12\x30\n\x08\x61\x63\x63ounts\x18\x04 \x03(\x0b\x32\x1e.postroom.store.v1.AccountNews\"\xa6\x01\n\x0b\x41\x63\x63ountNews\x12\x12\n\naccount_id\x18\x01 \x01(\x03\x12\x0e\n\x06modseq\x18\x02 \x01(\x04\x12-\n\tmailboxes\x18\x03 \x03(\x0b\x32\x1a.postroom.store.v1.Mailbox\x12\x0c\n\x04tree\x18\x04 \x01(\x08\x12\x36\n\tannotated\x18\x05 \x03(\x0b\x32#.postroom.store.v1.AnnotatedMailbox\"7\n\x10\x41nnotatedMailbox\x12\x12\n\nmailbox_id\x18\x01 \x01(\x03\x12\x0f\n\x07\x65ntries\x18\x02 \x03(\t\"N\n\rAccountChange\x12\x12\n\naccount_id\x18\x01 \x01(\x03\x12)\n\x06\x63hange\x18\x02 \x01(\x0b\x32\x19.postroom.store.v1.Change\"2\n\x08Watching\x12\x12\n\naccount_id\x18\x01 \x01(\x03\x12\x12\n\nmailbox_id\x18\x02 \x01(\x03\"P\n\x07Refusal\x12\x12\n\nmailbox_id\x18\x01 \x01(\x03\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x12\n\naccount_id\x18\x04 \x01(\x03\x32_\n\rChangeService\x12N\n\x05Watch\x12\x1f.postroom.store.v1.WatchRequest\x1a .postroom.store.v1.WatchResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,27 +34,27 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'postroom.store.v1.change_pb
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_WATCHREQUEST']._serialized_start=120
-  _globals['_WATCHREQUEST']._serialized_end=625
+  _globals['_WATCHREQUEST']._serialized_end=640
   _globals['_WATCHREQUEST_ADD']._serialized_start=386
-  _globals['_WATCHREQUEST_ADD']._serialized_end=462
-  _globals['_WATCHREQUEST_REMOVE']._serialized_start=464
-  _globals['_WATCHREQUEST_REMOVE']._serialized_end=512
-  _globals['_WATCHREQUEST_ADDACCOUNT']._serialized_start=514
-  _globals['_WATCHREQUEST_ADDACCOUNT']._serialized_end=577
-  _globals['_WATCHREQUEST_REMOVEACCOUNT']._serialized_start=579
-  _globals['_WATCHREQUEST_REMOVEACCOUNT']._serialized_end=614
-  _globals['_WATCHRESPONSE']._serialized_start=628
-  _globals['_WATCHRESPONSE']._serialized_end=837
-  _globals['_ACCOUNTNEWS']._serialized_start=840
-  _globals['_ACCOUNTNEWS']._serialized_end=1006
-  _globals['_ANNOTATEDMAILBOX']._serialized_start=1008
-  _globals['_ANNOTATEDMAILBOX']._serialized_end=1063
-  _globals['_ACCOUNTCHANGE']._serialized_start=1065
-  _globals['_ACCOUNTCHANGE']._serialized_end=1143
-  _globals['_WATCHING']._serialized_start=1145
-  _globals['_WATCHING']._serialized_end=1195
-  _globals['_REFUSAL']._serialized_start=1197
-  _globals['_REFUSAL']._serialized_end=1277
-  _globals['_CHANGESERVICE']._serialized_start=1279
-  _globals['_CHANGESERVICE']._serialized_end=1374
+  _globals['_WATCHREQUEST_ADD']._serialized_end=477
+  _globals['_WATCHREQUEST_REMOVE']._serialized_start=479
+  _globals['_WATCHREQUEST_REMOVE']._serialized_end=527
+  _globals['_WATCHREQUEST_ADDACCOUNT']._serialized_start=529
+  _globals['_WATCHREQUEST_ADDACCOUNT']._serialized_end=592
+  _globals['_WATCHREQUEST_REMOVEACCOUNT']._serialized_start=594
+  _globals['_WATCHREQUEST_REMOVEACCOUNT']._serialized_end=629
+  _globals['_WATCHRESPONSE']._serialized_start=643
+  _globals['_WATCHRESPONSE']._serialized_end=852
+  _globals['_ACCOUNTNEWS']._serialized_start=855
+  _globals['_ACCOUNTNEWS']._serialized_end=1021
+  _globals['_ANNOTATEDMAILBOX']._serialized_start=1023
+  _globals['_ANNOTATEDMAILBOX']._serialized_end=1078
+  _globals['_ACCOUNTCHANGE']._serialized_start=1080
+  _globals['_ACCOUNTCHANGE']._serialized_end=1158
+  _globals['_WATCHING']._serialized_start=1160
+  _globals['_WATCHING']._serialized_end=1210
+  _globals['_REFUSAL']._serialized_start=1212
+  _globals['_REFUSAL']._serialized_end=1292
+  _globals['_CHANGESERVICE']._serialized_start=1294
+  _globals['_CHANGESERVICE']._serialized_end=1389
 # @@protoc_insertion_point(module_scope)

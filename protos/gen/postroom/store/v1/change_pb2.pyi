@@ -32,6 +32,7 @@ class WatchRequest(_message.Message):
         MAILBOX_ID_FIELD_NUMBER: _builtins.int
         SINCE_FIELD_NUMBER: _builtins.int
         ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+        OWNER_FIELD_NUMBER: _builtins.int
         ticket: _builtins.str
         """of the account; scope "mail" """
         mailbox_id: _builtins.int
@@ -39,6 +40,8 @@ class WatchRequest(_message.Message):
         """the modseq that the caller has"""
         account_id: _builtins.int
         """the caller's own note, which a refusal bears; the ticket says what may be read"""
+        owner: _builtins.int
+        """the account that the mailbox is in; 0: the ticket's own"""
         def __init__(
             self,
             *,
@@ -46,10 +49,11 @@ class WatchRequest(_message.Message):
             mailbox_id: _builtins.int = ...,
             since: _builtins.int = ...,
             account_id: _builtins.int = ...,
+            owner: _builtins.int = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "mailbox_id", b"mailbox_id", "since", b"since", "ticket", b"ticket"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "mailbox_id", b"mailbox_id", "owner", b"owner", "since", b"since", "ticket", b"ticket"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -291,7 +295,7 @@ Global___Watching: _TypeAlias = Watching  # noqa: Y015
 
 @_typing.final
 class Refusal(_message.Message):
-    """An addition that failed: the ticket is bad, or the mailbox is gone."""
+    """An addition that failed: the ticket is bad, or the mailbox is gone, or is no longer shared (NOT_FOUND, DENIED)."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

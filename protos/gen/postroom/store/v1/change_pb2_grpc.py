@@ -53,11 +53,13 @@ class ChangeServiceServicer:
     def Watch(self, request_iterator, context):
         """The caller adds and removes mailboxes; the store answers each addition with `watching`, and from then on sends every
         change after `since`, in order and without gaps for each mailbox, several transactions folded into one
-        where the caller is slow. A lost stream is made anew with the modseqs reached: nothing is missed.
+        where the caller is slow. A lost stream is made anew with the modseqs reached: nothing is missed. A mailbox that another
+        person shares is refused, at once or later on, where the right "r" is lacking (RFC 4314).
 
         It may follow accounts as wholes, too, by the modseq of the account: which mailboxes changed, with their counts as
         of now, and the tree as it is whenever names, subscriptions or special uses changed. What is told is a state, not a history:
-        what came and went in between is not told, and being told something twice does no harm.
+        what came and went in between is not told, and being told something twice does no harm. These are the ticket's own account's
+        alone: what others share is no part of it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -39,11 +39,13 @@ class ChangeServiceStub:
     Watch: _grpc.StreamStreamMultiCallable[_change_pb2.WatchRequest, _change_pb2.WatchResponse]
     """The caller adds and removes mailboxes; the store answers each addition with `watching`, and from then on sends every
     change after `since`, in order and without gaps for each mailbox, several transactions folded into one
-    where the caller is slow. A lost stream is made anew with the modseqs reached: nothing is missed.
+    where the caller is slow. A lost stream is made anew with the modseqs reached: nothing is missed. A mailbox that another
+    person shares is refused, at once or later on, where the right "r" is lacking (RFC 4314).
 
     It may follow accounts as wholes, too, by the modseq of the account: which mailboxes changed, with their counts as
     of now, and the tree as it is whenever names, subscriptions or special uses changed. What is told is a state, not a history:
-    what came and went in between is not told, and being told something twice does no harm.
+    what came and went in between is not told, and being told something twice does no harm. These are the ticket's own account's
+    alone: what others share is no part of it.
     """
 
 @_typing.type_check_only
@@ -57,11 +59,13 @@ class ChangeServiceAsyncStub(ChangeServiceStub):
     Watch: _aio.StreamStreamMultiCallable[_change_pb2.WatchRequest, _change_pb2.WatchResponse]  # type: ignore[assignment]
     """The caller adds and removes mailboxes; the store answers each addition with `watching`, and from then on sends every
     change after `since`, in order and without gaps for each mailbox, several transactions folded into one
-    where the caller is slow. A lost stream is made anew with the modseqs reached: nothing is missed.
+    where the caller is slow. A lost stream is made anew with the modseqs reached: nothing is missed. A mailbox that another
+    person shares is refused, at once or later on, where the right "r" is lacking (RFC 4314).
 
     It may follow accounts as wholes, too, by the modseq of the account: which mailboxes changed, with their counts as
     of now, and the tree as it is whenever names, subscriptions or special uses changed. What is told is a state, not a history:
-    what came and went in between is not told, and being told something twice does no harm.
+    what came and went in between is not told, and being told something twice does no harm. These are the ticket's own account's
+    alone: what others share is no part of it.
     """
 
 class ChangeServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -78,11 +82,13 @@ class ChangeServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_change_pb2.WatchResponse], _abc.AsyncIterator[_change_pb2.WatchResponse]]:
         """The caller adds and removes mailboxes; the store answers each addition with `watching`, and from then on sends every
         change after `since`, in order and without gaps for each mailbox, several transactions folded into one
-        where the caller is slow. A lost stream is made anew with the modseqs reached: nothing is missed.
+        where the caller is slow. A lost stream is made anew with the modseqs reached: nothing is missed. A mailbox that another
+        person shares is refused, at once or later on, where the right "r" is lacking (RFC 4314).
 
         It may follow accounts as wholes, too, by the modseq of the account: which mailboxes changed, with their counts as
         of now, and the tree as it is whenever names, subscriptions or special uses changed. What is told is a state, not a history:
-        what came and went in between is not told, and being told something twice does no harm.
+        what came and went in between is not told, and being told something twice does no harm. These are the ticket's own account's
+        alone: what others share is no part of it.
         """
 
 def add_ChangeServiceServicer_to_server(servicer: ChangeServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

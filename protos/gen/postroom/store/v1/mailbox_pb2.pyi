@@ -59,6 +59,8 @@ class Mailbox(_message.Message):
     COUNTS_FIELD_NUMBER: _builtins.int
     SPECIAL_USES_FIELD_NUMBER: _builtins.int
     ANNOTATIONS_FIELD_NUMBER: _builtins.int
+    RIGHTS_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
     mailbox_id: _builtins.int
     """unique in the account, never used again; 0: a name that is only subscribed"""
     name: _builtins.str
@@ -67,6 +69,10 @@ class Mailbox(_message.Message):
     special_use: Global___SpecialUse.ValueType
     """the first of special_uses"""
     uid_validity: _builtins.int
+    rights: _builtins.str
+    """what the person may do, of what is shared: letters of RFC 4314 section 2.1"""
+    owner: _builtins.int
+    """the account that it is in; 0: the ticket's own"""
     @_builtins.property
     def counts(self) -> Global___Counts: ...
     @_builtins.property
@@ -87,10 +93,12 @@ class Mailbox(_message.Message):
         counts: Global___Counts | None = ...,
         special_uses: _abc.Iterable[Global___SpecialUse.ValueType] | None = ...,
         annotations: _abc.Iterable[Global___Annotation] | None = ...,
+        rights: _builtins.str = ...,
+        owner: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["annotations", b"annotations", "counts", b"counts", "mailbox_id", b"mailbox_id", "name", b"name", "selectable", b"selectable", "special_use", b"special_use", "special_uses", b"special_uses", "subscribed", b"subscribed", "uid_validity", b"uid_validity"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["annotations", b"annotations", "counts", b"counts", "mailbox_id", b"mailbox_id", "name", b"name", "owner", b"owner", "rights", b"rights", "selectable", b"selectable", "special_use", b"special_use", "special_uses", b"special_uses", "subscribed", b"subscribed", "uid_validity", b"uid_validity"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -270,12 +278,17 @@ class CreateRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     SPECIAL_USE_FIELD_NUMBER: _builtins.int
     SPECIAL_USES_FIELD_NUMBER: _builtins.int
+    OWNER_QUOTA_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.bytes
     name: _builtins.str
     special_use: Global___SpecialUse.ValueType
     """one more of special_uses"""
     @_builtins.property
     def special_uses(self) -> _containers.RepeatedScalarFieldContainer[Global___SpecialUse.ValueType]: ...
+    @_builtins.property
+    def owner_quota(self) -> Global___OwnerQuota:
+        """where the mailbox is made in another's account"""
+
     def __init__(
         self,
         *,
@@ -283,10 +296,11 @@ class CreateRequest(_message.Message):
         name: _builtins.str = ...,
         special_use: Global___SpecialUse.ValueType = ...,
         special_uses: _abc.Iterable[Global___SpecialUse.ValueType] | None = ...,
+        owner_quota: Global___OwnerQuota | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["owner_quota", b"owner_quota"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["idempotency_key", b"idempotency_key", "name", b"name", "special_use", b"special_use", "special_uses", b"special_uses"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["idempotency_key", b"idempotency_key", "name", b"name", "owner_quota", b"owner_quota", "special_use", b"special_use", "special_uses", b"special_uses"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -336,19 +350,25 @@ class RenameRequest(_message.Message):
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     NEW_NAME_FIELD_NUMBER: _builtins.int
+    OWNER_QUOTA_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.bytes
     name: _builtins.str
     new_name: _builtins.str
+    @_builtins.property
+    def owner_quota(self) -> Global___OwnerQuota:
+        """where the mailbox is another's"""
+
     def __init__(
         self,
         *,
         idempotency_key: _builtins.bytes = ...,
         name: _builtins.str = ...,
         new_name: _builtins.str = ...,
+        owner_quota: Global___OwnerQuota | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["owner_quota", b"owner_quota"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["idempotency_key", b"idempotency_key", "name", b"name", "new_name", b"new_name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["idempotency_key", b"idempotency_key", "name", b"name", "new_name", b"new_name", "owner_quota", b"owner_quota"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -534,3 +554,210 @@ class SetMetadataResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SetMetadataResponse: _TypeAlias = SetMetadataResponse  # noqa: Y015
+
+@_typing.final
+class OwnerQuota(_message.Message):
+    """What the owner of a shared mailbox may keep, as the directory tells it; 0: unlimited. The ticket's quota holds for its own account."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BYTES_FIELD_NUMBER: _builtins.int
+    MESSAGES_FIELD_NUMBER: _builtins.int
+    MAILBOXES_FIELD_NUMBER: _builtins.int
+    bytes: _builtins.int
+    messages: _builtins.int
+    mailboxes: _builtins.int
+    def __init__(
+        self,
+        *,
+        bytes: _builtins.int = ...,
+        messages: _builtins.int = ...,
+        mailboxes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "mailboxes", b"mailboxes", "messages", b"messages"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OwnerQuota: _TypeAlias = OwnerQuota  # noqa: Y015
+
+@_typing.final
+class MyRightsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    MAILBOX_ID_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    mailbox_id: _builtins.int
+    """where there is no name"""
+    owner: _builtins.int
+    """the account that the mailbox id is of; 0: the ticket's own"""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        mailbox_id: _builtins.int = ...,
+        owner: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["mailbox_id", b"mailbox_id", "name", b"name", "owner", b"owner"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MyRightsRequest: _TypeAlias = MyRightsRequest  # noqa: Y015
+
+@_typing.final
+class MyRightsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RIGHTS_FIELD_NUMBER: _builtins.int
+    rights: _builtins.str
+    """letters of RFC 4314 section 2.1, in the order lrswipkxtea; the owner has all"""
+    def __init__(
+        self,
+        *,
+        rights: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rights", b"rights"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MyRightsResponse: _TypeAlias = MyRightsResponse  # noqa: Y015
+
+@_typing.final
+class GetAclRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetAclRequest: _TypeAlias = GetAclRequest  # noqa: Y015
+
+@_typing.final
+class GetAclResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRIES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___AclEntry]: ...
+    def __init__(
+        self,
+        *,
+        entries: _abc.Iterable[Global___AclEntry] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetAclResponse: _TypeAlias = GetAclResponse  # noqa: Y015
+
+@_typing.final
+class AclEntry(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDENTIFIER_FIELD_NUMBER: _builtins.int
+    RIGHTS_FIELD_NUMBER: _builtins.int
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    identifier: _builtins.str
+    """the account's address"""
+    rights: _builtins.str
+    account_id: _builtins.int
+    def __init__(
+        self,
+        *,
+        identifier: _builtins.str = ...,
+        rights: _builtins.str = ...,
+        account_id: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "identifier", b"identifier", "rights", b"rights"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AclEntry: _TypeAlias = AclEntry  # noqa: Y015
+
+@_typing.final
+class SetAclRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Mode:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _ModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[SetAclRequest._Mode.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        MODE_UNSPECIFIED: SetAclRequest._Mode.ValueType  # 0
+        MODE_REPLACE: SetAclRequest._Mode.ValueType  # 1
+        MODE_ADD: SetAclRequest._Mode.ValueType  # 2
+        MODE_REMOVE: SetAclRequest._Mode.ValueType  # 3
+
+    class Mode(_Mode, metaclass=_ModeEnumTypeWrapper): ...
+    MODE_UNSPECIFIED: SetAclRequest.Mode.ValueType  # 0
+    MODE_REPLACE: SetAclRequest.Mode.ValueType  # 1
+    MODE_ADD: SetAclRequest.Mode.ValueType  # 2
+    MODE_REMOVE: SetAclRequest.Mode.ValueType  # 3
+
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    IDENTIFIER_FIELD_NUMBER: _builtins.int
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
+    RIGHTS_FIELD_NUMBER: _builtins.int
+    idempotency_key: _builtins.bytes
+    name: _builtins.str
+    identifier: _builtins.str
+    """the account's address, as the directory tells it"""
+    account_id: _builtins.int
+    mode: Global___SetAclRequest.Mode.ValueType
+    rights: _builtins.str
+    """none left: the entry goes"""
+    def __init__(
+        self,
+        *,
+        idempotency_key: _builtins.bytes = ...,
+        name: _builtins.str = ...,
+        identifier: _builtins.str = ...,
+        account_id: _builtins.int = ...,
+        mode: Global___SetAclRequest.Mode.ValueType = ...,
+        rights: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "idempotency_key", b"idempotency_key", "identifier", b"identifier", "mode", b"mode", "name", b"name", "rights", b"rights"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetAclRequest: _TypeAlias = SetAclRequest  # noqa: Y015
+
+@_typing.final
+class SetAclResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetAclResponse: _TypeAlias = SetAclResponse  # noqa: Y015

@@ -26,7 +26,11 @@ if _version_not_supported:
 
 
 class MailboxServiceStub:
-    """The tree of mailboxes of the account that the ticket names.
+    """The tree of mailboxes of the account that the ticket names, and what others share with it.
+
+    What others share (RFC 4314) is called "Other Users/<owner's address>/<name there>"; every call that takes a name takes such
+    names too, as far as the owner's ACL lets it: NOT_FOUND where the person may not know of the mailbox, DENIED where it knows
+    but lacks the right that the call's comment names by its letter. Own mailboxes can't have such names (INVALID).
 
     Callers: imap, with a ticket of scope "mail" in the metadata key "postroom-ticket". Errors of every call:
     UNAUTHENTICATED (no ticket, or a bad one), EXPIRED (renew it). Names are UTF-8 paths with "/" between levels; "INBOX" is always there.
@@ -79,10 +83,29 @@ class MailboxServiceStub:
                 request_serializer=postroom_dot_store_dot_v1_dot_mailbox__pb2.SetMetadataRequest.SerializeToString,
                 response_deserializer=postroom_dot_store_dot_v1_dot_mailbox__pb2.SetMetadataResponse.FromString,
                 _registered_method=True)
+        self.MyRights = channel.unary_unary(
+                '/postroom.store.v1.MailboxService/MyRights',
+                request_serializer=postroom_dot_store_dot_v1_dot_mailbox__pb2.MyRightsRequest.SerializeToString,
+                response_deserializer=postroom_dot_store_dot_v1_dot_mailbox__pb2.MyRightsResponse.FromString,
+                _registered_method=True)
+        self.GetAcl = channel.unary_unary(
+                '/postroom.store.v1.MailboxService/GetAcl',
+                request_serializer=postroom_dot_store_dot_v1_dot_mailbox__pb2.GetAclRequest.SerializeToString,
+                response_deserializer=postroom_dot_store_dot_v1_dot_mailbox__pb2.GetAclResponse.FromString,
+                _registered_method=True)
+        self.SetAcl = channel.unary_unary(
+                '/postroom.store.v1.MailboxService/SetAcl',
+                request_serializer=postroom_dot_store_dot_v1_dot_mailbox__pb2.SetAclRequest.SerializeToString,
+                response_deserializer=postroom_dot_store_dot_v1_dot_mailbox__pb2.SetAclResponse.FromString,
+                _registered_method=True)
 
 
 class MailboxServiceServicer:
-    """The tree of mailboxes of the account that the ticket names.
+    """The tree of mailboxes of the account that the ticket names, and what others share with it.
+
+    What others share (RFC 4314) is called "Other Users/<owner's address>/<name there>"; every call that takes a name takes such
+    names too, as far as the owner's ACL lets it: NOT_FOUND where the person may not know of the mailbox, DENIED where it knows
+    but lacks the right that the call's comment names by its letter. Own mailboxes can't have such names (INVALID).
 
     Callers: imap, with a ticket of scope "mail" in the metadata key "postroom-ticket". Errors of every call:
     UNAUTHENTICATED (no ticket, or a bad one), EXPIRED (renew it). Names are UTF-8 paths with "/" between levels; "INBOX" is always there.
@@ -90,14 +113,16 @@ class MailboxServiceServicer:
     """
 
     def List(self, request, context):
-        """Every mailbox and subscription, in order of name, in pages. A front matches patterns itself.
+        """Every mailbox and subscription, in order of name, in pages. A front matches patterns itself. What others share comes with
+        the last page, behind the rest, where the right "l" is there (counts: "r" too); its names are verified as of now.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Status(self, request, context):
-        """The counts of several mailboxes as of one moment. NOT_FOUND if one is missing.
+        """The counts of several mailboxes as of one moment (of what is shared: an owner's as of one). NOT_FOUND if one is missing.
+        Shared: "r".
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -106,7 +131,8 @@ class MailboxServiceServicer:
     def Create(self, request, context):
         """Makes a mailbox and the missing levels above it. Special uses that it is given are taken from the mailboxes
         that have them. ALREADY_EXISTS; INVALID for a name that can't be; LIMIT_EXCEEDED; UNSUPPORTED for a special use
-        that no mailbox can have here (ALL, FLAGGED).
+        that no mailbox can have here (ALL, FLAGGED). Each inherits the ACL of the mailbox above it (RFC 4314 section 4).
+        Shared: "k" on the nearest mailbox above; special uses are the owner's to give (DENIED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -115,6 +141,7 @@ class MailboxServiceServicer:
     def Delete(self, request, context):
         """Removes a mailbox with its messages (kept for the grace time). Inferiors stay, the name becoming
         Noselect while there are any (RFC 9051 section 6.3.5). NOT_FOUND; INVALID for INBOX.
+        Its ACL goes too. Shared: "x".
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -123,6 +150,8 @@ class MailboxServiceServicer:
     def Rename(self, request, context):
         """Renames a mailbox and its inferiors. Renaming INBOX moves its messages into a new mailbox and leaves
         it empty (RFC 9051 section 6.3.6). NOT_FOUND, ALREADY_EXISTS, INVALID.
+        ACLs stay as they are. Shared: "x", and "k" on the nearest mailbox above the new name; both names are of one account
+        (INVALID), and INBOX is its owner's to rename (DENIED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -138,6 +167,7 @@ class MailboxServiceServicer:
     def GetMetadata(self, request, context):
         """Annotations (RFC 5464) of a mailbox, Noselect ones too, or with an empty name those that the account has on the server as a
         whole: those named, and those below them as deep as asked for. Reads only. NOT_FOUND; INVALID for a name that can't be.
+        Shared: "l" and one of "rswip"; private ones are each person's own, and special uses the owner's.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -147,7 +177,30 @@ class MailboxServiceServicer:
         """Sets annotations and removes those without a value; all or none. NOT_FOUND; INVALID for a name that can't be; TOO_LARGE
         for a value over 65,536 bytes; LIMIT_EXCEEDED for more than 200 on one mailbox; OVER_QUOTA for more than 16 MiB in the account.
         "/private/specialuse" is the mailbox's special uses (RFC 6154 section 4): UNSUPPORTED for one that can't be. DENIED for a
-        shared one of the server.
+        shared one of the server. Shared: as GetMetadata, and "w" for shared ones; special uses are the owner's to give (DENIED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def MyRights(self, request, context):
+        """What the person may do with a mailbox, by its name, or by its id and owner. Shared: one of "lrikxa", else NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetAcl(self, request, context):
+        """Who may do what with a mailbox: its owner first, who may do everything always, then the others by identifier. Shared: "a".
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetAcl(self, request, context):
+        """Changes what one account, not the owner's, may do with a mailbox. Two transactions: a note of what is shared in that account,
+        then the ACL, in the owner's; a repeat after a failure between them mends it. Those who watch the mailbox are told.
+        Shared: "a". INVALID for rights that don't exist, or for the owner; LIMIT_EXCEEDED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -196,6 +249,21 @@ def add_MailboxServiceServicer_to_server(servicer, server):
                     request_deserializer=postroom_dot_store_dot_v1_dot_mailbox__pb2.SetMetadataRequest.FromString,
                     response_serializer=postroom_dot_store_dot_v1_dot_mailbox__pb2.SetMetadataResponse.SerializeToString,
             ),
+            'MyRights': grpc.unary_unary_rpc_method_handler(
+                    servicer.MyRights,
+                    request_deserializer=postroom_dot_store_dot_v1_dot_mailbox__pb2.MyRightsRequest.FromString,
+                    response_serializer=postroom_dot_store_dot_v1_dot_mailbox__pb2.MyRightsResponse.SerializeToString,
+            ),
+            'GetAcl': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAcl,
+                    request_deserializer=postroom_dot_store_dot_v1_dot_mailbox__pb2.GetAclRequest.FromString,
+                    response_serializer=postroom_dot_store_dot_v1_dot_mailbox__pb2.GetAclResponse.SerializeToString,
+            ),
+            'SetAcl': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetAcl,
+                    request_deserializer=postroom_dot_store_dot_v1_dot_mailbox__pb2.SetAclRequest.FromString,
+                    response_serializer=postroom_dot_store_dot_v1_dot_mailbox__pb2.SetAclResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'postroom.store.v1.MailboxService', rpc_method_handlers)
@@ -205,7 +273,11 @@ def add_MailboxServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class MailboxService:
-    """The tree of mailboxes of the account that the ticket names.
+    """The tree of mailboxes of the account that the ticket names, and what others share with it.
+
+    What others share (RFC 4314) is called "Other Users/<owner's address>/<name there>"; every call that takes a name takes such
+    names too, as far as the owner's ACL lets it: NOT_FOUND where the person may not know of the mailbox, DENIED where it knows
+    but lacks the right that the call's comment names by its letter. Own mailboxes can't have such names (INVALID).
 
     Callers: imap, with a ticket of scope "mail" in the metadata key "postroom-ticket". Errors of every call:
     UNAUTHENTICATED (no ticket, or a bad one), EXPIRED (renew it). Names are UTF-8 paths with "/" between levels; "INBOX" is always there.
@@ -418,6 +490,87 @@ class MailboxService:
             '/postroom.store.v1.MailboxService/SetMetadata',
             postroom_dot_store_dot_v1_dot_mailbox__pb2.SetMetadataRequest.SerializeToString,
             postroom_dot_store_dot_v1_dot_mailbox__pb2.SetMetadataResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MyRights(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/postroom.store.v1.MailboxService/MyRights',
+            postroom_dot_store_dot_v1_dot_mailbox__pb2.MyRightsRequest.SerializeToString,
+            postroom_dot_store_dot_v1_dot_mailbox__pb2.MyRightsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetAcl(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/postroom.store.v1.MailboxService/GetAcl',
+            postroom_dot_store_dot_v1_dot_mailbox__pb2.GetAclRequest.SerializeToString,
+            postroom_dot_store_dot_v1_dot_mailbox__pb2.GetAclResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetAcl(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/postroom.store.v1.MailboxService/SetAcl',
+            postroom_dot_store_dot_v1_dot_mailbox__pb2.SetAclRequest.SerializeToString,
+            postroom_dot_store_dot_v1_dot_mailbox__pb2.SetAclResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -27,7 +27,11 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class MailboxServiceStub:
-    """The tree of mailboxes of the account that the ticket names.
+    """The tree of mailboxes of the account that the ticket names, and what others share with it.
+
+    What others share (RFC 4314) is called "Other Users/<owner's address>/<name there>"; every call that takes a name takes such
+    names too, as far as the owner's ACL lets it: NOT_FOUND where the person may not know of the mailbox, DENIED where it knows
+    but lacks the right that the call's comment names by its letter. Own mailboxes can't have such names (INVALID).
 
     Callers: imap, with a ticket of scope "mail" in the metadata key "postroom-ticket". Errors of every call:
     UNAUTHENTICATED (no ticket, or a bad one), EXPIRED (renew it). Names are UTF-8 paths with "/" between levels; "INBOX" is always there.
@@ -39,38 +43,60 @@ class MailboxServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> MailboxServiceAsyncStub: ...
     List: _grpc.UnaryUnaryMultiCallable[_mailbox_pb2.ListRequest, _mailbox_pb2.ListResponse]
-    """Every mailbox and subscription, in order of name, in pages. A front matches patterns itself."""
+    """Every mailbox and subscription, in order of name, in pages. A front matches patterns itself. What others share comes with
+    the last page, behind the rest, where the right "l" is there (counts: "r" too); its names are verified as of now.
+    """
     Status: _grpc.UnaryUnaryMultiCallable[_mailbox_pb2.StatusRequest, _mailbox_pb2.StatusResponse]
-    """The counts of several mailboxes as of one moment. NOT_FOUND if one is missing."""
+    """The counts of several mailboxes as of one moment (of what is shared: an owner's as of one). NOT_FOUND if one is missing.
+    Shared: "r".
+    """
     Create: _grpc.UnaryUnaryMultiCallable[_mailbox_pb2.CreateRequest, _mailbox_pb2.Mailbox]
     """Makes a mailbox and the missing levels above it. Special uses that it is given are taken from the mailboxes
     that have them. ALREADY_EXISTS; INVALID for a name that can't be; LIMIT_EXCEEDED; UNSUPPORTED for a special use
-    that no mailbox can have here (ALL, FLAGGED).
+    that no mailbox can have here (ALL, FLAGGED). Each inherits the ACL of the mailbox above it (RFC 4314 section 4).
+    Shared: "k" on the nearest mailbox above; special uses are the owner's to give (DENIED).
     """
     Delete: _grpc.UnaryUnaryMultiCallable[_mailbox_pb2.DeleteRequest, _mailbox_pb2.DeleteResponse]
     """Removes a mailbox with its messages (kept for the grace time). Inferiors stay, the name becoming
     Noselect while there are any (RFC 9051 section 6.3.5). NOT_FOUND; INVALID for INBOX.
+    Its ACL goes too. Shared: "x".
     """
     Rename: _grpc.UnaryUnaryMultiCallable[_mailbox_pb2.RenameRequest, _mailbox_pb2.RenameResponse]
     """Renames a mailbox and its inferiors. Renaming INBOX moves its messages into a new mailbox and leaves
     it empty (RFC 9051 section 6.3.6). NOT_FOUND, ALREADY_EXISTS, INVALID.
+    ACLs stay as they are. Shared: "x", and "k" on the nearest mailbox above the new name; both names are of one account
+    (INVALID), and INBOX is its owner's to rename (DENIED).
     """
     Subscribe: _grpc.UnaryUnaryMultiCallable[_mailbox_pb2.SubscribeRequest, _mailbox_pb2.SubscribeResponse]
     """Adds a name to the subscriptions or removes it. The name need not exist."""
     GetMetadata: _grpc.UnaryUnaryMultiCallable[_mailbox_pb2.GetMetadataRequest, _mailbox_pb2.GetMetadataResponse]
     """Annotations (RFC 5464) of a mailbox, Noselect ones too, or with an empty name those that the account has on the server as a
     whole: those named, and those below them as deep as asked for. Reads only. NOT_FOUND; INVALID for a name that can't be.
+    Shared: "l" and one of "rswip"; private ones are each person's own, and special uses the owner's.
     """
     SetMetadata: _grpc.UnaryUnaryMultiCallable[_mailbox_pb2.SetMetadataRequest, _mailbox_pb2.SetMetadataResponse]
     """Sets annotations and removes those without a value; all or none. NOT_FOUND; INVALID for a name that can't be; TOO_LARGE
     for a value over 65,536 bytes; LIMIT_EXCEEDED for more than 200 on one mailbox; OVER_QUOTA for more than 16 MiB in the account.
     "/private/specialuse" is the mailbox's special uses (RFC 6154 section 4): UNSUPPORTED for one that can't be. DENIED for a
-    shared one of the server.
+    shared one of the server. Shared: as GetMetadata, and "w" for shared ones; special uses are the owner's to give (DENIED).
+    """
+    MyRights: _grpc.UnaryUnaryMultiCallable[_mailbox_pb2.MyRightsRequest, _mailbox_pb2.MyRightsResponse]
+    """What the person may do with a mailbox, by its name, or by its id and owner. Shared: one of "lrikxa", else NOT_FOUND."""
+    GetAcl: _grpc.UnaryUnaryMultiCallable[_mailbox_pb2.GetAclRequest, _mailbox_pb2.GetAclResponse]
+    """Who may do what with a mailbox: its owner first, who may do everything always, then the others by identifier. Shared: "a"."""
+    SetAcl: _grpc.UnaryUnaryMultiCallable[_mailbox_pb2.SetAclRequest, _mailbox_pb2.SetAclResponse]
+    """Changes what one account, not the owner's, may do with a mailbox. Two transactions: a note of what is shared in that account,
+    then the ACL, in the owner's; a repeat after a failure between them mends it. Those who watch the mailbox are told.
+    Shared: "a". INVALID for rights that don't exist, or for the owner; LIMIT_EXCEEDED.
     """
 
 @_typing.type_check_only
 class MailboxServiceAsyncStub(MailboxServiceStub):
-    """The tree of mailboxes of the account that the ticket names.
+    """The tree of mailboxes of the account that the ticket names, and what others share with it.
+
+    What others share (RFC 4314) is called "Other Users/<owner's address>/<name there>"; every call that takes a name takes such
+    names too, as far as the owner's ACL lets it: NOT_FOUND where the person may not know of the mailbox, DENIED where it knows
+    but lacks the right that the call's comment names by its letter. Own mailboxes can't have such names (INVALID).
 
     Callers: imap, with a ticket of scope "mail" in the metadata key "postroom-ticket". Errors of every call:
     UNAUTHENTICATED (no ticket, or a bad one), EXPIRED (renew it). Names are UTF-8 paths with "/" between levels; "INBOX" is always there.
@@ -79,37 +105,59 @@ class MailboxServiceAsyncStub(MailboxServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     List: _aio.UnaryUnaryMultiCallable[_mailbox_pb2.ListRequest, _mailbox_pb2.ListResponse]  # type: ignore[assignment]
-    """Every mailbox and subscription, in order of name, in pages. A front matches patterns itself."""
+    """Every mailbox and subscription, in order of name, in pages. A front matches patterns itself. What others share comes with
+    the last page, behind the rest, where the right "l" is there (counts: "r" too); its names are verified as of now.
+    """
     Status: _aio.UnaryUnaryMultiCallable[_mailbox_pb2.StatusRequest, _mailbox_pb2.StatusResponse]  # type: ignore[assignment]
-    """The counts of several mailboxes as of one moment. NOT_FOUND if one is missing."""
+    """The counts of several mailboxes as of one moment (of what is shared: an owner's as of one). NOT_FOUND if one is missing.
+    Shared: "r".
+    """
     Create: _aio.UnaryUnaryMultiCallable[_mailbox_pb2.CreateRequest, _mailbox_pb2.Mailbox]  # type: ignore[assignment]
     """Makes a mailbox and the missing levels above it. Special uses that it is given are taken from the mailboxes
     that have them. ALREADY_EXISTS; INVALID for a name that can't be; LIMIT_EXCEEDED; UNSUPPORTED for a special use
-    that no mailbox can have here (ALL, FLAGGED).
+    that no mailbox can have here (ALL, FLAGGED). Each inherits the ACL of the mailbox above it (RFC 4314 section 4).
+    Shared: "k" on the nearest mailbox above; special uses are the owner's to give (DENIED).
     """
     Delete: _aio.UnaryUnaryMultiCallable[_mailbox_pb2.DeleteRequest, _mailbox_pb2.DeleteResponse]  # type: ignore[assignment]
     """Removes a mailbox with its messages (kept for the grace time). Inferiors stay, the name becoming
     Noselect while there are any (RFC 9051 section 6.3.5). NOT_FOUND; INVALID for INBOX.
+    Its ACL goes too. Shared: "x".
     """
     Rename: _aio.UnaryUnaryMultiCallable[_mailbox_pb2.RenameRequest, _mailbox_pb2.RenameResponse]  # type: ignore[assignment]
     """Renames a mailbox and its inferiors. Renaming INBOX moves its messages into a new mailbox and leaves
     it empty (RFC 9051 section 6.3.6). NOT_FOUND, ALREADY_EXISTS, INVALID.
+    ACLs stay as they are. Shared: "x", and "k" on the nearest mailbox above the new name; both names are of one account
+    (INVALID), and INBOX is its owner's to rename (DENIED).
     """
     Subscribe: _aio.UnaryUnaryMultiCallable[_mailbox_pb2.SubscribeRequest, _mailbox_pb2.SubscribeResponse]  # type: ignore[assignment]
     """Adds a name to the subscriptions or removes it. The name need not exist."""
     GetMetadata: _aio.UnaryUnaryMultiCallable[_mailbox_pb2.GetMetadataRequest, _mailbox_pb2.GetMetadataResponse]  # type: ignore[assignment]
     """Annotations (RFC 5464) of a mailbox, Noselect ones too, or with an empty name those that the account has on the server as a
     whole: those named, and those below them as deep as asked for. Reads only. NOT_FOUND; INVALID for a name that can't be.
+    Shared: "l" and one of "rswip"; private ones are each person's own, and special uses the owner's.
     """
     SetMetadata: _aio.UnaryUnaryMultiCallable[_mailbox_pb2.SetMetadataRequest, _mailbox_pb2.SetMetadataResponse]  # type: ignore[assignment]
     """Sets annotations and removes those without a value; all or none. NOT_FOUND; INVALID for a name that can't be; TOO_LARGE
     for a value over 65,536 bytes; LIMIT_EXCEEDED for more than 200 on one mailbox; OVER_QUOTA for more than 16 MiB in the account.
     "/private/specialuse" is the mailbox's special uses (RFC 6154 section 4): UNSUPPORTED for one that can't be. DENIED for a
-    shared one of the server.
+    shared one of the server. Shared: as GetMetadata, and "w" for shared ones; special uses are the owner's to give (DENIED).
+    """
+    MyRights: _aio.UnaryUnaryMultiCallable[_mailbox_pb2.MyRightsRequest, _mailbox_pb2.MyRightsResponse]  # type: ignore[assignment]
+    """What the person may do with a mailbox, by its name, or by its id and owner. Shared: one of "lrikxa", else NOT_FOUND."""
+    GetAcl: _aio.UnaryUnaryMultiCallable[_mailbox_pb2.GetAclRequest, _mailbox_pb2.GetAclResponse]  # type: ignore[assignment]
+    """Who may do what with a mailbox: its owner first, who may do everything always, then the others by identifier. Shared: "a"."""
+    SetAcl: _aio.UnaryUnaryMultiCallable[_mailbox_pb2.SetAclRequest, _mailbox_pb2.SetAclResponse]  # type: ignore[assignment]
+    """Changes what one account, not the owner's, may do with a mailbox. Two transactions: a note of what is shared in that account,
+    then the ACL, in the owner's; a repeat after a failure between them mends it. Those who watch the mailbox are told.
+    Shared: "a". INVALID for rights that don't exist, or for the owner; LIMIT_EXCEEDED.
     """
 
 class MailboxServiceServicer(metaclass=_abc_1.ABCMeta):
-    """The tree of mailboxes of the account that the ticket names.
+    """The tree of mailboxes of the account that the ticket names, and what others share with it.
+
+    What others share (RFC 4314) is called "Other Users/<owner's address>/<name there>"; every call that takes a name takes such
+    names too, as far as the owner's ACL lets it: NOT_FOUND where the person may not know of the mailbox, DENIED where it knows
+    but lacks the right that the call's comment names by its letter. Own mailboxes can't have such names (INVALID).
 
     Callers: imap, with a ticket of scope "mail" in the metadata key "postroom-ticket". Errors of every call:
     UNAUTHENTICATED (no ticket, or a bad one), EXPIRED (renew it). Names are UTF-8 paths with "/" between levels; "INBOX" is always there.
@@ -122,7 +170,9 @@ class MailboxServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _mailbox_pb2.ListRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_mailbox_pb2.ListResponse, _abc.Awaitable[_mailbox_pb2.ListResponse]]:
-        """Every mailbox and subscription, in order of name, in pages. A front matches patterns itself."""
+        """Every mailbox and subscription, in order of name, in pages. A front matches patterns itself. What others share comes with
+        the last page, behind the rest, where the right "l" is there (counts: "r" too); its names are verified as of now.
+        """
 
     @_abc_1.abstractmethod
     def Status(
@@ -130,7 +180,9 @@ class MailboxServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _mailbox_pb2.StatusRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_mailbox_pb2.StatusResponse, _abc.Awaitable[_mailbox_pb2.StatusResponse]]:
-        """The counts of several mailboxes as of one moment. NOT_FOUND if one is missing."""
+        """The counts of several mailboxes as of one moment (of what is shared: an owner's as of one). NOT_FOUND if one is missing.
+        Shared: "r".
+        """
 
     @_abc_1.abstractmethod
     def Create(
@@ -140,7 +192,8 @@ class MailboxServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_mailbox_pb2.Mailbox, _abc.Awaitable[_mailbox_pb2.Mailbox]]:
         """Makes a mailbox and the missing levels above it. Special uses that it is given are taken from the mailboxes
         that have them. ALREADY_EXISTS; INVALID for a name that can't be; LIMIT_EXCEEDED; UNSUPPORTED for a special use
-        that no mailbox can have here (ALL, FLAGGED).
+        that no mailbox can have here (ALL, FLAGGED). Each inherits the ACL of the mailbox above it (RFC 4314 section 4).
+        Shared: "k" on the nearest mailbox above; special uses are the owner's to give (DENIED).
         """
 
     @_abc_1.abstractmethod
@@ -151,6 +204,7 @@ class MailboxServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_mailbox_pb2.DeleteResponse, _abc.Awaitable[_mailbox_pb2.DeleteResponse]]:
         """Removes a mailbox with its messages (kept for the grace time). Inferiors stay, the name becoming
         Noselect while there are any (RFC 9051 section 6.3.5). NOT_FOUND; INVALID for INBOX.
+        Its ACL goes too. Shared: "x".
         """
 
     @_abc_1.abstractmethod
@@ -161,6 +215,8 @@ class MailboxServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_mailbox_pb2.RenameResponse, _abc.Awaitable[_mailbox_pb2.RenameResponse]]:
         """Renames a mailbox and its inferiors. Renaming INBOX moves its messages into a new mailbox and leaves
         it empty (RFC 9051 section 6.3.6). NOT_FOUND, ALREADY_EXISTS, INVALID.
+        ACLs stay as they are. Shared: "x", and "k" on the nearest mailbox above the new name; both names are of one account
+        (INVALID), and INBOX is its owner's to rename (DENIED).
         """
 
     @_abc_1.abstractmethod
@@ -179,6 +235,7 @@ class MailboxServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_mailbox_pb2.GetMetadataResponse, _abc.Awaitable[_mailbox_pb2.GetMetadataResponse]]:
         """Annotations (RFC 5464) of a mailbox, Noselect ones too, or with an empty name those that the account has on the server as a
         whole: those named, and those below them as deep as asked for. Reads only. NOT_FOUND; INVALID for a name that can't be.
+        Shared: "l" and one of "rswip"; private ones are each person's own, and special uses the owner's.
         """
 
     @_abc_1.abstractmethod
@@ -190,7 +247,34 @@ class MailboxServiceServicer(metaclass=_abc_1.ABCMeta):
         """Sets annotations and removes those without a value; all or none. NOT_FOUND; INVALID for a name that can't be; TOO_LARGE
         for a value over 65,536 bytes; LIMIT_EXCEEDED for more than 200 on one mailbox; OVER_QUOTA for more than 16 MiB in the account.
         "/private/specialuse" is the mailbox's special uses (RFC 6154 section 4): UNSUPPORTED for one that can't be. DENIED for a
-        shared one of the server.
+        shared one of the server. Shared: as GetMetadata, and "w" for shared ones; special uses are the owner's to give (DENIED).
+        """
+
+    @_abc_1.abstractmethod
+    def MyRights(
+        self,
+        request: _mailbox_pb2.MyRightsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_mailbox_pb2.MyRightsResponse, _abc.Awaitable[_mailbox_pb2.MyRightsResponse]]:
+        """What the person may do with a mailbox, by its name, or by its id and owner. Shared: one of "lrikxa", else NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def GetAcl(
+        self,
+        request: _mailbox_pb2.GetAclRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_mailbox_pb2.GetAclResponse, _abc.Awaitable[_mailbox_pb2.GetAclResponse]]:
+        """Who may do what with a mailbox: its owner first, who may do everything always, then the others by identifier. Shared: "a"."""
+
+    @_abc_1.abstractmethod
+    def SetAcl(
+        self,
+        request: _mailbox_pb2.SetAclRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_mailbox_pb2.SetAclResponse, _abc.Awaitable[_mailbox_pb2.SetAclResponse]]:
+        """Changes what one account, not the owner's, may do with a mailbox. Two transactions: a note of what is shared in that account,
+        then the ACL, in the owner's; a repeat after a failure between them mends it. Those who watch the mailbox are told.
+        Shared: "a". INVALID for rights that don't exist, or for the owner; LIMIT_EXCEEDED.
         """
 
 def add_MailboxServiceServicer_to_server(servicer: MailboxServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from postroom.store.v1 import mailbox_pb2 as _mailbox_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -252,12 +253,18 @@ class Change(_message.Message):
     EXPUNGED_FIELD_NUMBER: _builtins.int
     KEYWORDS_FIELD_NUMBER: _builtins.int
     DELETED_FIELD_NUMBER: _builtins.int
+    RIGHTS_CHANGED_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
     mailbox_id: _builtins.int
     previous_modseq: _builtins.int
     modseq: _builtins.int
     uid_next: _builtins.int
     deleted: _builtins.bool
     """the mailbox itself is gone"""
+    rights_changed: _builtins.bool
+    """its ACL is another: what a guest may do must be asked anew"""
+    owner: _builtins.int
+    """in the answer to a write: the account, where it isn't the ticket's own"""
     @_builtins.property
     def added(self) -> Global___Columns:
         """new messages, ascending"""
@@ -284,10 +291,12 @@ class Change(_message.Message):
         expunged: _abc.Iterable[_builtins.int] | None = ...,
         keywords: _abc.Iterable[Global___Keyword] | None = ...,
         deleted: _builtins.bool = ...,
+        rights_changed: _builtins.bool = ...,
+        owner: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["added", b"added", "flagged", b"flagged"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["added", b"added", "deleted", b"deleted", "expunged", b"expunged", "flagged", b"flagged", "keywords", b"keywords", "mailbox_id", b"mailbox_id", "modseq", b"modseq", "previous_modseq", b"previous_modseq", "uid_next", b"uid_next"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["added", b"added", "deleted", b"deleted", "expunged", b"expunged", "flagged", b"flagged", "keywords", b"keywords", "mailbox_id", b"mailbox_id", "modseq", b"modseq", "owner", b"owner", "previous_modseq", b"previous_modseq", "rights_changed", b"rights_changed", "uid_next", b"uid_next"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -298,15 +307,23 @@ class OpenRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
+    MAILBOX_ID_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    mailbox_id: _builtins.int
+    """instead of a name"""
+    owner: _builtins.int
+    """the account that the mailbox id is of; 0: the ticket's own"""
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
+        mailbox_id: _builtins.int = ...,
+        owner: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["mailbox_id", b"mailbox_id", "name", b"name", "owner", b"owner"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -347,12 +364,18 @@ class OpenMailbox(_message.Message):
     HIGHEST_MODSEQ_FIELD_NUMBER: _builtins.int
     MESSAGES_FIELD_NUMBER: _builtins.int
     KEYWORDS_FIELD_NUMBER: _builtins.int
+    RIGHTS_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
     mailbox_id: _builtins.int
     name: _builtins.str
     uid_validity: _builtins.int
     uid_next: _builtins.int
     highest_modseq: _builtins.int
     messages: _builtins.int
+    rights: _builtins.str
+    """what the person may do, of what is shared: letters of RFC 4314 section 2.1"""
+    owner: _builtins.int
+    """the account that it is in; 0: the ticket's own"""
     @_builtins.property
     def keywords(self) -> _containers.RepeatedCompositeFieldContainer[Global___Keyword]: ...
     def __init__(
@@ -365,10 +388,12 @@ class OpenMailbox(_message.Message):
         highest_modseq: _builtins.int = ...,
         messages: _builtins.int = ...,
         keywords: _abc.Iterable[Global___Keyword] | None = ...,
+        rights: _builtins.str = ...,
+        owner: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["highest_modseq", b"highest_modseq", "keywords", b"keywords", "mailbox_id", b"mailbox_id", "messages", b"messages", "name", b"name", "uid_next", b"uid_next", "uid_validity", b"uid_validity"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["highest_modseq", b"highest_modseq", "keywords", b"keywords", "mailbox_id", b"mailbox_id", "messages", b"messages", "name", b"name", "owner", b"owner", "rights", b"rights", "uid_next", b"uid_next", "uid_validity", b"uid_validity"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -482,7 +507,10 @@ class FetchRequest(_message.Message):
     UIDS_FIELD_NUMBER: _builtins.int
     COLUMNS_FIELD_NUMBER: _builtins.int
     SECTIONS_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
     mailbox_id: _builtins.int
+    owner: _builtins.int
+    """the account that the mailbox is in; 0: the ticket's own"""
     @_builtins.property
     def uids(self) -> _containers.RepeatedCompositeFieldContainer[Global___UidRange]: ...
     @_builtins.property
@@ -496,10 +524,11 @@ class FetchRequest(_message.Message):
         uids: _abc.Iterable[Global___UidRange] | None = ...,
         columns: _abc.Iterable[Global___Column.ValueType] | None = ...,
         sections: _abc.Iterable[Global___Section] | None = ...,
+        owner: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "mailbox_id", b"mailbox_id", "sections", b"sections", "uids", b"uids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "mailbox_id", b"mailbox_id", "owner", b"owner", "sections", b"sections", "uids", b"uids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -764,7 +793,7 @@ Global___Catenation: _TypeAlias = Catenation  # noqa: Y015
 
 @_typing.final
 class Reference(_message.Message):
-    """Bytes of a message of the same account, as they are kept."""
+    """Bytes of a message that the ticket's person may read, as they are kept."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -811,17 +840,21 @@ class AppendRequest(_message.Message):
 
         MAILBOX_ID_FIELD_NUMBER: _builtins.int
         UID_FIELD_NUMBER: _builtins.int
+        OWNER_FIELD_NUMBER: _builtins.int
         mailbox_id: _builtins.int
         uid: _builtins.int
+        owner: _builtins.int
+        """the account that the mailbox is in; 0: the ticket's own"""
         def __init__(
             self,
             *,
             mailbox_id: _builtins.int = ...,
             uid: _builtins.int = ...,
+            owner: _builtins.int = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["mailbox_id", b"mailbox_id", "uid", b"uid"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["mailbox_id", b"mailbox_id", "owner", b"owner", "uid", b"uid"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -829,6 +862,7 @@ class AppendRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     MESSAGES_FIELD_NUMBER: _builtins.int
     REPLACED_FIELD_NUMBER: _builtins.int
+    OWNER_QUOTA_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.bytes
     name: _builtins.str
     @_builtins.property
@@ -837,6 +871,10 @@ class AppendRequest(_message.Message):
 
     @_builtins.property
     def replaced(self) -> Global___AppendRequest.Replaced: ...
+    @_builtins.property
+    def owner_quota(self) -> _mailbox_pb2.OwnerQuota:
+        """where the mailbox is shared"""
+
     def __init__(
         self,
         *,
@@ -844,10 +882,11 @@ class AppendRequest(_message.Message):
         name: _builtins.str = ...,
         messages: _abc.Iterable[Global___NewMessage] | None = ...,
         replaced: Global___AppendRequest.Replaced | None = ...,
+        owner_quota: _mailbox_pb2.OwnerQuota | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["replaced", b"replaced"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["owner_quota", b"owner_quota", "replaced", b"replaced"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["idempotency_key", b"idempotency_key", "messages", b"messages", "name", b"name", "replaced", b"replaced"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["idempotency_key", b"idempotency_key", "messages", b"messages", "name", b"name", "owner_quota", b"owner_quota", "replaced", b"replaced"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -941,10 +980,13 @@ class StoreFlagsRequest(_message.Message):
     MODE_FIELD_NUMBER: _builtins.int
     FLAGS_FIELD_NUMBER: _builtins.int
     UNCHANGED_SINCE_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.bytes
     mailbox_id: _builtins.int
     mode: Global___StoreFlagsRequest.Mode.ValueType
     unchanged_since: _builtins.int
+    owner: _builtins.int
+    """the account that the mailbox is in; 0: the ticket's own"""
     @_builtins.property
     def uids(self) -> _containers.RepeatedCompositeFieldContainer[Global___UidRange]: ...
     @_builtins.property
@@ -958,10 +1000,11 @@ class StoreFlagsRequest(_message.Message):
         mode: Global___StoreFlagsRequest.Mode.ValueType = ...,
         flags: _abc.Iterable[_builtins.str] | None = ...,
         unchanged_since: _builtins.int | None = ...,
+        owner: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_unchanged_since", b"_unchanged_since", "unchanged_since", b"unchanged_since"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_unchanged_since", b"_unchanged_since", "flags", b"flags", "idempotency_key", b"idempotency_key", "mailbox_id", b"mailbox_id", "mode", b"mode", "uids", b"uids", "unchanged_since", b"unchanged_since"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_unchanged_since", b"_unchanged_since", "flags", b"flags", "idempotency_key", b"idempotency_key", "mailbox_id", b"mailbox_id", "mode", b"mode", "owner", b"owner", "uids", b"uids", "unchanged_since", b"unchanged_since"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__unchanged_since: _TypeAlias = _typing.Literal["unchanged_since"]  # noqa: Y015
     _WhichOneofArgType__unchanged_since: _TypeAlias = _typing.Literal["_unchanged_since", b"_unchanged_since"]  # noqa: Y015
@@ -1005,11 +1048,19 @@ class CopyRequest(_message.Message):
     MAILBOX_ID_FIELD_NUMBER: _builtins.int
     UIDS_FIELD_NUMBER: _builtins.int
     TARGET_FIELD_NUMBER: _builtins.int
+    OWNER_QUOTA_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.bytes
     mailbox_id: _builtins.int
     target: _builtins.str
+    owner: _builtins.int
+    """the account that the mailbox is in; 0: the ticket's own"""
     @_builtins.property
     def uids(self) -> _containers.RepeatedCompositeFieldContainer[Global___UidRange]: ...
+    @_builtins.property
+    def owner_quota(self) -> _mailbox_pb2.OwnerQuota:
+        """where the target is shared"""
+
     def __init__(
         self,
         *,
@@ -1017,10 +1068,12 @@ class CopyRequest(_message.Message):
         mailbox_id: _builtins.int = ...,
         uids: _abc.Iterable[Global___UidRange] | None = ...,
         target: _builtins.str = ...,
+        owner_quota: _mailbox_pb2.OwnerQuota | None = ...,
+        owner: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["owner_quota", b"owner_quota"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["idempotency_key", b"idempotency_key", "mailbox_id", b"mailbox_id", "target", b"target", "uids", b"uids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["idempotency_key", b"idempotency_key", "mailbox_id", b"mailbox_id", "owner", b"owner", "owner_quota", b"owner_quota", "target", b"target", "uids", b"uids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1073,8 +1126,11 @@ class ExpungeRequest(_message.Message):
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
     MAILBOX_ID_FIELD_NUMBER: _builtins.int
     UIDS_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.bytes
     mailbox_id: _builtins.int
+    owner: _builtins.int
+    """the account that the mailbox is in; 0: the ticket's own"""
     @_builtins.property
     def uids(self) -> _containers.RepeatedCompositeFieldContainer[Global___UidRange]:
         """empty: all"""
@@ -1085,10 +1141,11 @@ class ExpungeRequest(_message.Message):
         idempotency_key: _builtins.bytes = ...,
         mailbox_id: _builtins.int = ...,
         uids: _abc.Iterable[Global___UidRange] | None = ...,
+        owner: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["idempotency_key", b"idempotency_key", "mailbox_id", b"mailbox_id", "uids", b"uids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["idempotency_key", b"idempotency_key", "mailbox_id", b"mailbox_id", "owner", b"owner", "uids", b"uids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1121,8 +1178,11 @@ class VanishedRequest(_message.Message):
     MAILBOX_ID_FIELD_NUMBER: _builtins.int
     SINCE_FIELD_NUMBER: _builtins.int
     UIDS_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
     mailbox_id: _builtins.int
     since: _builtins.int
+    owner: _builtins.int
+    """the account that the mailbox is in; 0: the ticket's own"""
     @_builtins.property
     def uids(self) -> _containers.RepeatedCompositeFieldContainer[Global___UidRange]:
         """about these alone; empty: all"""
@@ -1133,10 +1193,11 @@ class VanishedRequest(_message.Message):
         mailbox_id: _builtins.int = ...,
         since: _builtins.int = ...,
         uids: _abc.Iterable[Global___UidRange] | None = ...,
+        owner: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["mailbox_id", b"mailbox_id", "since", b"since", "uids", b"uids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["mailbox_id", b"mailbox_id", "owner", b"owner", "since", b"since", "uids", b"uids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1391,6 +1452,7 @@ class SearchRequest(_message.Message):
     SCORES_FIELD_NUMBER: _builtins.int
     COLLATION_FIELD_NUMBER: _builtins.int
     PROGRESS_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
     mailbox_id: _builtins.int
     scores: _builtins.bool
     """tell how relevant each is"""
@@ -1398,6 +1460,8 @@ class SearchRequest(_message.Message):
     """of the texts of `columns`, too"""
     progress: _builtins.bool
     """tell it in responses of its own; a call that rides the stream of calls needs none"""
+    owner: _builtins.int
+    """the account that the mailbox is in; 0: the ticket's own"""
     @_builtins.property
     def key(self) -> Global___SearchKey:
         """at most 1,000 keys, nested at most 50 deep: INVALID beyond"""
@@ -1415,10 +1479,11 @@ class SearchRequest(_message.Message):
         scores: _builtins.bool = ...,
         collation: Global___Collation.ValueType = ...,
         progress: _builtins.bool = ...,
+        owner: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["key", b"key"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collation", b"collation", "columns", b"columns", "key", b"key", "mailbox_id", b"mailbox_id", "progress", b"progress", "scores", b"scores"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collation", b"collation", "columns", b"columns", "key", b"key", "mailbox_id", b"mailbox_id", "owner", b"owner", "progress", b"progress", "scores", b"scores"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -26,7 +26,12 @@ if _version_not_supported:
 
 
 class MessageServiceStub:
-    """The messages of one mailbox of the account that the ticket names.
+    """The messages of one mailbox of the account that the ticket names, or that its owner shares with it (RFC 4314).
+
+    A name may be one of "Other Users" (see MailboxService); a mailbox id goes with the `owner` that its account is of (0: the ticket's
+    own). The store checks the ACL in the same transaction: NOT_FOUND where the person may not know of the mailbox, DENIED where it lacks
+    the right that is named at the call by its letter. The quota of a ticket holds for its own account; `owner_quota` states that of
+    the account in which a shared target is, as the directory tells it.
 
     Callers: imap, with a ticket of scope "mail". Lists of messages travel as columns: parallel arrays, one
     entry a message, never one RPC message an item. Errors of every call: UNAUTHENTICATED, EXPIRED, NOT_FOUND (no such
@@ -99,7 +104,12 @@ class MessageServiceStub:
 
 
 class MessageServiceServicer:
-    """The messages of one mailbox of the account that the ticket names.
+    """The messages of one mailbox of the account that the ticket names, or that its owner shares with it (RFC 4314).
+
+    A name may be one of "Other Users" (see MailboxService); a mailbox id goes with the `owner` that its account is of (0: the ticket's
+    own). The store checks the ACL in the same transaction: NOT_FOUND where the person may not know of the mailbox, DENIED where it lacks
+    the right that is named at the call by its letter. The quota of a ticket holds for its own account; `owner_quota` states that of
+    the account in which a shared target is, as the directory tells it.
 
     Callers: imap, with a ticket of scope "mail". Lists of messages travel as columns: parallel arrays, one
     entry a message, never one RPC message an item. Errors of every call: UNAUTHENTICATED, EXPIRED, NOT_FOUND (no such
@@ -110,7 +120,7 @@ class MessageServiceServicer:
 
     def Open(self, request, context):
         """The mailbox as columns, in order of UID, as of one modseq. The first response carries the mailbox, each a
-        batch of messages.
+        batch of messages. Shared: "r".
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -118,7 +128,7 @@ class MessageServiceServicer:
 
     def Fetch(self, request, context):
         """Columns and sections of some messages, in order of UID, in batches of about 256 KiB; a datum that is larger comes in
-        pieces. UNSUPPORTED where a section is to be decoded whose transfer encoding is unknown. Reads only.
+        pieces. UNSUPPORTED where a section is to be decoded whose transfer encoding is unknown. Reads only. Shared: "r".
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -137,6 +147,8 @@ class MessageServiceServicer:
         """Adds messages, all or none. With `replaced`, one message, and that one is removed in the same transaction, whatever its
         flags, its size counted against the quota no more (RFC 8508): CONFLICT where it is gone. OVER_QUOTA, TOO_LARGE,
         LIMIT_EXCEEDED (keywords, messages). A reference that names nothing is no error but an answer, `bad_reference`.
+        Shared: "i"; flags for which the right is lacking are left out ("s" Seen, "t" Deleted, "w" all others); "r" where a reference
+        reads; "r", "t" and "e" where a message is replaced, in the same account (UNSUPPORTED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -144,34 +156,38 @@ class MessageServiceServicer:
 
     def StoreFlags(self, request, context):
         """Changes flags. With `unchanged_since`, messages changed later are left alone and listed (RFC 7162).
+        Shared: only those flags change for which the right is there ("s" Seen, "t" Deleted, "w" all others); DENIED where none is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Copy(self, request, context):
-        """Copies messages, all or none, with flags and internal date. OVER_QUOTA. NOT_FOUND names the target.
+        """Copies messages, all or none, with flags and internal date. OVER_QUOTA. NOT_FOUND names the target. Shared: "r" here, for the
+        target as Append. Into another account it is a read here and a transaction there.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Move(self, request, context):
-        """The same, and takes them away here (RFC 6851), in one transaction.
+        """The same, and takes them away here (RFC 6851), in one transaction; into another account in two, the copies first: a call that was
+        cut off between them leaves the messages in both, and its repeat takes them away here without another copy. Shared: "r", "t" and
+        "e" here.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Expunge(self, request, context):
-        """Removes those of the given messages that are deleted (flag).
+        """Removes those of the given messages that are deleted (flag). Shared: "e".
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Vanished(self, request, context):
-        """The UIDs that were expunged after a modseq (RFC 7162), as ranges. Reads only; safe to repeat.
+        """The UIDs that were expunged after a modseq (RFC 7162), as ranges. Reads only; safe to repeat. Shared: "r".
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -179,7 +195,7 @@ class MessageServiceServicer:
 
     def Search(self, request, context):
         """The messages that match, ascending by UID, with what they are sorted by if that is asked for. Complete even where
-        the search index lags behind. Reads only; safe to repeat. LIMIT_EXCEEDED where it takes too long.
+        the search index lags behind. Reads only; safe to repeat. LIMIT_EXCEEDED where it takes too long. Shared: "r".
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -188,7 +204,7 @@ class MessageServiceServicer:
     def SearchMany(self, request, context):
         """The same in several mailboxes of the account, as of one moment (RFC 7377): one after the other in order of name, those
         where something matches alone. A mailbox that isn't there is passed over. Reads only; safe to repeat.
-        LIMIT_EXCEEDED for too many mailboxes or matches, and where all together takes too long.
+        LIMIT_EXCEEDED for too many mailboxes or matches, and where all together takes too long. What others share is passed over.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -261,7 +277,12 @@ def add_MessageServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class MessageService:
-    """The messages of one mailbox of the account that the ticket names.
+    """The messages of one mailbox of the account that the ticket names, or that its owner shares with it (RFC 4314).
+
+    A name may be one of "Other Users" (see MailboxService); a mailbox id goes with the `owner` that its account is of (0: the ticket's
+    own). The store checks the ACL in the same transaction: NOT_FOUND where the person may not know of the mailbox, DENIED where it lacks
+    the right that is named at the call by its letter. The quota of a ticket holds for its own account; `owner_quota` states that of
+    the account in which a shared target is, as the directory tells it.
 
     Callers: imap, with a ticket of scope "mail". Lists of messages travel as columns: parallel arrays, one
     entry a message, never one RPC message an item. Errors of every call: UNAUTHENTICATED, EXPIRED, NOT_FOUND (no such

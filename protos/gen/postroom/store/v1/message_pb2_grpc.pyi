@@ -27,7 +27,12 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class MessageServiceStub:
-    """The messages of one mailbox of the account that the ticket names.
+    """The messages of one mailbox of the account that the ticket names, or that its owner shares with it (RFC 4314).
+
+    A name may be one of "Other Users" (see MailboxService); a mailbox id goes with the `owner` that its account is of (0: the ticket's
+    own). The store checks the ACL in the same transaction: NOT_FOUND where the person may not know of the mailbox, DENIED where it lacks
+    the right that is named at the call by its letter. The quota of a ticket holds for its own account; `owner_quota` states that of
+    the account in which a shared target is, as the directory tells it.
 
     Callers: imap, with a ticket of scope "mail". Lists of messages travel as columns: parallel arrays, one
     entry a message, never one RPC message an item. Errors of every call: UNAUTHENTICATED, EXPIRED, NOT_FOUND (no such
@@ -42,11 +47,11 @@ class MessageServiceStub:
     def __new__(cls, channel: _aio.Channel) -> MessageServiceAsyncStub: ...
     Open: _grpc.UnaryStreamMultiCallable[_message_pb2.OpenRequest, _message_pb2.OpenResponse]
     """The mailbox as columns, in order of UID, as of one modseq. The first response carries the mailbox, each a
-    batch of messages.
+    batch of messages. Shared: "r".
     """
     Fetch: _grpc.UnaryStreamMultiCallable[_message_pb2.FetchRequest, _message_pb2.FetchResponse]
     """Columns and sections of some messages, in order of UID, in batches of about 256 KiB; a datum that is larger comes in
-    pieces. UNSUPPORTED where a section is to be decoded whose transfer encoding is unknown. Reads only.
+    pieces. UNSUPPORTED where a section is to be decoded whose transfer encoding is unknown. Reads only. Shared: "r".
     """
     Upload: _grpc.StreamUnaryMultiCallable[_message_pb2.UploadRequest, _message_pb2.UploadResponse]
     """Takes contents too large for an Append (over 1 MiB in all), one or many. The ids that are answered
@@ -57,30 +62,44 @@ class MessageServiceStub:
     """Adds messages, all or none. With `replaced`, one message, and that one is removed in the same transaction, whatever its
     flags, its size counted against the quota no more (RFC 8508): CONFLICT where it is gone. OVER_QUOTA, TOO_LARGE,
     LIMIT_EXCEEDED (keywords, messages). A reference that names nothing is no error but an answer, `bad_reference`.
+    Shared: "i"; flags for which the right is lacking are left out ("s" Seen, "t" Deleted, "w" all others); "r" where a reference
+    reads; "r", "t" and "e" where a message is replaced, in the same account (UNSUPPORTED).
     """
     StoreFlags: _grpc.UnaryUnaryMultiCallable[_message_pb2.StoreFlagsRequest, _message_pb2.StoreFlagsResponse]
-    """Changes flags. With `unchanged_since`, messages changed later are left alone and listed (RFC 7162)."""
+    """Changes flags. With `unchanged_since`, messages changed later are left alone and listed (RFC 7162).
+    Shared: only those flags change for which the right is there ("s" Seen, "t" Deleted, "w" all others); DENIED where none is.
+    """
     Copy: _grpc.UnaryUnaryMultiCallable[_message_pb2.CopyRequest, _message_pb2.CopyResponse]
-    """Copies messages, all or none, with flags and internal date. OVER_QUOTA. NOT_FOUND names the target."""
+    """Copies messages, all or none, with flags and internal date. OVER_QUOTA. NOT_FOUND names the target. Shared: "r" here, for the
+    target as Append. Into another account it is a read here and a transaction there.
+    """
     Move: _grpc.UnaryUnaryMultiCallable[_message_pb2.CopyRequest, _message_pb2.CopyResponse]
-    """The same, and takes them away here (RFC 6851), in one transaction."""
+    """The same, and takes them away here (RFC 6851), in one transaction; into another account in two, the copies first: a call that was
+    cut off between them leaves the messages in both, and its repeat takes them away here without another copy. Shared: "r", "t" and
+    "e" here.
+    """
     Expunge: _grpc.UnaryUnaryMultiCallable[_message_pb2.ExpungeRequest, _message_pb2.ExpungeResponse]
-    """Removes those of the given messages that are deleted (flag)."""
+    """Removes those of the given messages that are deleted (flag). Shared: "e"."""
     Vanished: _grpc.UnaryUnaryMultiCallable[_message_pb2.VanishedRequest, _message_pb2.VanishedResponse]
-    """The UIDs that were expunged after a modseq (RFC 7162), as ranges. Reads only; safe to repeat."""
+    """The UIDs that were expunged after a modseq (RFC 7162), as ranges. Reads only; safe to repeat. Shared: "r"."""
     Search: _grpc.UnaryStreamMultiCallable[_message_pb2.SearchRequest, _message_pb2.SearchResponse]
     """The messages that match, ascending by UID, with what they are sorted by if that is asked for. Complete even where
-    the search index lags behind. Reads only; safe to repeat. LIMIT_EXCEEDED where it takes too long.
+    the search index lags behind. Reads only; safe to repeat. LIMIT_EXCEEDED where it takes too long. Shared: "r".
     """
     SearchMany: _grpc.UnaryStreamMultiCallable[_message_pb2.SearchManyRequest, _message_pb2.SearchManyResponse]
     """The same in several mailboxes of the account, as of one moment (RFC 7377): one after the other in order of name, those
     where something matches alone. A mailbox that isn't there is passed over. Reads only; safe to repeat.
-    LIMIT_EXCEEDED for too many mailboxes or matches, and where all together takes too long.
+    LIMIT_EXCEEDED for too many mailboxes or matches, and where all together takes too long. What others share is passed over.
     """
 
 @_typing.type_check_only
 class MessageServiceAsyncStub(MessageServiceStub):
-    """The messages of one mailbox of the account that the ticket names.
+    """The messages of one mailbox of the account that the ticket names, or that its owner shares with it (RFC 4314).
+
+    A name may be one of "Other Users" (see MailboxService); a mailbox id goes with the `owner` that its account is of (0: the ticket's
+    own). The store checks the ACL in the same transaction: NOT_FOUND where the person may not know of the mailbox, DENIED where it lacks
+    the right that is named at the call by its letter. The quota of a ticket holds for its own account; `owner_quota` states that of
+    the account in which a shared target is, as the directory tells it.
 
     Callers: imap, with a ticket of scope "mail". Lists of messages travel as columns: parallel arrays, one
     entry a message, never one RPC message an item. Errors of every call: UNAUTHENTICATED, EXPIRED, NOT_FOUND (no such
@@ -92,11 +111,11 @@ class MessageServiceAsyncStub(MessageServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Open: _aio.UnaryStreamMultiCallable[_message_pb2.OpenRequest, _message_pb2.OpenResponse]  # type: ignore[assignment]
     """The mailbox as columns, in order of UID, as of one modseq. The first response carries the mailbox, each a
-    batch of messages.
+    batch of messages. Shared: "r".
     """
     Fetch: _aio.UnaryStreamMultiCallable[_message_pb2.FetchRequest, _message_pb2.FetchResponse]  # type: ignore[assignment]
     """Columns and sections of some messages, in order of UID, in batches of about 256 KiB; a datum that is larger comes in
-    pieces. UNSUPPORTED where a section is to be decoded whose transfer encoding is unknown. Reads only.
+    pieces. UNSUPPORTED where a section is to be decoded whose transfer encoding is unknown. Reads only. Shared: "r".
     """
     Upload: _aio.StreamUnaryMultiCallable[_message_pb2.UploadRequest, _message_pb2.UploadResponse]  # type: ignore[assignment]
     """Takes contents too large for an Append (over 1 MiB in all), one or many. The ids that are answered
@@ -107,29 +126,43 @@ class MessageServiceAsyncStub(MessageServiceStub):
     """Adds messages, all or none. With `replaced`, one message, and that one is removed in the same transaction, whatever its
     flags, its size counted against the quota no more (RFC 8508): CONFLICT where it is gone. OVER_QUOTA, TOO_LARGE,
     LIMIT_EXCEEDED (keywords, messages). A reference that names nothing is no error but an answer, `bad_reference`.
+    Shared: "i"; flags for which the right is lacking are left out ("s" Seen, "t" Deleted, "w" all others); "r" where a reference
+    reads; "r", "t" and "e" where a message is replaced, in the same account (UNSUPPORTED).
     """
     StoreFlags: _aio.UnaryUnaryMultiCallable[_message_pb2.StoreFlagsRequest, _message_pb2.StoreFlagsResponse]  # type: ignore[assignment]
-    """Changes flags. With `unchanged_since`, messages changed later are left alone and listed (RFC 7162)."""
+    """Changes flags. With `unchanged_since`, messages changed later are left alone and listed (RFC 7162).
+    Shared: only those flags change for which the right is there ("s" Seen, "t" Deleted, "w" all others); DENIED where none is.
+    """
     Copy: _aio.UnaryUnaryMultiCallable[_message_pb2.CopyRequest, _message_pb2.CopyResponse]  # type: ignore[assignment]
-    """Copies messages, all or none, with flags and internal date. OVER_QUOTA. NOT_FOUND names the target."""
+    """Copies messages, all or none, with flags and internal date. OVER_QUOTA. NOT_FOUND names the target. Shared: "r" here, for the
+    target as Append. Into another account it is a read here and a transaction there.
+    """
     Move: _aio.UnaryUnaryMultiCallable[_message_pb2.CopyRequest, _message_pb2.CopyResponse]  # type: ignore[assignment]
-    """The same, and takes them away here (RFC 6851), in one transaction."""
+    """The same, and takes them away here (RFC 6851), in one transaction; into another account in two, the copies first: a call that was
+    cut off between them leaves the messages in both, and its repeat takes them away here without another copy. Shared: "r", "t" and
+    "e" here.
+    """
     Expunge: _aio.UnaryUnaryMultiCallable[_message_pb2.ExpungeRequest, _message_pb2.ExpungeResponse]  # type: ignore[assignment]
-    """Removes those of the given messages that are deleted (flag)."""
+    """Removes those of the given messages that are deleted (flag). Shared: "e"."""
     Vanished: _aio.UnaryUnaryMultiCallable[_message_pb2.VanishedRequest, _message_pb2.VanishedResponse]  # type: ignore[assignment]
-    """The UIDs that were expunged after a modseq (RFC 7162), as ranges. Reads only; safe to repeat."""
+    """The UIDs that were expunged after a modseq (RFC 7162), as ranges. Reads only; safe to repeat. Shared: "r"."""
     Search: _aio.UnaryStreamMultiCallable[_message_pb2.SearchRequest, _message_pb2.SearchResponse]  # type: ignore[assignment]
     """The messages that match, ascending by UID, with what they are sorted by if that is asked for. Complete even where
-    the search index lags behind. Reads only; safe to repeat. LIMIT_EXCEEDED where it takes too long.
+    the search index lags behind. Reads only; safe to repeat. LIMIT_EXCEEDED where it takes too long. Shared: "r".
     """
     SearchMany: _aio.UnaryStreamMultiCallable[_message_pb2.SearchManyRequest, _message_pb2.SearchManyResponse]  # type: ignore[assignment]
     """The same in several mailboxes of the account, as of one moment (RFC 7377): one after the other in order of name, those
     where something matches alone. A mailbox that isn't there is passed over. Reads only; safe to repeat.
-    LIMIT_EXCEEDED for too many mailboxes or matches, and where all together takes too long.
+    LIMIT_EXCEEDED for too many mailboxes or matches, and where all together takes too long. What others share is passed over.
     """
 
 class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
-    """The messages of one mailbox of the account that the ticket names.
+    """The messages of one mailbox of the account that the ticket names, or that its owner shares with it (RFC 4314).
+
+    A name may be one of "Other Users" (see MailboxService); a mailbox id goes with the `owner` that its account is of (0: the ticket's
+    own). The store checks the ACL in the same transaction: NOT_FOUND where the person may not know of the mailbox, DENIED where it lacks
+    the right that is named at the call by its letter. The quota of a ticket holds for its own account; `owner_quota` states that of
+    the account in which a shared target is, as the directory tells it.
 
     Callers: imap, with a ticket of scope "mail". Lists of messages travel as columns: parallel arrays, one
     entry a message, never one RPC message an item. Errors of every call: UNAUTHENTICATED, EXPIRED, NOT_FOUND (no such
@@ -145,7 +178,7 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_message_pb2.OpenResponse], _abc.AsyncIterator[_message_pb2.OpenResponse]]:
         """The mailbox as columns, in order of UID, as of one modseq. The first response carries the mailbox, each a
-        batch of messages.
+        batch of messages. Shared: "r".
         """
 
     @_abc_1.abstractmethod
@@ -155,7 +188,7 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_message_pb2.FetchResponse], _abc.AsyncIterator[_message_pb2.FetchResponse]]:
         """Columns and sections of some messages, in order of UID, in batches of about 256 KiB; a datum that is larger comes in
-        pieces. UNSUPPORTED where a section is to be decoded whose transfer encoding is unknown. Reads only.
+        pieces. UNSUPPORTED where a section is to be decoded whose transfer encoding is unknown. Reads only. Shared: "r".
         """
 
     @_abc_1.abstractmethod
@@ -178,6 +211,8 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
         """Adds messages, all or none. With `replaced`, one message, and that one is removed in the same transaction, whatever its
         flags, its size counted against the quota no more (RFC 8508): CONFLICT where it is gone. OVER_QUOTA, TOO_LARGE,
         LIMIT_EXCEEDED (keywords, messages). A reference that names nothing is no error but an answer, `bad_reference`.
+        Shared: "i"; flags for which the right is lacking are left out ("s" Seen, "t" Deleted, "w" all others); "r" where a reference
+        reads; "r", "t" and "e" where a message is replaced, in the same account (UNSUPPORTED).
         """
 
     @_abc_1.abstractmethod
@@ -186,7 +221,9 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _message_pb2.StoreFlagsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_message_pb2.StoreFlagsResponse, _abc.Awaitable[_message_pb2.StoreFlagsResponse]]:
-        """Changes flags. With `unchanged_since`, messages changed later are left alone and listed (RFC 7162)."""
+        """Changes flags. With `unchanged_since`, messages changed later are left alone and listed (RFC 7162).
+        Shared: only those flags change for which the right is there ("s" Seen, "t" Deleted, "w" all others); DENIED where none is.
+        """
 
     @_abc_1.abstractmethod
     def Copy(
@@ -194,7 +231,9 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _message_pb2.CopyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_message_pb2.CopyResponse, _abc.Awaitable[_message_pb2.CopyResponse]]:
-        """Copies messages, all or none, with flags and internal date. OVER_QUOTA. NOT_FOUND names the target."""
+        """Copies messages, all or none, with flags and internal date. OVER_QUOTA. NOT_FOUND names the target. Shared: "r" here, for the
+        target as Append. Into another account it is a read here and a transaction there.
+        """
 
     @_abc_1.abstractmethod
     def Move(
@@ -202,7 +241,10 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _message_pb2.CopyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_message_pb2.CopyResponse, _abc.Awaitable[_message_pb2.CopyResponse]]:
-        """The same, and takes them away here (RFC 6851), in one transaction."""
+        """The same, and takes them away here (RFC 6851), in one transaction; into another account in two, the copies first: a call that was
+        cut off between them leaves the messages in both, and its repeat takes them away here without another copy. Shared: "r", "t" and
+        "e" here.
+        """
 
     @_abc_1.abstractmethod
     def Expunge(
@@ -210,7 +252,7 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _message_pb2.ExpungeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_message_pb2.ExpungeResponse, _abc.Awaitable[_message_pb2.ExpungeResponse]]:
-        """Removes those of the given messages that are deleted (flag)."""
+        """Removes those of the given messages that are deleted (flag). Shared: "e"."""
 
     @_abc_1.abstractmethod
     def Vanished(
@@ -218,7 +260,7 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _message_pb2.VanishedRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_message_pb2.VanishedResponse, _abc.Awaitable[_message_pb2.VanishedResponse]]:
-        """The UIDs that were expunged after a modseq (RFC 7162), as ranges. Reads only; safe to repeat."""
+        """The UIDs that were expunged after a modseq (RFC 7162), as ranges. Reads only; safe to repeat. Shared: "r"."""
 
     @_abc_1.abstractmethod
     def Search(
@@ -227,7 +269,7 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_message_pb2.SearchResponse], _abc.AsyncIterator[_message_pb2.SearchResponse]]:
         """The messages that match, ascending by UID, with what they are sorted by if that is asked for. Complete even where
-        the search index lags behind. Reads only; safe to repeat. LIMIT_EXCEEDED where it takes too long.
+        the search index lags behind. Reads only; safe to repeat. LIMIT_EXCEEDED where it takes too long. Shared: "r".
         """
 
     @_abc_1.abstractmethod
@@ -238,7 +280,7 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_message_pb2.SearchManyResponse], _abc.AsyncIterator[_message_pb2.SearchManyResponse]]:
         """The same in several mailboxes of the account, as of one moment (RFC 7377): one after the other in order of name, those
         where something matches alone. A mailbox that isn't there is passed over. Reads only; safe to repeat.
-        LIMIT_EXCEEDED for too many mailboxes or matches, and where all together takes too long.
+        LIMIT_EXCEEDED for too many mailboxes or matches, and where all together takes too long. What others share is passed over.
         """
 
 def add_MessageServiceServicer_to_server(servicer: MessageServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

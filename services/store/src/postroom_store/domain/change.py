@@ -28,6 +28,7 @@ class Change:
     expunged: list[int] = field(default_factory=list)
     keywords: list[tuple[int, str]] = field(default_factory=list)
     deleted: bool = False
+    rights_changed: bool = False
 
     @property
     def weight(self) -> int:

@@ -14,6 +14,7 @@ INBOX = "INBOX"
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 MOST_BYTES = 1000
 MOST_LEVELS = 50
+OTHER_USERS = "Other Users"  # RFC 2342 section 5: what others share is below
 
 
 def canonical(name: str) -> str:
@@ -39,3 +40,21 @@ def superiors(name: str) -> Iterator[str]:
     levels = name.split(DELIMITER)
     for depth in range(1, len(levels)):
         yield DELIMITER.join(levels[:depth])
+
+
+def is_shared(name: str) -> bool:
+    """Whether a name is one of what others share, or a level above that."""
+    return name == OTHER_USERS or name.startswith(OTHER_USERS + DELIMITER)
+
+
+def shared_name(address: str, name: str) -> str:
+    """What a mailbox of somebody else is called."""
+    return f"{OTHER_USERS}{DELIMITER}{address}{DELIMITER}{name}"
+
+
+def owners_in(name: str) -> Iterator[tuple[str, str]]:
+    """How a shared name may be meant: (owner's address, name there). An address may hold a "/"."""
+    rest = name.removeprefix(OTHER_USERS + DELIMITER)
+    start = rest.find("@")
+    while (start := rest.find(DELIMITER, start + 1)) > 0:
+        yield rest[:start], rest[start + 1 :]

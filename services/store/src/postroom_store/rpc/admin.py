@@ -22,6 +22,7 @@ from postroom_store.rpc.encoding import change_message, keyword_messages, listed
 from postroom_store.rpc.fetching import PIECE_BYTES
 from postroom_store.rpc.mailboxes import Provision
 from postroom_store.settings import StoreSettings
+from postroom_store.sharing import Sharing
 from postroom_store.sweeping import Sweeper
 from postroom_store.transaction import NO_ACCOUNT, Transaction
 from postroom_store.uploads import Contents
@@ -41,6 +42,7 @@ class AdminService:
         contents: Contents,
         files: BlobFiles | None,
         sweeper: Sweeper,
+        sharing: Sharing,
         settings: StoreSettings,
     ) -> None:
         self._readers = readers
@@ -49,6 +51,7 @@ class AdminService:
         self._contents = contents
         self._files = files
         self._sweeper = sweeper
+        self._sharing = sharing
         self._settings = settings
 
     async def Usage(self, request: admin_pb2.UsageRequest, call: Call) -> admin_pb2.UsageResponse:
@@ -157,6 +160,7 @@ class AdminService:
         self, request: admin_pb2.PurgeAccountRequest, call: Call
     ) -> admin_pb2.PurgeAccountResponse:
         account_id = request.account_id
+        await self._sharing.leave(account_id)
         while swept := await self._writers.run(
             account_id, lambda t: maintenance.purge_step(t, self._files, account_id)
         ):

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext
 
 from postroom.store.v1 import message_pb2
 from postroom_chassis.errors import Kind, PostroomError
 
-from postroom_store.blobs import BlobFiles
-from postroom_store.database import Readers
 from postroom_store.ingest import Content
 from postroom_store.messages import Arrival
-from postroom_store.references import Reference, References
+from postroom_store.references import Reference
 from postroom_store.transaction import Transaction
 from postroom_store.uploads import Contents, sizes_of
 
 INLINE_BYTES = 1024 * 1024
 MOST_MESSAGES = 1000  # in one request, and as many pieces of catenations
 MOST_TIMES = 4  # the largest message that the uploads of a request may add up to
+
+
+# The bytes that a reference names; None where that is nothing.
+ReadReference = Callable[[Reference], Awaitable[bytes | None]]
 
 
 class BadReference(Exception):
@@ -35,8 +37,8 @@ class Arrivals:
 
     Args:
         account_id: whose uploads they may name.
-        readers: for references to messages of that account; None where there can be none, and
-            where the messages go to another account.
+        read_reference: reads what a piece of a catenation refers to; None where there can be none.
+        stays: whether the messages go to that account.
 
     Attributes:
         ready: the messages, while `taking` lasts.
@@ -46,13 +48,14 @@ class Arrivals:
         self,
         contents: Contents,
         account_id: int,
-        readers: Readers | None = None,
-        files: BlobFiles | None = None,
+        read_reference: ReadReference | None = None,
+        *,
+        stays: bool = False,
     ) -> None:
         self._contents = contents
         self._account_id = account_id
-        self._readers = readers
-        self._files = files
+        self._read_reference = read_reference
+        self._stays = stays
         self._upload_ids: list[bytes] = []
         self._room = contents.most_bytes
         self.ready: list[Arrival] = []
@@ -80,7 +83,7 @@ class Arrivals:
 
     def check(self, transaction: Transaction) -> None:
         """See that the uploads are still there, and their contents with them."""
-        if self._upload_ids and self._readers is not None:
+        if self._upload_ids and self._stays:
             sizes_of(transaction.connection, self._account_id, self._upload_ids)
 
     def _check(self, incoming: Sequence[message_pb2.NewMessage]) -> None:
@@ -89,7 +92,7 @@ class Arrivals:
         pieces = [piece for message in incoming for piece in message.catenation.pieces]
         if max(len(incoming), len(pieces)) > MOST_MESSAGES:
             raise PostroomError(Kind.LIMIT_EXCEEDED, f"more than {MOST_MESSAGES} messages")
-        if pieces and self._readers is None:
+        if pieces and self._read_reference is None:
             raise PostroomError(Kind.INVALID, "nothing can be catenated here")
         sources: list[message_pb2.NewMessage | message_pb2.Catenation.Piece] = [*incoming, *pieces]
         if sum(len(source.content) for source in sources) > INLINE_BYTES:
@@ -99,9 +102,8 @@ class Arrivals:
     async def _content(self, number: int, message: message_pb2.NewMessage) -> Content:
         match message.WhichOneof("source"):
             case "upload_id":
-                stays = self._readers is not None
                 return await self._contents.uploaded(
-                    self._account_id, message.upload_id, stays=stays
+                    self._account_id, message.upload_id, stays=self._stays
                 )
             case "catenation":
                 content = await self._catenate(number, message.catenation.pieces)
@@ -127,7 +129,7 @@ class Arrivals:
         match piece.WhichOneof("source"):
             case "upload_id":
                 return await self._contents.uploaded_bytes(self._account_id, piece.upload_id)
-            case "reference" if self._readers is not None:
+            case "reference" if self._read_reference is not None:
                 wanted = piece.reference
                 partial = wanted.partial if wanted.HasField("partial") else None
                 reference = Reference(
@@ -138,7 +140,5 @@ class Arrivals:
                     partial.offset if partial else 0,
                     partial.length if partial and partial.length else None,
                 )
-                return await self._readers.run(
-                    lambda c: References(c, self._files, self._account_id).read(reference)
-                )
+                return await self._read_reference(reference)
         return piece.content

@@ -11,20 +11,28 @@ from postroom_chassis.rpc.server import Call
 from postroom_chassis.tickets import SCOPE_MAIL, Ticket, TicketVerifier
 
 from postroom_store.accounts import AccountNews
-from postroom_store.domain.change import WHOLE_ACCOUNT
+from postroom_store.acl import Access
+from postroom_store.database import Readers
+from postroom_store.domain.change import WHOLE_ACCOUNT, Published
+from postroom_store.domain.rights import READ
 from postroom_store.rpc.encoding import change_message, listed_message
+from postroom_store.sharing import find_mailbox
 from postroom_store.watch import BATCH_WEIGHT, ChangeHub, Watcher
 
 Provision = Callable[[int], Awaitable[None]]  # makes sure that there is something of an account
+Guests = dict[tuple[int, int], Access]  # who watches what another shares, by account and mailbox
 
 
 class ChangeService:
     """See protos/postroom/store/v1/change.proto."""
 
-    def __init__(self, hub: ChangeHub, verifier: TicketVerifier, provision: Provision) -> None:
+    def __init__(
+        self, hub: ChangeHub, verifier: TicketVerifier, provision: Provision, readers: Readers
+    ) -> None:
         self._hub = hub
         self._provision = provision
         self._verifier = verifier
+        self._readers = readers
         self._streams: set[_Answers] = set()
 
     async def drain(self, _seconds: float) -> None:
@@ -37,10 +45,13 @@ class ChangeService:
     ) -> AsyncIterator[change_pb2.WatchResponse]:
         watcher = Watcher(self._hub)
         answers = _Answers()
+        guests: Guests = {}
         self._streams.add(answers)
         tasks = [
-            asyncio.create_task(answers.until_end(self._receive(requests, watcher, answers))),
-            asyncio.create_task(answers.until_end(self._tell(watcher, answers))),
+            asyncio.create_task(
+                answers.until_end(self._receive(requests, watcher, answers, guests))
+            ),
+            asyncio.create_task(answers.until_end(self._tell(watcher, answers, guests))),
         ]
         try:
             while (answer := await answers.take()) is not None:
@@ -56,25 +67,36 @@ class ChangeService:
         requests: AsyncIterator[change_pb2.WatchRequest],
         watcher: Watcher,
         answers: _Answers,
+        guests: Guests,
     ) -> None:
         async for request in requests:
             match request.WhichOneof("request"):
                 case "remove":
+                    guests.pop((request.remove.account_id, request.remove.mailbox_id), None)
                     watcher.leave(request.remove.account_id, request.remove.mailbox_id)
                 case "remove_account":
                     watcher.leave_account(request.remove_account.account_id)
                 case "add_account":
                     await answers.put(await self._add_account(watcher, request.add_account))
                 case _:
-                    await answers.put(self._add(watcher, request.add))
+                    await answers.put(await self._add(watcher, request.add, guests))
 
-    def _add(self, watcher: Watcher, add: change_pb2.WatchRequest.Add) -> change_pb2.WatchResponse:
+    async def _add(
+        self, watcher: Watcher, add: change_pb2.WatchRequest.Add, guests: Guests
+    ) -> change_pb2.WatchResponse:
         try:
             ticket = self._verify(add.ticket)
+            access = Access(ticket.account_id, add.owner or ticket.account_id)
+            key = (access.owner, add.mailbox_id)
+            # Noted first: rights that go away from now on are looked at again in `_tell`.
+            guests.pop(key, None)
+            if access.guest:
+                guests[key] = access
+                await self._readers.run(lambda c: find_mailbox(c, access, add.mailbox_id, READ))
         except PostroomError as error:
             return _refusal(error, add.account_id, add.mailbox_id)
-        watcher.follow(ticket.account_id, add.mailbox_id, add.since)
-        return _watching(ticket.account_id, add.mailbox_id)
+        watcher.follow(access.owner, add.mailbox_id, add.since)
+        return _watching(access.owner, add.mailbox_id)
 
     async def _add_account(
         self, watcher: Watcher, add: change_pb2.WatchRequest.AddAccount
@@ -93,11 +115,21 @@ class ChangeService:
             raise PostroomError(Kind.DENIED, "the ticket is for something else")
         return ticket
 
-    async def _tell(self, watcher: Watcher, answers: _Answers) -> None:
+    async def _tell(self, watcher: Watcher, answers: _Answers, guests: Guests) -> None:
         while True:
             response = change_pb2.WatchResponse()
             weight = 0
+            lost: set[tuple[int, int]] = set()
             for told in await watcher.wait():
+                if isinstance(told, Published):
+                    key = (told.account_id, told.change.mailbox_id)
+                    refusal = None if key in lost else await self._refused(told, guests)
+                    if refusal is not None:
+                        lost.add(key)
+                        watcher.leave(*key)
+                        response.MergeFrom(refusal)
+                    if key in lost:
+                        continue
                 if weight and weight + told.weight > BATCH_WEIGHT:
                     await answers.put(response)
                     response, weight = change_pb2.WatchResponse(), 0
@@ -108,6 +140,23 @@ class ChangeService:
                     change = change_message(told.change)
                     response.changes.add(account_id=told.account_id, change=change)
             await answers.put(response)
+
+    async def _refused(
+        self, published: Published, guests: Guests
+    ) -> change_pb2.WatchResponse | None:
+        """The refusal, where a change of rights took the mailbox from a guest who watches it.
+
+        What else happened to it isn't told from then on.
+        """
+        account_id, mailbox_id = published.account_id, published.change.mailbox_id
+        access = guests.get((account_id, mailbox_id))
+        if access is None or not published.change.rights_changed:
+            return None
+        try:
+            await self._readers.run(lambda c: find_mailbox(c, access, mailbox_id, READ))
+        except PostroomError as error:
+            return _refusal(error, account_id, mailbox_id)
+        return None
 
 
 def _refusal(error: PostroomError, account_id: int, mailbox_id: int) -> change_pb2.WatchResponse:

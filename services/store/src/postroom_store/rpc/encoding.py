@@ -8,16 +8,22 @@ from postroom.store.v1 import mailbox_pb2, message_pb2
 from postroom_chassis.errors import Kind, PostroomError
 
 from postroom_store.domain.change import Change, Columns
+from postroom_store.domain.rights import READ
 from postroom_store.domain.special_uses import numbers_of
 from postroom_store.reading import ListedMailbox
+from postroom_store.sharing import SharedMailbox
 from postroom_store.transaction import Mailbox
 
 MOST_RANGES = 20_000
 NOTHING: Mapping[int, int] = {}
 
 
-def change_message(change: Change | None) -> message_pb2.Change | None:
-    """A change; nothing stays nothing."""
+def change_message(change: Change | None, owner: int = 0) -> message_pb2.Change | None:
+    """A change; nothing stays nothing.
+
+    Args:
+        owner: the account, in an answer to somebody else's ticket.
+    """
     if change is None:
         return None
     return message_pb2.Change(
@@ -30,6 +36,8 @@ def change_message(change: Change | None) -> message_pb2.Change | None:
         expunged=change.expunged,
         keywords=keyword_messages(change.keywords),
         deleted=change.deleted,
+        rights_changed=change.rights_changed,
+        owner=owner,
     )
 
 
@@ -70,6 +78,22 @@ def mailbox_message(
             deleted_size=deleted_size,
         ),
     )
+
+
+def shared_message(shared: SharedMailbox, *, subscribed: bool = False) -> mailbox_pb2.Mailbox:
+    """What somebody else shares; its counts are for those who may read it."""
+    size = shared.deleted_size
+    message = mailbox_message(shared.mailbox, subscribed=subscribed, deleted_size=size)
+    message.name = shared.name
+    message.rights = shared.rights
+    message.owner = shared.mailbox.account_id
+    # It is the owner's Sent, not the guest's.
+    message.ClearField("special_use")
+    message.ClearField("special_uses")
+    message.annotations.extend(annotation_messages(shared.annotations))
+    if READ not in shared.rights:
+        message.ClearField("counts")
+    return message
 
 
 def listed_message(
