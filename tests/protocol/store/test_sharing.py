@@ -156,6 +156,9 @@ ATTEMPTS: dict[str, Attempt] = {
             ),
         ),
     ),
+    "MailboxService.GetQuota": Attempt(
+        "", _by_name("GetQuota", lambda: mailbox_pb2.GetQuotaRequest())
+    ),
     "MailboxService.MyRights": Attempt(
         "*", _by_name("MyRights", lambda: mailbox_pb2.MyRightsRequest(name=SHARED + "Work"))
     ),
@@ -412,10 +415,10 @@ async def test_the_owner_pays(store: Callers) -> None:
         idempotency_key=b"a",
         name=SHARED + "Work",
         messages=[message_pb2.NewMessage(content=HELLO)],
-        owner_quota_bytes=10,
+        owner_quota=mailbox_pb2.OwnerQuota(bytes=10),
     )
     copy = _copy(SHARED + "Work")(0, 1)
-    copy.owner_quota_bytes = 10
+    copy.owner_quota.bytes = 10
     with pytest.raises(PostroomError) as refused:
         await store.messages.Append(append, metadata=store.ticket(BOB))
     assert refused.value.kind is Kind.OVER_QUOTA
@@ -425,7 +428,7 @@ async def test_the_owner_pays(store: Callers) -> None:
     with pytest.raises(PostroomError) as refused:
         await store.messages.Copy(copy, metadata=store.ticket(BOB))
     assert refused.value.kind is Kind.OVER_QUOTA
-    append.owner_quota_bytes = 0
+    append.owner_quota.Clear()
     # Bob's own quota doesn't matter there.
     await store.messages.Append(append, metadata=store.ticket(BOB, quota_bytes=1))
 
