@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 import pytest
+from google.protobuf.descriptor import Descriptor
 from postroom.store.v1 import (
     admin_pb2,
     change_pb2,
     mailbox_pb2,
     message_pb2,
+    quota_pb2,
+    url_pb2,
 )
 from postroom_chassis.errors import Kind, PostroomError
 
@@ -23,6 +26,7 @@ HELLO = b"From: bob@example.org\r\nSubject: hello\r\n\r\nHow are you?\r\n"
 LARGE = b"Subject: large\r\n\r\n" + b"0123456789abcdef\r\n" * 20_000
 ALL = "lrswipkxtea"
 SHARED = "Other Users/account7@example.org/"
+NEVER = "!"  # in the place of rights: refused to every guest
 EVERYTHING = [message_pb2.UidRange(first=1, last=99)]
 
 
@@ -33,10 +37,12 @@ class Attempt:
     Attributes:
         needed: the rights without any of which it is refused.
         call: makes the call of a person, into an account's mailbox, under a name for it.
+        one_of: rights one of which is needed as well.
     """
 
     needed: str
     call: Callable[[Callers, int, int, int], Awaitable[object]]
+    one_of: str = ""
 
 
 async def _list(store: Callers, person: int, owner: int, mailbox_id: int) -> object:
@@ -62,6 +68,53 @@ async def _search(store: Callers, person: int, owner: int, mailbox_id: int) -> o
     key = message_pb2.SearchKey(text="hello")
     request = message_pb2.SearchRequest(owner=owner, mailbox_id=mailbox_id, key=key)
     return [one async for one in store.messages.Search(request, metadata=store.ticket(person))]
+
+
+async def _search_many(store: Callers, person: int, owner: int, mailbox_id: int) -> object:
+    """Searches of many mailboxes pass over what others share."""
+    request = message_pb2.SearchManyRequest(
+        scopes=[
+            message_pb2.MailboxScope(
+                kind=message_pb2.MailboxScope.KIND_SUBTREES,
+                names=[SHARED + "Work", SHARED.rstrip("/"), "Other Users"],
+            ),
+            message_pb2.MailboxScope(kind=message_pb2.MailboxScope.KIND_ID, mailbox_id=mailbox_id),
+        ],
+        key=message_pb2.SearchKey(all_of=message_pb2.SearchKey.Keys()),
+    )
+    answers = store.messages.SearchMany(request, metadata=store.ticket(person))
+    found = [one async for one in answers]
+    if not found:
+        raise PostroomError(Kind.NOT_FOUND, "passed over")
+    return found
+
+
+async def _catenate(store: Callers, person: int, owner: int, mailbox_id: int) -> object:
+    piece = message_pb2.Catenation.Piece(
+        reference=message_pb2.Reference(name=SHARED + "Work", uid=1)
+    )
+    request = message_pb2.AppendRequest(
+        idempotency_key=b"a",
+        name="INBOX",
+        messages=[message_pb2.NewMessage(catenation=message_pb2.Catenation(pieces=[piece]))],
+    )
+    answer = await store.messages.Append(request, metadata=store.ticket(person))
+    if answer.HasField("bad_reference"):
+        raise PostroomError(Kind.NOT_FOUND, "a reference to nothing")
+    return answer
+
+
+async def _authorize(store: Callers, person: int, owner: int, mailbox_id: int) -> object:
+    name = (SHARED + "Work").replace(" ", "%20").replace("@", "%40")
+    rump = f"imap://account{person}%40example.org@store.test/{name}/;UID=1;URLAUTH=authuser"
+    return await store.urls.Authorize(
+        url_pb2.AuthorizeRequest(rumps=[rump]), metadata=store.ticket(person)
+    )
+
+
+async def _reset_keys(store: Callers, person: int, owner: int, mailbox_id: int) -> object:
+    request = url_pb2.ResetKeysRequest(idempotency_key=b"k", name=SHARED + "Work")
+    return await store.urls.ResetKeys(request, metadata=store.ticket(person))
 
 
 async def _upload(store: Callers, person: int, owner: int, mailbox_id: int) -> object:
@@ -118,6 +171,23 @@ def _copy(target: str) -> Callable[[int, int], message_pb2.CopyRequest]:
     )
 
 
+def _annotate(entry: str, value: bytes = b"mine") -> mailbox_pb2.SetMetadataRequest:
+    return mailbox_pb2.SetMetadataRequest(
+        idempotency_key=b"m",
+        name=SHARED + "Work",
+        annotations=[mailbox_pb2.Annotation(entry=entry, value=value)],
+    )
+
+
+def _replace(target: str) -> Callable[[int, int], message_pb2.AppendRequest]:
+    return lambda owner, mailbox_id: message_pb2.AppendRequest(
+        idempotency_key=b"r",
+        name=target,
+        messages=[message_pb2.NewMessage(content=HELLO)],
+        replaced=message_pb2.AppendRequest.Replaced(owner=owner, mailbox_id=mailbox_id, uid=1),
+    )
+
+
 # Every RPC that is called with a ticket, aimed at somebody else's mailbox in every way there is.
 # A row "Method" or "Method: a way"; a new RPC without a row fails the test below.
 ATTEMPTS: dict[str, Attempt] = {
@@ -156,8 +226,24 @@ ATTEMPTS: dict[str, Attempt] = {
             ),
         ),
     ),
-    "MailboxService.GetQuota": Attempt(
-        "", _by_name("GetQuota", lambda: mailbox_pb2.GetQuotaRequest())
+    "MailboxService.GetMetadata": Attempt(
+        "l",
+        _by_name(
+            "GetMetadata",
+            lambda: mailbox_pb2.GetMetadataRequest(
+                name=SHARED + "Work", entries=["/shared/comment"]
+            ),
+        ),
+        one_of="rswip",
+    ),
+    "MailboxService.SetMetadata: private": Attempt(
+        "l", _by_name("SetMetadata", lambda: _annotate("/private/comment")), one_of="rswip"
+    ),
+    "MailboxService.SetMetadata: shared": Attempt(
+        "lw", _by_name("SetMetadata", lambda: _annotate("/shared/comment"))
+    ),
+    "MailboxService.SetMetadata: special use": Attempt(
+        NEVER, _by_name("SetMetadata", lambda: _annotate("/private/specialuse", b"\\Junk"))
     ),
     "MailboxService.MyRights": Attempt(
         "*", _by_name("MyRights", lambda: mailbox_pb2.MyRightsRequest(name=SHARED + "Work"))
@@ -213,6 +299,11 @@ ATTEMPTS: dict[str, Attempt] = {
             ),
         ),
     ),
+    "MessageService.Append: in the place of another": Attempt(
+        "irte", _by_id("Append", _replace(SHARED + "Work"))
+    ),
+    "MessageService.Append: across": Attempt(NEVER, _by_id("Append", _replace("INBOX"))),
+    "MessageService.Append: out of references": Attempt("r", _catenate),
     "MessageService.StoreFlags: Seen": Attempt("rs", _by_id("StoreFlags", _store("\\Seen"))),
     "MessageService.StoreFlags: Deleted": Attempt("rt", _by_id("StoreFlags", _store("\\Deleted"))),
     "MessageService.StoreFlags: others": Attempt("rw", _by_id("StoreFlags", _store("$Work"))),
@@ -245,10 +336,20 @@ ATTEMPTS: dict[str, Attempt] = {
         ),
     ),
     "MessageService.Search": Attempt("r", _search),
+    "MessageService.SearchMany": Attempt(NEVER, _search_many),
+    "UrlService.Authorize": Attempt(NEVER, _authorize),
+    "UrlService.ResetKeys": Attempt(NEVER, _reset_keys),
+    "UrlService.Fetch": Attempt(
+        "-", _upload
+    ),  # names no account but by its token: see test_urls.py
+    "QuotaService.GetQuota": Attempt("-", _upload),
     "ChangeService.Watch": Attempt("r", _watch),
 }
 # What no right at all is asked for, or can be.
-AIMED = [name for name, attempt in ATTEMPTS.items() if attempt.needed not in ("", "-")]
+AIMED = [name for name, attempt in ATTEMPTS.items() if attempt.needed not in ("", "-", NEVER)]
+REFUSED = [name for name, attempt in ATTEMPTS.items() if attempt.needed == NEVER]
+# What tells nothing rather than that a right is lacking.
+SILENT = ("MailboxService.List", "MessageService.Append: out of references")
 
 
 def test_every_rpc_has_a_row() -> None:
@@ -258,6 +359,8 @@ def test_every_rpc_has_a_row() -> None:
             (mailbox_pb2, "MailboxService"),
             (message_pb2, "MessageService"),
             (change_pb2, "ChangeService"),
+            (url_pb2, "UrlService"),
+            (quota_pb2, "QuotaService"),
         )
         for service in [file.DESCRIPTOR.services_by_name[name]]
         for method in service.methods
@@ -267,10 +370,25 @@ def test_every_rpc_has_a_row() -> None:
 
 def test_a_mailbox_id_goes_with_whose_it_is() -> None:
     """Else a request for a shared mailbox would reach an own one with the same number."""
-    for file, name in ((mailbox_pb2, "MailboxService"), (message_pb2, "MessageService")):
-        for method in file.DESCRIPTOR.services_by_name[name].methods:
-            fields = method.input_type.fields_by_name
-            assert "mailbox_id" not in fields or "owner" in fields, method.name
+    of_the_ticket = {"MailboxScope", "SearchManyRequest.Own"}  # these never mean another's
+    looked_at: set[str] = set()
+
+    def look(message: Descriptor) -> None:
+        name = message.full_name.removeprefix("postroom.store.v1.")
+        if name in looked_at:
+            return
+        looked_at.add(name)
+        fields = message.fields_by_name
+        if name not in of_the_ticket:
+            assert "mailbox_id" not in fields or "owner" in fields, name
+        for field in message.fields:
+            if field.message_type is not None:
+                look(field.message_type)
+
+    for file, service in ((mailbox_pb2, "MailboxService"), (message_pb2, "MessageService")):
+        for method in file.DESCRIPTOR.services_by_name[service].methods:
+            look(method.input_type)
+    assert "AppendRequest.Replaced" in looked_at
 
 
 async def share(store: Callers, rights: str, name: str = "Work", person: int = BOB) -> None:
@@ -353,11 +471,90 @@ async def test_each_right_is_needed(store: Callers, name: str) -> None:
             await share(store, ALL.replace(right, ""), mailbox)
         before = await looks(store)
         kind = await refusal(store, name, ANN, work)
-        assert kind is (Kind.NOT_FOUND if name == "MailboxService.List" else Kind.DENIED)
+        assert kind is (Kind.NOT_FOUND if name in SILENT else Kind.DENIED)
         assert await looks(store) == before
+    one_of = ATTEMPTS[name].one_of
+    if one_of:
+        await share(store, "".join(set(ALL) - set(one_of)))
+        assert await refusal(store, name, ANN, work) is Kind.DENIED
+    for one in one_of or [""]:
+        for mailbox in ("Work", "Work/in"):
+            await share(store, needed + one, mailbox)
+        assert await refusal(store, name, ANN, work) is None
+
+
+@pytest.mark.parametrize("blobs", ["sql"], indirect=True)
+async def test_some_calls_are_for_owners_alone(store: Callers) -> None:
+    """Whatever rights a guest has; a mailbox of its own with the same number isn't touched."""
+    work = await prepare(store)
     for mailbox in ("Work", "Work/in"):
-        await share(store, needed, mailbox)
-    assert await refusal(store, name, ANN, work) is None
+        await share(store, ALL, mailbox)
+    before = await looks(store)
+    kinds = {name: await refusal(store, name, ANN, work) for name in REFUSED}
+    assert kinds == {
+        "MailboxService.SetMetadata: special use": Kind.DENIED,
+        "MessageService.Append: across": Kind.UNSUPPORTED,
+        "MessageService.SearchMany": Kind.NOT_FOUND,
+        "UrlService.Authorize": Kind.INVALID,
+        "UrlService.ResetKeys": Kind.NOT_FOUND,
+    }
+    assert await looks(store) == before
+
+
+async def annotations(store: Callers, person: int, name: str, *entries: str) -> dict[str, bytes]:
+    request = mailbox_pb2.GetMetadataRequest(name=name, entries=entries)
+    found = await store.mailboxes.GetMetadata(request, metadata=store.ticket(person))
+    return {one.entry: one.value for one in found.annotations}
+
+
+async def test_private_annotations_are_each_persons_own(store: Callers) -> None:
+    await prepare(store)
+    await share(store, "lrw")
+    comments = ("/private/comment", "/shared/comment")
+    for person, name, entry, value in (
+        (ANN, "Work", "/private/comment", b"Ann's"),
+        (ANN, "Work", "/shared/comment", b"from Ann"),
+        (BOB, SHARED + "Work", "/private/comment", b"Bob's"),
+        (BOB, SHARED + "Work", "/shared/comment", b"from Bob"),
+    ):
+        request = _annotate(entry, value)
+        request.name, request.idempotency_key = name, value
+        await store.mailboxes.SetMetadata(request, metadata=store.ticket(person))
+    assert await annotations(store, ANN, "Work", *comments) == {
+        "/private/comment": b"Ann's",
+        "/shared/comment": b"from Bob",
+    }
+    theirs = {"/private/comment": b"Bob's", "/shared/comment": b"from Bob"}
+    assert await annotations(store, BOB, SHARED + "Work", *comments) == theirs
+    request = mailbox_pb2.ListRequest(entries=comments)
+    listed = await store.mailboxes.List(request, metadata=store.ticket(BOB))
+    (work,) = [one for one in listed.mailboxes if one.owner == ANN]
+    assert {one.entry: one.value for one in work.annotations} == theirs
+    # Without an entry in the ACL nothing is kept for Bob: he may never come back.
+    await share(store, "")
+    await share(store, "lr")
+    assert await annotations(store, BOB, SHARED + "Work", *comments) == {
+        "/shared/comment": b"from Bob"
+    }
+
+
+async def test_an_upload_goes_into_another_account(store: Callers) -> None:
+    await prepare(store)
+    await share(store, "lri")
+
+    async def pieces() -> AsyncIterator[message_pb2.UploadRequest]:
+        yield message_pb2.UploadRequest(data=LARGE)
+
+    upload = await store.messages.Upload(pieces(), metadata=store.ticket(BOB))
+    request = message_pb2.AppendRequest(
+        idempotency_key=b"u",
+        name=SHARED + "Work",
+        messages=[message_pb2.NewMessage(upload_id=upload.upload_id)],
+    )
+    appended = await store.messages.Append(request, metadata=store.ticket(BOB))
+    assert appended.change.owner == ANN
+    work = (await store.open("Work")).mailbox.mailbox_id
+    assert await store.content(work, appended.uids[0]) == LARGE
 
 
 async def test_an_owner_can_not_lock_itself_out(store: Callers) -> None:
