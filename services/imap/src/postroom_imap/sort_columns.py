@@ -27,6 +27,7 @@ Columns: TypeAlias = Mapping[SortColumn, Sequence[Value]]
 _Key: TypeAlias = tuple[int, int, SortColumn, Collation]
 
 _TEXTS = frozenset(SortColumn) - NUMERIC - {SortColumn.MESSAGE_ID, SortColumn.REFERENCES}
+_FEW_EXPUNGED = 1_000
 _VALUE_BYTES = 64  # a number or a tuple, its place in a list, and its UID
 
 
@@ -73,6 +74,8 @@ class SortColumns:
     ) -> None:
         """Get what is missing for all messages that a session knows, in one call at most."""
         last = tracker.last_uid
+        for each in columns:
+            self._forget_if_old(_key(tracker, each, comparator), tracker.exists)
         known = {each: self._column(tracker, each, comparator).last_uid for each in columns}
         missing = [each for each in columns if known[each] < last]
         if not missing:
@@ -86,7 +89,7 @@ class SortColumns:
         )
         for name, values in found.columns.items():
             key = _key(tracker, name, comparator)
-            self._extend(key, tracker.exists, found.uids, values_of(name, values))
+            self._extend(key, found.uids, values_of(name, values))
         self._drop_some()
 
     def of(
@@ -105,11 +108,8 @@ class SortColumns:
         self._known.move_to_end(key)
         return column
 
-    def _extend(self, key: _Key, exists: int, uids: Sequence[int], values: Sequence[Value]) -> None:
+    def _extend(self, key: _Key, uids: Sequence[int], values: Sequence[Value]) -> None:
         column = self._known.setdefault(key, _Column())
-        if len(column.uids) > 2 * exists + len(uids):  # most of it was expunged
-            self._forget(key)
-            return
         known = column.last_uid  # another session may have got some of this meanwhile
         fresh = [(uid, value) for uid, value in zip(uids, values, strict=True) if uid > known]
         column.uids.extend(uid for uid, _ in fresh)
@@ -117,6 +117,11 @@ class SortColumns:
         size = sum(_VALUE_BYTES + _size(value) for _, value in fresh)
         column.size += size
         self._bytes += size
+
+    def _forget_if_old(self, key: _Key, exists: int) -> None:
+        """Begin anew where most of what is kept was expunged."""
+        if key in self._known and len(self._known[key].uids) > 2 * exists + _FEW_EXPUNGED:
+            self._forget(key)
 
     def _drop_some(self) -> None:
         while self._bytes > self._most_bytes and len(self._known) > 1:
