@@ -3,6 +3,7 @@
 import pytest
 from postroom_imap.protocol.commands import (
     Authenticate,
+    CancelUpdate,
     Capability,
     Check,
     Close,
@@ -129,6 +130,8 @@ EXAMPLES: list[tuple[str, State, Command]] = [
         SELECTED,
         Search(False, None, TextKey(TextScope.TEXT, "string not in mailbox")),
     ),
+    # RFC 5267 section 4.3.5
+    ('CANCELUPDATE "B02" "B03"', SELECTED, CancelUpdate((b"B02", b"B03"))),
     ("UIDBATCHES 2000", SELECTED, UidBatches(2000)),
     ("UIDBATCHES 2000 10:20", SELECTED, UidBatches(2000, (10, 20))),
     # RFC 5256 sections 3, 4

@@ -162,6 +162,26 @@ class Notifier(Protocol):
         """Listen no more."""
 
 
+class KeptResults(Protocol):
+    """Results of searches in the selected mailbox that are kept true (RFC 5267)."""
+
+    async def refresh(self) -> None:
+        """Tell what the news that the session was told mean to them."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether `refresh_soon` has yet to end: the session is to be told nothing meanwhile."""
+
+    def refresh_soon(self, then: Callable[[], None]) -> None:
+        """The same, where nobody can wait for it; then do something."""
+
+    async def settle(self) -> None:
+        """Wait for what `refresh_soon` began."""
+
+    def close(self) -> None:
+        """The mailbox is left."""
+
+
 class Session:
     """One connection and what it stands for.
 
@@ -171,6 +191,7 @@ class Session:
         comparator: how texts are compared (RFC 5255 section 4).
         enabled: what the client has enabled.
         dialect: what that changes in what it is told of messages.
+        contexts: results that are kept true, once there are any.
         notification: what it wants to hear of, once it has said so (RFC 5465).
         interruptible: nothing is being answered, so that the session may end at once.
         walk: the plan and the position of the last fetch of one message: the next one may show
@@ -192,6 +213,7 @@ class Session:
         "_turn_bytes",
         "comparator",
         "connection",
+        "contexts",
         "dialect",
         "enabled",
         "front",
@@ -214,6 +236,7 @@ class Session:
         self.enabled: frozenset[Extension] = frozenset()
         self.dialect = PLAIN
         self.notification: Notifier | None = None
+        self.contexts: KeptResults | None = None
         self._limits: Limits = front.bounds.commands_before_login
         self._bad = 0
         self._failures = 0
@@ -413,6 +436,9 @@ class Session:
 
     def unselect(self) -> None:
         """No mailbox is selected any more."""
+        if self.contexts is not None:
+            self.contexts.close()
+            self.contexts = None
         if self.tracker is not None:
             self.front.views.release(self.tracker.view)
             self.tracker = None
@@ -483,6 +509,8 @@ class Session:
         else:
             await self._answer(request)
             self._running = b""
+            if self.contexts is not None:
+                await self.contexts.refresh()
         self._answered += 1
         if self._answered % TURN_COMMANDS == 0:
             await asyncio.sleep(0)

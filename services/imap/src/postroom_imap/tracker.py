@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from enum import Enum, auto
 
 from postroom_imap.dialect import PLAIN, Dialect
@@ -47,6 +47,7 @@ class Tracker:
         heed: which news it is told.
         uids: message n of the session has UID uids[n - 1], up to `exists`.
         recent: ranges of UIDs that are \\Recent in this session, ascending.
+        leaving: what is told before messages, by their UIDs, are expunged.
         saved: the UIDs that `$` stands for (RFC 5182), ascending.
     """
 
@@ -60,6 +61,7 @@ class Tracker:
         "dialect",
         "exists",
         "heed",
+        "leaving",
         "read_only",
         "recent",
         "saved",
@@ -76,6 +78,7 @@ class Tracker:
         self.exists = len(view.uids)
         self.recent: list[tuple[int, int]] = []
         self.saved = uid_array()
+        self.leaving: Callable[[Sequence[int]], list[bytes]] | None = None
         self._told = self._flags_told = view.applied
         self._modseq_told = self._modseq_safe = view.modseq
         self._withheld = False
@@ -181,6 +184,11 @@ class Tracker:
         """The modseq up to which the session knows all."""
         return self._modseq_safe
 
+    @property
+    def told(self) -> tuple[int, int]:
+        """How much of what happened the session knows: of messages, and of their flags."""
+        return self._told, self._flags_told
+
     # -- telling
 
     def tell(self, *, expunge: bool = True, uid: bool = False) -> list[bytes]:
@@ -230,9 +238,11 @@ class Tracker:
         else:
             places = {self.position(uid) for one in news for uid in one.expunged}
             gone = sorted(places - {-1})
+        uids = [was[index] for index in gone]
+        before = self.leaving(uids) if self.leaving is not None and uids else []
         self.uids = view.uids
         self.exists = end - len(gone)
-        return self.dialect.gone([index + 1 for index in gone], [was[index] for index in gone])
+        return before + self.dialect.gone([index + 1 for index in gone], uids)
 
     def _tell_keywords(self) -> list[bytes]:
         keywords = self.view.keywords

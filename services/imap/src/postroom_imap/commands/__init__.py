@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from postroom_imap.commands.append import append, replace
 from postroom_imap.commands.authenticate import authenticate
+from postroom_imap.commands.cancel_update import cancel_update
 from postroom_imap.commands.capability import capability
 from postroom_imap.commands.comparator import comparator
 from postroom_imap.commands.compress import compress
@@ -43,6 +44,7 @@ from postroom_imap.session import Handler
 HANDLERS: dict[type[grammar.Command], Handler] = {
     grammar.Append: append,
     grammar.Authenticate: authenticate,
+    grammar.CancelUpdate: cancel_update,
     grammar.Capability: capability,
     grammar.Check: check,
     grammar.Close: close,

@@ -22,9 +22,13 @@ async def idle(session: Session, tag: bytes, command: Idle) -> None:
     tracker, connection = session.tracker, session.connection
     taken: asyncio.Task[None] | None = None
 
+    over = False
+
     def tell() -> None:
         nonlocal taken
-        if tracker is None:
+        if over:
+            return
+        if tracker is None or (session.contexts is not None and session.contexts.busy):
             return
         if connection.congested:
             if taken is None or taken.done():
@@ -37,6 +41,8 @@ async def idle(session: Session, tag: bytes, command: Idle) -> None:
             connection.close()
             return
         session.write(b"".join(tracker.tell()))
+        if session.contexts is not None:
+            session.contexts.refresh_soon(tell)
 
     session.write(continuation("idling"))
     notification = session.notification
@@ -57,12 +63,15 @@ async def idle(session: Session, tag: bytes, command: Idle) -> None:
         session.interruptible = False
         if tracker is not None:
             tracker.view.unlisten(tell)
+        over = True
         if notification is not None:
             notification.idling = False
         if taken is not None:
             taken.cancel()
     if notification is not None:
         await notification.settle()
+    if session.contexts is not None:
+        await session.contexts.settle()
     if isinstance(done, InvalidCommand):
         session.complain(done)
     else:

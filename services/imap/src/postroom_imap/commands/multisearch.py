@@ -76,6 +76,8 @@ def _impossible(session: Session, command: MultiSearch, result: ResultOptions) -
         return "No mailbox is selected"
     if saves(result) and not command.of_selected_alone:
         return "Only what is found in the selected mailbox can be saved"
+    if ResultOption.UPDATE in result:
+        return "Only the results of SEARCH and SORT can be kept true"
     return ""
 
 

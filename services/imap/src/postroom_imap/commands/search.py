@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from postroom_chassis.errors import PostroomError
 
+from postroom_imap.contexts import keep
 from postroom_imap.filters import without_filters
 from postroom_imap.message_limit import limited_search
 from postroom_imap.ports.columns import uid_array
@@ -51,6 +52,8 @@ async def search(session: Session, tag: bytes, command: Search) -> None:
     else:
         highest = tracker.highest_modseq(found.positions) if modseqs else 0
         answer = search_response(numbers_of(tracker, found.positions, command.uid), highest)
+    if result is not None and ResultOption.UPDATE in result:
+        keep(session, tag, program, found, uid=command.uid)
     session.finish(
         tag, "SEARCH completed", limit, before=answer, expunge=command.uid, uid=command.uid
     )

@@ -11,6 +11,7 @@ from postroom_imap.commands.search import (
     saves,
     saving,
 )
+from postroom_imap.contexts import keep
 from postroom_imap.filters import without_filters
 from postroom_imap.message_limit import limited_search, refuses_all
 from postroom_imap.ports.columns import uid_array
@@ -43,6 +44,8 @@ async def sort(session: Session, tag: bytes, command: Sort) -> None:
     else:
         highest = tracker.highest_modseq(found.positions) if modseqs else 0
         answer = sort_response(numbers_of(tracker, found.positions, command.uid), highest)
+    if result is not None and ResultOption.UPDATE in result:
+        keep(session, tag, program, found, uid=command.uid, criteria=command.criteria)
     session.finish(tag, "SORT completed", before=answer, expunge=command.uid, uid=command.uid)
 
 

@@ -124,6 +124,7 @@ COMMANDS: dict[bytes, Row] = {
     b"UNSELECT": _row(legal.SELECTED, messages.Unselect()),
     b"EXPUNGE": _row(legal.SELECTED, messages.Expunge()),
     b"UID EXPUNGE": Row(legal.SELECTED, messages.parse_uid_expunge, messages.UidExpunge),
+    b"CANCELUPDATE": Row(legal.SELECTED, search.parse_cancel_update, search.CancelUpdate),
     b"UIDBATCHES": Row(legal.SELECTED, messages.parse_uid_batches, messages.UidBatches),
     b"SEARCH": Row(legal.SELECTED, search.parse_search, search.Search),
     b"UID SEARCH": Row(legal.SELECTED, search.parse_uid_search, search.Search),

@@ -41,7 +41,7 @@ from postroom_imap.protocol.commands.metadata import GetMetadata, SetMetadata
 from postroom_imap.protocol.commands.multisearch import MultiSearch
 from postroom_imap.protocol.commands.notify import Notify
 from postroom_imap.protocol.commands.quota import GetQuota, GetQuotaRoot, SetQuota
-from postroom_imap.protocol.commands.search import Search
+from postroom_imap.protocol.commands.search import CancelUpdate, Search
 from postroom_imap.protocol.commands.session import (
     Authenticate,
     Capability,
@@ -64,6 +64,7 @@ from postroom_imap.protocol.commands.urlauth import GenUrlAuth, ResetKey, UrlFet
 Command: TypeAlias = (
     Append
     | Authenticate
+    | CancelUpdate
     | Capability
     | Check
     | Close
@@ -117,6 +118,7 @@ __all__ = [
     "Append",
     "Authenticate",
     "BodySection",
+    "CancelUpdate",
     "Capability",
     "Check",
     "Close",

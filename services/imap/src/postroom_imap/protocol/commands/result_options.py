@@ -14,13 +14,15 @@ _PARTIAL_RANGE = re.compile(rb"(-?)([1-9][0-9]{0,9}):(-?)([1-9][0-9]{0,9})(?![0-
 
 
 class ResultOption(StrEnum):
-    """RFC 4731; RFC 5182 for SAVE, RFC 6203 for RELEVANCY."""
+    """RFC 4731; RFC 5182 for SAVE, RFC 6203 for RELEVANCY, RFC 5267 for CONTEXT and UPDATE."""
 
     MIN = "MIN"
     MAX = "MAX"
     ALL = "ALL"
     COUNT = "COUNT"
+    CONTEXT = "CONTEXT"
     SAVE = "SAVE"
+    UPDATE = "UPDATE"
     RELEVANCY = "RELEVANCY"
 
 

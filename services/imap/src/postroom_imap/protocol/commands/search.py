@@ -80,6 +80,25 @@ class Search:
     result: ResultOptions | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class CancelUpdate:
+    """CANCELUPDATE (RFC 5267): the tags of commands that asked for updates."""
+
+    tags: tuple[bytes, ...]
+
+
+def parse_cancel_update(cursor: Cursor) -> CancelUpdate:
+    """``CANCELUPDATE "tag" ["tag" ...]``."""
+    tags: list[bytes] = []
+    while cursor.take(b" "):
+        tags.append(cursor.string())
+        if len(tags) > cursor.limits.elements:
+            raise SyntaxFault("Too many tags", b"LIMIT")
+    if not tags:
+        raise SyntaxFault("Expected a tag")
+    return CancelUpdate(tuple(tags))
+
+
 def _parse_search(uid: bool, cursor: Cursor) -> Search:
     """``SEARCH [RETURN (…)] [CHARSET charset] key …``."""
     cursor.space()

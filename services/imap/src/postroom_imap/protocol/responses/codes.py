@@ -61,6 +61,11 @@ def message_limit(most: int, lowest_uid: int | None = None) -> bytes:
     return b"MESSAGELIMIT %d" % most + (b"" if lowest_uid is None else b" %d" % lowest_uid)
 
 
+def no_update(tag: bytes) -> bytes:
+    """NOUPDATE (RFC 5267 section 4.3.1): the result of a command isn't kept true."""
+    return b"NOUPDATE " + quoted(tag)
+
+
 def permanent_flags(flags: Iterable[str]) -> bytes:
     """PERMANENTFLAGS; include ``flag.ANY_KEYWORD`` where new keywords can be made."""
     return b"PERMANENTFLAGS " + flag_list(flags)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from postroom_imap.protocol.responses.strings import mailbox, quoted
+from postroom_imap.protocol.sequence_set import in_order
 from postroom_imap.protocol.threading import Forest
 
 _CLOSE = -1
@@ -67,6 +68,27 @@ def esearch_of_mailbox(
     correlators = (quoted(tag), mailbox(name, utf8), uid_validity)
     head = b"* ESEARCH (TAG %b MAILBOX %b UIDVALIDITY %d) UID" % correlators
     return b" ".join((head, *items)) + b"\r\n"
+
+
+Places = Sequence[tuple[int, Sequence[int]]]
+
+
+def add_to(tag: bytes, places: Places, *, uid: bool) -> bytes:
+    """Messages that come into a result that is kept true (RFC 5267 section 4.3.3).
+
+    Args:
+        places: from 1 in a sort, 0 in a search, each with what comes there.
+    """
+    return esearch(tag, [b"ADDTO (%b)" % _placed(places)], uid=uid)
+
+
+def remove_from(tag: bytes, places: Places, *, uid: bool) -> bytes:
+    """The same of messages that leave it (section 4.3.4)."""
+    return esearch(tag, [b"REMOVEFROM (%b)" % _placed(places)], uid=uid)
+
+
+def _placed(places: Places) -> bytes:
+    return b" ".join(b"%d %b" % (place, in_order(numbers)) for place, numbers in places)
 
 
 def _listing(name: bytes, numbers: Iterable[int], modseq: int) -> bytes:
