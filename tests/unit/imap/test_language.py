@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextvars
 
 import pytest
-from postroom_imap.protocol.language import look_up, say, speak, valid_range
+from postroom_chassis.language import speak, valid_range
+from postroom_imap.protocol.language import WORDING, say
 from postroom_imap.protocol.translations import LANGUAGES, TRANSLATIONS
 
 
@@ -26,7 +27,7 @@ from postroom_imap.protocol.translations import LANGUAGES, TRANSLATIONS
 def test_the_first_range_that_a_language_is_there_for(
     ranges: list[str], language: str | None
 ) -> None:
-    assert look_up(ranges) == language
+    assert WORDING.look_up(ranges) == language
 
 
 @pytest.mark.parametrize("text", ["", "-", "de-", "de--at", "1a", "abcdefghi", "de *", "ä"])

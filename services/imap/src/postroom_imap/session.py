@@ -18,6 +18,7 @@ from typing import Any, Protocol
 import structlog
 from postroom_chassis import logs
 from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.language import DEFAULT, speak
 from postroom_chassis.net.connection import Connection, Draining, TimedOut
 from postroom_chassis.net.deflate import MalformedDeflate
 from postroom_chassis.net.stream import EndOfStream
@@ -50,7 +51,6 @@ from postroom_imap.protocol.commands import (
 )
 from postroom_imap.protocol.extension import IMPLIED, Extension
 from postroom_imap.protocol.invalid import InvalidCommand
-from postroom_imap.protocol.language import DEFAULT, speak
 from postroom_imap.protocol.limits import Limits
 from postroom_imap.protocol.reading import read_command
 from postroom_imap.protocol.responses import codes, status

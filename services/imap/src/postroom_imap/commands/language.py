@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from postroom_chassis.language import speak
+
 from postroom_imap.protocol.commands import Language
-from postroom_imap.protocol.language import SUPPORTED, look_up, speak
+from postroom_imap.protocol.language import WORDING
 from postroom_imap.protocol.responses.status import languages
 from postroom_imap.session import Session
 
 
 async def language(session: Session, tag: bytes, command: Language) -> None:
     if not command.ranges:
-        session.finish(tag, "LANGUAGE completed", before=languages(SUPPORTED))
+        session.finish(tag, "LANGUAGE completed", before=languages(WORDING.supported))
         return
-    found = look_up(command.ranges)
+    found = WORDING.look_up(command.ranges)
     if found is None:
         session.refuse(tag, "No such language is spoken here")
         return

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
+from postroom_chassis.language import valid_range
+
 from postroom_imap.protocol.cursor import Cursor
 from postroom_imap.protocol.invalid import SyntaxFault
-from postroom_imap.protocol.language import valid_range
 from postroom_imap.protocol.sasl import decode_base64
 from postroom_imap.protocol.secret import Secret
 
