@@ -52,7 +52,7 @@ def test_a_line_is_a_verb_and_arguments(line: bytes, verb: bytes, arguments: byt
 
 def test_a_line_without_end_is_dropped_and_the_next_is_read() -> None:
     stream = ByteStream()
-    stream.feed(b"USER " + b"x" * command.COMMAND_LIMIT)
+    stream.feed(b"USER " + b"x" * command.LINE_LIMIT)
     reader = command.read_command(stream)
     next(reader)
     for _ in range(100):
@@ -86,6 +86,10 @@ def test_an_argument_does_not_show() -> None:
         (command.optional_message_number, b"", None),
         (command.message_number_and_lines, b"1 0", (1, 0)),
         (command.text, b" a b ", b" a b "),
+        (command.text, "Jörg".encode(), "Jörg".encode()),
+        (command.language_range, b"", None),
+        (command.language_range, b" de-AT ", "de-AT"),
+        (command.language_range, b"*", "*"),
         (command.sasl_start, b"", None),
         (command.sasl_start, b"plain", SaslStart("PLAIN", None)),
         (command.sasl_start, b"PLAIN =", SaslStart("PLAIN", b"")),
@@ -117,6 +121,9 @@ def test_arguments_are_read(
         (command.message_number_and_lines, b"1 -1"),
         (command.text, b""),
         (command.text, b"a\0b"),
+        (command.text, b"J\xf6rg"),
+        (command.language_range, b"de de"),
+        (command.language_range, b"d\xc3\xa9"),
         (command.sasl_start, b"PLAIN not*base64"),
         (command.sasl_start, b"PLAIN dGVzdA"),
         (command.sasl_start, b"PLAIN a b"),
@@ -135,7 +142,7 @@ def test_a_response_is_decoded_or_cancels() -> None:
     with pytest.raises(SyntaxFault):
         read(command.read_response, b"!\r\n")
     with pytest.raises(SyntaxFault):
-        read(command.read_response, b"A" * command.SASL_LIMIT, b"A\r\n")
+        read(command.read_response, b"A" * command.LINE_LIMIT, b"A\r\n")
 
 
 @given(st.binary(max_size=200), st.lists(st.integers(1, 20), max_size=20))

@@ -15,7 +15,7 @@ from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.net.tls import ServerTls
 from prometheus_client import Counter
 
-from postroom_pop3.dialogue import Dialogue, Row, Table
+from postroom_pop3.dialogue import Dialogue, Row, Table, language
 from postroom_pop3.ports import Authenticator, Client, Identity, LockedMaildrop
 from postroom_pop3.protocol import command, replies
 from postroom_pop3.protocol.capabilities import capabilities
@@ -25,7 +25,7 @@ log = logs.logger(__name__)
 
 LOGINS = Counter("postroom_pop3_logins_total", "Sign-ins", ["outcome"])
 
-TLS_FIRST = replies.err("passwords in clear text aren't taken here: use STLS first")
+TLS_FIRST = "passwords in clear text aren't taken here: use STLS first"
 
 Enter = Callable[[Identity], Awaitable[LockedMaildrop]]
 
@@ -58,6 +58,7 @@ class Authorization:
     Attributes:
         identity: who signed in.
         locked: that person's maildrop; set together with `identity`.
+        utf8: the client takes messages with UTF-8 in their headers.
     """
 
     admission: Admission
@@ -65,6 +66,7 @@ class Authorization:
     done: bool = False
     identity: Identity | None = None
     locked: LockedMaildrop | None = None
+    utf8: bool = False
     _name: bytes | None = None
     _failures: int = field(default=0)
 
@@ -93,14 +95,14 @@ class Authorization:
 
     async def user(self, name: bytes) -> bytes:
         if not self.permitted:
-            return TLS_FIRST
+            return replies.err(TLS_FIRST)
         self._name = name
         # The same for names that exist and names that don't (RFC 1939 section 13).
         return replies.ok("now the password")
 
     async def password(self, password: bytes) -> bytes:
         if not self.permitted:
-            return TLS_FIRST
+            return replies.err(TLS_FIRST)
         name, self._name = self._name, None
         if name is None:
             return replies.err("USER comes first")
@@ -108,7 +110,7 @@ class Authorization:
 
     async def auth(self, start: SaslStart | None) -> bytes:
         if not self.permitted:
-            return TLS_FIRST
+            return replies.err(TLS_FIRST)
         if start is None:
             return replies.multiline("mechanisms", await self._mechanisms())
         return await self._sign_in(start.mechanism, start.initial)
@@ -119,11 +121,18 @@ class Authorization:
             return replies.err("this connection has TLS already")
         if tls is None:
             return replies.err("there is no TLS here")
+        if self.utf8:  # RFC 6856 section 2.1
+            return replies.err("STLS comes before UTF8")
         connection.write(replies.ok("begin TLS"))
         # RFC 2595 section 4: what was learnt in clear text is forgotten.
         self._name = None
         await connection.start_tls(tls.context)
         return b""
+
+    async def unicode(self, _: None) -> bytes:
+        """UTF8 (RFC 6856 section 2.1)."""
+        self.utf8 = True
+        return replies.ok("UTF-8 it is")
 
     async def noop(self, _: None) -> bytes:
         return replies.ok()
@@ -178,6 +187,8 @@ COMMANDS: dict[bytes, Row[Authorization]] = {
     b"PASS": Row(command.text, Authorization.password),
     b"AUTH": Row(command.sasl_start, Authorization.auth),
     b"STLS": Row(command.no_arguments, Authorization.stls),
+    b"UTF8": Row(command.no_arguments, Authorization.unicode),
+    b"LANG": Row(command.language_range, language),
     b"NOOP": Row(command.no_arguments, Authorization.noop),
     b"QUIT": Row(command.no_arguments, Authorization.quit),
 }

@@ -8,12 +8,14 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from postroom_chassis import logs
 from postroom_chassis.errors import PostroomError
+from postroom_chassis.language import speak
 from postroom_chassis.net.connection import Connection, Draining, TimedOut
 from postroom_chassis.net.stream import EndOfStream
 
 from postroom_pop3.protocol import replies
 from postroom_pop3.protocol.command import Command, SyntaxFault, read_command, read_response
 from postroom_pop3.protocol.maildrop import NoSuchMessage
+from postroom_pop3.protocol.translations import NAMES
 
 log = logs.logger(__name__)
 
@@ -43,6 +45,18 @@ class Table(Generic[S]):
 
     rows: Mapping[bytes, Row[S]]
     elsewhere: frozenset[bytes]
+
+
+async def language(_: State, wanted: str | None) -> bytes:
+    """LANG (RFC 6856 section 3), in both states."""
+    if wanted is None:
+        lines = [f"{tag} {NAMES[tag]}" for tag in replies.WORDING.supported]
+        return replies.multiline("the languages spoken here", lines)
+    found = replies.WORDING.look_up([wanted])
+    if found is None:
+        return replies.err("no such language is spoken here")
+    speak(found)  # at once, so that the reply is in it already
+    return b"+OK %b %b\r\n" % (found.encode(), replies.WORDING.say("English is spoken now"))
 
 
 class Dialogue:
@@ -102,7 +116,7 @@ class Dialogue:
             raise
         except Exception:
             log.exception("command.failed", verb=command.verb.decode("ascii", "replace"))
-            return replies.err("[SYS/TEMP] something went wrong here")
+            return replies.err("something went wrong here", replies.TEMPORARY)
 
     def _complain(self, text: str) -> bytes:
         self._patience -= 1

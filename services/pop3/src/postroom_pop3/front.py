@@ -23,8 +23,7 @@ from postroom_pop3.transaction import Transaction
 log = logs.logger(__name__)
 
 GREETING = replies.ok("Postroom POP3 is ready")
-GOING_DOWN = replies.err("[SYS/TEMP] this server is going down, come back")
-REFUSED = replies.err("[SYS/TEMP] too many connections, come back later")
+REFUSED = replies.err("too many connections, come back later", replies.TEMPORARY)
 RELEASE_SECONDS = 5.0
 # After these the lease may still be had; after any other error of a renewal the session is over.
 PASSING = frozenset({Kind.UNAVAILABLE, Kind.DEADLINE, Kind.INTERNAL})
@@ -66,9 +65,9 @@ class Front:
         try:
             await dialogue.run(state, authorization.TABLE, self._settings.login_seconds)
             if state.locked is not None:
-                await self._transact(dialogue, state.locked)
+                await self._transact(state, state.locked)
         except Draining:
-            connection.write(GOING_DOWN)
+            connection.write(replies.err("this server is going down, come back", replies.TEMPORARY))
         finally:
             log.info(
                 "pop3.session",
@@ -78,11 +77,12 @@ class Front:
                 seconds=round(time.monotonic() - began, 3),
             )
 
-    async def _transact(self, dialogue: Dialogue, locked: LockedMaildrop) -> None:
+    async def _transact(self, admitted: Authorization, locked: LockedMaildrop) -> None:
+        dialogue = admitted.dialogue
         connection = dialogue.connection
         maildrop = Maildrop(locked.snapshot)
         retrieval = Retrieval(locked, maildrop, self._settings.read_ahead_bytes)
-        state = Transaction(connection, locked, maildrop, retrieval)
+        state = Transaction(admitted, locked, maildrop, retrieval)
         keeper = asyncio.create_task(self._keep(locked, connection))
         try:
             await dialogue.run(state, transaction.TABLE, self._settings.idle_seconds)

@@ -169,8 +169,8 @@ async def _signed_in(
     success: authentication_pb2.SignInResponse | AuthenticateResponse.Success, answer: Answer
 ) -> Identity:
     # RFC 5034 section 4: data that end an exchange travel as a last challenge.
-    if success.additional_data:
-        await answer(success.additional_data)
+    if success.additional_data and await answer(success.additional_data) is None:
+        raise PostroomError(Kind.INVALID, "cancelled")
     return _identity(success.ticket)
 
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 from postroom_chassis import logs
 from postroom_chassis.errors import Kind, PostroomError
-from postroom_chassis.net.connection import Connection
+from postroom_mime.downgrade import Downgrade
 from prometheus_client import Counter
 
-from postroom_pop3.dialogue import Row, Table
+from postroom_pop3.authorization import Authorization
+from postroom_pop3.dialogue import Row, Table, language
 from postroom_pop3.ports import LockedMaildrop
 from postroom_pop3.protocol import command, replies
-from postroom_pop3.protocol.capabilities import capabilities
 from postroom_pop3.protocol.content import Stuffer, Top
 from postroom_pop3.protocol.maildrop import Maildrop
 from postroom_pop3.retrieval import Retrieval
@@ -36,11 +36,12 @@ class Transaction:
     """One session that has a maildrop.
 
     Attributes:
+        admitted: what came before.
         committed: QUIT was answered, and the maildrop given back.
         retrieved: how many messages were sent.
     """
 
-    connection: Connection
+    admitted: Authorization
     locked: LockedMaildrop
     maildrop: Maildrop
     retrieval: Retrieval
@@ -49,9 +50,7 @@ class Transaction:
     retrieved: int = 0
 
     async def capa(self, _: None) -> bytes:
-        # STLS, USER and SASL can't be had here (RFC 2449 section 5 lets the list differ by state).
-        lines = capabilities(user=False, stls=False, mechanisms=())
-        return replies.multiline("capabilities", lines)
+        return await self.admitted.capa(None)
 
     async def stat(self, _: None) -> bytes:
         return replies.ok(f"{len(self.maildrop)} {self.maildrop.octets}")
@@ -59,7 +58,7 @@ class Transaction:
     async def scan(self, number: int | None) -> bytes:
         if number is None:
             listing = self.maildrop.scan_listing()
-            return f"+OK {len(self.maildrop)} messages\r\n{listing}.\r\n".encode()
+            return replies.ok(f"{len(self.maildrop)} messages") + f"{listing}.\r\n".encode()
         size = self.maildrop.snapshot.sizes[self.maildrop.index(number)]
         return replies.ok(f"{number} {size}")
 
@@ -70,12 +69,13 @@ class Transaction:
 
     async def retr(self, number: int) -> bytes:
         index = self.maildrop.index(number)
-        opening = replies.ok(f"{self.maildrop.snapshot.sizes[index]} octets")
         if self.retrieval.streams(index):
+            opening = replies.ok(f"{self.maildrop.snapshot.sizes[index]} octets")
             reply = await self._stream(index, opening, None)
         else:
-            content = await self.retrieval.content(index)
+            content = self._readable(await self.retrieval.content(index))
             stuffer = Stuffer()
+            opening = replies.ok(f"{len(content)} octets")
             reply = opening + stuffer.feed(content) + stuffer.end()
         self.retrieved += 1
         _RETRIEVED.inc()
@@ -90,7 +90,7 @@ class Transaction:
             reply = await self._stream(index, opening, top)
         else:
             stuffer = Stuffer()
-            content = await self.retrieval.content(index)
+            content = self._readable(await self.retrieval.content(index))
             reply = opening + stuffer.feed(top.feed(content)) + stuffer.end()
         _TOPPED.inc()
         return reply
@@ -132,18 +132,32 @@ class Transaction:
             await asyncio.sleep(pause)
             pause = min(pause * 2, longest)
 
+    def _readable(self, content: bytes) -> bytes:
+        """A message as the client can read it: without UTF8, nothing but ASCII may stand in its
+        headers (RFC 6856 section 2.1).
+        """
+        if self.admitted.utf8 or content.isascii():
+            return content
+        downgrade = Downgrade()
+        return downgrade.feed(content) + downgrade.end()
+
     async def _stream(self, index: int, opening: bytes, top: Top | None) -> bytes:
         """Send a large message, or its top, as it comes; answer what is left to be sent."""
-        connection, stuffer = self.connection, Stuffer()
+        connection, stuffer = self.admitted.dialogue.connection, Stuffer()
+        downgrade = None if self.admitted.utf8 else Downgrade()
+
+        def sent(piece: bytes) -> bytes:
+            return stuffer.feed(top.feed(piece) if top else piece)
+
         async with aclosing(self.retrieval.stream(index)) as pieces:
             pending = opening
             try:
                 async for piece in pieces:
-                    connection.write(pending + stuffer.feed(top.feed(piece) if top else piece))
+                    connection.write(pending + sent(downgrade.feed(piece) if downgrade else piece))
                     pending = b""
                     await connection.drain()
                     if top is not None and top.complete:
-                        break
+                        return stuffer.end()
             except PostroomError:
                 if pending:
                     raise
@@ -151,7 +165,7 @@ class Transaction:
                 # the client so.
                 connection.abort()
                 raise ConnectionAbortedError("the message broke off") from None
-        return stuffer.end()
+        return (sent(downgrade.end()) if downgrade else b"") + stuffer.end()
 
 
 COMMANDS: dict[bytes, Row[Transaction]] = {
@@ -160,6 +174,7 @@ COMMANDS: dict[bytes, Row[Transaction]] = {
     b"RETR": Row(command.message_number, Transaction.retr),
     b"DELE": Row(command.message_number, Transaction.dele),
     b"NOOP": Row(command.no_arguments, Transaction.noop),
+    b"LANG": Row(command.language_range, language),
     b"RSET": Row(command.no_arguments, Transaction.rset),
     b"TOP": Row(command.message_number_and_lines, Transaction.top),
     b"UIDL": Row(command.optional_message_number, Transaction.uidl),
@@ -167,4 +182,4 @@ COMMANDS: dict[bytes, Row[Transaction]] = {
     b"QUIT": Row(command.no_arguments, Transaction.quit),
 }
 
-TABLE = Table(COMMANDS, frozenset({b"USER", b"PASS", b"AUTH", b"STLS"}))
+TABLE = Table(COMMANDS, frozenset({b"USER", b"PASS", b"AUTH", b"STLS", b"UTF8"}))

@@ -9,13 +9,12 @@ import binascii
 import re
 from dataclasses import dataclass, field
 
+from postroom_chassis.language import valid_range
 from postroom_chassis.net.stream import ByteStream, LineTooLong, Reader
 
-# RFC 2449 section 4 lets a server stop at 255 octets. Passwords and initial responses of SASL
-# (RFC 5034 section 4) may need more, and nothing is gained by being strict.
-COMMAND_LIMIT = 4096
-# RFC 4954 section 4: what a peer must be able to take in one line of an exchange.
-SASL_LIMIT = 12_288
+# RFC 2449 section 4 lets a server stop at 255 octets. Tokens and tickets in SASL need more, in the
+# command and in what follows it: as much as RFC 4954 section 4 asks for.
+LINE_LIMIT = 12_288
 
 _NUMBER = re.compile(rb"[0-9]{1,10}")
 _MECHANISM = re.compile(r"[A-Z0-9_-]{1,20}")  # RFC 4422 section 3.1
@@ -44,7 +43,7 @@ class SaslStart:
 def read_command(stream: ByteStream) -> Reader[Command]:
     """The next command. Raises SyntaxFault after a line that is too long, EndOfStream."""
     try:
-        line = yield from stream.read_line(COMMAND_LIMIT)
+        line = yield from stream.read_line(LINE_LIMIT)
     except LineTooLong as error:
         yield from stream.discard_line()
         raise SyntaxFault("that line is too long") from error
@@ -58,7 +57,7 @@ def read_response(stream: ByteStream) -> Reader[bytes | None]:
     Raises SyntaxFault, EndOfStream.
     """
     try:
-        line = yield from stream.read_line(SASL_LIMIT)
+        line = yield from stream.read_line(LINE_LIMIT)
     except LineTooLong as error:
         yield from stream.discard_line()
         raise SyntaxFault("that line is too long") from error
@@ -92,10 +91,24 @@ def message_number_and_lines(arguments: bytes) -> tuple[int, int]:
 
 
 def text(arguments: bytes) -> bytes:
-    """A name or a password: everything after the first space (RFC 1939 section 7, PASS)."""
+    """A name or a password: everything after the first space (RFC 1939 section 7, PASS), in UTF-8
+    (RFC 6856 section 2.2).
+    """
     if not arguments or b"\0" in arguments:
         raise SyntaxFault("an argument is needed")
+    try:
+        arguments.decode()
+    except UnicodeDecodeError:
+        raise SyntaxFault("that is not UTF-8") from None
     return arguments
+
+
+def language_range(arguments: bytes) -> str | None:
+    """What LANG takes (RFC 4647 section 2.1); None where it asks for the list of languages."""
+    wanted = arguments.strip().decode("ascii", "replace")
+    if wanted and not valid_range(wanted):
+        raise SyntaxFault("a language is needed")
+    return wanted or None
 
 
 def sasl_start(arguments: bytes) -> SaslStart | None:
