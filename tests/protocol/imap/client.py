@@ -135,9 +135,22 @@ class ImapClient:
             raise Closed
         return octets
 
+    async def hear_all(self, last: bytes | None) -> bytes:
+        """Octets up to a response with the tag `last`, or up to the end."""
+        heard = bytearray()
+        while line := await self._reader.readline():
+            heard += line
+            if last is not None and line.startswith(last + b" "):
+                break
+        return bytes(heard)
+
     def say_no_more(self) -> None:
         """Close this side only."""
         self._writer.write_eof()
+
+    def reset(self) -> None:
+        """Be gone, as if the wire were cut."""
+        self._writer.transport.abort()
 
     async def _line(self) -> bytes:
         line = await self._reader.readline()

@@ -93,6 +93,10 @@ class FrontAlone:
         self._clients.append(client)
         return client
 
+    def forget(self, client: ImapClient) -> None:
+        """A client is closed by who asked for it."""
+        self._clients.remove(client)
+
     async def connect_slowly(self) -> ImapClient:
         """A connection that takes little more than it is asked to hear."""
         connected = socket.socket()

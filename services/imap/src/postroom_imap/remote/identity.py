@@ -58,20 +58,23 @@ class RemoteAuthenticator:
         start = AuthenticateRequest.Start(mechanism=mechanism, client=_client(client))
         if initial_response is not None:
             start.initial_response = initial_response
-        requests: asyncio.Queue[AuthenticateRequest] = asyncio.Queue()
+        requests: asyncio.Queue[AuthenticateRequest | None] = asyncio.Queue()
         requests.put_nowait(AuthenticateRequest(start=start))
         call = self._stub.Authenticate(_taken(requests), timeout=EXCHANGE_SECONDS)
-        async with closing(call) as responses:
-            async for response in responses:
-                if response.WhichOneof("step") == "success":
-                    success = response.success
-                    return SignedIn(ticket_of(success.ticket), success.additional_data)
-                said = await respond(response.challenge)
-                requests.put_nowait(
-                    AuthenticateRequest(cancel=True)
-                    if said is None
-                    else AuthenticateRequest(response=said)
-                )
+        try:
+            async with closing(call) as responses:
+                async for response in responses:
+                    if response.WhichOneof("step") == "success":
+                        success = response.success
+                        return SignedIn(ticket_of(success.ticket), success.additional_data)
+                    said = await respond(response.challenge)
+                    requests.put_nowait(
+                        AuthenticateRequest(cancel=True)
+                        if said is None
+                        else AuthenticateRequest(response=said)
+                    )
+        finally:
+            requests.put_nowait(None)  # or the task that sends would wait until it is collected
         raise PostroomError(Kind.INTERNAL, "the exchange ended without an outcome")
 
     async def renew(self, ticket: Ticket) -> Ticket:
@@ -80,10 +83,10 @@ class RemoteAuthenticator:
 
 
 async def _taken(
-    requests: asyncio.Queue[AuthenticateRequest],
+    requests: asyncio.Queue[AuthenticateRequest | None],
 ) -> AsyncIterator[AuthenticateRequest]:
-    while True:
-        yield await requests.get()
+    while (request := await requests.get()) is not None:
+        yield request
 
 
 def _client(client: Client) -> authentication_pb2.Client:
