@@ -357,6 +357,7 @@ class Concurrency(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         try:
+            self.settle_if_apart()
             self.settle()
             for mirror in self.sessions:
                 self.check_results(mirror)
