@@ -174,6 +174,7 @@ class Concurrency(RuleBasedStateMachine):
     @rule(number=which, places=places, uid=st.booleans())
     def read(self, number: int, places: list[int], uid: bool) -> None:
         mirror = self.session(number)
+        self.settle_if_apart(mirror)  # what seems to be \\Seen is not marked again
         if not (uids := self.chosen(mirror, places)):
             return
         named = uids if uid else [mirror.uids.index(u) + 1 for u in uids]
