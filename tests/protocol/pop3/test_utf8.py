@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.protocol.pop3.system import System, sign_in
 
 MESSAGE = "From: jörg@example.org\r\nSubject: Grüße\r\n\r\nein schöner Tag\r\n".encode()
@@ -9,6 +11,7 @@ SURROGATE = (
     b"From: =?utf-8?b?PGrDtnJnQGV4YW1wbGUub3JnPg==?= :;\r\n"
     b"Subject: =?utf-8?b?R3LDvMOfZQ==?=\r\n\r\n" + "ein schöner Tag\r\n".encode()
 )
+surrogates = pytest.mark.parametrize("settings", [{"surrogates": True}])
 LARGE = b"x" * 76 + b"\r\n"
 
 
@@ -41,6 +44,23 @@ async def test_a_client_that_knows_utf8_sees_a_message_as_it_is(system: System) 
     )
 
 
+async def test_another_client_sees_it_byte_by_byte_too(system: System) -> None:
+    wire = await sign_in(system, await system.person(MESSAGE))
+    await wire.play(f"C: RETR 1\nS: +OK {len(MESSAGE)} octets")
+    assert await wire.hear_until(b"\r\n.\r\n") == MESSAGE + b".\r\n"
+
+
+@surrogates
+async def test_a_client_that_knows_utf8_needs_no_surrogate(system: System) -> None:
+    person = await system.person(MESSAGE)
+    wire = await system.connect()
+    await wire.play("S: +OK ...\nC: UTF8\nS: +OK ...")
+    await wire.play(f"C: USER {person.name}\nS: +OK ...\nC: PASS {person.password}\nS: +OK ...")
+    await wire.play(f"C: RETR 1\nS: +OK {len(MESSAGE)} octets")
+    assert await wire.hear_until(b"\r\n.\r\n") == MESSAGE + b".\r\n"
+
+
+@surrogates
 async def test_another_client_sees_a_surrogate(system: System) -> None:
     wire = await sign_in(system, await system.person(MESSAGE))
     await wire.play(
@@ -51,6 +71,7 @@ async def test_another_client_sees_a_surrogate(system: System) -> None:
     assert await wire.hear_until(b"\r\n.\r\n") == SURROGATE[: SURROGATE.index(b"ein")] + b".\r\n"
 
 
+@surrogates
 async def test_a_large_message_has_a_surrogate_too(system: System) -> None:
     person = await system.person(MESSAGE + LARGE * 20_000)
     wire = await sign_in(system, person)
@@ -66,6 +87,7 @@ async def test_a_large_message_has_a_surrogate_too(system: System) -> None:
     assert await wire.hear_until(b"\r\n.\r\n") == MESSAGE + LARGE * 20_000 + b".\r\n"
 
 
+@surrogates
 async def test_octets_that_are_no_utf_8_pass(system: System) -> None:
     message = b"Subject: caf\xe9\r\n\r\nau lait\r\n"
     wire = await sign_in(system, await system.person(message))

@@ -82,7 +82,8 @@ class Front:
         connection = dialogue.connection
         maildrop = Maildrop(locked.snapshot)
         retrieval = Retrieval(locked, maildrop, self._settings.read_ahead_bytes)
-        state = Transaction(admitted, locked, maildrop, retrieval)
+        surrogates = self._settings.surrogates and not admitted.utf8
+        state = Transaction(admitted, locked, maildrop, retrieval, surrogates)
         keeper = asyncio.create_task(self._keep(locked, connection))
         try:
             await dialogue.run(state, transaction.TABLE, self._settings.idle_seconds)

@@ -37,6 +37,9 @@ class Pop3Settings(ServiceSettings):
         512 * 1024, ge=1024, description="of messages fetched before they are asked for, twice"
     )
     lease_renewal_seconds: float = Field(10.0, gt=0)
+    surrogates: bool = Field(
+        False, description="rewrite UTF-8 in headers for clients without UTF8 (RFC 6857)"
+    )
 
     @field_validator("listeners")
     @classmethod

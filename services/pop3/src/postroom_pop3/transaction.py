@@ -37,6 +37,7 @@ class Transaction:
 
     Attributes:
         admitted: what came before.
+        surrogates: the client is shown ASCII alone in headers (RFC 6857).
         committed: QUIT was answered, and the maildrop given back.
         retrieved: how many messages were sent.
     """
@@ -45,6 +46,7 @@ class Transaction:
     locked: LockedMaildrop
     maildrop: Maildrop
     retrieval: Retrieval
+    surrogates: bool
     done: bool = False
     committed: bool = False
     retrieved: int = 0
@@ -133,10 +135,8 @@ class Transaction:
             pause = min(pause * 2, longest)
 
     def _readable(self, content: bytes) -> bytes:
-        """A message as the client can read it: without UTF8, nothing but ASCII may stand in its
-        headers (RFC 6856 section 2.1).
-        """
-        if self.admitted.utf8 or content.isascii():
+        """A message as the client is shown it."""
+        if not self.surrogates or content.isascii():
             return content
         downgrade = Downgrade()
         return downgrade.feed(content) + downgrade.end()
@@ -144,7 +144,7 @@ class Transaction:
     async def _stream(self, index: int, opening: bytes, top: Top | None) -> bytes:
         """Send a large message, or its top, as it comes; answer what is left to be sent."""
         connection, stuffer = self.admitted.dialogue.connection, Stuffer()
-        downgrade = None if self.admitted.utf8 else Downgrade()
+        downgrade = Downgrade() if self.surrogates else None
 
         def sent(piece: bytes) -> bytes:
             return stuffer.feed(top.feed(piece) if top else piece)
