@@ -7,6 +7,7 @@ which takes them down in the opposite order.
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -74,6 +75,9 @@ async def _live(name: str, loaded: S, start: Callable[[Service, S], Awaitable[No
         readiness = Readiness(service.checks)
         http = await HttpServer.start(probes(name, readiness), loaded.http_host, loaded.http_port)
         stack.push_async_callback(http.stop)
+        # What is there by now stays: looking it through for garbage took 2% of a store's time.
+        gc.collect()
+        gc.freeze()
         log.info("service.ready", ports={**service.ports, "http": http.port})
         await service.stopping.wait()
         log.info("service.draining")

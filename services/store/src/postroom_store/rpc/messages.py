@@ -164,8 +164,12 @@ class MessageService:
             tuple(wanted_of_message(section) for section in request.sections),
             self._files,
         )
-        await self._readers.run(lambda c: find_mailbox(c, access, request.mailbox_id, READ))
-        upcoming = asyncio.ensure_future(self._read(access, fetch, (0, 0)))
+
+        def begin(connection: Connection) -> tuple[reading.Batch, reading.Position | None]:
+            find_mailbox(connection, access, request.mailbox_id, READ)
+            return fetch.read(connection, (0, 0))
+
+        upcoming = asyncio.ensure_future(self._readers.run(begin))
         try:
             while True:
                 batch, position = await upcoming
