@@ -22,6 +22,8 @@ _MODSEQ = re.compile(r"\bMODSEQ \((\d+)\)")
 _HIGHEST = re.compile(r"(?:\* )?OK \[HIGHESTMODSEQ (\d+)\]")
 _VALIDITY = re.compile(r"\* OK \[UIDVALIDITY (\d+)\]")
 
+_UPDATE = re.compile(r'\* ESEARCH \(TAG "(\w+)"\) UID (ADDTO|REMOVEFROM) \(([^)]*)\)')
+
 UNKNOWN = 0  # a UID that the client has yet to ask for
 
 # Commands during which numbers must not shift (RFC 3501 section 7.4.1).
@@ -35,6 +37,7 @@ class Mirror:
         uids: by number; UNKNOWN where the client wasn't told yet.
         flags: by UID, \\Recent left out.
         highest: the modseq up to which the client trusts what it has.
+        results: UIDs that a search or a sort found, by its tag, as its updates say (RFC 5267).
     """
 
     def __init__(self, client: ImapClient, *, qresync: bool) -> None:
@@ -45,6 +48,7 @@ class Mirror:
         self.modseqs: dict[int, int] = {}
         self.highest = 0
         self.uid_validity = 0
+        self.results: dict[str, list[int]] = {}
 
     @property
     def known(self) -> dict[int, frozenset[str] | None]:
@@ -92,6 +96,19 @@ class Mirror:
         self.uids = there
         self.flags = {uid: flags for uid, flags in self.flags.items() if uid in there}
         self._take("SELECT", [line for line in untagged if _FETCH.match(line)], "")
+
+    async def watch(self, tag: str, command: str) -> None:
+        """Ask for a result that is kept true: `command` is what follows RETURN."""
+        verb, _, rest = command.partition(" ")
+        words = f"{tag} UID {verb} RETURN (UPDATE ALL) {rest}\r\n"
+        await self.client.send(words.encode())
+        untagged, done = await self.client.finish(tag)
+        assert done.startswith("OK"), done
+        (found,) = (line for line in untagged if line.startswith(f'* ESEARCH (TAG "{tag}")'))
+        _, _, numbers = found.partition(" ALL ")
+        self.results[tag] = members(numbers) if numbers else []
+        self._take("UID", [line for line in untagged if line != found], done)
+        await self.learn()
 
     async def say(self, command: str) -> tuple[list[str], str]:
         """Send a command; take in all that is told with it, and learn what is new."""
@@ -159,6 +176,23 @@ class Mirror:
                 self.highest = int(found[1])
             elif found := _VALIDITY.match(line):
                 self.uid_validity = int(found[1])
+            elif found := _UPDATE.fullmatch(line):
+                self._update(self.results[found[1]], found[2] == "ADDTO", found[3])
+
+    def _update(self, result: list[int], adds: bool, changes: str) -> None:
+        words = changes.split()
+        for place, numbers in zip(map(int, words[::2]), words[1::2], strict=True):
+            for offset, uid in enumerate(members(numbers)):
+                assert (uid in result) != adds, f"{changes} of {result}"
+                assert uid in self.uids or UNKNOWN in self.uids, f"{changes} of {self.uids}"
+                if not adds:
+                    assert place == 0 or result[place - 1] == uid, f"{changes} of {result}"
+                    result.remove(uid)
+                elif place:
+                    result.insert(place - 1 + offset, uid)
+                else:
+                    result.append(uid)
+                    result.sort()
 
     def _remove(self, number: int) -> None:
         assert 1 <= number <= len(self.uids), f"{number} of {len(self.uids)}"

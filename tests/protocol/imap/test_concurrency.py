@@ -56,6 +56,7 @@ class Concurrency(RuleBasedStateMachine):
         self.sessions: list[Mirror] = []
         self.witnesses: list[ImapClient] = []  # one at each front, which does nothing itself
         self.number = 0
+        self.subjects: dict[int, int] = {}  # the number in each message's subject
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return self.deployment.run(asyncio.wait_for(coroutine, SECONDS))
@@ -67,7 +68,24 @@ class Concurrency(RuleBasedStateMachine):
     async def open(self, front: int, *, qresync: bool) -> None:
         mirror = Mirror(await self.connect(front), qresync=qresync)
         await mirror.start("INBOX")
+        await self.watch(mirror)
         self.sessions.append(mirror)
+
+    async def watch(self, mirror: Mirror) -> None:
+        """Have two results kept true."""
+        await mirror.watch("flagged", "SEARCH FLAGGED NOT DELETED")
+        await mirror.watch("sorted", "SORT (REVERSE SUBJECT) UTF-8 SUBJECT message UNSEEN")
+
+    def check_results(self, mirror: Mirror) -> None:
+        """What a client knows of its results, once it has heard the last of them."""
+        self.run(mirror.say("NOOP"))
+        self.run(mirror.say("NOOP"))  # updates may come behind the answer
+        flags = self.truth
+        flagged = [u for u in flags if "\\Flagged" in flags[u] and "\\Deleted" not in flags[u]]
+        assert mirror.results["flagged"] == sorted(flagged)
+        unseen = sorted(u for u in flags if "\\Seen" not in flags[u])
+        unseen.sort(key=lambda u: f"message {self.subjects[u]}", reverse=True)
+        assert mirror.results["sorted"] == unseen
 
     @initialize(messages=st.integers(0, 6))
     def begin(self, messages: int) -> None:
@@ -104,6 +122,7 @@ class Concurrency(RuleBasedStateMachine):
         _, done = self.run(mirror.append(message, "INBOX", " ".join(flags)))
         assert f" {self.next_uid}]" in done, done
         self.truth[self.next_uid] = frozenset(flags)
+        self.subjects[self.next_uid] = self.number
         self.next_uid += 1
 
     @rule(
@@ -190,6 +209,7 @@ class Concurrency(RuleBasedStateMachine):
         for u in uids:
             if u in self.truth:
                 self.truth[self.next_uid] = self.truth[u]
+                self.subjects[self.next_uid] = self.subjects[u]
                 self.next_uid += 1
 
     @rule(number=which, places=places)
@@ -254,7 +274,7 @@ class Concurrency(RuleBasedStateMachine):
     def noop(self, number: int) -> None:
         mirror = self.session(number)
         self.settle_if_apart(mirror)
-        self.run(mirror.say("NOOP"))
+        self.check_results(mirror)
         assert mirror.known == self.truth
 
     @rule(number=which)
@@ -272,6 +292,7 @@ class Concurrency(RuleBasedStateMachine):
         self.sessions.remove(mirror)
         self.settle_if_apart()
         self.run(mirror.come_back("INBOX", self.run(self.connect(front))))
+        self.run(self.watch(mirror))
         self.sessions.append(mirror)
         self.settle_if_apart(mirror)  # nobody may have been left at that front to wait for
         assert mirror.known == self.truth
@@ -339,6 +360,8 @@ class Concurrency(RuleBasedStateMachine):
         try:
             self.settle_if_apart()
             self.settle()
+            for mirror in self.sessions:
+                self.check_results(mirror)
             assert self.run(self.in_store())[1] == self.truth
         finally:
             for client in [*self.witnesses, *(mirror.client for mirror in self.sessions)]:

@@ -99,6 +99,15 @@ def test_a_folded_change_that_begins_before_us_is_applied_where_it_is_new() -> N
     assert list(news.flagged) == [3]  # message 1 was told with its own change
 
 
+def test_flags_that_went_and_came_back_in_a_folded_change_are_news() -> None:
+    feed = Feed(3)
+    feed.flag(1, 3)  # modseq 2
+    feed.view.follow(Change(3, 2, 4, 4, flagged=columns([1, 3], SEEN, 4)))
+    (news,) = feed.view.news_since(feed.view.applied - 1) or []
+    assert list(news.flagged) == [1, 3]
+    assert list(feed.view.modseqs) == [4, 1, 4]
+
+
 def test_two_changes_ahead_that_overlap_leave_no_gap() -> None:
     feed = Feed(3)
     first = feed.change(flagged=columns([1], SEEN, 2))

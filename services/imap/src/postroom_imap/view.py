@@ -261,7 +261,10 @@ class MailboxView:
         return flagged
 
     def _set_flags(self, flagged: Columns, chained: bool) -> array[int]:
-        """Set flags that are newer than ours; answers the UIDs of messages that have others now.
+        """Set flags that are newer than ours; answers the UIDs of the messages that have some.
+
+        Those count that have the same flags as before, too: in between they may have had others,
+        which a search in the store has seen.
 
         `chained`: the change begins where we are, so that all of it is new.
         """
@@ -278,8 +281,7 @@ class MailboxView:
         for uid, flags, modseq in zip(flagged.uids, flagged.flags, flagged.modseqs, strict=True):
             index = self.index(uid)
             if index >= 0 and modseq > self.modseqs[index]:
-                if self.flags[index] != flags:
-                    changed.append(uid)
+                changed.append(uid)
                 self.flags[index] = flags
                 self.modseqs[index] = modseq
         return changed
