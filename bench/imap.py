@@ -95,10 +95,14 @@ class ImapClient:
     Args:
         endpoint: a clear-text IMAP port.
         account: logs in at once when given.
+        source: the address to come from.
     """
 
-    def __init__(self, endpoint: Endpoint, account: Account | None = None) -> None:
-        self._socket = socket.create_connection((endpoint.host, endpoint.port), TIMEOUT)
+    def __init__(
+        self, endpoint: Endpoint, account: Account | None = None, source: str = ""
+    ) -> None:
+        origin = (source, 0) if source else None
+        self._socket = socket.create_connection((endpoint.host, endpoint.port), TIMEOUT, origin)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._buffer = bytearray()
         self._number = 0
@@ -192,6 +196,24 @@ class ImapClient:
         if self.select(mailbox):
             self.command("STORE 1:* +FLAGS.SILENT (\\Deleted)")
             self.command("EXPUNGE")
+
+    def idle(self) -> None:
+        """Begins IDLE (RFC 2177); only `heard` and `drop` may follow."""
+        self._socket.sendall(b"%b IDLE\r\n" % self._tag())
+        while not self._line().startswith(b"+"):
+            pass
+
+    def heard(self, word: bytes) -> bool:
+        """Whether a line with this word has come by now, once the socket can be read."""
+        self._buffer += self._receive()
+        return word in self._buffer
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def drop(self) -> None:
+        """Closes without a word."""
+        self._socket.close()
 
     def close(self) -> None:
         """Logs out, if the server still listens, and closes."""

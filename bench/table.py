@@ -5,6 +5,7 @@ the first mark is held against Maildir, what most people run, and the next one a
 Dovecot's fastest.
 """
 
+from . import crowd
 from . import workloads as do
 from .workload import Better, Mark, Row, Workload
 
@@ -222,6 +223,14 @@ WORKLOADS: tuple[Workload, ...] = (
             ),
         ),
         do.idle_memory,
+    ),
+    Workload(
+        "crowd",
+        (
+            _time("crowd-memory", "memory per session of 5,000 in IDLE (PSS)", unit="KiB"),
+            _time("crowd-told", "a delivery told to the last of 2,500 sessions"),
+        ),
+        crowd.wait_in_idle,
     ),
     Workload(
         "pop3",

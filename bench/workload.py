@@ -54,13 +54,14 @@ class Sizes:
     noops: int = 4_000
     logins: int = 200
     idle: int = 500
+    crowd: int = 5_000
     retrievals: int = 1_000
     mixed_seconds: float = 8.0
 
     @classmethod
     def quick(cls, messages: int = 2_000) -> "Sizes":
         """A tenth of everything, for a look in a minute or two."""
-        return cls(messages, 300, 60, 200, 1_000, 100, 1_000, 40, 100, 200, 2.0)
+        return cls(messages, 300, 60, 200, 1_000, 100, 1_000, 40, 100, 500, 200, 2.0)
 
 
 @dataclass(frozen=True, slots=True)
