@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pty
 import shutil
 import subprocess
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -49,3 +52,46 @@ def run_client(
     output = (ran.stdout[-4000:] + ran.stderr[-4000:]).decode("utf-8", "replace")
     assert ran.returncode == status, f"{told}:\n{output}"
     return ran.stdout
+
+
+def run_on_terminal(
+    *command: str | Path,
+    environment: Mapping[str, str] | None = None,
+    seconds: float = CLIENT_SECONDS,
+) -> bytes:
+    """Run a client that wants a terminal to its end, and return all that it showed; it must end
+    well. Nobody types: what it is to do, it must be told by its arguments.
+    """
+    primary, secondary = pty.openpty()
+    shown: list[bytes] = []
+
+    def look() -> None:
+        # Linux tells by an error that nobody has the terminal open any more.
+        with contextlib.suppress(OSError):
+            while piece := os.read(primary, 65536):
+                shown.append(piece)
+
+    try:
+        process = subprocess.Popen(
+            [str(word) for word in command],
+            stdin=secondary,
+            stdout=secondary,
+            stderr=secondary,
+            env={**os.environ, "TERM": "xterm", **(environment or {})},
+            start_new_session=True,
+        )
+    finally:
+        os.close(secondary)
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        status = process.wait(seconds)
+    finally:
+        process.kill()
+        process.wait()
+        looking.join()
+        os.close(primary)
+    output = b"".join(shown)
+    told = f"{command[0]} exited with {status}"
+    assert status == 0, f"{told}:\n{output[-4000:].decode('utf-8', 'replace')}"
+    return output
