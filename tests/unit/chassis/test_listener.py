@@ -15,12 +15,14 @@ import pytest
 import uvloop
 from postroom_chassis.certificates import make_development_certificates
 from postroom_chassis.net import connection as connection_module
+from postroom_chassis.net import listener as listener_module
 from postroom_chassis.net.connection import Connection, Draining
 from postroom_chassis.net.listener import Limits, Listener, Network, parse_networks
 from postroom_chassis.net.tls import ServerTls
 
 NewLoop = Callable[[], asyncio.AbstractEventLoop]
 
+FAREWELL_BYTES = 16_000_000
 TCP_INFO = 11  # tcp_info.tcpi_data_segs_in is at octet 152
 
 
@@ -67,6 +69,28 @@ async def told(reader: asyncio.StreamReader) -> bytes:
         return await reader.read()
     except ConnectionResetError:
         return b""
+
+
+async def farewell(connection: Connection) -> None:
+    """Say more than the kernel takes at once, and end."""
+    connection.write(b"x" * FAREWELL_BYTES)
+
+
+async def beginning(port: int) -> bytes:
+    """The first octets that a client is told."""
+    reader, writer = await connect(port)
+    told = await reader.readexactly(5)
+    writer.transport.abort()
+    return told
+
+
+async def connect_slowly(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection that takes little more than it is asked to read."""
+    connected = socket.socket()
+    connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
+    connected.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(connected, ("127.0.0.1", port))
+    return await asyncio.open_connection(sock=connected, limit=16_384)
 
 
 def segments(writer: asyncio.StreamWriter) -> int:
@@ -220,6 +244,45 @@ async def test_starttls_forgets_what_came_in_clear(tmp_path: Path) -> None:
 
 
 LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
+
+
+@pytest.mark.parametrize("new_loop", LOOPS, ids=["asyncio", "uvloop"])
+def test_who_takes_nothing_of_what_is_left_counts_and_is_cut_off(
+    new_loop: NewLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listener_module, "LINGER_SECONDS", 2.0)
+
+    async def run() -> None:
+        async with listening(farewell, limits=Limits(per_address=1)) as (_, port):
+            reader, writer = await connect_slowly(port)
+            await reader.readexactly(1)  # the session has ended
+            refused, refused_writer = await connect(port)
+            assert await refused.read() == b"full\n"
+            async with asyncio.timeout(20):
+                while (served := await beginning(port)) == b"full\n":  # noqa: ASYNC110 (nobody tells)
+                    await asyncio.sleep(0.05)
+            assert served == b"xxxxx"
+            assert len(await told(reader)) < FAREWELL_BYTES - 1
+            writer.close()
+            refused_writer.close()
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(run())
+
+
+@pytest.mark.parametrize("new_loop", LOOPS, ids=["asyncio", "uvloop"])
+def test_who_takes_what_is_left_slowly_gets_all_of_it(new_loop: NewLoop) -> None:
+    async def run() -> None:
+        async with listening(farewell) as (listener, port):
+            reader, writer = await connect_slowly(port)
+            await reader.readexactly(1)  # the session has ended
+            draining = asyncio.create_task(listener.drain(60))
+            assert len(await reader.read()) == FAREWELL_BYTES - 1
+            await draining
+            writer.close()
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(run())
 
 
 @pytest.mark.parametrize("new_loop", LOOPS, ids=["asyncio", "uvloop"])

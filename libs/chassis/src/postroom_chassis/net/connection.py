@@ -86,6 +86,7 @@ class Connection(asyncio.Protocol):
         "_deadline",
         "_deflation",
         "_ended",
+        "_gone",
         "_inflation",
         "_listener",
         "_loop",
@@ -114,6 +115,7 @@ class Connection(asyncio.Protocol):
         self._boundary = False
         self._deadline = 0.0
         self._closed = False
+        self._gone: asyncio.Future[None] | None = None
         self._ended = False  # the client sends no more
         self._deflation: Deflation | None = None
         self._inflation: Inflation | None = None
@@ -152,6 +154,8 @@ class Connection(asyncio.Protocol):
         self._end_input()
         self._wake()
         self.resume_writing()
+        if self._gone is not None and not self._gone.done():
+            self._gone.set_result(None)
         self._listener.closed(self)
 
     def pause_writing(self) -> None:
@@ -306,6 +310,20 @@ class Connection(asyncio.Protocol):
         self._send()
         if self._transport is not None:
             self._transport.close()
+
+    async def leave(self, seconds: float) -> None:
+        """Close, and give the client so long to take what was written for it."""
+        self.close()
+        if self._transport is None or self._closed or not self._transport.get_write_buffer_size():
+            return
+        self._gone = self._loop.create_future()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._gone
+        except TimeoutError:
+            pass
+        finally:
+            self.abort()
 
     def abort(self) -> None:
         """Close at once; what was not sent is lost."""

@@ -32,6 +32,7 @@ REFUSED = Counter("postroom_connections_refused_total", "Connections refused", [
 
 SWEEP_SECONDS = 1.0
 PROXY_SECONDS = 10.0
+LINGER_SECONDS = 300.0  # for a client to take what it was told last
 
 Network = IPv4Network | IPv6Network
 Session = Callable[[Connection], Awaitable[None]]
@@ -175,10 +176,13 @@ class Listener:
         except Exception:
             log.exception("connection.failed")
         finally:
-            connection.close()
-            del self._connections[connection]
-            self._release(_key(connection.peer))
-            self._open.dec()
+            try:
+                # Until then it counts: its buffers are as large as anybody's.
+                await connection.leave(LINGER_SECONDS)
+            finally:
+                del self._connections[connection]
+                self._release(_key(connection.peer))
+                self._open.dec()
 
     async def _read_proxy_header(self, connection: Connection) -> bool:
         """Whether the connection comes from a trusted proxy with a proper header, and within the
