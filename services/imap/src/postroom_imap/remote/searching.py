@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from postroom.store.v1 import (
     message_pb2,
 )
+from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.rpc import progress
 
 from postroom_imap.ports.searching import (
@@ -29,6 +32,8 @@ from postroom_imap.ports.searching import (
 from postroom_imap.protocol.collation import Collation
 from postroom_imap.protocol.sequence_set import STAR
 from postroom_imap.remote.encoding import range_messages
+
+MOST_DEPTH = 50  # as `SearchRequest.key` has it
 
 SORT_COLUMNS = {
     SortColumn.SENT_AT: message_pb2.SORT_COLUMN_SENT_AT,
@@ -60,20 +65,27 @@ COLLATIONS = {
 }
 
 
-def search_key_message(key: StoreKey) -> message_pb2.SearchKey:
-    """A search program for a request."""
+def search_key_message(key: StoreKey, depth: int = 0) -> message_pb2.SearchKey:
+    """A search program for a request, as part of another that is so deep.
+
+    Raises PostroomError LIMIT_EXCEEDED: the store would refuse it, and if it is much deeper,
+    protobuf can't even be made of it.
+    """
+    if depth > MOST_DEPTH:
+        raise PostroomError(Kind.LIMIT_EXCEEDED, "the search is nested too deeply")
+    nest = partial(search_key_message, depth=depth + 1)
     message = message_pb2.SearchKey()
     match key:
         case AllOf(keys):
             message.all_of.SetInParent()
-            message.all_of.keys.extend(map(search_key_message, keys))
+            message.all_of.keys.extend(map(nest, keys))
         case AnyOf(keys):
             message.any_of.SetInParent()
-            message.any_of.keys.extend(map(search_key_message, keys))
+            message.any_of.keys.extend(map(nest, keys))
         case Not(inner):
-            getattr(message, "not").CopyFrom(search_key_message(inner))
+            getattr(message, "not").CopyFrom(nest(inner))
         case Alike(inner):
-            message.fuzzy.CopyFrom(search_key_message(inner))
+            message.fuzzy.CopyFrom(nest(inner))
         case InUids(ranges):
             message.uids.SetInParent()
             message.uids.uids.extend(range_messages(ranges))
