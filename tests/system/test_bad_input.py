@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import imaplib
 import ssl
+import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -295,6 +296,53 @@ def test_long_sets_and_lists(system: MailSystem, account: Account) -> None:
         assert wire.command(b"c", b'LIST "" ' + b"%*" * 3_000)[-1].startswith(
             (b"c OK", b"c BAD", b"c NO")
         )
+
+
+# Bombs: a thousandth of what they become (RFC 4978)
+
+
+def bomb(head: bytes, piece: bytes, size: int) -> bytes:
+    """A start, and a piece over and over."""
+    peer = zlib.compressobj(9, wbits=-15)
+    start = peer.compress(head) + peer.flush(zlib.Z_FULL_FLUSH)
+    # What follows a full flush stands for itself, so that it may be repeated as it is.
+    block = peer.compress(piece * (MEGABYTE // len(piece))) + peer.flush(zlib.Z_FULL_FLUSH)
+    return start + block * (size // MEGABYTE)
+
+
+BOMBS = {
+    "a line": (b"", b"x"),
+    "a literal": (b"a LIST {100000000+}\r\n", b"x"),
+    "a literal of an unknown command": (b"a WHAT {100000000+}\r\n", b"x"),
+    "a message": (b"a APPEND INBOX {2000000000+}\r\n", b"x"),
+    "behind a message": (b"a APPEND INBOX {20000000+}\r\n", b"x"),
+    "the end of IDLE": (b"a IDLE\r\n", b"x"),
+    "empty lines": (b"", b"\r\n"),
+    "commands": (b"", b"x NONSENSE\r\n"),
+    "literals": (b"a SEARCH", b" TEXT {9+}\r\nxxxxxxxxx"),
+}
+
+
+@pytest.mark.parametrize("kind", BOMBS)
+def test_bombs(system: MailSystem, account: Account, kind: str) -> None:
+    head, piece = BOMBS[kind]
+    with imap(system, account) as wire:
+        assert wire.command(b"c", b"COMPRESS DEFLATE")[-1].startswith(b"c OK")
+        wire.send_until_refused(bomb(head, piece, 1024 * MEGABYTE), 1)
+        told = zlib.decompressobj(-15).decompress(wire.rest())
+    assert b"* BYE " in told
+
+
+def test_a_bomb_of_commands_whose_answers_are_not_read(
+    system: MailSystem, account: Account
+) -> None:
+    with ExitStack() as stack:
+        for _ in range(3):
+            wire = stack.enter_context(imap(system, account))
+            assert wire.command(b"c", b"COMPRESS DEFLATE")[-1].startswith(b"c OK")
+            wire.send(bomb(b"", b"n CAPABILITY\r\n", 20 * MEGABYTE))
+        deliver(system, account, message("while others are busy"))
+        assert len(contents(system, account)) == 1
 
 
 # Slow and greedy clients
