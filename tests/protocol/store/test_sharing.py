@@ -24,7 +24,7 @@ BOB = 8
 EVE = 9
 HELLO = b"From: bob@example.org\r\nSubject: hello\r\n\r\nHow are you?\r\n"
 LARGE = b"Subject: large\r\n\r\n" + b"0123456789abcdef\r\n" * 20_000
-ALL = "lrswipkxtea"
+ALL = "lrswipkxtean"
 SHARED = "Other Users/account7@example.org/"
 NEVER = "!"  # in the place of rights: refused to every guest
 EVERYTHING = [message_pb2.UidRange(first=1, last=99)]
@@ -179,6 +179,25 @@ def _annotate(entry: str, value: bytes = b"mine") -> mailbox_pb2.SetMetadataRequ
     )
 
 
+def _annotate_messages(shared: bool) -> Callable[[int, int], message_pb2.StoreAnnotationsRequest]:
+    return lambda owner, mailbox_id: message_pb2.StoreAnnotationsRequest(
+        idempotency_key=b"n",
+        owner=owner,
+        mailbox_id=mailbox_id,
+        uids=EVERYTHING,
+        annotations=[message_pb2.NewAnnotation(entry="/comment", shared=shared, value=b"mine")],
+    )
+
+
+def _append_annotated(shared: bool) -> message_pb2.AppendRequest:
+    note = message_pb2.NewAnnotation(entry="/comment", shared=shared, value=b"mine")
+    return message_pb2.AppendRequest(
+        idempotency_key=b"a",
+        name=SHARED + "Work",
+        messages=[message_pb2.NewMessage(content=HELLO, annotations=[note])],
+    )
+
+
 def _replace(target: str) -> Callable[[int, int], message_pb2.AppendRequest]:
     return lambda owner, mailbox_id: message_pb2.AppendRequest(
         idempotency_key=b"r",
@@ -299,6 +318,12 @@ ATTEMPTS: dict[str, Attempt] = {
             ),
         ),
     ),
+    "MessageService.Append: with a private annotation": Attempt(
+        "ir", _by_name("Append", lambda: _append_annotated(False))
+    ),
+    "MessageService.Append: with a shared annotation": Attempt(
+        "in", _by_name("Append", lambda: _append_annotated(True))
+    ),
     "MessageService.Append: in the place of another": Attempt(
         "irte", _by_id("Append", _replace(SHARED + "Work"))
     ),
@@ -307,6 +332,12 @@ ATTEMPTS: dict[str, Attempt] = {
     "MessageService.StoreFlags: Seen": Attempt("rs", _by_id("StoreFlags", _store("\\Seen"))),
     "MessageService.StoreFlags: Deleted": Attempt("rt", _by_id("StoreFlags", _store("\\Deleted"))),
     "MessageService.StoreFlags: others": Attempt("rw", _by_id("StoreFlags", _store("$Work"))),
+    "MessageService.StoreAnnotations: private": Attempt(
+        "r", _by_id("StoreAnnotations", _annotate_messages(False))
+    ),
+    "MessageService.StoreAnnotations: shared": Attempt(
+        "rn", _by_id("StoreAnnotations", _annotate_messages(True))
+    ),
     "MessageService.Copy: out": Attempt("r", _by_id("Copy", _copy("Archive"))),
     "MessageService.Copy: within": Attempt("ri", _by_id("Copy", _copy(SHARED + "Work"))),
     "MessageService.Copy: in": Attempt(

@@ -14,7 +14,7 @@ from typing import Any
 from postroom_chassis.errors import Kind, PostroomError
 from sqlalchemy import Connection, bindparam, delete, select
 
-from postroom_store import metadata, tables
+from postroom_store import annotation, metadata, tables
 from postroom_store.answers import MOST_KEY_BYTES
 from postroom_store.database import Prepared
 from postroom_store.domain import rights as acl_rights
@@ -169,6 +169,7 @@ def set_entry(
         transaction.add(tables.acl, _entry(mailbox, grantee, identifier, after))
     else:
         metadata.forget_holder(transaction, mailbox, grantee)
+        annotation.forget_holder(transaction, mailbox, grantee)
 
 
 def forget_guest(transaction: Transaction, owner: int, grantee: int) -> None:

@@ -7,16 +7,17 @@ at its ingest is copied with it; email and thread ids are the account's own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.quota import Quota
 from sqlalchemy import Connection, and_, select
 
-from postroom_store import tables
+from postroom_store import annotation, tables
 from postroom_store.acl import Access
+from postroom_store.annotation import Annotation
 from postroom_store.database import Readers
 from postroom_store.domain.rights import INSERT, READ
 from postroom_store.ingest import thread_of
@@ -48,11 +49,12 @@ _COPIED = tuple(column.name for column in tables.emails.columns if column.name n
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A message on its way: where it was, its flags there, and its row of `emails`."""
+    """A message on its way: where it was, its flags there, its row of `emails`, its annotations."""
 
     uid: int
     flags: int
     row: dict[str, Any]
+    annotations: Sequence[Annotation] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,9 @@ class Copies:
                 if len(messages) > MOST_MESSAGES:
                     text = f"at most {MOST_MESSAGES} messages are copied to another account at once"
                     raise PostroomError(Kind.LIMIT_EXCEEDED, text)
-            return Batch(access.owner, mailbox.keywords, messages)
+            return Batch(
+                access.owner, mailbox.keywords, _annotated(connection, access, mailbox, messages)
+            )
 
         return await self._readers.run(read)
 
@@ -125,6 +129,29 @@ class Copies:
         await self._writers.run(target, _keeping(target, rows))
 
 
+def _annotated(
+    connection: Connection, access: Access, mailbox: Mailbox, messages: list[Copy]
+) -> list[Copy]:
+    """The messages with those of their annotations that the person sees (RFC 5257 s. 4.6)."""
+    if not messages:
+        return messages
+    between = {
+        "account": mailbox.account_id,
+        "mailbox": mailbox.mailbox_id,
+        "first": messages[0].uid,
+        "last": max(message.uid for message in messages),
+    }
+    uids = {message.uid for message in messages}
+    known = annotation.weights(connection, between, access.person)
+    annotated = sorted(uids.intersection(known))
+    if not annotated:
+        return messages
+    found = annotation.read(
+        connection, between, annotated, annotation.Wanted(access.person, ("*",))
+    )
+    return [replace(message, annotations=found.get(message.uid, ())) for message in messages]
+
+
 def _contents(account_id: int, digests: Sequence[bytes]) -> Callable[[Connection], Sequence[Any]]:
     statement = select(_b.digest, _b.size, _b.data).where(
         _b.account_id == account_id, _b.digest.in_(digests)
@@ -143,9 +170,17 @@ def _keeping(account_id: int, rows: Sequence[Any]) -> Callable[[Transaction], No
 
 
 def add(
-    transaction: Transaction, target: Mailbox, batch: Batch, quota: Quota, settable: int
+    transaction: Transaction,
+    target: Mailbox,
+    batch: Batch,
+    quota: Quota,
+    settable: int,
+    holders: Collection[int],
 ) -> Copied:
     """Add messages whose contents are there, all or none, with those flags that are settable.
+
+    Args:
+        holders: whose annotations go along, of those that the person sees.
 
     Raises PostroomError: OVER_QUOTA, LIMIT_EXCEEDED; UNAVAILABLE where a content is not there any
     more, so that the call must be repeated.
@@ -158,6 +193,9 @@ def add(
     check_quota(account, quota, size, len(messages))
     check_room(target, len(messages))
     _check_contents(transaction, account.account_id, messages)
+    carried = [one for m in messages for one in m.annotations if one.holder in holders]
+    size = sum(len(one.value) for one in carried)
+    annotation.check_account(transaction, account.account_id, len(carried), size)
     used = 0
     for message in messages:
         used |= message.flags & settable
@@ -175,6 +213,8 @@ def add(
         ids = {"account_id": account.account_id, "email_id": email_id, "thread_id": thread_id}
         transaction.add(tables.emails, row | ids | {"indexed": 0})
         flags = translate(message.flags & settable)
+        kept = [one for one in message.annotations if one.holder in holders]
+        annotation.add(transaction, target, target.uid_next, kept, change.modseq)
         place(transaction, account, target, change, email_id, flags, row["size"])
     uids = [message.uid for message in messages]
     return Copied(target.uid_validity, uids, change.added.uids, change)

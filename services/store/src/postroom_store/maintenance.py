@@ -121,6 +121,7 @@ def purge_step(transaction: Transaction, files: BlobFiles | None, account_id: in
         tables.answers,
         tables.leases,
         tables.mailbox_annotations,
+        tables.message_annotations,
         tables.url_keys,
         tables.subscriptions,
         tables.acl,

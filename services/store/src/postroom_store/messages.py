@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, repeat
 from operator import itemgetter
@@ -13,7 +13,8 @@ from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.quota import Quota
 from sqlalchemy import ColumnElement, and_, bindparam, delete, or_, select, update
 
-from postroom_store import tables
+from postroom_store import annotation, tables
+from postroom_store.annotation import Annotation
 from postroom_store.database import Prepared
 from postroom_store.domain import flags as flagging
 from postroom_store.domain.change import Change
@@ -53,6 +54,7 @@ class Arrival:
     content: Content
     flags: Sequence[str] = ()
     internaldate: int | None = None  # Unix seconds; None: now
+    annotations: Sequence[Annotation] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,7 @@ def append(
     freed = replaced[1].size if replaced else 0
     check_quota(account, quota, size - freed, len(arrivals) - bool(replaced))
     check_room(mailbox, len(arrivals))
+    _check_annotations(transaction, account, arrivals)
     keywords = mailbox.keywords
     masks = []
     for arrival in arrivals:
@@ -108,9 +111,22 @@ def append(
     for arrival, mask in zip(arrivals, masks, strict=True):
         date = transaction.now if arrival.internaldate is None else arrival.internaldate
         email_id = add_email(transaction, account, arrival.content, date)
+        annotation.add(transaction, mailbox, mailbox.uid_next, arrival.annotations, change.modseq)
         place(transaction, account, mailbox, change, email_id, mask, arrival.content.size)
     source_change = _remove(transaction, replaced[0], [replaced[1]]) if replaced else None
     return Appended(mailbox.uid_validity, change.added.uids, change, source_change)
+
+
+def _check_annotations(
+    transaction: Transaction, account: Account, arrivals: Sequence[Arrival]
+) -> None:
+    """Raise PostroomError, LIMIT_EXCEEDED or OVER_QUOTA, for too many annotations."""
+    counts = [len(arrival.annotations) for arrival in arrivals]
+    if any(counts):
+        sizes = [sum(len(one.value) for one in arrival.annotations) for arrival in arrivals]
+        for count, size in zip(counts, sizes, strict=True):
+            annotation.check_message(count, size)
+        annotation.check_account(transaction, account.account_id, sum(counts), sum(sizes))
 
 
 def find(
@@ -167,8 +183,7 @@ def store_flags(
     kept = 0 if changeable == EVERY_FLAG else ~changeable
     modified: list[int] = []
     changing: list[tuple[int, int, int]] = []
-    # Tuples, not messages: this runs for every message of a large mailbox.
-    for uid, before, modseq in _read(transaction, mailbox, ranges, _READ_FLAGS, _FLAGS):
+    for uid, before, modseq in read_flags(transaction, mailbox, ranges):
         if unchanged_since is not None and modseq > unchanged_since:
             modified.append(uid)
             continue
@@ -243,13 +258,15 @@ def copy(
     move: bool = False,
     tell: Callable[[int, int], None] | None = None,
     settable: int = EVERY_FLAG,
+    holders: Collection[int] | None = None,
 ) -> Copied:
-    """Copy messages with their flags; a move takes them away as well.
+    """Copy messages with their flags and annotations; a move takes them away as well.
 
     Args:
         tell: takes how many messages are dealt with, and how many there are, now and then; a
             message that is to be moved is half done once it is copied.
         settable: the mask of flags that the copies may have; EVERY_FLAG but for guests.
+        holders: whose annotations go along (SHARED for those of all); None: everybody's.
 
     Raises PostroomError: OVER_QUOTA, LIMIT_EXCEEDED.
     """
@@ -259,6 +276,7 @@ def copy(
         return Copied(target.uid_validity, [], [], None)
     if not move:
         check_quota(account, quota, sum(message.size for message in messages), len(messages))
+        annotation.check_copies(transaction, source, ranges, holders)
     check_room(target, len(messages))
     used = 0
     for message in messages:
@@ -273,8 +291,10 @@ def copy(
             progress.at(number // 2 if move else number)
         flags = translate(message.flags & settable)
         place(transaction, account, target, change, message.email_id, flags, message.size)
-    source_change = _remove(transaction, source, messages) if move else None
     uids = [message.uid for message in messages]
+    copies = dict(zip(uids, change.added.uids, strict=True))
+    annotation.copy(transaction, source, ranges, target, copies, holders, change.modseq)
+    source_change = _remove(transaction, source, messages) if move else None
     return Copied(target.uid_validity, uids, change.added.uids, change, source_change)
 
 
@@ -324,6 +344,13 @@ def read(transaction: Transaction, mailbox: Mailbox, ranges: Ranges) -> list[Mes
     return [Message(*row) for row in _read(transaction, mailbox, ranges, _READ, _MESSAGE)]
 
 
+def read_flags(
+    transaction: Transaction, mailbox: Mailbox, ranges: Ranges
+) -> Sequence[tuple[int, int, int]]:
+    """UID, flags and modseq of messages, ascending; tuples, as a mailbox may be large."""
+    return _read(transaction, mailbox, ranges, _READ_FLAGS, _FLAGS)
+
+
 def _read(
     transaction: Transaction,
     mailbox: Mailbox,
@@ -345,15 +372,15 @@ def _read(
     return found
 
 
-def range_choices(ranges: Ranges) -> list[ColumnElement[bool]]:
-    """Conditions on UIDs, one a statement, that together choose some ranges of `placements`."""
+def range_choices(ranges: Ranges, uid: ColumnElement[int] = _p.uid) -> list[ColumnElement[bool]]:
+    """Conditions on UIDs, one a statement, that together choose some ranges."""
     if len(ranges) == 1:
         first, last = ranges[0]
-        return [_p.uid == first if first == last else _p.uid.between(first, last)]
+        return [uid == first if first == last else uid.between(first, last)]
     return [
         or_(
-            _p.uid.in_([first for first, last in part if first == last]),
-            *(_p.uid.between(first, last) for first, last in part if first != last),
+            uid.in_([first for first, last in part if first == last]),
+            *(uid.between(first, last) for first, last in part if first != last),
         )
         for part in (ranges[n : n + MOST_RANGES] for n in range(0, len(ranges), MOST_RANGES))
     ]
@@ -457,8 +484,9 @@ def _remove(
         }
         transaction.add(tables.tombstones, row)
     here = {"account": account.account_id, "mailbox": mailbox.mailbox_id}
-    rows = [here | {"first": f, "last": last} for f, last in ranges_of(change.expunged)]
-    transaction.run(_DELETE, rows)
+    ranges = ranges_of(change.expunged)
+    annotation.forget(transaction, mailbox, ranges)
+    transaction.run(_DELETE, [here | {"first": first, "last": last} for first, last in ranges])
     return change
 
 

@@ -19,7 +19,8 @@ from postroom_mime import (
 )
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, null, select
 
-from postroom_store import tables
+from postroom_store import annotation, tables
+from postroom_store.annotation import Annotation
 from postroom_store.blobs import BlobFiles, unpack
 from postroom_store.database import Prepared
 from postroom_store.domain.change import Change, Columns
@@ -210,6 +211,7 @@ def changes_since(
     change.rights_changed = mailbox.acl_modseq > since
     change.added = _columns(_ADDED.rows(connection, parameters))
     change.flagged = _columns(_FLAGGED.rows(connection, parameters))
+    change.annotated = annotation.changed(connection, account_id, mailbox_id, since)
     change.expunged.extend(row[0] for row in _EXPUNGED.rows(connection, parameters))
     return change
 
@@ -257,6 +259,7 @@ class Batch:
     email_ids: list[int] = field(default_factory=list)
     columns: dict[str, list[Any]] = field(default_factory=dict)
     sections: list[list[bytes | None]] = field(default_factory=list)
+    annotations: list[Sequence[Annotation]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +268,7 @@ class Fetch:
 
     Attributes:
         columns: of FETCHABLE.
+        annotated: which annotations are asked for, if any are.
     """
 
     account_id: int
@@ -273,6 +277,7 @@ class Fetch:
     columns: tuple[str, ...]
     sections: tuple[Wanted, ...]
     files: BlobFiles | None
+    annotated: annotation.Wanted | None = None
 
     def read(self, connection: Connection, position: Position) -> tuple[Batch, Position | None]:
         """The next batch from a position, and the position after it (None: that was all)."""
@@ -282,6 +287,7 @@ class Fetch:
         most = SECTION_ROWS if self.sections else BATCH_ROWS
         number, uid = position
         weight = 0
+        noted: list[int] = []
         while number < len(self.ranges) and weight < BATCH_BYTES and len(rows) < most:
             first, last = self.ranges[number]
             parameters = {
@@ -292,25 +298,41 @@ class Fetch:
                 "most": most,
             }
             found = statement.rows(connection, parameters)
-            taken = self._fit(found, weight)
+            weights = [self._weight(row) for row in found]
+            if found:
+                noted += self._weigh_annotations(connection, found, weights)
+            taken = _fit(weights, weight)
             rows += found[:taken]
-            weight += sum(map(self._weight, found[:taken]))
+            weight += sum(weights[:taken])
             if taken < len(found) or len(found) == most:
                 uid = found[taken - 1][0] + 1
             else:
                 number, uid = number + 1, 0
         self._fill(batch, rows, connection)
+        if self.annotated is not None and rows:
+            here = {"account": self.account_id, "mailbox": self.mailbox_id}
+            some = [each for each in noted if each <= rows[-1][0]]
+            known = annotation.read(connection, here, some, self.annotated)
+            batch.annotations = [known.get(each, ()) for each in batch.uids]
         return batch, (number, uid) if number < len(self.ranges) else None
 
-    def _fit(self, rows: Sequence[Any], weight: int) -> int:
-        """How many rows go into a batch; at least one."""
-        if not self.sections:
-            return len(rows)
-        for count, row in enumerate(rows, 1):
-            weight += self._weight(row)
-            if weight >= BATCH_BYTES:
-                return count
-        return len(rows)
+    def _weigh_annotations(
+        self, connection: Connection, rows: Sequence[Any], weights: list[int]
+    ) -> list[int]:
+        """Add what the annotations of some rows weigh; answers the UIDs of those that have any."""
+        if self.annotated is None:
+            return []
+        between = {
+            "account": self.account_id,
+            "mailbox": self.mailbox_id,
+            "first": rows[0][0],
+            "last": rows[-1][0],
+        }
+        known = annotation.weights(connection, between, self.annotated.person)
+        for number, row in enumerate(rows if known else ()):
+            count, size = known.get(row[0], (0, 0))
+            weights[number] += size + count * annotation.ROW_BYTES
+        return sorted(known)
 
     def _weight(self, row: Any) -> int:
         """At most how many bytes the sections of a row add up to."""
@@ -373,6 +395,15 @@ class Fetch:
                 raw = _unpacked(self.files, digest, data, size, *span)
                 found.append(_decoded(wanted, raw, structure) if wanted.decoded else raw)
         return found
+
+
+def _fit(weights: Sequence[int], weight: int) -> int:
+    """How many rows go into a batch; at least one."""
+    for count, each in enumerate(weights, 1):
+        weight += each
+        if weight >= BATCH_BYTES:
+            return count
+    return len(weights)
 
 
 def path_of(spec: str) -> list[int]:

@@ -83,6 +83,29 @@ mailbox_annotations = Table(
     PrimaryKeyConstraint("account_id", "mailbox_id", "holder_id", "entry"),
 )
 
+# Annotations (RFC 5257) of messages. `holder_id`, `size` -1: as with those of mailboxes.
+message_annotations = Table(
+    "message_annotations",
+    metadata,
+    Column("account_id", BigInteger, nullable=False),
+    Column("mailbox_id", BigInteger, nullable=False),
+    Column("uid", BigInteger, nullable=False),
+    Column("holder_id", BigInteger, nullable=False),
+    Column("entry", Name, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("modseq", BigInteger, nullable=False),
+    Column("value", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("account_id", "mailbox_id", "uid", "holder_id", "entry"),
+)
+# `size` is in it so that what an account holds is added up without a look at the values.
+Index(
+    "message_annotations_changed",
+    message_annotations.c.account_id,
+    message_annotations.c.mailbox_id,
+    message_annotations.c.modseq,
+    message_annotations.c.size,
+)
+
 # What others may do with a mailbox (RFC 4314): a row a mailbox and account, in the owner's account.
 # Nothing else says so.
 acl = Table(

@@ -615,7 +615,7 @@ class MyRightsResponse(_message.Message):
 
     RIGHTS_FIELD_NUMBER: _builtins.int
     rights: _builtins.str
-    """letters of RFC 4314 section 2.1, in the order lrswipkxtea; the owner has all"""
+    """letters of RFC 4314 section 2.1, and RFC 5257, in the order lrswipkxtean; the owner has all"""
     def __init__(
         self,
         *,

@@ -253,6 +253,7 @@ class Change(_message.Message):
     EXPUNGED_FIELD_NUMBER: _builtins.int
     KEYWORDS_FIELD_NUMBER: _builtins.int
     DELETED_FIELD_NUMBER: _builtins.int
+    ANNOTATED_FIELD_NUMBER: _builtins.int
     RIGHTS_CHANGED_FIELD_NUMBER: _builtins.int
     OWNER_FIELD_NUMBER: _builtins.int
     mailbox_id: _builtins.int
@@ -279,6 +280,10 @@ class Change(_message.Message):
     def keywords(self) -> _containers.RepeatedCompositeFieldContainer[Global___Keyword]:
         """those new in the mailbox"""
 
+    @_builtins.property
+    def annotated(self) -> Global___Annotated:
+        """annotations that were set or removed, of messages in `flagged`"""
+
     def __init__(
         self,
         *,
@@ -291,16 +296,59 @@ class Change(_message.Message):
         expunged: _abc.Iterable[_builtins.int] | None = ...,
         keywords: _abc.Iterable[Global___Keyword] | None = ...,
         deleted: _builtins.bool = ...,
+        annotated: Global___Annotated | None = ...,
         rights_changed: _builtins.bool = ...,
         owner: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["added", b"added", "flagged", b"flagged"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["added", b"added", "annotated", b"annotated", "flagged", b"flagged"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["added", b"added", "deleted", b"deleted", "expunged", b"expunged", "flagged", b"flagged", "keywords", b"keywords", "mailbox_id", b"mailbox_id", "modseq", b"modseq", "owner", b"owner", "previous_modseq", b"previous_modseq", "rights_changed", b"rights_changed", "uid_next", b"uid_next"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["added", b"added", "annotated", b"annotated", "deleted", b"deleted", "expunged", b"expunged", "flagged", b"flagged", "keywords", b"keywords", "mailbox_id", b"mailbox_id", "modseq", b"modseq", "owner", b"owner", "previous_modseq", b"previous_modseq", "rights_changed", b"rights_changed", "uid_next", b"uid_next"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Change: _TypeAlias = Change  # noqa: Y015
+
+@_typing.final
+class Annotated(_message.Message):
+    """Annotations of messages by their names, as parallel arrays. Private ones of others are not told. Not all of them are told to a watcher
+    that missed many.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UIDS_FIELD_NUMBER: _builtins.int
+    NAMES_FIELD_NUMBER: _builtins.int
+    ENTRIES_FIELD_NUMBER: _builtins.int
+    HOLDERS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def uids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    @_builtins.property
+    def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """each once"""
+
+    @_builtins.property
+    def entries(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """for each of `uids`: a place in `names`"""
+
+    @_builtins.property
+    def holders(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """for each: the account that a private one is of; 0: a shared one"""
+
+    def __init__(
+        self,
+        *,
+        uids: _abc.Iterable[_builtins.int] | None = ...,
+        names: _abc.Iterable[_builtins.str] | None = ...,
+        entries: _abc.Iterable[_builtins.int] | None = ...,
+        holders: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "holders", b"holders", "names", b"names", "uids", b"uids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Annotated: _TypeAlias = Annotated  # noqa: Y015
 
 @_typing.final
 class OpenRequest(_message.Message):
@@ -507,6 +555,7 @@ class FetchRequest(_message.Message):
     UIDS_FIELD_NUMBER: _builtins.int
     COLUMNS_FIELD_NUMBER: _builtins.int
     SECTIONS_FIELD_NUMBER: _builtins.int
+    ANNOTATIONS_FIELD_NUMBER: _builtins.int
     OWNER_FIELD_NUMBER: _builtins.int
     mailbox_id: _builtins.int
     owner: _builtins.int
@@ -517,6 +566,12 @@ class FetchRequest(_message.Message):
     def columns(self) -> _containers.RepeatedScalarFieldContainer[Global___Column.ValueType]: ...
     @_builtins.property
     def sections(self) -> _containers.RepeatedCompositeFieldContainer[Global___Section]: ...
+    @_builtins.property
+    def annotations(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of annotations that are asked for, with `*` for one character or more and `%` for such without a slash (RFC 5257 section
+        4.3), at most 100: those that messages have are told. None: no annotations are told.
+        """
+
     def __init__(
         self,
         *,
@@ -524,11 +579,12 @@ class FetchRequest(_message.Message):
         uids: _abc.Iterable[Global___UidRange] | None = ...,
         columns: _abc.Iterable[Global___Column.ValueType] | None = ...,
         sections: _abc.Iterable[Global___Section] | None = ...,
+        annotations: _abc.Iterable[_builtins.str] | None = ...,
         owner: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "mailbox_id", b"mailbox_id", "owner", b"owner", "sections", b"sections", "uids", b"uids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["annotations", b"annotations", "columns", b"columns", "mailbox_id", b"mailbox_id", "owner", b"owner", "sections", b"sections", "uids", b"uids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -551,6 +607,7 @@ class FetchResponse(_message.Message):
     PREVIEWS_FIELD_NUMBER: _builtins.int
     SAVEDATES_FIELD_NUMBER: _builtins.int
     SECTIONS_FIELD_NUMBER: _builtins.int
+    ANNOTATIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def uids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Whole data of some messages: each list is empty (not asked for) or as long as `uids`."""
@@ -581,6 +638,8 @@ class FetchResponse(_message.Message):
     def sections(self) -> _containers.RepeatedCompositeFieldContainer[Global___SectionColumn]:
         """in the order asked"""
 
+    @_builtins.property
+    def annotations(self) -> Global___AnnotationColumns: ...
     def __init__(
         self,
         *,
@@ -597,14 +656,61 @@ class FetchResponse(_message.Message):
         previews: _abc.Iterable[_builtins.bytes] | None = ...,
         savedates: _abc.Iterable[_builtins.int] | None = ...,
         sections: _abc.Iterable[Global___SectionColumn] | None = ...,
+        annotations: Global___AnnotationColumns | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["annotations", b"annotations"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bodies", b"bodies", "bodystructures", b"bodystructures", "email_ids", b"email_ids", "envelopes", b"envelopes", "headers", b"headers", "internaldates", b"internaldates", "previews", b"previews", "savedates", b"savedates", "sections", b"sections", "sizes", b"sizes", "structures", b"structures", "thread_ids", b"thread_ids", "uids", b"uids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["annotations", b"annotations", "bodies", b"bodies", "bodystructures", b"bodystructures", "email_ids", b"email_ids", "envelopes", b"envelopes", "headers", b"headers", "internaldates", b"internaldates", "previews", b"previews", "savedates", b"savedates", "sections", b"sections", "sizes", b"sizes", "structures", b"structures", "thread_ids", b"thread_ids", "uids", b"uids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FetchResponse: _TypeAlias = FetchResponse  # noqa: Y015
+
+@_typing.final
+class AnnotationColumns(_message.Message):
+    """Annotations of the messages of a response, one message after the other, as parallel arrays."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNTS_FIELD_NUMBER: _builtins.int
+    NAMES_FIELD_NUMBER: _builtins.int
+    ENTRIES_FIELD_NUMBER: _builtins.int
+    SHARED_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """for each message: how many of the following are its"""
+
+    @_builtins.property
+    def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """each once"""
+
+    @_builtins.property
+    def entries(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """places in `names`; those of a message in order of names"""
+
+    @_builtins.property
+    def shared(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bool]:
+        """else the person's own"""
+
+    @_builtins.property
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
+    def __init__(
+        self,
+        *,
+        counts: _abc.Iterable[_builtins.int] | None = ...,
+        names: _abc.Iterable[_builtins.str] | None = ...,
+        entries: _abc.Iterable[_builtins.int] | None = ...,
+        shared: _abc.Iterable[_builtins.bool] | None = ...,
+        values: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "entries", b"entries", "names", b"names", "shared", b"shared", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AnnotationColumns: _TypeAlias = AnnotationColumns  # noqa: Y015
 
 @_typing.final
 class SectionColumn(_message.Message):
@@ -698,6 +804,36 @@ class UploadResponse(_message.Message):
 Global___UploadResponse: _TypeAlias = UploadResponse  # noqa: Y015
 
 @_typing.final
+class NewAnnotation(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRY_FIELD_NUMBER: _builtins.int
+    SHARED_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    entry: _builtins.str
+    """RFC 5257 section 3.2.1, case-sensitive"""
+    shared: _builtins.bool
+    """else the person's own"""
+    value: _builtins.bytes
+    """absent: removed"""
+    def __init__(
+        self,
+        *,
+        entry: _builtins.str = ...,
+        shared: _builtins.bool = ...,
+        value: _builtins.bytes | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_value", b"_value", "value", b"value"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_value", b"_value", "entry", b"entry", "shared", b"shared", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__value: _TypeAlias = _typing.Literal["value"]  # noqa: Y015
+    _WhichOneofArgType__value: _TypeAlias = _typing.Literal["_value", b"_value"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__value) -> _WhichOneofReturnType__value | None: ...
+
+Global___NewAnnotation: _TypeAlias = NewAnnotation  # noqa: Y015
+
+@_typing.final
 class NewMessage(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -706,6 +842,7 @@ class NewMessage(_message.Message):
     CATENATION_FIELD_NUMBER: _builtins.int
     FLAGS_FIELD_NUMBER: _builtins.int
     INTERNALDATE_FIELD_NUMBER: _builtins.int
+    ANNOTATIONS_FIELD_NUMBER: _builtins.int
     content: _builtins.bytes
     """at most 1 MiB in all messages of a request, those of catenations included"""
     upload_id: _builtins.bytes
@@ -719,6 +856,10 @@ class NewMessage(_message.Message):
     def flags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """system flags and keywords, as in IMAP"""
 
+    @_builtins.property
+    def annotations(self) -> _containers.RepeatedCompositeFieldContainer[Global___NewAnnotation]:
+        """in MessageService alone; at most 100"""
+
     def __init__(
         self,
         *,
@@ -727,10 +868,11 @@ class NewMessage(_message.Message):
         catenation: Global___Catenation | None = ...,
         flags: _abc.Iterable[_builtins.str] | None = ...,
         internaldate: _builtins.int | None = ...,
+        annotations: _abc.Iterable[Global___NewAnnotation] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_internaldate", b"_internaldate", "catenation", b"catenation", "content", b"content", "internaldate", b"internaldate", "source", b"source", "upload_id", b"upload_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_internaldate", b"_internaldate", "catenation", b"catenation", "content", b"content", "flags", b"flags", "internaldate", b"internaldate", "source", b"source", "upload_id", b"upload_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_internaldate", b"_internaldate", "annotations", b"annotations", "catenation", b"catenation", "content", b"content", "flags", b"flags", "internaldate", b"internaldate", "source", b"source", "upload_id", b"upload_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__internaldate: _TypeAlias = _typing.Literal["internaldate"]  # noqa: Y015
     _WhichOneofArgType__internaldate: _TypeAlias = _typing.Literal["_internaldate", b"_internaldate"]  # noqa: Y015
@@ -1041,6 +1183,75 @@ class StoreFlagsResponse(_message.Message):
 Global___StoreFlagsResponse: _TypeAlias = StoreFlagsResponse  # noqa: Y015
 
 @_typing.final
+class StoreAnnotationsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    MAILBOX_ID_FIELD_NUMBER: _builtins.int
+    UIDS_FIELD_NUMBER: _builtins.int
+    ANNOTATIONS_FIELD_NUMBER: _builtins.int
+    UNCHANGED_SINCE_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
+    idempotency_key: _builtins.bytes
+    mailbox_id: _builtins.int
+    unchanged_since: _builtins.int
+    owner: _builtins.int
+    """the account that the mailbox is in; 0: the ticket's own"""
+    @_builtins.property
+    def uids(self) -> _containers.RepeatedCompositeFieldContainer[Global___UidRange]: ...
+    @_builtins.property
+    def annotations(self) -> _containers.RepeatedCompositeFieldContainer[Global___NewAnnotation]:
+        """at most 100"""
+
+    def __init__(
+        self,
+        *,
+        idempotency_key: _builtins.bytes = ...,
+        mailbox_id: _builtins.int = ...,
+        uids: _abc.Iterable[Global___UidRange] | None = ...,
+        annotations: _abc.Iterable[Global___NewAnnotation] | None = ...,
+        unchanged_since: _builtins.int | None = ...,
+        owner: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_unchanged_since", b"_unchanged_since", "unchanged_since", b"unchanged_since"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_unchanged_since", b"_unchanged_since", "annotations", b"annotations", "idempotency_key", b"idempotency_key", "mailbox_id", b"mailbox_id", "owner", b"owner", "uids", b"uids", "unchanged_since", b"unchanged_since"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__unchanged_since: _TypeAlias = _typing.Literal["unchanged_since"]  # noqa: Y015
+    _WhichOneofArgType__unchanged_since: _TypeAlias = _typing.Literal["_unchanged_since", b"_unchanged_since"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__unchanged_since) -> _WhichOneofReturnType__unchanged_since | None: ...
+
+Global___StoreAnnotationsRequest: _TypeAlias = StoreAnnotationsRequest  # noqa: Y015
+
+@_typing.final
+class StoreAnnotationsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGE_FIELD_NUMBER: _builtins.int
+    MODIFIED_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def change(self) -> Global___Change:
+        """`flagged` has the messages whose annotations are other than before, with their flags as they were"""
+
+    @_builtins.property
+    def modified(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """those left alone for `unchanged_since`"""
+
+    def __init__(
+        self,
+        *,
+        change: Global___Change | None = ...,
+        modified: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "modified", b"modified"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StoreAnnotationsResponse: _TypeAlias = StoreAnnotationsResponse  # noqa: Y015
+
+@_typing.final
 class CopyRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1310,6 +1521,36 @@ class SearchKey(_message.Message):
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
     @_typing.final
+    class Annotation(_message.Message):
+        """A substring of an annotation's value, by the collation of the request; values that are not UTF-8 as far as they are."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        ENTRY_FIELD_NUMBER: _builtins.int
+        OWN_FIELD_NUMBER: _builtins.int
+        SHARED_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        entry: _builtins.str
+        """as in FetchRequest, with wildcards"""
+        own: _builtins.bool
+        """the person's"""
+        shared: _builtins.bool
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            entry: _builtins.str = ...,
+            own: _builtins.bool = ...,
+            shared: _builtins.bool = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "own", b"own", "shared", b"shared", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
     class Numbers(_message.Message):
         """Messages of a mailbox as a sequence set has them (RFC 9051 section 9)."""
 
@@ -1360,6 +1601,7 @@ class SearchKey(_message.Message):
     EMAIL_ID_FIELD_NUMBER: _builtins.int
     THREAD_ID_FIELD_NUMBER: _builtins.int
     NUMBERS_FIELD_NUMBER: _builtins.int
+    ANNOTATION_FIELD_NUMBER: _builtins.int
     FUZZY_FIELD_NUMBER: _builtins.int
     subject: _builtins.str
     """substring by the collation of the request, as all that follow"""
@@ -1401,6 +1643,8 @@ class SearchKey(_message.Message):
         """what a client names where it has not selected the mailbox"""
 
     @_builtins.property
+    def annotation(self) -> Global___SearchKey.Annotation: ...
+    @_builtins.property
     def fuzzy(self) -> Global___SearchKey:
         """alike is enough (RFC 6203): words in any order, of which most is there; other keys exactly"""
 
@@ -1430,13 +1674,14 @@ class SearchKey(_message.Message):
         email_id: _builtins.int = ...,
         thread_id: _builtins.int = ...,
         numbers: Global___SearchKey.Numbers | None = ...,
+        annotation: Global___SearchKey.Annotation | None = ...,
         fuzzy: Global___SearchKey | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["all_of", b"all_of", "any_of", b"any_of", "bcc", b"bcc", "before", b"before", "body", b"body", "cc", b"cc", "email_id", b"email_id", "flag", b"flag", "from", b"from", "fuzzy", b"fuzzy", "header", b"header", "key", b"key", "larger", b"larger", "modseq", b"modseq", "not", b"not", "numbers", b"numbers", "saved_before", b"saved_before", "saved_since", b"saved_since", "sent_before", b"sent_before", "sent_since", b"sent_since", "since", b"since", "smaller", b"smaller", "subject", b"subject", "text", b"text", "thread_id", b"thread_id", "to", b"to", "uids", b"uids"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["all_of", b"all_of", "annotation", b"annotation", "any_of", b"any_of", "bcc", b"bcc", "before", b"before", "body", b"body", "cc", b"cc", "email_id", b"email_id", "flag", b"flag", "from", b"from", "fuzzy", b"fuzzy", "header", b"header", "key", b"key", "larger", b"larger", "modseq", b"modseq", "not", b"not", "numbers", b"numbers", "saved_before", b"saved_before", "saved_since", b"saved_since", "sent_before", b"sent_before", "sent_since", b"sent_since", "since", b"since", "smaller", b"smaller", "subject", b"subject", "text", b"text", "thread_id", b"thread_id", "to", b"to", "uids", b"uids"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["all_of", b"all_of", "any_of", b"any_of", "bcc", b"bcc", "before", b"before", "body", b"body", "cc", b"cc", "email_id", b"email_id", "flag", b"flag", "from", b"from", "fuzzy", b"fuzzy", "header", b"header", "key", b"key", "larger", b"larger", "modseq", b"modseq", "not", b"not", "numbers", b"numbers", "saved_before", b"saved_before", "saved_since", b"saved_since", "sent_before", b"sent_before", "sent_since", b"sent_since", "since", b"since", "smaller", b"smaller", "subject", b"subject", "text", b"text", "thread_id", b"thread_id", "to", b"to", "uids", b"uids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["all_of", b"all_of", "annotation", b"annotation", "any_of", b"any_of", "bcc", b"bcc", "before", b"before", "body", b"body", "cc", b"cc", "email_id", b"email_id", "flag", b"flag", "from", b"from", "fuzzy", b"fuzzy", "header", b"header", "key", b"key", "larger", b"larger", "modseq", b"modseq", "not", b"not", "numbers", b"numbers", "saved_before", b"saved_before", "saved_since", b"saved_since", "sent_before", b"sent_before", "sent_since", b"sent_since", "since", b"since", "smaller", b"smaller", "subject", b"subject", "text", b"text", "thread_id", b"thread_id", "to", b"to", "uids", b"uids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_key: _TypeAlias = _typing.Literal["all_of", "any_of", "not", "uids", "flag", "header", "subject", "from", "to", "cc", "bcc", "body", "text", "larger", "smaller", "since", "before", "sent_since", "sent_before", "modseq", "saved_since", "saved_before", "email_id", "thread_id", "numbers", "fuzzy"]  # noqa: Y015
+    _WhichOneofReturnType_key: _TypeAlias = _typing.Literal["all_of", "any_of", "not", "uids", "flag", "header", "subject", "from", "to", "cc", "bcc", "body", "text", "larger", "smaller", "since", "before", "sent_since", "sent_before", "modseq", "saved_since", "saved_before", "email_id", "thread_id", "numbers", "annotation", "fuzzy"]  # noqa: Y015
     _WhichOneofArgType_key: _TypeAlias = _typing.Literal["key", b"key"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_key) -> _WhichOneofReturnType_key | None: ...
 
@@ -1452,6 +1697,7 @@ class SearchRequest(_message.Message):
     SCORES_FIELD_NUMBER: _builtins.int
     COLLATION_FIELD_NUMBER: _builtins.int
     PROGRESS_FIELD_NUMBER: _builtins.int
+    ANNOTATIONS_FIELD_NUMBER: _builtins.int
     OWNER_FIELD_NUMBER: _builtins.int
     mailbox_id: _builtins.int
     scores: _builtins.bool
@@ -1470,6 +1716,10 @@ class SearchRequest(_message.Message):
     def columns(self) -> _containers.RepeatedScalarFieldContainer[Global___SortColumn.ValueType]:
         """to be told of each message that matches"""
 
+    @_builtins.property
+    def annotations(self) -> _containers.RepeatedCompositeFieldContainer[Global___SortAnnotation]:
+        """to be told of each message that matches, beside `columns`; at most 20"""
+
     def __init__(
         self,
         *,
@@ -1479,15 +1729,41 @@ class SearchRequest(_message.Message):
         scores: _builtins.bool = ...,
         collation: Global___Collation.ValueType = ...,
         progress: _builtins.bool = ...,
+        annotations: _abc.Iterable[Global___SortAnnotation] | None = ...,
         owner: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["key", b"key"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collation", b"collation", "columns", b"columns", "key", b"key", "mailbox_id", b"mailbox_id", "owner", b"owner", "progress", b"progress", "scores", b"scores"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["annotations", b"annotations", "collation", b"collation", "columns", b"columns", "key", b"key", "mailbox_id", b"mailbox_id", "owner", b"owner", "progress", b"progress", "scores", b"scores"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SearchRequest: _TypeAlias = SearchRequest  # noqa: Y015
+
+@_typing.final
+class SortAnnotation(_message.Message):
+    """A message's annotation as it is sorted by (RFC 5257 section 4.9). Changes as annotations do, unlike SortColumn."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRY_FIELD_NUMBER: _builtins.int
+    SHARED_FIELD_NUMBER: _builtins.int
+    entry: _builtins.str
+    shared: _builtins.bool
+    """else the person's own"""
+    def __init__(
+        self,
+        *,
+        entry: _builtins.str = ...,
+        shared: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "shared", b"shared"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SortAnnotation: _TypeAlias = SortAnnotation  # noqa: Y015
 
 @_typing.final
 class SearchResponse(_message.Message):
@@ -1497,6 +1773,7 @@ class SearchResponse(_message.Message):
     SCORES_FIELD_NUMBER: _builtins.int
     COLUMNS_FIELD_NUMBER: _builtins.int
     PROGRESS_FIELD_NUMBER: _builtins.int
+    ANNOTATIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def uids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
     @_builtins.property
@@ -1511,6 +1788,10 @@ class SearchResponse(_message.Message):
     def progress(self) -> Global___SearchProgress:
         """now and then, alone"""
 
+    @_builtins.property
+    def annotations(self) -> _containers.RepeatedCompositeFieldContainer[Global___SortColumnData]:
+        """in the order asked: texts, mapped by the collation; empty where there is none"""
+
     def __init__(
         self,
         *,
@@ -1518,10 +1799,11 @@ class SearchResponse(_message.Message):
         scores: _abc.Iterable[_builtins.int] | None = ...,
         columns: _abc.Iterable[Global___SortColumnData] | None = ...,
         progress: Global___SearchProgress | None = ...,
+        annotations: _abc.Iterable[Global___SortColumnData] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["progress", b"progress"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "progress", b"progress", "scores", b"scores", "uids", b"uids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["annotations", b"annotations", "columns", b"columns", "progress", b"progress", "scores", b"scores", "uids", b"uids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

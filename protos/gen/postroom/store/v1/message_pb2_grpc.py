@@ -71,6 +71,11 @@ class MessageServiceStub:
                 request_serializer=postroom_dot_store_dot_v1_dot_message__pb2.StoreFlagsRequest.SerializeToString,
                 response_deserializer=postroom_dot_store_dot_v1_dot_message__pb2.StoreFlagsResponse.FromString,
                 _registered_method=True)
+        self.StoreAnnotations = channel.unary_unary(
+                '/postroom.store.v1.MessageService/StoreAnnotations',
+                request_serializer=postroom_dot_store_dot_v1_dot_message__pb2.StoreAnnotationsRequest.SerializeToString,
+                response_deserializer=postroom_dot_store_dot_v1_dot_message__pb2.StoreAnnotationsResponse.FromString,
+                _registered_method=True)
         self.Copy = channel.unary_unary(
                 '/postroom.store.v1.MessageService/Copy',
                 request_serializer=postroom_dot_store_dot_v1_dot_message__pb2.CopyRequest.SerializeToString,
@@ -128,7 +133,8 @@ class MessageServiceServicer:
 
     def Fetch(self, request, context):
         """Columns and sections of some messages, in order of UID, in batches of about 256 KiB; a datum that is larger comes in
-        pieces. UNSUPPORTED where a section is to be decoded whose transfer encoding is unknown. Reads only. Shared: "r".
+        pieces. UNSUPPORTED where a section is to be decoded whose transfer encoding is unknown. Annotations are told of a whole message in
+        one response, at most 2 MiB. INVALID for too many sections or names of annotations. Reads only. Shared: "r".
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -146,9 +152,9 @@ class MessageServiceServicer:
     def Append(self, request, context):
         """Adds messages, all or none. With `replaced`, one message, and that one is removed in the same transaction, whatever its
         flags, its size counted against the quota no more (RFC 8508): CONFLICT where it is gone. OVER_QUOTA, TOO_LARGE,
-        LIMIT_EXCEEDED (keywords, messages). A reference that names nothing is no error but an answer, `bad_reference`.
+        LIMIT_EXCEEDED (keywords, messages, annotations); INVALID, and TOO_LARGE, for annotations as with StoreAnnotations. A reference that names nothing is no error but an answer, `bad_reference`.
         Shared: "i"; flags for which the right is lacking are left out ("s" Seen, "t" Deleted, "w" all others); "r" where a reference
-        reads; "r", "t" and "e" where a message is replaced, in the same account (UNSUPPORTED).
+        reads; "r", "t" and "e" where a message is replaced, in the same account (UNSUPPORTED); for annotations as StoreAnnotations.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -162,8 +168,21 @@ class MessageServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def StoreAnnotations(self, request, context):
+        """Sets annotations of messages, all or none, and removes those without a value (RFC 5257). Each message gets the same ones. Only what
+        becomes another changes, the modseq of the message with it. With `unchanged_since`, messages changed later are left alone and
+        listed. INVALID where there can be no such annotation, or one of the messages has no such part, or an annotation is named twice;
+        TOO_LARGE for a value over 65,536 bytes; LIMIT_EXCEEDED where a message would have more than 100 annotations, or more than 1 MiB of
+        them; OVER_QUOTA where the account would have more than 64 MiB. A repeat gets the first answer.
+        Shared: "r", with which private ones are set, which are the person's own; "n" for shared ones.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Copy(self, request, context):
-        """Copies messages, all or none, with flags and internal date. OVER_QUOTA. NOT_FOUND names the target. Shared: "r" here, for the
+        """Copies messages, all or none, with flags and internal date, and with the person's private and all shared annotations as far as the
+        rights for the target allow it (StoreAnnotations). OVER_QUOTA, also where there is no room for annotations. NOT_FOUND names the target. Shared: "r" here, for the
         target as Append. Into another account it is a read here and a transaction there.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -237,6 +256,11 @@ def add_MessageServiceServicer_to_server(servicer, server):
                     servicer.StoreFlags,
                     request_deserializer=postroom_dot_store_dot_v1_dot_message__pb2.StoreFlagsRequest.FromString,
                     response_serializer=postroom_dot_store_dot_v1_dot_message__pb2.StoreFlagsResponse.SerializeToString,
+            ),
+            'StoreAnnotations': grpc.unary_unary_rpc_method_handler(
+                    servicer.StoreAnnotations,
+                    request_deserializer=postroom_dot_store_dot_v1_dot_message__pb2.StoreAnnotationsRequest.FromString,
+                    response_serializer=postroom_dot_store_dot_v1_dot_message__pb2.StoreAnnotationsResponse.SerializeToString,
             ),
             'Copy': grpc.unary_unary_rpc_method_handler(
                     servicer.Copy,
@@ -416,6 +440,33 @@ class MessageService:
             '/postroom.store.v1.MessageService/StoreFlags',
             postroom_dot_store_dot_v1_dot_message__pb2.StoreFlagsRequest.SerializeToString,
             postroom_dot_store_dot_v1_dot_message__pb2.StoreFlagsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StoreAnnotations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/postroom.store.v1.MessageService/StoreAnnotations',
+            postroom_dot_store_dot_v1_dot_message__pb2.StoreAnnotationsRequest.SerializeToString,
+            postroom_dot_store_dot_v1_dot_message__pb2.StoreAnnotationsResponse.FromString,
             options,
             channel_credentials,
             insecure,

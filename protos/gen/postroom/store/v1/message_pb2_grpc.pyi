@@ -51,7 +51,8 @@ class MessageServiceStub:
     """
     Fetch: _grpc.UnaryStreamMultiCallable[_message_pb2.FetchRequest, _message_pb2.FetchResponse]
     """Columns and sections of some messages, in order of UID, in batches of about 256 KiB; a datum that is larger comes in
-    pieces. UNSUPPORTED where a section is to be decoded whose transfer encoding is unknown. Reads only. Shared: "r".
+    pieces. UNSUPPORTED where a section is to be decoded whose transfer encoding is unknown. Annotations are told of a whole message in
+    one response, at most 2 MiB. INVALID for too many sections or names of annotations. Reads only. Shared: "r".
     """
     Upload: _grpc.StreamUnaryMultiCallable[_message_pb2.UploadRequest, _message_pb2.UploadResponse]
     """Takes contents too large for an Append (over 1 MiB in all), one or many. The ids that are answered
@@ -61,16 +62,25 @@ class MessageServiceStub:
     Append: _grpc.UnaryUnaryMultiCallable[_message_pb2.AppendRequest, _message_pb2.AppendResponse]
     """Adds messages, all or none. With `replaced`, one message, and that one is removed in the same transaction, whatever its
     flags, its size counted against the quota no more (RFC 8508): CONFLICT where it is gone. OVER_QUOTA, TOO_LARGE,
-    LIMIT_EXCEEDED (keywords, messages). A reference that names nothing is no error but an answer, `bad_reference`.
+    LIMIT_EXCEEDED (keywords, messages, annotations); INVALID, and TOO_LARGE, for annotations as with StoreAnnotations. A reference that names nothing is no error but an answer, `bad_reference`.
     Shared: "i"; flags for which the right is lacking are left out ("s" Seen, "t" Deleted, "w" all others); "r" where a reference
-    reads; "r", "t" and "e" where a message is replaced, in the same account (UNSUPPORTED).
+    reads; "r", "t" and "e" where a message is replaced, in the same account (UNSUPPORTED); for annotations as StoreAnnotations.
     """
     StoreFlags: _grpc.UnaryUnaryMultiCallable[_message_pb2.StoreFlagsRequest, _message_pb2.StoreFlagsResponse]
     """Changes flags. With `unchanged_since`, messages changed later are left alone and listed (RFC 7162).
     Shared: only those flags change for which the right is there ("s" Seen, "t" Deleted, "w" all others); DENIED where none is.
     """
+    StoreAnnotations: _grpc.UnaryUnaryMultiCallable[_message_pb2.StoreAnnotationsRequest, _message_pb2.StoreAnnotationsResponse]
+    """Sets annotations of messages, all or none, and removes those without a value (RFC 5257). Each message gets the same ones. Only what
+    becomes another changes, the modseq of the message with it. With `unchanged_since`, messages changed later are left alone and
+    listed. INVALID where there can be no such annotation, or one of the messages has no such part, or an annotation is named twice;
+    TOO_LARGE for a value over 65,536 bytes; LIMIT_EXCEEDED where a message would have more than 100 annotations, or more than 1 MiB of
+    them; OVER_QUOTA where the account would have more than 64 MiB. A repeat gets the first answer.
+    Shared: "r", with which private ones are set, which are the person's own; "n" for shared ones.
+    """
     Copy: _grpc.UnaryUnaryMultiCallable[_message_pb2.CopyRequest, _message_pb2.CopyResponse]
-    """Copies messages, all or none, with flags and internal date. OVER_QUOTA. NOT_FOUND names the target. Shared: "r" here, for the
+    """Copies messages, all or none, with flags and internal date, and with the person's private and all shared annotations as far as the
+    rights for the target allow it (StoreAnnotations). OVER_QUOTA, also where there is no room for annotations. NOT_FOUND names the target. Shared: "r" here, for the
     target as Append. Into another account it is a read here and a transaction there.
     """
     Move: _grpc.UnaryUnaryMultiCallable[_message_pb2.CopyRequest, _message_pb2.CopyResponse]
@@ -115,7 +125,8 @@ class MessageServiceAsyncStub(MessageServiceStub):
     """
     Fetch: _aio.UnaryStreamMultiCallable[_message_pb2.FetchRequest, _message_pb2.FetchResponse]  # type: ignore[assignment]
     """Columns and sections of some messages, in order of UID, in batches of about 256 KiB; a datum that is larger comes in
-    pieces. UNSUPPORTED where a section is to be decoded whose transfer encoding is unknown. Reads only. Shared: "r".
+    pieces. UNSUPPORTED where a section is to be decoded whose transfer encoding is unknown. Annotations are told of a whole message in
+    one response, at most 2 MiB. INVALID for too many sections or names of annotations. Reads only. Shared: "r".
     """
     Upload: _aio.StreamUnaryMultiCallable[_message_pb2.UploadRequest, _message_pb2.UploadResponse]  # type: ignore[assignment]
     """Takes contents too large for an Append (over 1 MiB in all), one or many. The ids that are answered
@@ -125,16 +136,25 @@ class MessageServiceAsyncStub(MessageServiceStub):
     Append: _aio.UnaryUnaryMultiCallable[_message_pb2.AppendRequest, _message_pb2.AppendResponse]  # type: ignore[assignment]
     """Adds messages, all or none. With `replaced`, one message, and that one is removed in the same transaction, whatever its
     flags, its size counted against the quota no more (RFC 8508): CONFLICT where it is gone. OVER_QUOTA, TOO_LARGE,
-    LIMIT_EXCEEDED (keywords, messages). A reference that names nothing is no error but an answer, `bad_reference`.
+    LIMIT_EXCEEDED (keywords, messages, annotations); INVALID, and TOO_LARGE, for annotations as with StoreAnnotations. A reference that names nothing is no error but an answer, `bad_reference`.
     Shared: "i"; flags for which the right is lacking are left out ("s" Seen, "t" Deleted, "w" all others); "r" where a reference
-    reads; "r", "t" and "e" where a message is replaced, in the same account (UNSUPPORTED).
+    reads; "r", "t" and "e" where a message is replaced, in the same account (UNSUPPORTED); for annotations as StoreAnnotations.
     """
     StoreFlags: _aio.UnaryUnaryMultiCallable[_message_pb2.StoreFlagsRequest, _message_pb2.StoreFlagsResponse]  # type: ignore[assignment]
     """Changes flags. With `unchanged_since`, messages changed later are left alone and listed (RFC 7162).
     Shared: only those flags change for which the right is there ("s" Seen, "t" Deleted, "w" all others); DENIED where none is.
     """
+    StoreAnnotations: _aio.UnaryUnaryMultiCallable[_message_pb2.StoreAnnotationsRequest, _message_pb2.StoreAnnotationsResponse]  # type: ignore[assignment]
+    """Sets annotations of messages, all or none, and removes those without a value (RFC 5257). Each message gets the same ones. Only what
+    becomes another changes, the modseq of the message with it. With `unchanged_since`, messages changed later are left alone and
+    listed. INVALID where there can be no such annotation, or one of the messages has no such part, or an annotation is named twice;
+    TOO_LARGE for a value over 65,536 bytes; LIMIT_EXCEEDED where a message would have more than 100 annotations, or more than 1 MiB of
+    them; OVER_QUOTA where the account would have more than 64 MiB. A repeat gets the first answer.
+    Shared: "r", with which private ones are set, which are the person's own; "n" for shared ones.
+    """
     Copy: _aio.UnaryUnaryMultiCallable[_message_pb2.CopyRequest, _message_pb2.CopyResponse]  # type: ignore[assignment]
-    """Copies messages, all or none, with flags and internal date. OVER_QUOTA. NOT_FOUND names the target. Shared: "r" here, for the
+    """Copies messages, all or none, with flags and internal date, and with the person's private and all shared annotations as far as the
+    rights for the target allow it (StoreAnnotations). OVER_QUOTA, also where there is no room for annotations. NOT_FOUND names the target. Shared: "r" here, for the
     target as Append. Into another account it is a read here and a transaction there.
     """
     Move: _aio.UnaryUnaryMultiCallable[_message_pb2.CopyRequest, _message_pb2.CopyResponse]  # type: ignore[assignment]
@@ -188,7 +208,8 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_message_pb2.FetchResponse], _abc.AsyncIterator[_message_pb2.FetchResponse]]:
         """Columns and sections of some messages, in order of UID, in batches of about 256 KiB; a datum that is larger comes in
-        pieces. UNSUPPORTED where a section is to be decoded whose transfer encoding is unknown. Reads only. Shared: "r".
+        pieces. UNSUPPORTED where a section is to be decoded whose transfer encoding is unknown. Annotations are told of a whole message in
+        one response, at most 2 MiB. INVALID for too many sections or names of annotations. Reads only. Shared: "r".
         """
 
     @_abc_1.abstractmethod
@@ -210,9 +231,9 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_message_pb2.AppendResponse, _abc.Awaitable[_message_pb2.AppendResponse]]:
         """Adds messages, all or none. With `replaced`, one message, and that one is removed in the same transaction, whatever its
         flags, its size counted against the quota no more (RFC 8508): CONFLICT where it is gone. OVER_QUOTA, TOO_LARGE,
-        LIMIT_EXCEEDED (keywords, messages). A reference that names nothing is no error but an answer, `bad_reference`.
+        LIMIT_EXCEEDED (keywords, messages, annotations); INVALID, and TOO_LARGE, for annotations as with StoreAnnotations. A reference that names nothing is no error but an answer, `bad_reference`.
         Shared: "i"; flags for which the right is lacking are left out ("s" Seen, "t" Deleted, "w" all others); "r" where a reference
-        reads; "r", "t" and "e" where a message is replaced, in the same account (UNSUPPORTED).
+        reads; "r", "t" and "e" where a message is replaced, in the same account (UNSUPPORTED); for annotations as StoreAnnotations.
         """
 
     @_abc_1.abstractmethod
@@ -226,12 +247,27 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def StoreAnnotations(
+        self,
+        request: _message_pb2.StoreAnnotationsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_message_pb2.StoreAnnotationsResponse, _abc.Awaitable[_message_pb2.StoreAnnotationsResponse]]:
+        """Sets annotations of messages, all or none, and removes those without a value (RFC 5257). Each message gets the same ones. Only what
+        becomes another changes, the modseq of the message with it. With `unchanged_since`, messages changed later are left alone and
+        listed. INVALID where there can be no such annotation, or one of the messages has no such part, or an annotation is named twice;
+        TOO_LARGE for a value over 65,536 bytes; LIMIT_EXCEEDED where a message would have more than 100 annotations, or more than 1 MiB of
+        them; OVER_QUOTA where the account would have more than 64 MiB. A repeat gets the first answer.
+        Shared: "r", with which private ones are set, which are the person's own; "n" for shared ones.
+        """
+
+    @_abc_1.abstractmethod
     def Copy(
         self,
         request: _message_pb2.CopyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_message_pb2.CopyResponse, _abc.Awaitable[_message_pb2.CopyResponse]]:
-        """Copies messages, all or none, with flags and internal date. OVER_QUOTA. NOT_FOUND names the target. Shared: "r" here, for the
+        """Copies messages, all or none, with flags and internal date, and with the person's private and all shared annotations as far as the
+        rights for the target allow it (StoreAnnotations). OVER_QUOTA, also where there is no room for annotations. NOT_FOUND names the target. Shared: "r" here, for the
         target as Append. Into another account it is a read here and a transaction there.
         """
 

@@ -16,8 +16,25 @@ class Columns:
 
 
 @dataclass(slots=True)
+class Annotated:
+    """Annotations of messages that were set or removed (RFC 5257), as parallel lists.
+
+    Attributes:
+        holders: whose a private one is; 0: shared.
+    """
+
+    uids: list[int] = field(default_factory=list)
+    entries: list[str] = field(default_factory=list)
+    holders: list[int] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class Change:
-    """A link of a mailbox's chain: what leads from `previous` to `modseq`."""
+    """A link of a mailbox's chain: what leads from `previous` to `modseq`.
+
+    Attributes:
+        flagged: messages with other flags or annotations than before.
+    """
 
     mailbox_id: int
     previous: int
@@ -25,6 +42,7 @@ class Change:
     uid_next: int
     added: Columns = field(default_factory=Columns)
     flagged: Columns = field(default_factory=Columns)
+    annotated: Annotated = field(default_factory=Annotated)
     expunged: list[int] = field(default_factory=list)
     keywords: list[tuple[int, str]] = field(default_factory=list)
     deleted: bool = False
@@ -33,7 +51,8 @@ class Change:
     @property
     def weight(self) -> int:
         """How many messages it tells of."""
-        return len(self.added.uids) + len(self.flagged.uids) + len(self.expunged)
+        told = len(self.added.uids) + len(self.flagged.uids) + len(self.annotated.uids)
+        return told + len(self.expunged)
 
 
 WHOLE_ACCOUNT = 0  # in the place of a mailbox's id

@@ -22,8 +22,9 @@ DELETE_MAILBOX = "x"
 DELETE_MESSAGES = "t"
 EXPUNGE = "e"
 ADMINISTER = "a"
+ANNOTATE = "n"  # set shared annotations of messages (RFC 5257 section 3.4)
 
-ALL = "lrswipkxtea"
+ALL = "lrswipkxtean"
 TO_ASK = "lrikxa"  # any of them lets a person ask what it may do (section 4, MYRIGHTS)
 TO_ANNOTATE = "rswip"  # any of them, with "l", lets a person annotate (RFC 5464 section 3.3)
 EVERY_FLAG = (1 << 63) - 1

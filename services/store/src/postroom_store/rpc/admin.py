@@ -105,7 +105,9 @@ class AdminService:
                 mailbox = mailboxes.create(transaction, account_id, name, 0, limits)
             done = messages.append(transaction, mailbox, arrivals.ready, quota)
             return message_pb2.AppendResponse(
-                uid_validity=done.uid_validity, uids=done.uids, change=change_message(done.change)
+                uid_validity=done.uid_validity,
+                uids=done.uids,
+                change=change_message(done.change, ()),
             ).SerializeToString()
 
         operation = once(account_id, request.idempotency_key, take)

@@ -8,6 +8,9 @@ from contextlib import asynccontextmanager, nullcontext
 from postroom.store.v1 import message_pb2
 from postroom_chassis.errors import Kind, PostroomError
 
+from postroom_store import annotation
+from postroom_store.annotating import check_parts
+from postroom_store.annotation import SHARED, Annotation, Setting
 from postroom_store.ingest import Content
 from postroom_store.messages import Arrival
 from postroom_store.references import Reference
@@ -77,7 +80,8 @@ class Arrivals:
             for number, message in enumerate(incoming):
                 date = message.internaldate if message.HasField("internaldate") else None
                 content = await self._content(number, message)
-                self.ready.append(Arrival(content, list(message.flags), date))
+                annotated = self._annotated(message, content)
+                self.ready.append(Arrival(content, list(message.flags), date, annotated))
             yield
         self.ready.clear()
 
@@ -98,6 +102,21 @@ class Arrivals:
         if sum(len(source.content) for source in sources) > INLINE_BYTES:
             raise PostroomError(Kind.INVALID, "more than 1 MiB must be uploaded first")
         self._upload_ids = [s.upload_id for s in sources if s.WhichOneof("source") == "upload_id"]
+
+    def _annotated(self, message: message_pb2.NewMessage, content: Content) -> Sequence[Annotation]:
+        """The annotations that a message comes with. Raises PostroomError: INVALID, TOO_LARGE."""
+        if not message.annotations:
+            return ()
+        if self._read_reference is None:
+            raise PostroomError(Kind.INVALID, "nothing can be annotated here")
+        settings = settings_of_messages(message.annotations, self._account_id)
+        annotation.check(settings)
+        check_parts(content.derived.structure, settings)
+        return [
+            Annotation(one.entry, one.holder, one.value)
+            for one in settings
+            if one.value is not None
+        ]
 
     async def _content(self, number: int, message: message_pb2.NewMessage) -> Content:
         match message.WhichOneof("source"):
@@ -142,3 +161,17 @@ class Arrivals:
                 )
                 return await self._read_reference(reference)
         return piece.content
+
+
+def settings_of_messages(
+    incoming: Sequence[message_pb2.NewAnnotation], person: int
+) -> list[Setting]:
+    """Annotations as they shall be; private ones are the person's."""
+    return [
+        Setting(
+            one.entry,
+            SHARED if one.shared else person,
+            one.value if one.HasField("value") else None,
+        )
+        for one in incoming
+    ]

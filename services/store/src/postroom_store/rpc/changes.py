@@ -21,6 +21,7 @@ from postroom_store.watch import BATCH_WEIGHT, ChangeHub, Watcher
 
 Provision = Callable[[int], Awaitable[None]]  # makes sure that there is something of an account
 Guests = dict[tuple[int, int], Access]  # who watches what another shares, by account and mailbox
+People = dict[tuple[int, int], set[int]]  # for whom a mailbox is watched
 
 
 class ChangeService:
@@ -46,12 +47,13 @@ class ChangeService:
         watcher = Watcher(self._hub)
         answers = _Answers()
         guests: Guests = {}
+        people: People = {}
         self._streams.add(answers)
         tasks = [
             asyncio.create_task(
-                answers.until_end(self._receive(requests, watcher, answers, guests))
+                answers.until_end(self._receive(requests, watcher, answers, guests, people))
             ),
-            asyncio.create_task(answers.until_end(self._tell(watcher, answers, guests))),
+            asyncio.create_task(answers.until_end(self._tell(watcher, answers, guests, people))),
         ]
         try:
             while (answer := await answers.take()) is not None:
@@ -68,21 +70,23 @@ class ChangeService:
         watcher: Watcher,
         answers: _Answers,
         guests: Guests,
+        people: People,
     ) -> None:
         async for request in requests:
             match request.WhichOneof("request"):
                 case "remove":
                     guests.pop((request.remove.account_id, request.remove.mailbox_id), None)
+                    people.pop((request.remove.account_id, request.remove.mailbox_id), None)
                     watcher.leave(request.remove.account_id, request.remove.mailbox_id)
                 case "remove_account":
                     watcher.leave_account(request.remove_account.account_id)
                 case "add_account":
                     await answers.put(await self._add_account(watcher, request.add_account))
                 case _:
-                    await answers.put(await self._add(watcher, request.add, guests))
+                    await answers.put(await self._add(watcher, request.add, guests, people))
 
     async def _add(
-        self, watcher: Watcher, add: change_pb2.WatchRequest.Add, guests: Guests
+        self, watcher: Watcher, add: change_pb2.WatchRequest.Add, guests: Guests, people: People
     ) -> change_pb2.WatchResponse:
         try:
             ticket = self._verify(add.ticket)
@@ -95,6 +99,7 @@ class ChangeService:
                 await self._readers.run(lambda c: find_mailbox(c, access, add.mailbox_id, READ))
         except PostroomError as error:
             return _refusal(error, add.account_id, add.mailbox_id)
+        people.setdefault(key, set()).add(access.person)
         watcher.follow(access.owner, add.mailbox_id, add.since)
         return _watching(access.owner, add.mailbox_id)
 
@@ -115,7 +120,9 @@ class ChangeService:
             raise PostroomError(Kind.DENIED, "the ticket is for something else")
         return ticket
 
-    async def _tell(self, watcher: Watcher, answers: _Answers, guests: Guests) -> None:
+    async def _tell(
+        self, watcher: Watcher, answers: _Answers, guests: Guests, people: People
+    ) -> None:
         while True:
             response = change_pb2.WatchResponse()
             weight = 0
@@ -137,7 +144,8 @@ class ChangeService:
                 if isinstance(told, AccountNews):
                     response.accounts.append(_news_message(told))
                 else:
-                    change = change_message(told.change)
+                    key = (told.account_id, told.change.mailbox_id)
+                    change = change_message(told.change, people.get(key, ()))
                     response.changes.add(account_id=told.account_id, change=change)
             await answers.put(response)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from postroom.store.v1 import mailbox_pb2, message_pb2
 from postroom_chassis.errors import Kind, PostroomError
 
-from postroom_store.domain.change import Change, Columns
+from postroom_store.annotation import SHARED
+from postroom_store.domain.change import Annotated, Change, Columns
 from postroom_store.domain.rights import READ
 from postroom_store.domain.special_uses import numbers_of
 from postroom_store.reading import ListedMailbox
@@ -18,10 +19,13 @@ MOST_RANGES = 20_000
 NOTHING: Mapping[int, int] = {}
 
 
-def change_message(change: Change | None, owner: int = 0) -> message_pb2.Change | None:
+def change_message(
+    change: Change | None, people: Collection[int], owner: int = 0
+) -> message_pb2.Change | None:
     """A change; nothing stays nothing.
 
     Args:
+        people: who is told: of others' private annotations nobody is.
         owner: the account, in an answer to somebody else's ticket.
     """
     if change is None:
@@ -33,6 +37,7 @@ def change_message(change: Change | None, owner: int = 0) -> message_pb2.Change 
         uid_next=change.uid_next,
         added=columns_message(change.added),
         flagged=columns_message(change.flagged),
+        annotated=annotated_message(change.annotated, people),
         expunged=change.expunged,
         keywords=keyword_messages(change.keywords),
         deleted=change.deleted,
@@ -50,6 +55,22 @@ def columns_message(columns: Columns) -> message_pb2.Columns | None:
         modseqs=columns.modseqs,
         email_ids=columns.email_ids,
     )
+
+
+def annotated_message(
+    annotated: Annotated, people: Collection[int]
+) -> message_pb2.Annotated | None:
+    """Which of the annotations that these people see were set or removed."""
+    message = message_pb2.Annotated()
+    places: dict[str, int] = {}
+    rows = zip(annotated.uids, annotated.entries, annotated.holders, strict=True)
+    for uid, entry, holder in rows:
+        if holder == SHARED or holder in people:
+            message.uids.append(uid)
+            message.entries.append(places.setdefault(entry, len(places)))
+            message.holders.append(holder)
+    message.names.extend(places)
+    return message if places else None
 
 
 def keyword_messages(keywords: Iterable[tuple[int, str]]) -> list[message_pb2.Keyword]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from postroom.store.v1 import message_pb2
 from postroom_chassis.errors import Kind, PostroomError
 
+from postroom_store import annotation
+from postroom_store.annotation import Annotation
+from postroom_store.domain import annotation_names as naming
 from postroom_store.reading import Batch, Wanted
 
 PIECE_BYTES = 1024 * 1024
@@ -47,6 +50,18 @@ def wanted_of_message(section: message_pb2.Section) -> Wanted:
     return Wanted(spec, section.partial.offset, section.partial.length, decoded, size)
 
 
+def annotations_of_message(patterns: Sequence[str], person: int) -> annotation.Wanted | None:
+    """Annotations to be read, if any are. Raises PostroomError INVALID."""
+    if not patterns:
+        return None
+    if len(patterns) > annotation.MOST_PATTERNS:
+        text = f"more than {annotation.MOST_PATTERNS} names of annotations"
+        raise PostroomError(Kind.INVALID, text)
+    for pattern in patterns:
+        naming.check_pattern(pattern)
+    return annotation.Wanted(person, tuple(patterns))
+
+
 def response_messages(batch: Batch) -> Iterator[message_pb2.FetchResponse]:
     """The responses that carry a batch: one, and more where its last datum is large."""
     if not batch.uids:
@@ -56,6 +71,8 @@ def response_messages(batch: Batch) -> Iterator[message_pb2.FetchResponse]:
         if name == "preview":
             values = [text.encode() for text in values]
         getattr(response, FIELDS[name]).extend(values)
+    if batch.annotations is not None:
+        _add_annotations(response.annotations, batch.annotations)
     rest: list[tuple[int, bytes]] = []
     for index, data in enumerate(batch.sections):
         column = response.sections.add()
@@ -70,6 +87,18 @@ def response_messages(batch: Batch) -> Iterator[message_pb2.FetchResponse]:
     yield response
     for index, datum in rest:
         yield from _pieces(batch, index, datum)
+
+
+def _add_annotations(
+    columns: message_pb2.AnnotationColumns, found: Sequence[Sequence[Annotation]]
+) -> None:
+    places: dict[str, int] = {}
+    columns.counts.extend(map(len, found))
+    for one in (each for of_message in found for each in of_message):
+        columns.entries.append(places.setdefault(one.entry, len(places)))
+        columns.shared.append(one.shared)
+        columns.values.append(one.value)
+    columns.names.extend(places)
 
 
 def _pieces(batch: Batch, index: int, datum: bytes) -> Iterator[message_pb2.FetchResponse]:

@@ -15,13 +15,16 @@ from postroom_chassis.rpc.server import Call
 from postroom_chassis.tickets import Ticket
 from sqlalchemy import Connection
 
-from postroom_store import copying, messages, reading
+from postroom_store import annotating, annotation, copying, messages, reading
 from postroom_store.acl import Access, admit
+from postroom_store.annotation import SHARED, Setting
 from postroom_store.answers import once
 from postroom_store.blobs import BlobFiles
 from postroom_store.database import Readers
+from postroom_store.domain import annotation_names as naming
 from postroom_store.domain.change import Change, Columns
 from postroom_store.domain.rights import (
+    ANNOTATE,
     DELETE_MESSAGES,
     EXPUNGE,
     INSERT,
@@ -31,14 +34,18 @@ from postroom_store.domain.rights import (
 )
 from postroom_store.messages import Message
 from postroom_store.references import Reference, References
-from postroom_store.rpc.arrivals import Arrivals, BadReference, ReadReference
+from postroom_store.rpc.arrivals import Arrivals, BadReference, ReadReference, settings_of_messages
 from postroom_store.rpc.encoding import (
     change_message,
     keyword_messages,
     range_messages,
     ranges_of_message,
 )
-from postroom_store.rpc.fetching import response_messages, wanted_of_message
+from postroom_store.rpc.fetching import (
+    annotations_of_message,
+    response_messages,
+    wanted_of_message,
+)
 from postroom_store.rpc.mailboxes import Provision
 from postroom_store.rpc.searching import (
     collation_of_message,
@@ -46,6 +53,7 @@ from postroom_store.rpc.searching import (
     key_of_message,
     several_messages,
     several_of_message,
+    sorted_by_of_message,
 )
 from postroom_store.rpc.searching import response_messages as found_messages
 from postroom_store.search.program import Found, search
@@ -163,6 +171,7 @@ class MessageService:
             tuple(dict.fromkeys(COLUMNS[column] for column in request.columns)),
             tuple(wanted_of_message(section) for section in request.sections),
             self._files,
+            annotations_of_message(request.annotations, access.person),
         )
 
         def begin(connection: Connection) -> tuple[reading.Batch, reading.Position | None]:
@@ -213,7 +222,9 @@ class MessageService:
 
         def append(transaction: Transaction) -> bytes:
             mailbox = transaction.mailbox_named(place.owner, place.name)
-            rights = admit(transaction, access, mailbox, INSERT)
+            annotated = [one for arrival in arrivals.ready for one in arrival.annotations]
+            needed = _needed_to_annotate([one.holder for one in annotated])
+            rights = admit(transaction, access, mailbox, INSERT + needed)
             arrivals.check(transaction)
             source = _replaced(transaction, access, replaced) if replaced is not None else None
             permitted = arrivals.ready
@@ -290,6 +301,43 @@ class MessageService:
         answer = await self._once(access, request.idempotency_key, store, durable=False)
         return message_pb2.StoreFlagsResponse.FromString(answer)
 
+    async def StoreAnnotations(
+        self, request: message_pb2.StoreAnnotationsRequest, call: Call
+    ) -> message_pb2.StoreAnnotationsResponse:
+        ranges = ranges_of_message(request.uids)
+        settings = settings_of_messages(request.annotations, call.ticket.account_id)
+        annotation.check(settings)
+        since = request.unchanged_since if request.HasField("unchanged_since") else None
+        needed = READ + _needed_to_annotate([one.holder for one in settings]).replace(READ, "")
+        access = await self._enter(request, call, needed)
+        if any(naming.part_of(one.entry) for one in settings):
+            await self._check_parts(access, request.mailbox_id, ranges, settings)
+
+        def store(transaction: Transaction) -> bytes:
+            mailbox = transaction.mailbox(access.owner, request.mailbox_id)
+            admit(transaction, access, mailbox, needed)
+            done = annotating.store(transaction, mailbox, ranges, settings, access.person, since)
+            return message_pb2.StoreAnnotationsResponse(
+                change=_told(done.change, access), modified=done.modified
+            ).SerializeToString()
+
+        answer = await self._once(access, request.idempotency_key, store)
+        return message_pb2.StoreAnnotationsResponse.FromString(answer)
+
+    async def _check_parts(
+        self, access: Access, mailbox_id: int, ranges: messages.Ranges, settings: Sequence[Setting]
+    ) -> None:
+        """See that each message has the parts that are annotated: what it is made of never changes.
+
+        Raises PostroomError INVALID.
+        """
+        fetch = reading.Fetch(access.owner, mailbox_id, ranges, ("structure",), (), None)
+        position: reading.Position | None = (0, 0) if ranges else None
+        while position is not None:
+            batch, position = await self._read(access, fetch, position)
+            for structure in batch.columns.get("structure", ()):
+                annotating.check_parts(bytes(structure), settings)
+
     async def Copy(self, request: message_pb2.CopyRequest, call: Call) -> message_pb2.CopyResponse:
         return await self._copy(request, call, move=False)
 
@@ -322,6 +370,7 @@ class MessageService:
                 move=move,
                 tell=call.progress,
                 settable=changeable(rights),
+                holders=_holders(access, rights),
             )
             return message_pb2.CopyResponse(
                 uid_validity=done.uid_validity,
@@ -354,7 +403,8 @@ class MessageService:
         def copy(transaction: Transaction) -> bytes:
             target = transaction.mailbox_named(place.owner, place.name)
             rights = admit(transaction, place.access, target, INSERT)
-            done = copying.add(transaction, target, copies, quota, changeable(rights))
+            holders = _holders(place.access, rights)
+            done = copying.add(transaction, target, copies, quota, changeable(rights), holders)
             return message_pb2.CopyResponse(
                 uid_validity=done.uid_validity,
                 source_uids=done.source_uids,
@@ -411,8 +461,9 @@ class MessageService:
     ) -> AsyncIterator[message_pb2.SearchResponse]:
         access = _access(request, call)
         collation = collation_of_message(request.collation)
-        key = key_of_message(request.key, collation)
+        key = key_of_message(request.key, collation, access.person)
         columns = columns_of_message(request.columns)
+        sorted_by = sorted_by_of_message(request.annotations, access.person)
 
         def run(connection: Connection, told: Callable[[int, int], None]) -> Found:
             check_readable(connection, access, request.mailbox_id)
@@ -426,6 +477,7 @@ class MessageService:
                 collation=collation,
                 scored=request.scores,
                 columns=columns,
+                sorted_by=sorted_by,
                 tell=told,
             )
 
@@ -498,7 +550,18 @@ def _quota(ticket: Ticket, access: Access, owner_quota: mailbox_pb2.OwnerQuota) 
 
 def _told(change: Change | None, access: Access) -> message_pb2.Change | None:
     """A change as who made it is told of it."""
-    return change_message(change, access.owner if access.guest else 0)
+    return change_message(change, (access.person,), access.owner if access.guest else 0)
+
+
+def _needed_to_annotate(holders: Sequence[int]) -> str:
+    """The rights that annotations need (RFC 5257 section 3.4)."""
+    private = READ if any(holder != SHARED for holder in holders) else ""
+    return private + (ANNOTATE if SHARED in holders else "")
+
+
+def _holders(access: Access, rights: str) -> tuple[int, ...]:
+    """Whose annotations go along with copies into a mailbox (RFC 5257 section 4.6)."""
+    return (access.person,) * (READ in rights) + (SHARED,) * (ANNOTATE in rights)
 
 
 def _changeable(flags: Sequence[str], mode: str, rights: str) -> tuple[Sequence[str], int]:

@@ -9,10 +9,13 @@ from typing import Any
 from postroom.store.v1 import message_pb2
 from postroom_chassis.errors import Kind, PostroomError
 
+from postroom_store.annotation import SHARED
+from postroom_store.domain import annotation_names as naming
 from postroom_store.rpc.encoding import ranges_of_message
 from postroom_store.search.collation import ASCII, OCTET, UNICODE, Collation
 from postroom_store.search.program import (
     AllOf,
+    Annotated,
     AnyOf,
     Compared,
     Flag,
@@ -36,6 +39,7 @@ from postroom_store.search.several import (
 MOST_KEYS = 1000
 MOST_DEPTH = 50
 MOST_NAMES = 10_000  # of mailboxes
+MOST_ANNOTATIONS = 20  # that messages are sorted by
 
 LEAVES: dict[str, Callable[[Any], Key]] = {
     "uids": lambda value: Uids(ranges_of_message(value.uids)),
@@ -92,6 +96,7 @@ COLLATIONS = {
 NUMBERS = frozenset({"sent_at", "internaldate", "size", "is_reply"})
 ROWS = 50_000  # of one response: 200 KB of UIDs
 WIDE_ROWS = 5_000  # of one with columns
+WIDE_BYTES = 1024 * 1024  # of one with annotations: a value may be long
 LARGEST_ID = 2**63 - 1
 
 
@@ -108,19 +113,53 @@ def columns_of_message(columns: Sequence[message_pb2.SortColumn.ValueType]) -> l
     return [name for name in names if name is not None]
 
 
+def sorted_by_of_message(
+    wanted: Sequence[message_pb2.SortAnnotation], person: int
+) -> list[tuple[str, int]]:
+    """Annotations that are sorted by, by name and holder. Raises PostroomError INVALID."""
+    if len(wanted) > MOST_ANNOTATIONS:
+        raise PostroomError(Kind.INVALID, f"more than {MOST_ANNOTATIONS} annotations to sort by")
+    for one in wanted:
+        naming.check_pattern(one.entry)
+        if naming.is_pattern(one.entry):
+            raise PostroomError(Kind.INVALID, "one annotation is sorted by")
+    return [(one.entry, SHARED if one.shared else person) for one in wanted]
+
+
 def response_messages(found: Found | tuple[int, int]) -> Iterator[message_pb2.SearchResponse]:
     """What was found, in several responses where it is much; or how far the search is."""
     if isinstance(found, tuple):
         yield message_pb2.SearchResponse(progress=_progress_message(found))
         return
+    if found.annotations:
+        yield from _with_annotations(found)
+        return
     rows = WIDE_ROWS if found.columns else ROWS
     for start in range(0, len(found.uids), rows):
-        part = slice(start, start + rows)
-        response = message_pb2.SearchResponse(uids=found.uids[part], scores=found.scores[part])
-        for name, data in found.columns.items():
-            kind = "numbers" if name in NUMBERS else "texts"
-            getattr(response.columns.add(), kind).extend(data[part])
-        yield response
+        yield _response(found, slice(start, start + rows))
+
+
+def _with_annotations(found: Found) -> Iterator[message_pb2.SearchResponse]:
+    """Responses of about a MiB at most, each with one message at least."""
+    start = 0
+    while start < len(found.uids):
+        stop, size = start, 0
+        while stop < len(found.uids) and stop - start < WIDE_ROWS and size < WIDE_BYTES:
+            size += sum(len(texts[stop]) for texts in found.annotations)
+            stop += 1
+        part = slice(start, stop)
+        yield _response(found, part)
+        start = stop
+
+
+def _response(found: Found, part: slice) -> message_pb2.SearchResponse:
+    response = message_pb2.SearchResponse(uids=found.uids[part], scores=found.scores[part])
+    for name, data in found.columns.items():
+        kind = "numbers" if name in NUMBERS else "texts"
+        getattr(response.columns.add(), kind).extend(data[part])
+    for texts in found.annotations:
+        response.annotations.add(texts=texts[part])
+    return response
 
 
 def _progress_message(progress: tuple[int, int]) -> message_pb2.SearchProgress:
@@ -137,11 +176,11 @@ def several_of_message(
         raise PostroomError(Kind.INVALID, f"more than {MOST_NAMES} names")
     own = {}
     if request.HasField("own"):
-        own[request.own.mailbox_id] = key_of_message(request.own.key, collation)
+        own[request.own.mailbox_id] = key_of_message(request.own.key, collation, account_id)
     return SearchInSeveral(
         account_id,
         [_scope_of_message(scope) for scope in request.scopes],
-        key_of_message(request.key, collation),
+        key_of_message(request.key, collation, account_id),
         own,
         collation,
         request.scores,
@@ -175,12 +214,17 @@ def several_messages(
         )
 
 
-def key_of_message(message: message_pb2.SearchKey, collation: Collation = UNICODE) -> Key:
+def key_of_message(
+    message: message_pb2.SearchKey, collation: Collation = UNICODE, person: int = 0
+) -> Key:
     """A search program. Raises PostroomError INVALID where it is too large or has gaps.
 
     What another collation compares is not alike to anything else.
+
+    Args:
+        person: who searches.
     """
-    return _Reader(collation is UNICODE).read(message, 0, fuzzy=False)
+    return _Reader(collation is UNICODE, person).read(message, 0, fuzzy=False)
 
 
 def collation_of_message(collation: message_pb2.Collation.ValueType) -> Collation:
@@ -191,8 +235,9 @@ def collation_of_message(collation: message_pb2.Collation.ValueType) -> Collatio
 
 
 class _Reader:
-    def __init__(self, may_be_fuzzy: bool) -> None:
+    def __init__(self, may_be_fuzzy: bool, person: int) -> None:
         self._may_be_fuzzy = may_be_fuzzy
+        self._person = person
         self._keys = 0
 
     def read(self, message: message_pb2.SearchKey, depth: int, *, fuzzy: bool) -> Key:
@@ -214,5 +259,12 @@ class _Reader:
                 return Not(read(getattr(message, "not")))
             case "fuzzy":
                 return self.read(message.fuzzy, depth + 1, fuzzy=self._may_be_fuzzy)
+            case "annotation":
+                return self._annotated(message.annotation)
         key = LEAVES[kind](getattr(message, kind))
         return Fuzzy(key.fields, key.value) if fuzzy and isinstance(key, Text) else key
+
+    def _annotated(self, message: message_pb2.SearchKey.Annotation) -> Key:
+        naming.check_pattern(message.entry)
+        holders = (SHARED,) * message.shared + (self._person,) * message.own
+        return Annotated(message.entry, holders, message.value)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any, Protocol
 
@@ -21,7 +21,7 @@ from postroom_chassis.errors import Kind, PostroomError
 from postroom_mime import SearchText, header_matches, normalise
 from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, select
 
-from postroom_store import tables
+from postroom_store import annotation, tables
 from postroom_store.blobs import BlobFiles
 from postroom_store.domain import flags as flagging
 from postroom_store.messages import Ranges, is_within
@@ -126,7 +126,21 @@ class Fuzzy:
         return Text(self.fields, self.value)
 
 
-Key = AllOf | AnyOf | Not | Uids | Numbers | Flag | Compared | Header | Text | Fuzzy
+@dataclass(frozen=True, slots=True)
+class Annotated:
+    """A substring of an annotation's value (RFC 5257 section 4.8).
+
+    Attributes:
+        pattern: of its name.
+        holders: who may hold it.
+    """
+
+    pattern: str
+    holders: tuple[int, ...]
+    value: str
+
+
+Key = AllOf | AnyOf | Not | Uids | Numbers | Flag | Compared | Header | Text | Fuzzy | Annotated
 
 NUMBERS: dict[str, ColumnElement[Any]] = {
     "size": _p.size,
@@ -149,11 +163,13 @@ class Found:
         uids: ascending.
         scores: how relevant each is, 1 to 100; empty where that wasn't asked for.
         columns: the data that were asked for, each as long as `uids`.
+        annotations: those that were asked for, in that order, as a collation sorts them.
     """
 
     uids: list[int]
     scores: list[int] = field(default_factory=list)
     columns: dict[str, list[Any]] = field(default_factory=dict)
+    annotations: list[list[str]] = field(default_factory=list)
 
 
 def search(
@@ -167,6 +183,7 @@ def search(
     collation: Collation = UNICODE,
     scored: bool = False,
     columns: Sequence[str] = (),
+    sorted_by: Sequence[tuple[str, int]] = (),
     tell: Callable[[int, int], None] | None = None,
 ) -> Found:
     """The messages that match.
@@ -176,6 +193,7 @@ def search(
         collation: of texts, those of columns too; `Fuzzy` keys have their own.
         scored: tell how relevant each is.
         columns: of SORTABLE, to be told of each.
+        sorted_by: annotations to be told of each, by name and holder.
         tell: takes how many messages are dealt with, and how many there are, now and then.
 
     Raises PostroomError: NOT_FOUND; LIMIT_EXCEEDED where it takes too long; UNAVAILABLE where a
@@ -187,7 +205,8 @@ def search(
     texts = IndexedTexts(connection, account_id, mailbox_id)
     progress = Progress(tell, mailbox.messages) if tell else NO_PROGRESS
     made = MailboxSearch(connection, files, mailbox, texts, end, collation, progress)
-    return made.run(key, scored, columns)
+    found = made.run(key, scored, columns)
+    return made.with_annotations(found, sorted_by) if sorted_by else found
 
 
 def cost(key: Key) -> int:
@@ -195,7 +214,7 @@ def cost(key: Key) -> int:
     match key:
         case Uids() | Numbers() | Flag():
             return 0
-        case Compared():
+        case Compared() | Annotated():
             return 1
         case Text(_, value) | Fuzzy(_, value):
             return 2 if index.can_find(normalise(value)) else 4
@@ -290,6 +309,14 @@ class MailboxSearch:
             scores = [score for uid, score in zip(uids, scores, strict=False) if uid in there]
         return Found(data[0], scores, dict(zip(columns, data[1:], strict=True)))
 
+    def with_annotations(self, found: Found, wanted: Sequence[tuple[str, int]]) -> Found:
+        """What was found with annotations of it; empty texts where there are none."""
+        values = []
+        for entry, holder in wanted:
+            known = dict(self._values(entry, (holder,), self._collation.order))
+            values.append([known.get(uid, "") for uid in found.uids])
+        return replace(found, annotations=values)
+
     def _score(self, uid: int) -> int:
         """How relevant a message is: the mean grade of the fuzzy keys that it matches."""
         grades = [grade for known in self._grades.values() if (grade := known.get(uid))]
@@ -327,6 +354,9 @@ class MailboxSearch:
                 return self._fuzzy(key, among)
             case Header():
                 return self._header(key, among)
+            case Annotated():
+                annotated = self._annotated(key)
+                return _Outcome(annotated if among is None else annotated & among)
 
     def _all_of(self, keys: Sequence[Key], among: set[int] | None) -> _Outcome:
         certain, left = None, among
@@ -456,6 +486,21 @@ class MailboxSearch:
         possible = self._unindexed | self._texts.find(("headers",), phrases)
         return _Outcome(set(), possible if among is None else possible & among)
 
+    def _annotated(self, key: Annotated) -> set[int]:
+        """The messages with such an annotation. A value that isn't UTF-8 counts as far as it is."""
+        wanted = self._collation.key(key.value)
+        values = self._values(key.pattern, key.holders, self._collation.text)
+        return {uid for uid, text in values if wanted in text}
+
+    def _values(
+        self, pattern: str, holders: Sequence[int], mapping: Callable[[str], str]
+    ) -> Iterator[tuple[int, str]]:
+        """Values of annotations by UID, mapped."""
+        rows = annotation.values(self._connection, self._here, pattern, holders)
+        for uid, value in rows:
+            self._check_time()
+            yield uid, mapping(value.decode("utf-8", "replace"))
+
     # Both are read before the index is asked: what comes into the index between the two is in both.
 
     @cached_property
@@ -510,6 +555,9 @@ class MailboxSearch:
             case Numbers():
                 numbered = self._numbered(key)
                 return lambda message: message.uid in numbered
+            case Annotated():
+                annotated = self._annotated(key)
+                return lambda message: message.uid in annotated
             case Flag(name):
                 mask = self._mask(name)
                 return lambda message: message.flags & mask != 0
