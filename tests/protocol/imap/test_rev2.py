@@ -28,6 +28,7 @@ async def test_select(imap: Imap) -> None:
         "* OK [MAILBOXID (…)] Object id",
         "* OK [URLMECH INTERNAL] URLs can be authorized",
         *[line for line in told if "HIGHESTMODSEQ" in line],
+        "* OK [ANNOTATIONS 65536] Annotations",
         '* LIST () "/" INBOX',
     ]
 

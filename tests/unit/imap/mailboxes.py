@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable
+from dataclasses import replace
 
 from postroom_imap.keywords import SEEN
-from postroom_imap.ports.columns import Change, Columns, OpenedMailbox
+from postroom_imap.ports.columns import Annotated, Change, Columns, OpenedMailbox
 from postroom_imap.ports.identity import Ticket
 from postroom_imap.view import MailboxView
 
@@ -47,6 +48,12 @@ class Feed:
 
     def flag(self, *uids: int, flags: int = SEEN, origin: object | None = None) -> Change:
         return self._apply(self.change(flagged=columns(uids, flags, self.modseq + 1)), origin)
+
+    def annotate(self, *entries: Annotated, flags: int = 0, origin: object | None = None) -> Change:
+        """Annotations are set of messages that have some flags."""
+        flagged = columns(sorted({uid for uid, _, _ in entries}), flags, self.modseq + 1)
+        change = replace(self.change(flagged=flagged), annotated=entries)
+        return self._apply(change, origin)
 
     def expunge(self, *uids: int, origin: object | None = None) -> Change:
         return self._apply(self.change(expunged=uids), origin)

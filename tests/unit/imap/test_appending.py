@@ -15,7 +15,7 @@ from postroom_imap.protocol.appending import (
     Text,
     Url,
 )
-from postroom_imap.protocol.commands import Append, Literal, Noop, Replace
+from postroom_imap.protocol.commands import AnnotationSetting, Append, Literal, Noop, Replace
 from postroom_imap.protocol.date_time import DateTime
 from postroom_imap.protocol.invalid import InvalidCommand
 from postroom_imap.protocol.limits import Limits
@@ -111,6 +111,48 @@ def test_a_catenation() -> None:
         CommandEnd(),
     ]
     assert client.heard == READY
+
+
+def test_annotations() -> None:
+    """RFC 5257 section 4.7: literals among them are values, and asked for as such."""
+    heard, client = told(
+        b'a APPEND x (\\Seen) ANNOTATION (/comment (value.priv "{1}")) {1+}\r\nx'
+        b" annotation (/comment (value.priv {4}\r\n{1}x value.shared ~{1+}\r\n\0)"
+        b" {11+}\r\n/altsubject (value.priv NIL)) {1+}\r\ny\r\n"
+    )
+    text = Text(Literal(1, synchronizing=False))
+    first = MessageStart(("\\Seen",), None, (AnnotationSetting("/comment", False, b"{1}"),))
+    second = MessageStart(
+        (),
+        None,
+        (
+            AnnotationSetting("/comment", False, b"{1}x"),
+            AnnotationSetting("/comment", True, b"\0"),
+            AnnotationSetting("/altsubject", False, None),
+        ),
+    )
+    assert heard == [first, text, MessageEnd(), second, text, MessageEnd(), CommandEnd()]
+    assert client.heard == READY
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (
+            b"ANNOTATION (/comment (value.priv {99+}\r\n" + b"x" * 99 + b")) {1+}\r\nx\r\n",
+            b"TOOBIG",
+        ),
+        (b"ANNOTATION (/comment (value {1+}\r\nx)) {1+}\r\nx\r\n", None),
+        (b"ANNOTATION {1+}\r\nx {1+}\r\nx\r\n", None),
+        (b"ANNOTATION (/comment (value.priv NIL)){1+}\r\nx\r\n", None),
+    ],
+)
+def test_annotations_that_can_not_be(data: bytes, code: bytes | None) -> None:
+    heard, client = told(b"a APPEND x " + data, SMALL)
+    (refusal,) = heard
+    assert isinstance(refusal, InvalidCommand)
+    assert refusal.code == code
+    assert client.heard == b""
 
 
 def test_utf8_data() -> None:

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from postroom_imap import view
+from postroom_imap.dialect import Dialect
 from postroom_imap.keywords import DELETED, FLAGGED, SEEN
 from postroom_imap.protocol.sequence_set import SequenceSet
-from postroom_imap.tracker import Tracker
+from postroom_imap.tracker import Heed, Tracker
 
 from tests.unit.imap.mailboxes import Feed
 
@@ -40,6 +41,47 @@ def test_new_messages_are_unknown_until_told() -> None:
     assert numbers(tracker, b"1:*", uid=True) == [1, 2]
     assert tracker.tell() == [b"* 4 EXISTS\r\n", b"* 2 RECENT\r\n"]
     assert numbers(tracker, b"1:*") == [1, 2, 3, 4]
+
+
+def test_names_of_annotations_are_told_to_those_who_want_them() -> None:
+    feed = Feed(3)
+    plain, own = Tracker(feed.view, False), Tracker(feed.view, False, annotates=True)
+    wants = Tracker(feed.view, False, annotates=True)
+    follows = Tracker(feed.view, False, Dialect(modseq=True))
+    feed.annotate((2, "/comment", 7), (2, "/altsubject", 0), (3, "/comment", 8), origin=own)
+    feed.flag(1, flags=FLAGGED)
+    flagged = b"* 1 FETCH (FLAGS (\\Flagged))\r\n"
+    assert plain.tell() == own.tell() == [flagged]
+    told = b"* 2 FETCH (FLAGS () ANNOTATION (/comment /altsubject))\r\n"
+    assert wants.tell() == [flagged, told]
+    assert [line.split()[1] for line in follows.tell()] == [b"1", b"2"]
+
+
+def test_who_annotated_is_known_though_the_stream_was_quicker() -> None:
+    feed = Feed(2)
+    own = Tracker(feed.view, False, annotates=True)
+    change = feed.annotate((1, "/comment", 7))
+    feed.view.follow(change, own)
+    assert own.tell() == []
+
+
+@pytest.mark.parametrize(
+    ("heed", "told"),
+    [
+        (Heed.ALL, [b"1", b"2"]),
+        (Heed.MESSAGES | Heed.FLAGS, [b"1"]),
+        (Heed.MESSAGES | Heed.ANNOTATIONS, [b"2"]),
+        (Heed.MESSAGES, []),
+        (Heed.NOTHING, []),
+    ],
+)
+def test_what_is_heeded(heed: Heed, told: list[bytes]) -> None:
+    feed = Feed(2)
+    tracker = Tracker(feed.view, False, annotates=True)
+    tracker.heed = heed
+    feed.flag(1)
+    feed.annotate((2, "/comment", 0))
+    assert [line.split()[1] for line in tracker.tell()] == told
 
 
 def test_expunges_are_told_from_the_last_to_the_first() -> None:

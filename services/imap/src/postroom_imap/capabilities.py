@@ -9,6 +9,7 @@ from postroom_imap.bounds import Bounds
 # docs/imap.md has the RFC of each; a name a line, in order of the alphabet.
 ALWAYS = ("IMAP4rev1", "IMAP4rev2", "LITERAL+", "SASL-IR", "ID", "ENABLE", "LANGUAGE")
 AFTER_LOGIN = (
+    "ANNOTATE-EXPERIMENT-1",
     "BINARY",
     "CATENATE",
     "CHILDREN",

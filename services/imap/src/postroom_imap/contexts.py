@@ -76,7 +76,9 @@ class Contexts:
     def add(self, context: Context) -> bool:
         """Keep a result true from now on; says whether there is room for it."""
         full = len(self._contexts) >= MOST_CONTEXTS and context.tag not in self._contexts
-        if full or len(context.uids) > MOST_RESULTS:
+        # What is in a result may change, but not the order of what is in it.
+        ordered = any(each.annotation is not None for each in context.criteria)
+        if full or ordered or len(context.uids) > MOST_RESULTS:
             return False
         self._contexts[context.tag] = replace(
             context, program=by_uids(self._tracker, context.program)
@@ -139,6 +141,7 @@ class Contexts:
             return uids.tolist()
         fresh = uids[tracker.after(self._last_uid).start :]
         flagged = {uid for one in news for uid in one.flagged if uid <= self._last_uid}
+        flagged |= {uid for one in news for uid, _, _ in one.annotated if uid <= self._last_uid}
         return [*sorted(uid for uid in flagged if tracker.position(uid) >= 0), *fresh]
 
     async def _look_again(self, context: Context, changed: list[int]) -> None:

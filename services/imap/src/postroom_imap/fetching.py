@@ -184,6 +184,9 @@ class Fetching:
             return [template % row for row in zip(*columns, strict=False)]
         rest = self._found[start:stop]
         columns.append(rest)
+        if plan.alone:
+            rows = zip(*columns, strict=False)
+            return [template % row if row[-1] else b"" for row in rows if row[-1] is not None]
         if None in rest:
             return [template % row for row in zip(*columns, strict=False) if row[-1] is not None]
         return [template % row for row in zip(*columns, strict=False)]
@@ -230,6 +233,9 @@ class Fetching:
         separator = b"" if pieces[0].endswith(b"(") else b" "
         collected: dict[int, bytes] = {}  # of sections that several parts are derived from
         for number, part in enumerate(self._plan.parts, 1):
+            if part.annotation is not None:
+                pieces += cast("Iterable[bytes]", part.values(last, self._view.account_id))
+                continue
             pieces.append(separator + part.name + b" ")
             separator = b" "
             section = batch.sections[part.section] if part.section >= 0 else None
@@ -290,7 +296,7 @@ def _last_of(batch: Batch) -> Batch:
     """The batch's last message alone."""
     columns = {column: values[-1:] for column, values in batch.columns.items()}
     sections = [type(section)(section.data[-1:]) for section in batch.sections]
-    return Batch(batch.uids[-1:], columns, sections)
+    return Batch(batch.uids[-1:], columns, sections, batch.annotations[-1:])
 
 
 def _uid_ranges(uids: array[int], indexes: Sequence[int]) -> Ranges:

@@ -159,7 +159,10 @@ class Notification:
         events = self._selected.events if self._selected is not None else _NOTHING
         if not events:
             return Heed.NOTHING
-        return Heed.ALL if events & _FLAGS else Heed.NO_FLAGS
+        heed = Heed.MESSAGES
+        if Event.FLAG_CHANGE in events:
+            heed |= Heed.FLAGS
+        return heed | Heed.ANNOTATIONS if Event.ANNOTATION_CHANGE in events else heed
 
     # -- hearing
 

@@ -18,6 +18,7 @@ from postroom_mime import header_fields
 from postroom_imap.dialect import PLAIN, Dialect
 from postroom_imap.ports.messages import Batch, Column, Form, Section, Text
 from postroom_imap.protocol.commands import (
+    AnnotationItem,
     BodySection,
     FetchAttribute,
     FetchItems,
@@ -27,6 +28,7 @@ from postroom_imap.protocol.commands import (
 from postroom_imap.protocol.commands.fetch import FetchItem
 from postroom_imap.protocol.date_time import format_date_time
 from postroom_imap.protocol.object_id import THREAD_ID
+from postroom_imap.protocol.responses.annotation import annotation_data
 from postroom_imap.protocol.responses.messages import item_name
 from postroom_imap.protocol.responses.strings import literal, literal8, string
 
@@ -68,6 +70,7 @@ class Part:
         section: is the number of the section that it comes from.
         select: turns a header into what the client wants of it.
         form: what of the section the store answers.
+        annotation: what is told of annotations: the last part, which may come to nothing.
     """
 
     name: bytes
@@ -75,9 +78,13 @@ class Part:
     section: int = -1
     select: Callable[[bytes], bytes] | None = None
     form: Form = Form.RAW
+    annotation: AnnotationItem | None = None
 
     def values(self, batch: Batch, account_id: int) -> Iterable[bytes | int]:
-        """This item of each message, rendered."""
+        """This item of each message, rendered; annotations with a blank before them."""
+        if (item := self.annotation) is not None:
+            found = (annotation_data(item, values) for values in batch.annotations)
+            return (b" " + data if data else b"" for data in found)
         if self.column is None:
             return map(self.render, batch.sections[self.section].data)
         values = batch.columns[self.column]
@@ -113,6 +120,8 @@ class Plan:
         bodies: the rest holds sections, which may be large.
         kept: the rest is the same for all copies of a message, so that it may be kept.
         uid_only: the responses name UIDs in place of numbers (RFC 9586 section 3.3).
+        annotations: names of those that are asked for.
+        alone: nothing but annotations is told, and of messages that have none nothing.
         live_template: takes the number, then UID, FLAGS, MODSEQ and EMAILID where wanted.
         template: takes the same, then the rest.
     """
@@ -125,6 +134,8 @@ class Plan:
     parts: tuple[Part, ...]
     columns: tuple[Column, ...]
     sections: tuple[Section, ...]
+    annotations: tuple[str, ...]
+    alone: bool
     key: tuple[FetchItem, ...]
     live_template: bytes
     template: bytes
@@ -141,19 +152,24 @@ class Plan:
 
     @property
     def kept(self) -> bool:
-        return Column.SAVEDATE not in self.columns
+        return Column.SAVEDATE not in self.columns and not self.annotations
 
     def render(self, batch: Batch, account_id: int) -> list[bytes]:
         """The rest for each message of a batch whose data are whole."""
         template = self.rest_template
         rows = zip(*(part.values(batch, account_id) for part in self.parts), strict=False)
+        if self.alone:
+            return [(template % row).lstrip() for row in rows]
         return [template % row for row in rows]
 
 
 @lru_cache(1024)
 def compile_plan(items: FetchItems, flags_too: bool, dialect: Dialect = PLAIN) -> Plan:
     """The plan for a request; `flags_too` adds FLAGS, which the fetch itself changes."""
-    rest = tuple(dict.fromkeys(_peeking(item) for item in items.items if item not in _LIVE))
+    asked = dict.fromkeys(_peeking(item) for item in items.items if item not in _LIVE)
+    annotation = next((item for item in asked if isinstance(item, AnnotationItem)), None)
+    whole = tuple(item for item in asked if item is not annotation)
+    rest = whole if annotation is None else (*whole, annotation)
     sections: list[Section] = []
     derived: dict[Section, int] = {}
     parts = tuple(_part(item, sections, derived) for item in rest)
@@ -178,10 +194,13 @@ def compile_plan(items: FetchItems, flags_too: bool, dialect: Dialect = PLAIN) -
         parts=parts,
         columns=tuple(columns),
         sections=tuple(sections),
+        annotations=() if annotation is None else annotation.entries,
+        alone=annotation is not None and not pieces and not whole,
         key=rest,
         live_template=live,
-        template=live + b" " * (bool(pieces) and bool(rest)) + b"%b" * bool(rest) + b")\r\n",
-        rest_template=b" ".join(_placeholder(part) for part in parts),
+        template=live + b" " * (bool(pieces) and bool(whole)) + b"%b" * bool(rest) + b")\r\n",
+        rest_template=b" ".join(_placeholder(part) for part in parts if part.annotation is None)
+        + b"%b" * (annotation is not None),
     )
 
 
@@ -203,6 +222,8 @@ def _part(item: FetchItem, sections: list[Section], derived: dict[Section, int])
         derived: the numbers of those that fields are chosen from, which may serve many items.
     """
     name = item_name(item)
+    if isinstance(item, AnnotationItem):
+        return Part(name, annotation=item)
     if not isinstance(item, BodySection):
         return Part(name, _COLUMNS[item])
     select = _selection(item)

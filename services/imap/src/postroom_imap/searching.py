@@ -23,6 +23,7 @@ from postroom_imap.ports.searching import (
     AllOf,
     AnyOf,
     Compares,
+    HasAnnotation,
     HasFlag,
     HasHeader,
     HasText,
@@ -37,6 +38,7 @@ from postroom_imap.protocol.collation import Collation
 from postroom_imap.protocol.commands.search_keys import (
     AllKey,
     AndKey,
+    AnnotationKey,
     DateField,
     DateKey,
     DateRelation,
@@ -292,6 +294,8 @@ def for_store(key: SearchKey, account_id: int, tracker: Tracker | None, now: int
             return Compares(NumberField.SINCE, now - seconds)
         case DateKey():
             return _dates(key)
+        case AnnotationKey(entry, private, shared, text):
+            return HasAnnotation(entry, private, shared, text)
         case FilterKey(name):
             raise TypeError(f"nobody has put anything in the place of the filter {name}")
 

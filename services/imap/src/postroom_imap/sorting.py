@@ -6,7 +6,7 @@ import asyncio
 import time
 from array import array
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, cast
 
@@ -15,6 +15,7 @@ from postroom_imap.ports.identity import Ticket
 from postroom_imap.ports.messages import Messages
 from postroom_imap.ports.searching import InUids, SortColumn
 from postroom_imap.protocol.collation import Collation
+from postroom_imap.protocol.commands.annotation import AnnotationColumn
 from postroom_imap.protocol.commands.search_keys import SearchKey
 from postroom_imap.protocol.commands.sorting import Algorithm, Criterion, SortKey
 from postroom_imap.protocol.responses.searching import thread_response
@@ -64,6 +65,7 @@ _THREADED_BY = {
 }
 
 
+Annotated: TypeAlias = Mapping[AnnotationColumn, Sequence[Value]]
 _Key: TypeAlias = tuple[int, int, Algorithm, Collation, bool]
 
 
@@ -129,15 +131,26 @@ class Sorting:
         """The messages that match, in the order asked for."""
         scored = scored or any(each.key is SortKey.RELEVANCY for each in criteria)
         wanted = [_COLUMNS[each.key] for each in criteria if each.key in _COLUMNS]
-        found, columns = await self._find(
-            ticket, tracker, program, wanted, comparator, scored=scored
+        annotations = [each.annotation for each in criteria if each.annotation is not None]
+        found, columns, annotated = await self._find(
+            ticket,
+            tracker,
+            program,
+            wanted,
+            comparator,
+            scored=scored,
+            annotations=list(dict.fromkeys(annotations)),
         )
 
         def order() -> Found:
             places = list(range(len(found.positions)))
             for each in reversed(criteria):
                 relevancy = each.key is SortKey.RELEVANCY
-                values = found.scores if relevancy else columns[_COLUMNS[each.key]]
+                values: Sequence[Value]
+                if each.annotation is not None:
+                    values = annotated[each.annotation]
+                else:
+                    values = found.scores if relevancy else columns[_COLUMNS[each.key]]
                 key = cast("Sequence[int]", values).__getitem__
                 # RFC 6203 section 5: the most relevant come first.
                 places.sort(key=key, reverse=each.reverse != relevancy)
@@ -171,7 +184,7 @@ class Sorting:
             if (known := self.threads.get(key, place)) is not None:
                 return known
         wanted = _THREADED_BY[algorithm]
-        found, columns = await self._find(
+        found, columns, _ = await self._find(
             ticket, tracker, program, wanted, comparator, scored=False
         )
         numbers = [tracker.uids[each] if uid else each + 1 for each in found.positions]
@@ -194,15 +207,21 @@ class Sorting:
         comparator: Collation,
         *,
         scored: bool,
-    ) -> tuple[Found, Columns]:
-        """The messages that match, ascending, and columns of them; one call at most."""
+        annotations: Sequence[AnnotationColumn] = (),
+    ) -> tuple[Found, Columns, Annotated]:
+        """The messages that match, ascending, and columns of them; one call at most.
+
+        Args:
+            annotations: columns that change, so that they are never kept.
+        """
         wanted = list(dict.fromkeys(wanted))
         local = LocalSearch(tracker).run(program) if is_local(program) else None
-        kept = self.columns.covers(tracker, wanted, comparator)
-        if local is not None and (kept or len(local) * _PART >= tracker.exists):
+        kept = not annotations and self.columns.covers(tracker, wanted, comparator)
+        much = local is not None and not annotations and len(local) * _PART >= tracker.exists
+        if local is not None and (kept or much):
             await self.columns.load(ticket, tracker, wanted, comparator)
             scores = _certain(local, scored)
-            return self._with_columns(tracker, local, scores, wanted, comparator)
+            return (*self._with_columns(tracker, local, scores, wanted, comparator), {})
         if local is None:
             key = for_store(program, ticket.account_id, tracker, int(time.time()))
         else:
@@ -213,6 +232,7 @@ class Sorting:
             key,
             comparator=comparator,
             columns=() if kept else wanted,
+            annotations=annotations,
             scored=scored and local is None,
         )
         positions = tracker.positions_of(matches.uids)
@@ -221,12 +241,16 @@ class Sorting:
             score = dict(zip(matches.uids, matches.scores, strict=True))
             scores = [score[tracker.uids[position]] for position in positions]
         if kept:
-            return self._with_columns(tracker, positions, scores, wanted, comparator)
+            return (*self._with_columns(tracker, positions, scores, wanted, comparator), {})
         columns: dict[SortColumn, Sequence[Value]] = {}
         for name, told in matches.columns.items():
             values = dict(zip(matches.uids, values_of(name, told), strict=True))
             columns[name] = [values[tracker.uids[position]] for position in positions]
-        return Found(positions, scores), columns
+        annotated: dict[AnnotationColumn, Sequence[Value]] = {}
+        for each, texts in zip(annotations, matches.annotations, strict=True):
+            text = dict(zip(matches.uids, texts, strict=True))
+            annotated[each] = [text[tracker.uids[position]] for position in positions]
+        return Found(positions, scores), columns, annotated
 
     def _with_columns(
         self,

@@ -17,24 +17,27 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Iterable, Sequence
-from enum import Enum, auto
+from enum import Flag, auto
 
 from postroom_imap.dialect import PLAIN, Dialect
 from postroom_imap.keywords import RECENT
 from postroom_imap.ports.columns import Ranges, uid_array
 from postroom_imap.protocol.responses import codes
 from postroom_imap.protocol.responses import mailboxes as mailbox_responses
+from postroom_imap.protocol.responses.annotation import changed_annotations
 from postroom_imap.protocol.responses.status import untagged_ok
 from postroom_imap.protocol.sequence_set import SequenceSet, runs
 from postroom_imap.view import MailboxView, News
 
 
-class Heed(Enum):
+class Heed(Flag):
     """Which news the client wants to hear of (RFC 5465 section 3.1)."""
 
-    ALL = auto()
-    NO_FLAGS = auto()
-    NOTHING = auto()
+    MESSAGES = auto()
+    FLAGS = auto()
+    ANNOTATIONS = auto()
+    ALL = MESSAGES | FLAGS | ANNOTATIONS
+    NOTHING = 0
 
 
 class Tracker:
@@ -45,6 +48,9 @@ class Tracker:
         read_only: selected by EXAMINE.
         dialect: in what words the session is told.
         heed: which news it is told.
+        annotates: selected with ANNOTATE: it is told of annotations that change (RFC 5257
+            section 4.4).
+        person: whose private annotations those are.
         uids: message n of the session has UID uids[n - 1], up to `exists`.
         recent: ranges of UIDs that are \\Recent in this session, ascending.
         leaving: what is told before messages, by their UIDs, are expunged.
@@ -58,10 +64,12 @@ class Tracker:
         "_modseq_told",
         "_told",
         "_withheld",
+        "annotates",
         "dialect",
         "exists",
         "heed",
         "leaving",
+        "person",
         "read_only",
         "recent",
         "saved",
@@ -69,10 +77,19 @@ class Tracker:
         "view",
     )
 
-    def __init__(self, view: MailboxView, read_only: bool, dialect: Dialect = PLAIN) -> None:
+    def __init__(
+        self,
+        view: MailboxView,
+        read_only: bool,
+        dialect: Dialect = PLAIN,
+        *,
+        annotates: bool = False,
+    ) -> None:
         self.view = view
         self.read_only = read_only
         self.dialect = dialect
+        self.annotates = annotates
+        self.person = view.ticket.account_id
         self.heed = Heed.ALL
         self.uids = view.uids
         self.exists = len(view.uids)
@@ -222,7 +239,7 @@ class Tracker:
 
     def _heeds(self) -> bool:
         """Whether there is anything to tell: what the session expunged itself in any case."""
-        if self.heed is not Heed.NOTHING:
+        if self.heed:
             return True
         news = self.view.news_since(self._told)
         return news is None or any(one.origin is self and one.expunged for one in news)
@@ -253,24 +270,40 @@ class Tracker:
 
     def _tell_flags(self, uid: bool) -> list[bytes]:
         """New flags of messages that the session knows of and the mailbox still has."""
-        view = self.view
-        if self.heed is not Heed.ALL:
+        view, heed = self.view, self.heed
+        if not heed & (Heed.FLAGS | Heed.ANNOTATIONS):
             return []
         news = view.news_since(self._flags_told)
-        changed: Iterable[int]
+        changed: Collection[int] = ()
+        annotated: dict[int, dict[str, None]] = {}
         if news is None:
             changed = view.changed_since(self._modseq_told)
         else:
-            changed = sorted({uid for one in news if one.origin is not self for uid in one.flagged})
+            others = [one for one in news if one.origin is not self]
+            if Heed.FLAGS in heed:
+                changed = {uid for one in others for uid in one.flagged}
+            if Heed.ANNOTATIONS in heed and (self.annotates or self.dialect.modseq):
+                annotated = self._annotated(others)
         out: list[bytes] = []
-        for number in changed:
+        for number in sorted({*changed, *annotated}):
             index, position = view.index(number), self.position(number)
             if index < 0 or position < 0:
                 continue
             mask = view.flags[index] | (RECENT if self.is_recent(number) else 0)
             flags, modseq = view.keywords[mask], view.modseqs[index]
+            if self.annotates and (entries := annotated.get(number)):
+                flags += b" " + changed_annotations(entries)
             out.append(self.dialect.flags(position + 1, number, flags, modseq, uid_too=uid))
         return out
+
+    def _annotated(self, news: Iterable[News]) -> dict[int, dict[str, None]]:
+        """Names of annotations that changed, as far as the session sees them, by UID."""
+        found: dict[int, dict[str, None]] = {}
+        for one in news:
+            for uid, entry, holder in one.annotated:
+                if holder in (0, self.person):
+                    found.setdefault(uid, {})[entry] = None
+        return found
 
     def _tell_new(self, recent_before: int) -> list[bytes]:
         known = self.exists

@@ -26,7 +26,7 @@ from dataclasses import dataclass, replace
 from itertools import compress
 
 from postroom_imap.keywords import SEEN, Keywords
-from postroom_imap.ports.columns import Change, Columns, OpenedMailbox
+from postroom_imap.ports.columns import Annotated, Change, Columns, OpenedMailbox
 from postroom_imap.ports.identity import Ticket
 
 MOST_NEWS = 65_536  # messages in the news that lagging sessions may still read
@@ -42,6 +42,7 @@ class News:
 
     Attributes:
         modseq: that it led to.
+        annotated: annotations that were set or removed.
         origin: the session whose command made it, and told its flags itself; else None.
     """
 
@@ -49,6 +50,12 @@ class News:
     flagged: Sequence[int]
     expunged: Sequence[int]
     origin: object | None
+    annotated: Sequence[Annotated] = ()
+
+    @property
+    def weight(self) -> int:
+        """How much it counts for, in messages."""
+        return 1 + len(self.flagged) + len(self.expunged) + len(self.annotated)
 
 
 class MailboxView:
@@ -171,7 +178,11 @@ class MailboxView:
             news = self._news[index]
             if news.modseq == change.modseq and news.origin is None:
                 # Only where the stream told of it alone, not folded with what others did.
-                if sorted(news.flagged) == sorted(change.flagged.uids):
+                if change.annotated:
+                    alone = sorted(news.annotated) == sorted(change.annotated)
+                else:
+                    alone = sorted(news.flagged) == sorted(change.flagged.uids)
+                if alone:
                     self._news[index] = replace(news, origin=origin)
                 return
             if news.modseq < change.modseq:
@@ -244,7 +255,7 @@ class MailboxView:
         self.uid_next = max(self.uid_next, change.uid_next)
         self.applied += 1
         self._unseen = None
-        self._tell(News(change.modseq, flagged, expunged, origin))
+        self._tell(News(change.modseq, flagged, expunged, origin, change.annotated))
 
     def _add(self, added: Columns) -> array[int]:
         """Append what is new; answers the UIDs that we had already, whose flags were set."""
@@ -274,9 +285,10 @@ class MailboxView:
         stop = start + len(flagged.uids)
         if chained and self.uids[start:stop] == flagged.uids:
             # All of a run of messages: the usual shape of "mark all read".
+            same = self.flags[start:stop] == flagged.flags  # what changed are annotations
             self.flags[start:stop] = flagged.flags
             self.modseqs[start:stop] = flagged.modseqs
-            return flagged.uids
+            return array("I") if same else flagged.uids
         changed = array("I")
         for uid, flags, modseq in zip(flagged.uids, flagged.flags, flagged.modseqs, strict=True):
             index = self.index(uid)
@@ -310,10 +322,10 @@ class MailboxView:
 
     def _tell(self, news: News) -> None:
         self._news.append(news)
-        self._news_weight += 1 + len(news.flagged) + len(news.expunged)
+        self._news_weight += news.weight
         while self._news_weight > MOST_NEWS or (self._news and not self.sessions):
             oldest = self._news.popleft()
-            self._news_weight -= 1 + len(oldest.flagged) + len(oldest.expunged)
+            self._news_weight -= oldest.weight
 
     def _wake(self) -> None:
         if not self._waiters:

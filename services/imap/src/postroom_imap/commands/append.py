@@ -36,7 +36,7 @@ from postroom_imap.protocol.appending import (
     Text,
     Url,
 )
-from postroom_imap.protocol.commands import Append, Replace
+from postroom_imap.protocol.commands import AnnotationSetting, Append, Replace
 from postroom_imap.protocol.date_time import DateTime
 from postroom_imap.protocol.invalid import InvalidCommand
 from postroom_imap.protocol.mailbox_name import canonical
@@ -48,6 +48,7 @@ from postroom_imap.session import Goodbye, Session
 INLINE_BYTES = 1024 * 1024
 PIECE_BYTES = 256 * 1024
 MOST_TIMES = 4  # the largest message that the literals of one command may add up to
+MOST_ANNOTATIONS_BYTES = 1024 * 1024  # of all messages of a command; the store holds one to it
 MOST_DISCARDED = 1024 * 1024 * 1024  # of messages that were refused but come all the same
 _FIRST, _LAST = -62_135_596_800, 253_402_300_799  # the years 1 to 9999 in UTC
 
@@ -146,6 +147,9 @@ async def _append(
             raise _Refused(replies.text_of(error), codes.TRY_CREATE) from None
         if error.kind is Kind.CONFLICT:
             raise _Refused(replies.text_of(error), codes.EXPUNGE_ISSUED) from None
+        if error.kind is Kind.INVALID and any(one.annotations for one in incoming):
+            # RFC 5257 section 3.2.1: a part that isn't there.
+            raise _Refused(replies.text_of(error), bad=True) from None
         raise
 
 
@@ -179,6 +183,7 @@ class _Incoming:
 
     flags: tuple[str, ...]
     internal_date: DateTime | None
+    annotations: Sequence[AnnotationSetting] = ()
     pieces: list[_Held | Reference] = field(default_factory=list)
     urls: dict[int, bytes] = field(default_factory=dict)
 
@@ -188,8 +193,8 @@ class _Incoming:
         sources = [p if isinstance(p, Reference) else p.source for p in self.pieces]
         first = sources[0]
         if len(sources) == 1 and not isinstance(first, Reference):
-            return NewMessage(first, self.flags, moment)
-        return NewMessage(Catenation(sources), self.flags, moment)
+            return NewMessage(first, self.flags, moment, self.annotations)
+        return NewMessage(Catenation(sources), self.flags, moment, self.annotations)
 
 
 class _Receiving:
@@ -213,6 +218,7 @@ class _Receiving:
         self._bytes = 0  # of the message so far, as far as that is known
         self._all_bytes = 0
         self._pieces = 0
+        self._annotations_bytes = 0
         self._discarded = 0
         self._failure: PostroomError | None = None
 
@@ -243,8 +249,14 @@ class _Receiving:
 
     async def _take(self, step: Step) -> None:
         match step:
-            case MessageStart(flags, date):
+            case MessageStart(flags, date, annotations):
                 self._bytes = 0
+                self._annotations_bytes += sum(len(one.value or b"") for one in annotations)
+                if self._annotations_bytes > MOST_ANNOTATIONS_BYTES:
+                    text = (
+                        f"A command brings at most {MOST_ANNOTATIONS_BYTES} octets of annotations"
+                    )
+                    self._refuse(text, codes.LIMIT)
                 most = self._session.front.bounds.save_limit
                 if len(self._messages) >= most:
                     text = f"A command brings at most {most} messages"
@@ -252,7 +264,7 @@ class _Receiving:
                 if len(self._messages) >= MOST_APPENDED:
                     self._refuse(f"A command brings at most {MOST_APPENDED} messages", codes.LIMIT)
                 elif self.refusal is None:
-                    self._messages.append(_Incoming(flags, date))
+                    self._messages.append(_Incoming(flags, date, annotations))
             case Text(literal):
                 await self._take_text(literal.size, literal.synchronizing)
             case Url(url):

@@ -123,7 +123,9 @@ async def _batches(session: Session, plan: Plan, uids: Ranges) -> AsyncGenerator
     store, mailbox_id = session.front.messages, session.selected.view.mailbox_id
     for start in range(0, len(uids), MOST_RANGES):
         part = uids[start : start + MOST_RANGES]
-        stream = store.fetch(session.ticket, mailbox_id, part, plan.columns, plan.sections)
+        stream = store.fetch(
+            session.ticket, mailbox_id, part, plan.columns, plan.sections, plan.annotations
+        )
         async with aclosing(cast("AsyncGenerator[Batch, None]", stream)) as batches:
             async for batch in batches:
                 yield batch

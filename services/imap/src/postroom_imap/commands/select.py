@@ -7,6 +7,7 @@ from postroom_imap.fetching import Fetching, Rows
 from postroom_imap.plan import compile_plan
 from postroom_imap.protocol import flag
 from postroom_imap.protocol.commands import Examine, FetchAttribute, FetchItems, Select, Unselect
+from postroom_imap.protocol.commands.annotation import MOST_VALUE_BYTES
 from postroom_imap.protocol.commands.mailboxes import Resync
 from postroom_imap.protocol.extension import Extension
 from postroom_imap.protocol.object_id import mailbox_id
@@ -30,7 +31,7 @@ async def select(session: Session, tag: bytes, command: Select) -> None:
     if command.condstore:
         session.enable(Extension.CONDSTORE)
     view = await session.front.views.acquire(session.ticket, command.mailbox)
-    tracker = Tracker(view, read_only, session.dialect)
+    tracker = Tracker(view, read_only, session.dialect, annotates=command.annotate)
     session.select(tracker)
     session.write(b"".join(_describe(session, tracker)))
     if command.resync is not None and command.resync.uid_validity == view.uid_validity:
@@ -74,6 +75,9 @@ def _describe(session: Session, tracker: Tracker) -> list[bytes]:
         untagged_ok("Object id", codes.mailbox_id(mailbox_id(view.account_id, view.mailbox_id))),
         untagged_ok("URLs can be authorized", codes.url_mechanisms((MECHANISM,))),
         untagged_ok("Highest", codes.highest_modseq(view.modseq)),
+        untagged_ok(
+            "Annotations", codes.annotations(None if tracker.read_only else MOST_VALUE_BYTES)
+        ),
         # RFC 9051 section 6.3.2: how the mailbox is called.
         *([mailboxes.list_response(view.name, utf8=session.utf8)] * session.rev2),
     ]

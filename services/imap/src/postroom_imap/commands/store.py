@@ -1,13 +1,20 @@
-"""STORE, UID STORE (RFC 3501 section 6.4.6; conditional: RFC 7162 section 3.1.3)."""
+"""STORE, UID STORE (RFC 3501 section 6.4.6; conditional: RFC 7162 section 3.1.3).
+
+Of flags, or of annotations (RFC 5257 section 4.5).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from postroom_chassis.errors import Kind, PostroomError
+
+from postroom_imap import replies
 from postroom_imap.fetching import Fetching, Rows
 from postroom_imap.message_limit import limited
 from postroom_imap.plan import compile_plan
-from postroom_imap.ports.messages import FlagMode
+from postroom_imap.ports.columns import Ranges
+from postroom_imap.ports.messages import FlagMode, Stored
 from postroom_imap.protocol.commands import FetchAttribute, FetchItems, Store, StoreMode
 from postroom_imap.protocol.extension import Extension
 from postroom_imap.protocol.responses import codes
@@ -27,6 +34,11 @@ _FLAGS = {
 }
 _MODSEQ = FetchItems((FetchAttribute.UID, FetchAttribute.MODSEQ))
 _FLAGS_AND_MODSEQ = FetchItems((FetchAttribute.UID, FetchAttribute.FLAGS, FetchAttribute.MODSEQ))
+# What an annotation that can't be kept is answered (RFC 5257 section 4.5).
+_ANNOTATE = {
+    Kind.TOO_LARGE: codes.ANNOTATE_TOO_BIG,
+    Kind.LIMIT_EXCEEDED: codes.ANNOTATE_TOO_MANY,
+}
 
 
 async def store(session: Session, tag: bytes, command: Store) -> None:
@@ -46,14 +58,12 @@ async def store(session: Session, tag: bytes, command: Store) -> None:
     positions, limit = limited(session, positions)
     view = tracker.view
     uids = tracker.ranges_at(positions)
-    stored = await front.messages.store_flags(
-        session.ticket,
-        view.mailbox_id,
-        uids,
-        _MODES[command.mode],
-        command.flags,
-        command.unchanged_since,
-    )
+    try:
+        stored = await _stored(session, view.mailbox_id, uids, command)
+    except PostroomError as error:
+        if not command.annotations or not _refuse(session, tag, error):
+            raise
+        return
     await front.views.take(view, session.ticket, stored.change, tracker)
     modified = frozenset(stored.modified)
     if modified:
@@ -73,6 +83,27 @@ async def store(session: Session, tag: bytes, command: Store) -> None:
         session.write(untagged_no("Not all were looked at", limit))
     text = "Some had changed meanwhile" if modified else "STORE completed"
     session.finish(tag, text, code or limit, expunge=command.uid, uid=command.uid)
+
+
+async def _stored(session: Session, mailbox_id: int, uids: Ranges, command: Store) -> Stored:
+    messages, since = session.front.messages, command.unchanged_since
+    if command.annotations:
+        return await messages.store_annotations(
+            session.ticket, mailbox_id, uids, command.annotations, since
+        )
+    mode = _MODES[command.mode]
+    return await messages.store_flags(session.ticket, mailbox_id, uids, mode, command.flags, since)
+
+
+def _refuse(session: Session, tag: bytes, error: PostroomError) -> bool:
+    """Answer why annotations can't be set, if it is for one of their own reasons."""
+    if error.kind is Kind.INVALID:  # a part that isn't there (RFC 5257 section 3.2.1)
+        session.reject(tag, replies.text_of(error))
+    elif error.kind in _ANNOTATE:
+        session.refuse(tag, replies.text_of(error), _ANNOTATE[error.kind])
+    else:
+        return False
+    return True
 
 
 def _answer(session: Session, command: Store) -> FetchItems | None:

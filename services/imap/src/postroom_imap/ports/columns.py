@@ -32,13 +32,18 @@ class Columns:
     email_ids: array[int] = field(default_factory=wide_array)
 
 
+# A message's UID, the name of its annotation, whose it is: 0 for a shared one.
+Annotated = tuple[int, str, int]
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """What happened to a mailbox between two of its modseqs.
 
     Attributes:
         added: new messages.
-        flagged: messages with other flags than before.
+        flagged: messages with other flags or annotations than before.
+        annotated: the annotations that were set or removed, as far as they are told.
         expunged: UIDs.
         keywords: (number, name) of those new in the mailbox.
         deleted: the mailbox itself is gone.
@@ -53,6 +58,7 @@ class Change:
     expunged: Sequence[int] = ()
     keywords: Sequence[tuple[int, str]] = ()
     deleted: bool = False
+    annotated: Sequence[Annotated] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, IntEnum, StrEnum
 from typing import Protocol
@@ -17,6 +17,7 @@ from postroom_imap.ports.searching import (
     StoreKey,
 )
 from postroom_imap.protocol.collation import DEFAULT, Collation
+from postroom_imap.protocol.commands.annotation import AnnotationColumn, AnnotationSetting
 
 MOST_APPENDED = 1000  # messages of one APPEND, and pieces of its catenations
 
@@ -81,11 +82,16 @@ class SectionData:
 
 @dataclass(slots=True)
 class Batch:
-    """Data of some messages, in order of UID: parallel lists."""
+    """Data of some messages, in order of UID: parallel lists.
+
+    Attributes:
+        annotations: values of each message by name, and by whether they are shared.
+    """
 
     uids: Sequence[int]
     columns: dict[Column, Sequence[int] | Sequence[bytes]]
     sections: list[SectionData]
+    annotations: Sequence[Mapping[tuple[str, bool], bytes]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +136,7 @@ class NewMessage:
     source: bytes | UploadId | Catenation
     flags: Sequence[str] = ()
     internal_date: int | None = None
+    annotations: Sequence[AnnotationSetting] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +179,7 @@ class Copied:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What became of flags.
+    """What became of flags or annotations.
 
     Attributes:
         change: None where all were so.
@@ -204,8 +211,12 @@ class Messages(Protocol):
         uids: Ranges,
         columns: Sequence[Column],
         sections: Sequence[Section],
+        annotations: Sequence[str] = (),
     ) -> AsyncIterator[Batch]:
         """Data of messages in order of UID; those that are gone are passed over.
+
+        Args:
+            annotations: names, with wildcards (RFC 5257 section 4.3).
 
         Raises PostroomError UNSUPPORTED where a section can't be decoded.
         """
@@ -226,7 +237,7 @@ class Messages(Protocol):
         """Adds messages, all or none, and removes the one that a single new one replaces.
 
         Raises PostroomError OVER_QUOTA, TOO_LARGE, LIMIT_EXCEEDED, CONFLICT where the replaced
-        message is gone; BadReference.
+        message is gone, INVALID where a part that is annotated isn't there; BadReference.
         """
 
     async def store_flags(
@@ -241,6 +252,20 @@ class Messages(Protocol):
         """Changes flags, of messages whose modseq is not above `unchanged_since` alone.
 
         LIMIT_EXCEEDED (keywords).
+        """
+
+    async def store_annotations(
+        self,
+        ticket: Ticket,
+        mailbox_id: int,
+        uids: Ranges,
+        annotations: Sequence[AnnotationSetting],
+        unchanged_since: int | None = None,
+    ) -> Stored:
+        """Sets annotations (RFC 5257), of messages whose modseq is not above a bound alone.
+
+        INVALID where a message has no such part; TOO_LARGE; LIMIT_EXCEEDED for too many of one
+        message; OVER_QUOTA; DENIED.
         """
 
     async def vanished(self, ticket: Ticket, mailbox_id: int, since: int) -> Ranges | None:
@@ -263,13 +288,15 @@ class Messages(Protocol):
         *,
         comparator: Collation = DEFAULT,
         columns: Sequence[SortColumn] = (),
+        annotations: Sequence[AnnotationColumn] = (),
         scored: bool = False,
     ) -> Matches:
         """The messages that match. INVALID for too large a program, LIMIT_EXCEEDED for a dear one.
 
         Args:
             comparator: of texts, those of columns too.
-            columns: to be told of each.
+            columns: to be told of each, and so are
+            annotations.
             scored: tell how relevant each is.
         """
 

@@ -120,8 +120,34 @@ class Numbered:
     uids: bool
 
 
+@dataclass(frozen=True, slots=True)
+class HasAnnotation:
+    """A substring of an annotation's value (RFC 5257), by the comparator of the search.
+
+    Attributes:
+        entry: its name, with wildcards.
+        private: of the person's own values, and
+        shared: of those of all.
+    """
+
+    entry: str
+    private: bool
+    shared: bool
+    text: str
+
+
 StoreKey = (
-    AllOf | AnyOf | Not | InUids | HasFlag | HasText | HasHeader | Compares | Alike | Numbered
+    AllOf
+    | AnyOf
+    | Not
+    | InUids
+    | HasFlag
+    | HasText
+    | HasHeader
+    | HasAnnotation
+    | Compares
+    | Alike
+    | Numbered
 )
 
 
@@ -155,11 +181,14 @@ class Matches:
         uids: ascending.
         scores: how relevant each is, 1 to 100, where that was asked for.
         columns: what each is sorted by, where that was asked for.
+        annotations: the annotations of each that were asked for, in that order, as the comparator
+            has them; empty where there is none.
     """
 
     uids: array[int] = field(default_factory=uid_array)
     scores: list[int] = field(default_factory=list)
     columns: dict[SortColumn, list[int] | list[str]] = field(default_factory=dict)
+    annotations: list[list[str]] = field(default_factory=list)
 
 
 class Reach(StrEnum):

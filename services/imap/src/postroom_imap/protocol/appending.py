@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from postroom_chassis.net.stream import ByteStream
 
+from postroom_imap.protocol.commands.annotation import AnnotationSetting, parse_annotations
 from postroom_imap.protocol.commands.append import Literal, announced_literal
 from postroom_imap.protocol.cursor import Cursor
 from postroom_imap.protocol.date_time import DateTime
@@ -25,6 +26,7 @@ class MessageStart:
 
     flags: tuple[str, ...]
     internal_date: DateTime | None
+    annotations: tuple[AnnotationSetting, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +106,49 @@ class AppendReader:
         if cursor.at(b'"'):
             internal_date = _date_time(cursor)
             cursor.space()
+        annotations: tuple[AnnotationSetting, ...] = ()
+        if cursor.take_word(b"ANNOTATION "):
+            cursor.position -= 1
+            broken = yield from self._gather_values()
+            if broken is not None:
+                return broken
+            annotations = parse_annotations(self._cursor)
+            self._cursor.space()
         self._left -= 1
         if self._left < 0:
             raise SyntaxFault("Unexpected text after the message")
         self._next = self._data
-        yield from ()
-        return MessageStart(flags, internal_date)
+        return MessageStart(flags, internal_date, annotations)
+
+    def _gather_values(self) -> Generator[None, None, InvalidCommand | None]:
+        """Takes in the literals among annotations (RFC 5257 section 4.7): values, not messages.
+
+        The cursor gets a line as one that is gathered: each literal in place behind its size.
+        """
+        while (literal := self._value_literal()) is not None:
+            if len(self._cursor.data) + literal.size > self._limits.line + self._limits.literals:
+                raise SyntaxFault("The literals are too large", b"TOOBIG")
+            head, position = self._cursor.data, self._cursor.position
+            value = yield from self._gathering.take_literal(literal)
+            line = yield from self._gathering.read_line(self._tag)
+            if isinstance(line, InvalidCommand):
+                return line
+            head = head[: head.rindex(b"{")] + b"{%d}\r\n" % literal.size
+            self._cursor = Cursor(head + value + line, position, self._limits)
+        return None
+
+    def _value_literal(self) -> Literal | None:
+        """The literal at the end of what came, where it is a value's: in parentheses still."""
+        literal = announced_literal(self._cursor.data)
+        if literal is None:
+            return None
+        rest = Cursor(self._cursor.data, self._cursor.position, self._limits)
+        try:
+            parse_annotations(rest)
+        except SyntaxFault:
+            # It was read up to there: what is wrong is that the octets haven't come yet.
+            return literal if rest.position == rest.data.rindex(b"{") else None
+        return None
 
     def _data(self) -> Stepping:
         cursor = self._cursor

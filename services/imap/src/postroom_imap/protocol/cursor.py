@@ -162,6 +162,14 @@ class Cursor:
         self.position = found.end()
         return found.group()
 
+    def list_astring(self) -> bytes:
+        """The same, where wildcards may stand bare."""
+        found = _LIST_ATOM.match(self.data, self.position)
+        if found is None:
+            return self.string()
+        self.position = found.end()
+        return found.group()
+
     def nstring(self) -> bytes | None:
         """A string, or NIL for None."""
         if self.data[self.position : self.position + 3].upper() == b"NIL":

@@ -30,6 +30,7 @@ TRANSLATIONS: dict[str, tuple[str, str]] = {
     "First unseen": ("Erste ungelesene Nachricht", "Premier message non lu"),
     "UIDs are valid": ("Die UIDs gelten", "Les UID sont valides"),
     "Next UID": ("Nächste UID", "Prochain UID"),
+    "Annotations": ("Anmerkungen", "Annotations"),
     "Moved": ("Verschoben", "Déplacé"),
     "The mailbox before is closed": (
         "Das vorige Postfach ist geschlossen",

@@ -11,6 +11,7 @@ from postroom.store.v1 import (
 )
 
 from postroom_imap.ports.columns import (
+    Annotated,
     Change,
     Columns,
     Ranges,
@@ -56,4 +57,11 @@ def change_of(change: message_pb2.Change) -> Change:
         expunged=list(change.expunged),
         keywords=keywords_of(change.keywords),
         deleted=change.deleted,
+        annotated=_annotated_in(change.annotated),
     )
+
+
+def _annotated_in(annotated: message_pb2.Annotated) -> Seq[Annotated]:
+    names = annotated.names
+    entries = (names[place] for place in annotated.entries)
+    return list(zip(annotated.uids, entries, annotated.holders, strict=True)) if names else ()

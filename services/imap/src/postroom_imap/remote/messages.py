@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from collections.abc import Sequence as Seq
+from itertools import islice
 from typing import Any
 
 from postroom.store.v1 import (
@@ -41,6 +42,7 @@ from postroom_imap.ports.messages import (
 )
 from postroom_imap.ports.searching import FoundInMailbox, Matches, Scope, SortColumn, StoreKey
 from postroom_imap.protocol.collation import DEFAULT, Collation
+from postroom_imap.protocol.commands.annotation import AnnotationColumn, AnnotationSetting
 from postroom_imap.remote.calls import closing, fresh_key
 from postroom_imap.remote.encoding import change_in, change_of, keywords_of, range_messages
 from postroom_imap.remote.searching import (
@@ -125,12 +127,14 @@ class RemoteMessages:
         uids: Ranges,
         columns: Seq[Column],
         sections: Seq[Section],
+        annotations: Seq[str] = (),
     ) -> AsyncIterator[Batch]:
         request = message_pb2.FetchRequest(
             mailbox_id=mailbox_id,
             uids=range_messages(uids),
             columns=[_COLUMNS[column][0] for column in columns],
             sections=map(_section, sections),
+            annotations=annotations,
         )
         fields = [(column, _COLUMNS[column][1]) for column in columns]
         metadata = ticketed(ticket.token)
@@ -143,6 +147,7 @@ class RemoteMessages:
                     response.uids,
                     {column: getattr(response, name) for column, name in fields},
                     list(map(_section_data, response.sections)),
+                    _annotations(response.annotations),
                 )
 
     async def upload(self, ticket: Ticket, pieces: AsyncIterable[bytes]) -> UploadId:
@@ -196,6 +201,24 @@ class RemoteMessages:
         response = await self._call(self._stub.StoreFlags, request, ticket)
         return Stored(change_in(response, "change"), list(response.modified))
 
+    async def store_annotations(
+        self,
+        ticket: Ticket,
+        mailbox_id: int,
+        uids: Ranges,
+        annotations: Seq[AnnotationSetting],
+        unchanged_since: int | None = None,
+    ) -> Stored:
+        request = message_pb2.StoreAnnotationsRequest(
+            idempotency_key=fresh_key(),
+            mailbox_id=mailbox_id,
+            uids=range_messages(uids),
+            annotations=map(_new_annotation, annotations),
+            unchanged_since=unchanged_since,
+        )
+        response = await self._call(self._stub.StoreAnnotations, request, ticket)
+        return Stored(change_in(response, "change"), list(response.modified))
+
     async def vanished(self, ticket: Ticket, mailbox_id: int, since: int) -> Ranges | None:
         request = message_pb2.VanishedRequest(mailbox_id=mailbox_id, since=since)
         response = await self._call(self._stub.Vanished, request, ticket)
@@ -223,6 +246,7 @@ class RemoteMessages:
         *,
         comparator: Collation = DEFAULT,
         columns: Seq[SortColumn] = (),
+        annotations: Seq[AnnotationColumn] = (),
         scored: bool = False,
     ) -> Matches:
         request = message_pb2.SearchRequest(
@@ -231,17 +255,25 @@ class RemoteMessages:
             columns=[SORT_COLUMNS[column] for column in columns],
             scores=scored,
             collation=COLLATIONS[comparator],
-            progress=bool(columns),  # it comes by itself, then
+            progress=bool(columns or annotations),  # it comes by itself, then
+            annotations=[
+                message_pb2.SortAnnotation(entry=each.entry, shared=each.shared)
+                for each in annotations
+            ],
         )
         return await repeat(lambda: self._search(ticket, request, columns))
 
     async def _search(
         self, ticket: Ticket, request: message_pb2.SearchRequest, columns: Seq[SortColumn]
     ) -> Matches:
-        found = Matches(columns={column: [] for column in columns})
+        found = Matches(
+            columns={column: [] for column in columns},
+            annotations=[[] for _ in request.annotations],
+        )
         metadata = ticketed(ticket.token)
         # Columns are as large as what a fetch brings, and are no answer to share a stream with.
-        call = self._stub.Search(request, metadata=metadata if columns else together(metadata, 0))
+        wide = columns or request.annotations
+        call = self._stub.Search(request, metadata=metadata if wide else together(metadata, 0))
         async with closing(call) as responses:
             async for response in responses:
                 if not tells_progress(response):
@@ -323,7 +355,23 @@ def _new_message(message: NewMessage) -> message_pb2.NewMessage:
             new.catenation.pieces.extend(map(_piece, pieces))
     if message.internal_date is not None:
         new.internaldate = message.internal_date
+    new.annotations.extend(map(_new_annotation, message.annotations))
     return new
+
+
+def _new_annotation(setting: AnnotationSetting) -> message_pb2.NewAnnotation:
+    return message_pb2.NewAnnotation(
+        entry=setting.entry, shared=setting.shared, value=setting.value
+    )
+
+
+def _annotations(
+    columns: message_pb2.AnnotationColumns,
+) -> list[Mapping[tuple[str, bool], bytes]]:
+    """The annotations of each message."""
+    names = (columns.names[place] for place in columns.entries)
+    each = zip(zip(names, columns.shared, strict=True), columns.values, strict=True)
+    return [dict(islice(each, count)) for count in columns.counts]
 
 
 def _piece(piece: bytes | UploadId | Reference) -> message_pb2.Catenation.Piece:

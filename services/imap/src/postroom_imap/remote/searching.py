@@ -17,6 +17,7 @@ from postroom_imap.ports.searching import (
     AnyOf,
     Compares,
     FoundInMailbox,
+    HasAnnotation,
     HasFlag,
     HasHeader,
     HasText,
@@ -95,6 +96,9 @@ def search_key_message(key: StoreKey, depth: int = 0) -> message_pb2.SearchKey:
             message.header.field, message.header.value = name, text
         case HasText(field, text):
             setattr(message, field.value, text)
+        case HasAnnotation(entry, private, shared, text):
+            message.annotation.entry, message.annotation.value = entry, text
+            message.annotation.own, message.annotation.shared = private, shared
         case Numbered(ranges, uids):
             message.numbers.uids = uids
             for low, high in ranges:
@@ -133,3 +137,5 @@ def take_matches(found: Matches, response: message_pb2.SearchResponse) -> None:
     found.scores.extend(response.scores)
     for (column, known), data in zip(found.columns.items(), response.columns, strict=True):
         known.extend(data.numbers if column in NUMERIC else data.texts)  # type: ignore[arg-type]
+    for texts, data in zip(found.annotations, response.annotations, strict=True):
+        texts.extend(data.texts)

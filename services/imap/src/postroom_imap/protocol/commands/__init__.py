@@ -2,6 +2,11 @@
 
 from typing import TypeAlias
 
+from postroom_imap.protocol.commands.annotation import (
+    AnnotationColumn,
+    AnnotationItem,
+    AnnotationSetting,
+)
 from postroom_imap.protocol.commands.append import Append, Literal, Replace
 from postroom_imap.protocol.commands.fetch import (
     BodySection,
@@ -115,6 +120,9 @@ Command: TypeAlias = (
 )
 
 __all__ = [
+    "AnnotationColumn",
+    "AnnotationItem",
+    "AnnotationSetting",
     "Append",
     "Authenticate",
     "BodySection",

@@ -5,6 +5,11 @@ from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum
 from functools import lru_cache, partial
 
+from postroom_imap.protocol.commands.annotation import (
+    MOST_ENTRIES,
+    AnnotationItem,
+    parse_annotation_item,
+)
 from postroom_imap.protocol.commands.result_options import PartialRange, parse_partial_range
 from postroom_imap.protocol.cursor import Cursor
 from postroom_imap.protocol.invalid import Refusal, SyntaxFault
@@ -82,7 +87,7 @@ class BodySection:
     form: SectionForm = SectionForm.RAW
 
 
-FetchItem = FetchAttribute | BodySection
+FetchItem = FetchAttribute | BodySection | AnnotationItem
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,8 +225,17 @@ def _parse_items(uid: bool, text: bytes, limits: Limits) -> FetchItems:
     if uid and FetchAttribute.UID not in items:
         items = (FetchAttribute.UID, *items)
     found = FetchItems(tuple(dict.fromkeys(items)))
+    return _checked(found, limits)
+
+
+def _checked(found: FetchItems, limits: Limits) -> FetchItems:
     if len(found.sections) > limits.sections:
         raise SyntaxFault("Too many sections in one FETCH", b"LIMIT", Refusal.NO)
+    asked = [item for item in found.items if isinstance(item, AnnotationItem)]
+    if len(asked) > 1:
+        raise SyntaxFault("Annotations are asked for once, in one list")
+    if asked and len(asked[0].entries) > MOST_ENTRIES:
+        raise SyntaxFault("Too many annotations in one FETCH", b"LIMIT", Refusal.NO)
     return found
 
 
@@ -231,9 +245,7 @@ _memoised_items = lru_cache(512)(_parse_items)
 def parse_fetch_attributes(cursor: Cursor) -> FetchItems:
     """``(item …)``: of each new message, as NOTIFY asks for it (RFC 5465 section 8)."""
     found = FetchItems(tuple(dict.fromkeys(cursor.list_of(lambda: _item(cursor)))))
-    if len(found.sections) > cursor.limits.sections:
-        raise SyntaxFault("Too many sections in one FETCH", b"LIMIT", Refusal.NO)
-    return found
+    return _checked(found, cursor.limits)
 
 
 def _listed_items(cursor: Cursor) -> tuple[FetchItem, ...]:
@@ -249,6 +261,8 @@ def _item(cursor: Cursor) -> FetchItem:
     word = cursor.word()
     if cursor.at(b"[") and word in _SECTIONS:
         return _section(cursor, *_SECTIONS[word])
+    if word == b"ANNOTATION":
+        return parse_annotation_item(cursor)
     item = _WORDS.get(word)
     if item is None:
         raise SyntaxFault("Unknown FETCH item")

@@ -49,11 +49,13 @@ class Select:
 
     Attributes:
         condstore: the client turns to modseqs (RFC 7162 section 3.1.8).
+        annotate: it wants to hear of annotations that change (RFC 5257 section 4.2).
     """
 
     mailbox: str
     condstore: bool = False
     resync: Resync | None = None
+    annotate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +130,12 @@ def _parse_select(kind: type[Select], cursor: Cursor) -> Select:
         if word == b"QRESYNC":
             cursor.space()
             resync = _resync(cursor)
-        elif word != b"CONDSTORE":
+        elif word not in (b"ANNOTATE", b"CONDSTORE"):
             raise SyntaxFault("Unknown parameter of SELECT")
         return word
 
     words = cursor.list_of(parameter)
-    return kind(mailbox, condstore=b"CONDSTORE" in words, resync=resync)
+    return kind(mailbox, b"CONDSTORE" in words, resync, b"ANNOTATE" in words)
 
 
 parse_select, parse_examine = partial(_parse_select, Select), partial(_parse_select, Examine)

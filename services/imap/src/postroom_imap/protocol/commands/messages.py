@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache, partial
 
+from postroom_imap.protocol.commands.annotation import AnnotationSetting, parse_annotations
 from postroom_imap.protocol.cursor import Cursor
 from postroom_imap.protocol.invalid import SyntaxFault
 from postroom_imap.protocol.limits import Limits
@@ -65,6 +66,7 @@ class Store:
         silent: no FETCH responses for what this command changed.
         flags: each once.
         unchanged_since: messages with a later modseq are left alone (RFC 7162 section 3.1.3).
+        annotations: what is set in the place of flags (RFC 5257 section 4.5).
     """
 
     uid: bool
@@ -73,6 +75,7 @@ class Store:
     silent: bool
     flags: tuple[str, ...]
     unchanged_since: int | None = None
+    annotations: tuple[AnnotationSetting, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +126,7 @@ def _batch_number(number: int) -> int:
 
 
 def _parse_store(uid: bool, cursor: Cursor) -> Store:
-    """``STORE sequence-set [(modifiers)] [+-]FLAGS[.SILENT] flags``.
+    """``STORE sequence-set [(modifiers)] [+-]FLAGS[.SILENT] flags``, or ``ANNOTATION (…)``.
 
     Flags stand in parentheses or bare.
     """
@@ -131,6 +134,9 @@ def _parse_store(uid: bool, cursor: Cursor) -> Store:
     sequence_set = cursor.sequence_set()
     cursor.space()
     unchanged_since = _unchanged_since(cursor) if cursor.at(b"(") else None
+    if cursor.take_word(b"ANNOTATION"):
+        annotations = parse_annotations(cursor)
+        return Store(uid, sequence_set, StoreMode.REPLACE, True, (), unchanged_since, annotations)
     change = cursor.rest()
     parse = _memoised_change if len(change) <= _MEMOISED else _parse_change
     mode, silent, flags = parse(change, cursor.limits)

@@ -11,6 +11,7 @@ from datetime import date
 from functools import partial
 
 from postroom_imap.protocol import flag
+from postroom_imap.protocol.commands.annotation import parse_pattern, parse_searched
 from postroom_imap.protocol.commands.result_options import (
     ResultOption,
     ResultOptions,
@@ -19,6 +20,7 @@ from postroom_imap.protocol.commands.result_options import (
 from postroom_imap.protocol.commands.search_keys import (
     AllKey,
     AndKey,
+    AnnotationKey,
     DateField,
     DateKey,
     DateRelation,
@@ -218,10 +220,23 @@ class _Program:
         return OrKey((*_alternatives(left), *_alternatives(right)))
 
     def text(self) -> str:
+        return self._decoded(self.cursor.astring())
+
+    def _decoded(self, octets: bytes) -> str:
         try:
-            return self.cursor.astring().decode(self.codec)
+            return octets.decode(self.codec)
         except UnicodeDecodeError:
             raise SyntaxFault("A search string is not in its charset") from None
+
+    def annotation(self) -> SearchKey:
+        """``entry-match SP att-search SP value``."""
+        cursor = self.cursor
+        entry = parse_pattern(cursor)
+        cursor.space()
+        private, shared = parse_searched(cursor)
+        cursor.space()
+        octets = cursor.nstring8() if cursor.at(b"~") else cursor.astring()
+        return AnnotationKey(entry, private, shared, self._decoded(octets or b""))
 
     def day(self) -> date:
         try:
@@ -314,6 +329,7 @@ _PLAIN: dict[bytes, SearchKey] = {
     b"UNSEEN": FlagKey(flag.SEEN, present=False),
 }
 _WITH_ARGUMENTS: dict[bytes, Callable[[_Program], SearchKey]] = {
+    b"ANNOTATION": _Program.annotation,
     b"BCC": _header("bcc"),
     b"BEFORE": _date(DateField.INTERNAL, DateRelation.BEFORE),
     b"BODY": _text(TextScope.BODY),

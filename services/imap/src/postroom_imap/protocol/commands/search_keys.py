@@ -135,6 +135,19 @@ class FuzzyKey:
 
 
 @dataclass(frozen=True, slots=True)
+class AnnotationKey:
+    """ANNOTATION (RFC 5257 section 4.8): an annotation's value holds ``text``.
+
+    ``entry`` may have wildcards; ``private`` and ``shared``: which values are looked at.
+    """
+
+    entry: str
+    private: bool
+    shared: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class FilterKey:
     """FILTER (RFC 5466): the program of this name, in lower case, as names of annotations are."""
 
@@ -186,6 +199,7 @@ SearchKey: TypeAlias = (
     | EmailIdKey
     | ThreadIdKey
     | FuzzyKey
+    | AnnotationKey
     | FilterKey
     | SizeKey
     | ModseqKey

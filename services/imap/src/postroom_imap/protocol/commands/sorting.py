@@ -6,16 +6,23 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 
+from postroom_imap.protocol.commands.annotation import AnnotationColumn, parse_column
 from postroom_imap.protocol.commands.result_options import ResultOptions, parse_result_options
 from postroom_imap.protocol.commands.search import parse_program
 from postroom_imap.protocol.commands.search_keys import SearchKey
 from postroom_imap.protocol.cursor import Cursor
 from postroom_imap.protocol.invalid import SyntaxFault
 
+MOST_ANNOTATIONS = 20  # that one command sorts by
+
 
 class SortKey(StrEnum):
-    """RFC 5256 section 3; RFC 5957 for those of display names, RFC 6203 for RELEVANCY."""
+    """RFC 5256 section 3; RFC 5957 for those of display names, RFC 6203 for RELEVANCY.
 
+    ANNOTATION: RFC 5257 section 4.9.
+    """
+
+    ANNOTATION = "ANNOTATION"
     ARRIVAL = "ARRIVAL"
     CC = "CC"
     DATE = "DATE"
@@ -30,10 +37,11 @@ class SortKey(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Criterion:
-    """One of the things that messages are sorted by."""
+    """One of the things that messages are sorted by; ``annotation``: which, where it is one."""
 
     key: SortKey
     reverse: bool = False
+    annotation: AnnotationColumn | None = None
 
 
 class Algorithm(StrEnum):
@@ -70,6 +78,8 @@ def _parse_sort(uid: bool, cursor: Cursor) -> Sort:
     cursor.space()
     result = parse_result_options(cursor)
     criteria = cursor.list_of(lambda: _criterion(cursor))
+    if len({each.annotation for each in criteria}) > MOST_ANNOTATIONS:
+        raise SyntaxFault("Too many annotations to sort by", b"LIMIT")
     cursor.space()
     charset = _charset(cursor)
     scored = any(each.key is SortKey.RELEVANCY for each in criteria)
@@ -100,9 +110,13 @@ def _criterion(cursor: Cursor) -> Criterion:
         cursor.space()
         word = cursor.word()
     try:
-        return Criterion(SortKey(word.decode("ascii")), reverse)
+        key = SortKey(word.decode("ascii"))
     except ValueError:
         raise SyntaxFault("Unknown sort key") from None
+    if key is not SortKey.ANNOTATION:
+        return Criterion(key, reverse)
+    cursor.space()
+    return Criterion(key, reverse, parse_column(cursor))
 
 
 def _charset(cursor: Cursor) -> str:

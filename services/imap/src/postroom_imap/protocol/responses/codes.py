@@ -20,6 +20,9 @@ CLOSED = b"CLOSED"  # RFC 7162 section 3.2.11
 USE_ATTR = b"USEATTR"  # RFC 6154 section 6
 UID_REQUIRED = b"UIDREQUIRED"  # RFC 9586 section 3.1
 
+ANNOTATE_TOO_BIG = b"ANNOTATE TOOBIG"  # RFC 5257 section 4.5
+ANNOTATE_TOO_MANY = b"ANNOTATE TOOMANY"
+
 NOTIFICATION_OVERFLOW = b"NOTIFICATIONOVERFLOW"  # RFC 5465 section 5.8
 
 # RFC 5530
@@ -89,6 +92,11 @@ def mailbox_id(object_id: ObjectId) -> bytes:
 def highest_modseq(modseq: int) -> bytes:
     """HIGHESTMODSEQ (RFC 7162 section 3.1.2.1)."""
     return b"HIGHESTMODSEQ %d" % modseq
+
+
+def annotations(most_bytes: int | None) -> bytes:
+    """ANNOTATIONS (RFC 5257 section 4.1): the longest value; None: none can be set."""
+    return b"ANNOTATIONS READ-ONLY" if most_bytes is None else b"ANNOTATIONS %d" % most_bytes
 
 
 def modified(numbers: SequenceSet) -> bytes:

@@ -14,6 +14,7 @@ or ``literal``.
 
 from collections.abc import Iterable
 
+from postroom_imap.protocol.commands.annotation import AnnotationItem
 from postroom_imap.protocol.commands.fetch import BodySection, FetchAttribute, FetchItem
 from postroom_imap.protocol.responses.strings import quoted
 from postroom_imap.protocol.sequence_set import SequenceSet
@@ -63,7 +64,12 @@ def fetch_part(item: FetchItem, value: bytes) -> bytes:
 
 def item_name(item: FetchItem) -> bytes:
     """What a FETCH response calls ``item``."""
-    return item.label if isinstance(item, BodySection) else item.value.encode("ascii")
+    match item:
+        case BodySection():
+            return item.label
+        case AnnotationItem():
+            return b"ANNOTATION"
+    return item.value.encode("ascii")
 
 
 def expunge(number: int) -> bytes:
