@@ -7,6 +7,7 @@ import re
 import pytest
 
 from tests.protocol.imap.client import ImapClient
+from tests.protocol.imap.front import Deployment
 from tests.protocol.imap.system import Imap, small
 from tests.protocol.imap.test_condstore import modseq_of
 
@@ -301,6 +302,33 @@ async def test_in_idle_and_with_modseqs(imap: Imap) -> None:
     await watcher.finish(tag)
     (told,) = await follower.ok("NOOP")
     assert re.fullmatch(r"\* 1 FETCH \(UID 1 MODSEQ \(\d+\) FLAGS \(\)\)", told)
+
+
+async def test_in_another_process(deployment: Deployment) -> None:
+    """By the change stream alone, or by what the other store reads from the database."""
+    person = await deployment.person()
+    near, far = (Imap(deployment.fronts[place], person) for place in (0, -1))
+    client = await near.select(messages=2)
+    watcher = await watching(far)
+    tag = await watcher.start("IDLE")
+    await watcher.expect("+ ...")
+    for command, told in (
+        ('STORE 1:2 ANNOTATION (/comment (value.priv "x"))', "/comment"),
+        ("STORE 1:2 ANNOTATION (/comment (value.priv NIL))", "/comment"),
+        (
+            'STORE 1:2 ANNOTATION (/comment (value.shared "y") /altsubject (value.priv "z"))',
+            "... ...",
+        ),
+    ):
+        await client.ok(command)
+        for number in (1, 2):
+            await watcher.expect(f"* {number} FETCH (FLAGS () ANNOTATION ({told}))")
+    await watcher.send(b"DONE\r\n")
+    await watcher.finish(tag)
+    assert await watcher.ok("FETCH 2 (ANNOTATION (* value))") == [
+        '* 2 FETCH (ANNOTATION (/altsubject (value.priv "z" value.shared NIL)'
+        ' /comment (value.priv NIL value.shared "y")))'
+    ]
 
 
 async def test_notify(imap: Imap) -> None:

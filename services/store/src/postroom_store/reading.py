@@ -211,8 +211,8 @@ def changes_since(
     change.rights_changed = mailbox.acl_modseq > since
     change.added = _columns(_ADDED.rows(connection, parameters))
     change.flagged = _columns(_FLAGGED.rows(connection, parameters))
-    change.annotated = annotation.changed(connection, account_id, mailbox_id, since)
     change.expunged.extend(row[0] for row in _EXPUNGED.rows(connection, parameters))
+    change.annotated = annotation.changed(connection, account_id, mailbox_id, since)
     return change
 
 
