@@ -133,6 +133,7 @@ class ChangeService:
                     refusal = None if key in lost else await self._refused(told, guests)
                     if refusal is not None:
                         lost.add(key)
+                        people.pop(key, None)
                         watcher.leave(*key)
                         response.MergeFrom(refusal)
                     if key in lost:
