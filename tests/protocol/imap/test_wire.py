@@ -142,6 +142,8 @@ LITERALS = [
     b"l APPEND {5+}\r\nTrash (\\Seen) {4}\r\na\r\n\r\r\n",
     b"l APPEND Trash (\\Seen \\Oops) {3+}\r\nl x\r\n",
     b"l REPLACE 1 missing {3+}\r\nabc\r\n",
+    b"l APPEND Trash ANNOTATION (/comment (value.priv {3+}\r\n{1})) {3}\r\nabc\r\n",
+    b"l STORE 1 ANNOTATION (/comment (value.priv ~{3+}\r\na\0\r))\r\n",
     b"l SETMETADATA INBOX (/private/comment {3+}\r\na\r\n)\r\n",
     b"l GETMETADATA {5+}\r\nINBOX {16}\r\n/private/comment\r\n",
     b"l WHAT {3+}\r\nabc {2}\r\n",
