@@ -809,3 +809,20 @@ async def test_a_purge_leaves_no_rights_behind(store: Callers) -> None:
     assert refused.value.kind is Kind.NOT_FOUND
     usage = await store.admin.Usage(admin_pb2.UsageRequest())
     assert ANN not in [one.account_id for one in usage.accounts]
+
+
+async def test_an_acl_is_the_first_thing_of_an_account(store: Callers) -> None:
+    """Nothing was ever done in it: its INBOX is made for the call."""
+    newcomer = 4711
+    request = mailbox_pb2.SetAclRequest(
+        idempotency_key=b"k",
+        name="INBOX",
+        identifier="account8@example.org",
+        account_id=BOB,
+        mode=mailbox_pb2.SetAclRequest.MODE_REPLACE,
+        rights="lr",
+    )
+    await store.mailboxes.SetAcl(request, metadata=store.ticket(newcomer))
+    rights = mailbox_pb2.MyRightsRequest(name="Other Users/account4711@example.org/INBOX")
+    answer = await store.mailboxes.MyRights(rights, metadata=store.ticket(BOB))
+    assert answer.rights == "lr"

@@ -331,6 +331,7 @@ class MailboxService:
         change = _CHANGES.get(request.mode)
         if change is None or not request.identifier or request.account_id <= NO_ACCOUNT:
             raise PostroomError(Kind.INVALID, "a mode and an account are needed")
+        await self._provision(call.ticket.account_id)
         place = await self._sharing.locate(call.ticket, request.name)
         await self._readers.run(lambda c: find_mailbox_named(c, place, ADMINISTER))
         grantee = request.account_id
