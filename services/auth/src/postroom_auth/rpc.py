@@ -328,6 +328,7 @@ def _resolution(resolution: Resolution) -> directory_pb2.Resolution:
                 detail=recipient.detail,
                 quota_bytes=recipient.mailbox.quota_bytes,
                 quota_messages=recipient.mailbox.quota_messages,
+                quota_mailboxes=recipient.mailbox.quota_mailboxes,
             )
             for recipient in resolution.recipients
         ],

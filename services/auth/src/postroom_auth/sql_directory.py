@@ -36,6 +36,7 @@ DOMAINS = sa.select(
     accounts.c.address,
     accounts.c.quota_bytes,
     accounts.c.quota_messages,
+    accounts.c.quota_mailboxes,
     accounts.c.external,
 ).select_from(
     domains.outerjoin(accounts, accounts.c.account_id == domains.c.catch_all_id),
@@ -45,6 +46,7 @@ ENTRIES = sa.select(
     addresses.c.account_id,
     accounts.c.quota_bytes,
     accounts.c.quota_messages,
+    accounts.c.quota_mailboxes,
     accounts.c.external,
 ).select_from(
     addresses.outerjoin(accounts, accounts.c.account_id == addresses.c.account_id),

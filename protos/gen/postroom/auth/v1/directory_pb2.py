@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n postroom/auth/v1/directory.proto\x12\x10postroom.auth.v1\"#\n\x0eResolveRequest\x12\x11\n\taddresses\x18\x01 \x03(\t\"D\n\x0fResolveResponse\x12\x31\n\x0bresolutions\x18\x01 \x03(\x0b\x32\x1c.postroom.auth.v1.Resolution\"\xfa\x01\n\nResolution\x12/\n\x04kind\x18\x01 \x01(\x0e\x32!.postroom.auth.v1.Resolution.Kind\x12/\n\nrecipients\x18\x02 \x03(\x0b\x32\x1b.postroom.auth.v1.Recipient\x12\x10\n\x08\x66orwards\x18\x03 \x03(\t\"x\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0e\n\nKIND_LOCAL\x10\x01\x12\x10\n\x0cKIND_UNKNOWN\x10\x02\x12\x10\n\x0cKIND_FOREIGN\x10\x03\x12\x10\n\x0cKIND_INVALID\x10\x04\x12\x14\n\x10KIND_UNAVAILABLE\x10\x05\"m\n\tRecipient\x12\x12\n\naccount_id\x18\x01 \x01(\x03\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\x12\x13\n\x0bquota_bytes\x18\x04 \x01(\x03\x12\x16\n\x0equota_messages\x18\x05 \x01(\x03\"9\n\x10MaySendAsRequest\x12\x12\n\naccount_id\x18\x01 \x01(\x03\x12\x11\n\taddresses\x18\x02 \x03(\t\"$\n\x11MaySendAsResponse\x12\x0f\n\x07\x61llowed\x18\x01 \x03(\x08\x32\xb8\x01\n\x10\x44irectoryService\x12N\n\x07Resolve\x12 .postroom.auth.v1.ResolveRequest\x1a!.postroom.auth.v1.ResolveResponse\x12T\n\tMaySendAs\x12\".postroom.auth.v1.MaySendAsRequest\x1a#.postroom.auth.v1.MaySendAsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n postroom/auth/v1/directory.proto\x12\x10postroom.auth.v1\"#\n\x0eResolveRequest\x12\x11\n\taddresses\x18\x01 \x03(\t\"D\n\x0fResolveResponse\x12\x31\n\x0bresolutions\x18\x01 \x03(\x0b\x32\x1c.postroom.auth.v1.Resolution\"\xfa\x01\n\nResolution\x12/\n\x04kind\x18\x01 \x01(\x0e\x32!.postroom.auth.v1.Resolution.Kind\x12/\n\nrecipients\x18\x02 \x03(\x0b\x32\x1b.postroom.auth.v1.Recipient\x12\x10\n\x08\x66orwards\x18\x03 \x03(\t\"x\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0e\n\nKIND_LOCAL\x10\x01\x12\x10\n\x0cKIND_UNKNOWN\x10\x02\x12\x10\n\x0cKIND_FOREIGN\x10\x03\x12\x10\n\x0cKIND_INVALID\x10\x04\x12\x14\n\x10KIND_UNAVAILABLE\x10\x05\"\x86\x01\n\tRecipient\x12\x12\n\naccount_id\x18\x01 \x01(\x03\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\x12\x13\n\x0bquota_bytes\x18\x04 \x01(\x03\x12\x16\n\x0equota_messages\x18\x05 \x01(\x03\x12\x17\n\x0fquota_mailboxes\x18\x06 \x01(\x03\"9\n\x10MaySendAsRequest\x12\x12\n\naccount_id\x18\x01 \x01(\x03\x12\x11\n\taddresses\x18\x02 \x03(\t\"$\n\x11MaySendAsResponse\x12\x0f\n\x07\x61llowed\x18\x01 \x03(\x08\x32\xb8\x01\n\x10\x44irectoryService\x12N\n\x07Resolve\x12 .postroom.auth.v1.ResolveRequest\x1a!.postroom.auth.v1.ResolveResponse\x12T\n\tMaySendAs\x12\".postroom.auth.v1.MaySendAsRequest\x1a#.postroom.auth.v1.MaySendAsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,12 +39,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RESOLUTION']._serialized_end=412
   _globals['_RESOLUTION_KIND']._serialized_start=292
   _globals['_RESOLUTION_KIND']._serialized_end=412
-  _globals['_RECIPIENT']._serialized_start=414
-  _globals['_RECIPIENT']._serialized_end=523
-  _globals['_MAYSENDASREQUEST']._serialized_start=525
-  _globals['_MAYSENDASREQUEST']._serialized_end=582
-  _globals['_MAYSENDASRESPONSE']._serialized_start=584
-  _globals['_MAYSENDASRESPONSE']._serialized_end=620
-  _globals['_DIRECTORYSERVICE']._serialized_start=623
-  _globals['_DIRECTORYSERVICE']._serialized_end=807
+  _globals['_RECIPIENT']._serialized_start=415
+  _globals['_RECIPIENT']._serialized_end=549
+  _globals['_MAYSENDASREQUEST']._serialized_start=551
+  _globals['_MAYSENDASREQUEST']._serialized_end=608
+  _globals['_MAYSENDASRESPONSE']._serialized_start=610
+  _globals['_MAYSENDASRESPONSE']._serialized_end=646
+  _globals['_DIRECTORYSERVICE']._serialized_start=649
+  _globals['_DIRECTORYSERVICE']._serialized_end=833
 # @@protoc_insertion_point(module_scope)

@@ -130,6 +130,7 @@ class Recipient(_message.Message):
     DETAIL_FIELD_NUMBER: _builtins.int
     QUOTA_BYTES_FIELD_NUMBER: _builtins.int
     QUOTA_MESSAGES_FIELD_NUMBER: _builtins.int
+    QUOTA_MAILBOXES_FIELD_NUMBER: _builtins.int
     account_id: _builtins.int
     address: _builtins.str
     """the account's main address"""
@@ -139,6 +140,8 @@ class Recipient(_message.Message):
     """0: unlimited"""
     quota_messages: _builtins.int
     """0: unlimited"""
+    quota_mailboxes: _builtins.int
+    """0: unlimited"""
     def __init__(
         self,
         *,
@@ -147,10 +150,11 @@ class Recipient(_message.Message):
         detail: _builtins.str = ...,
         quota_bytes: _builtins.int = ...,
         quota_messages: _builtins.int = ...,
+        quota_mailboxes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "address", b"address", "detail", b"detail", "quota_bytes", b"quota_bytes", "quota_messages", b"quota_messages"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "address", b"address", "detail", b"detail", "quota_bytes", b"quota_bytes", "quota_mailboxes", b"quota_mailboxes", "quota_messages", b"quota_messages"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -38,6 +38,7 @@ class Mailbox:
     address: str
     quota_bytes: int
     quota_messages: int = 0
+    quota_mailboxes: int = 0
     external: bool = False
 
 
