@@ -139,6 +139,34 @@ def test_imaplib_goes_through_a_mailbox(
     assert imap.logout()[0] == "BYE"
 
 
+def test_imaplib_shares_a_mailbox(system: MailSystem, sender: Account, account: Account) -> None:
+    """No administrator is needed: whose the mailbox is says who may do what."""
+    owner = open_imap(system, sender, implicit=False)
+    ok(owner.create("Team"))
+    ok(owner.append("Team", None, None, message("for all of us")))
+    ok(owner.setacl("Team", account.address, "lrs"))
+    assert ok(owner.getacl("Team"))[0].endswith(f" {account.address} lrs".encode())
+
+    guest = open_imap(system, account, implicit=True)
+    name = f'"Other Users/{sender.address}/Team"'
+    assert [line for line in ok(guest.list()) if name.encode() in line]
+    assert ok(guest.myrights(name)) == [f"{name} lrs".encode()]
+    assert guest.select(name) == ("OK", [b"1"])
+    (_, content), _ = ok(guest.fetch("1", "(BODY[])"))
+    assert b"Subject: for all of us" in content
+    assert guest.store("1", "+FLAGS", r"(\Deleted)")[0] == "NO"
+    assert guest.append(name, None, None, message("not by me"))[0] == "NO"
+
+    assert owner.select("Team") == ("OK", [b"1"])
+    (flags,) = ok(owner.fetch("1", "(FLAGS)"))
+    assert b"\\Seen" in imaplib.ParseFlags(flags)
+    ok(owner.deleteacl("Team", account.address))
+    ok(guest.unselect())
+    assert guest.select(name)[0] == "NO"
+    owner.logout()
+    guest.logout()
+
+
 def open_imap(system: MailSystem, account: Account, *, implicit: bool) -> imaplib.IMAP4:
     context = client_tls(system)
     imap: imaplib.IMAP4

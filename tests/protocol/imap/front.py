@@ -74,6 +74,7 @@ class FrontAlone:
             changes=self.changes,
             accounts=self.ports.accounts,
             quotas=self.calls.watch(self.ports.quotas),
+            directory=self.calls.watch(self.ports.directory),
             urls=self.calls.watch(self.ports.urls),
         )
         await serve(service, settings, between)

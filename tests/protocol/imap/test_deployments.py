@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.protocol.imap.front import Deployment
+from tests.protocol.imap.sharing import share, shared
 from tests.protocol.imap.system import Imap, small
 
 
@@ -46,3 +47,30 @@ def test_a_test_that_is_no_coroutine(deployment: Deployment) -> None:
     assert deployment.run(client.ok("UID SEARCH ALL")) == ["* SEARCH 1"]
     other = deployment.run(deployment.connect(front=1))
     deployment.run(other.expect("* OK ..."))
+
+
+async def test_a_mailbox_that_two_people_share(deployment: Deployment) -> None:
+    """Each at a front of their own; the right to read goes while the guest waits for news."""
+    owner = Imap(deployment.fronts[0], await deployment.person())
+    friend = Imap(deployment.fronts[-1], await deployment.person())
+    near = await share(owner, friend, "lrs")
+    await near.append("Work", small(1))
+    await near.ok("SELECT Work")
+    far = await friend.login()
+    await far.ok(f"SELECT {shared(owner)}")
+    await far.ok("STORE 1 +FLAGS.SILENT (\\Seen)")
+    await near.send(b"i IDLE\r\n")
+    await near.expect("+ idling")
+    await far.ok("STORE 1 -FLAGS.SILENT (\\Seen)")
+    while (await near.hear()) != b"* 1 FETCH (FLAGS ())":
+        pass
+    await near.send(b"DONE\r\n")
+    await near.expect("i OK ...")
+    await far.send(b"i IDLE\r\n")
+    await far.expect("+ idling")
+    await near.ok(f"SETACL Work {friend.person.name} l")
+    await near.append("Work", small(2))
+    await far.expect("* BYE The selected mailbox is shared with you no more")
+    await far.expect_end()
+    again = await friend.login()
+    await again.no(f"SELECT {shared(owner)}", "NO [NOPERM] ...")

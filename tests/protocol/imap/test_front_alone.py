@@ -133,7 +133,7 @@ async def test_an_answer_waits_for_what_lies_before_it(imap: Imap, alone: FrontA
     ticket = alone.ticket(imap.person.name)
     inbox = await alone.ports.mailboxes.status(ticket, "INBOX")
     await alone.ports.messages.store_flags(
-        ticket, inbox.mailbox_id, [(1, 1)], FlagMode.ADD, ["\\Answered"]
+        ticket, (ticket.account_id, inbox.mailbox_id), [(1, 1)], FlagMode.ADD, ["\\Answered"]
     )
     await alone.changes.held(1)
     tag = await client.start("STORE 2 +FLAGS (\\Flagged)")
@@ -151,7 +151,9 @@ async def test_a_view_that_lost_its_stream_is_read_anew(imap: Imap, alone: Front
     await other.append("Trash", small(1))
     ticket = alone.ticket(imap.person.name)
     inbox = await alone.ports.mailboxes.status(ticket, "INBOX")
-    await alone.ports.messages.move(ticket, inbox.mailbox_id, [(2, 2)], "Trash")
+    await alone.ports.messages.move(
+        ticket, (ticket.account_id, inbox.mailbox_id), [(2, 2)], "Trash"
+    )
     assert await client.ok("NOOP") == ["* 2 EXPUNGE"]
     await other.append("INBOX", small(4))
     assert (await client.ok("NOOP"))[0] == "* 3 EXISTS"

@@ -159,4 +159,4 @@ async def test_enable_has_nothing_to_enable(imap: Imap) -> None:
 
 async def test_namespace(imap: Imap) -> None:
     client = await imap.login()
-    assert await client.ok("NAMESPACE") == ['* NAMESPACE (("" "/")) NIL NIL']
+    assert await client.ok("NAMESPACE") == ['* NAMESPACE (("" "/")) (("Other Users/" "/")) NIL']

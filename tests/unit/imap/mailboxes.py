@@ -9,6 +9,7 @@ from dataclasses import replace
 from postroom_imap.keywords import SEEN
 from postroom_imap.ports.columns import Annotated, Change, Columns, OpenedMailbox
 from postroom_imap.ports.identity import Ticket
+from postroom_imap.standing import Standing
 from postroom_imap.view import MailboxView
 
 TICKET = Ticket("token", 7, "ann@example.org", 4_000_000_000)
@@ -38,6 +39,7 @@ class Feed:
     def __init__(self, messages: int) -> None:
         self.view = MailboxView(TICKET, opened(range(1, messages + 1)))
         self.view.sessions = 1
+        self.standing = Standing(self.view, TICKET, "INBOX")
         self.modseq = 1
         self.uid_next = messages + 1
 

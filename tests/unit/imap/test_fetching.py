@@ -33,7 +33,7 @@ class Client:
 
 
 def fetching(messages: int, items: bytes, cache: ItemCache, output: Client) -> Fetching:
-    tracker = Tracker(Feed(messages).view, read_only=False)
+    tracker = Tracker(Feed(messages).standing, read_only=False)
     positions = [range(messages)]
     return Fetching(tracker, plan(items), Rows(tracker, positions), cache, output)
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from postroom_imap.ports.columns import MailboxKey
 from postroom_imap.ports.identity import Ticket
 from postroom_imap.ports.messages import Messages
 from postroom_imap.ports.searching import InUids, Matches, SortColumn
@@ -25,12 +26,13 @@ class Mailbox:
     uids: array[int]
     account_id: int = 1
     mailbox_id: int = 1
+    key: MailboxKey = (1, 1)
     asked: list[tuple[int, int]] = field(default_factory=list)
 
     async def search(
         self,
         ticket: Ticket,
-        mailbox_id: int,
+        mailbox: MailboxKey,
         key: InUids,
         *,
         columns: Sequence[SortColumn],

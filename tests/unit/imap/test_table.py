@@ -13,6 +13,7 @@ from postroom_imap.protocol.commands import (
     Copy,
     Create,
     Delete,
+    DeleteAcl,
     Enable,
     Examine,
     Expunge,
@@ -20,17 +21,20 @@ from postroom_imap.protocol.commands import (
     FetchAttribute,
     FetchItems,
     GenUrlAuth,
+    GetAcl,
     GetMetadata,
     GetQuota,
     GetQuotaRoot,
     Idle,
     Language,
     List,
+    ListRights,
     Login,
     Logout,
     Lsub,
     Move,
     MultiSearch,
+    MyRights,
     Namespace,
     Noop,
     Notify,
@@ -38,6 +42,7 @@ from postroom_imap.protocol.commands import (
     ResetKey,
     Search,
     Select,
+    SetAcl,
     SetMetadata,
     SetQuota,
     StartTls,
@@ -53,6 +58,7 @@ from postroom_imap.protocol.commands import (
     Unsubscribe,
     UrlFetch,
 )
+from postroom_imap.protocol.commands.acl import RightsChange
 from postroom_imap.protocol.commands.multisearch import Source, SourceMailboxes
 from postroom_imap.protocol.commands.search_keys import AllKey, FlagKey, TextKey, TextScope
 from postroom_imap.protocol.commands.sorting import Algorithm, Criterion, Sort, SortKey, Thread
@@ -207,6 +213,18 @@ EXAMPLES: list[tuple[str, State, Command]] = [
     # RFC 5465
     ("NOTIFY NONE", AUTHENTICATED, Notify()),
     # RFC 9208 section 4.1
+    # RFC 4314 section 3
+    (
+        "SETACL INBOX/Drafts Byron lrswikda",
+        AUTHENTICATED,
+        SetAcl("INBOX/Drafts", "Byron", RightsChange.REPLACE, "lrswikda"),
+    ),
+    ("SETACL INBOX David +x", AUTHENTICATED, SetAcl("INBOX", "David", RightsChange.ADD, "x")),
+    ('SETACL INBOX David "-"', AUTHENTICATED, SetAcl("INBOX", "David", RightsChange.REMOVE, "")),
+    ("DELETEACL INBOX Fred", AUTHENTICATED, DeleteAcl("INBOX", "Fred")),
+    ("GETACL INBOX", AUTHENTICATED, GetAcl("INBOX")),
+    ("LISTRIGHTS ~/Mail/saved smith", AUTHENTICATED, ListRights("~/Mail/saved", "smith")),
+    ("MYRIGHTS INBOX", AUTHENTICATED, MyRights("INBOX")),
     ('GETQUOTA "!partition/sda4"', AUTHENTICATED, GetQuota("!partition/sda4")),
     ("GETQUOTAROOT INBOX", AUTHENTICATED, GetQuotaRoot("INBOX")),
     (

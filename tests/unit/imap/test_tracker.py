@@ -24,7 +24,7 @@ def numbers(tracker: Tracker, text: bytes, uid: bool = False) -> list[int]:
 
 def test_a_session_that_is_up_to_date_shares_the_views_array() -> None:
     feed = Feed(3)
-    tracker = Tracker(feed.view, read_only=False)
+    tracker = Tracker(feed.standing, read_only=False)
     assert tracker.uids is feed.view.uids
     assert tracker.tell() == []
     feed.expunge(1)
@@ -34,7 +34,7 @@ def test_a_session_that_is_up_to_date_shares_the_views_array() -> None:
 
 def test_new_messages_are_unknown_until_told() -> None:
     feed = Feed(2)
-    tracker = Tracker(feed.view, read_only=False)
+    tracker = Tracker(feed.standing, read_only=False)
     feed.add(2)
     assert tracker.exists == 2
     assert numbers(tracker, b"1:*") == [1, 2]
@@ -86,7 +86,7 @@ def test_what_is_heeded(heed: Heed, told: list[bytes]) -> None:
 
 def test_expunges_are_told_from_the_last_to_the_first() -> None:
     feed = Feed(5)
-    tracker = Tracker(feed.view, read_only=False)
+    tracker = Tracker(feed.standing, read_only=False)
     feed.expunge(2, 4)
     assert tracker.tell() == [b"* 4 EXPUNGE\r\n", b"* 2 EXPUNGE\r\n"]
     assert numbers(tracker, b"1:*") == [1, 3, 5]
@@ -94,7 +94,7 @@ def test_expunges_are_told_from_the_last_to_the_first() -> None:
 
 def test_numbers_stay_while_expunges_are_held_back() -> None:
     feed = Feed(4)
-    tracker = Tracker(feed.view, read_only=False)
+    tracker = Tracker(feed.standing, read_only=False)
     feed.expunge(1)
     assert tracker.tell(expunge=False) == []
     assert not tracker.aligned
@@ -108,7 +108,7 @@ def test_numbers_stay_while_expunges_are_held_back() -> None:
 
 def test_new_messages_wait_with_the_expunges_before_them() -> None:
     feed = Feed(2)
-    tracker = Tracker(feed.view, read_only=False)
+    tracker = Tracker(feed.standing, read_only=False)
     feed.expunge(1)
     feed.add()
     assert tracker.tell(expunge=False) == []
@@ -117,14 +117,14 @@ def test_new_messages_wait_with_the_expunges_before_them() -> None:
 
 def test_new_messages_are_told_at_once_where_nothing_was_expunged() -> None:
     feed = Feed(1)
-    tracker = Tracker(feed.view, read_only=False)
+    tracker = Tracker(feed.standing, read_only=False)
     feed.add()
     assert tracker.tell(expunge=False) == [b"* 2 EXISTS\r\n", b"* 1 RECENT\r\n"]
 
 
 def test_a_message_that_came_and_went_is_never_told() -> None:
     feed = Feed(1)
-    tracker = Tracker(feed.view, read_only=False)
+    tracker = Tracker(feed.standing, read_only=False)
     feed.add()
     feed.expunge(2)
     assert tracker.tell() == []
@@ -133,7 +133,7 @@ def test_a_message_that_came_and_went_is_never_told() -> None:
 
 def test_own_flags_are_not_echoed_and_those_of_others_are() -> None:
     feed = Feed(2)
-    mine, other = Tracker(feed.view, read_only=False), Tracker(feed.view, read_only=False)
+    mine, other = Tracker(feed.standing, read_only=False), Tracker(feed.standing, read_only=False)
     feed.flag(1, origin=mine)
     assert mine.tell() == []
     assert other.tell() == [b"* 1 FETCH (FLAGS (\\Seen))\r\n"]
@@ -141,7 +141,7 @@ def test_own_flags_are_not_echoed_and_those_of_others_are() -> None:
 
 def test_a_silent_store_hides_nothing_that_another_session_did_before() -> None:
     feed = Feed(1)
-    mine, other = Tracker(feed.view, read_only=False), Tracker(feed.view, read_only=False)
+    mine, other = Tracker(feed.standing, read_only=False), Tracker(feed.standing, read_only=False)
     feed.flag(1, flags=FLAGGED, origin=other)
     feed.flag(1, flags=FLAGGED | SEEN, origin=mine)
     assert mine.tell() == [b"* 1 FETCH (FLAGS (\\Flagged \\Seen))\r\n"]
@@ -149,7 +149,7 @@ def test_a_silent_store_hides_nothing_that_another_session_did_before() -> None:
 
 def test_flags_are_told_once_with_their_last_value() -> None:
     feed = Feed(1)
-    tracker = Tracker(feed.view, read_only=False)
+    tracker = Tracker(feed.standing, read_only=False)
     feed.flag(1, flags=SEEN)
     feed.flag(1, flags=SEEN | DELETED)
     assert tracker.tell(uid=True) == [b"* 1 FETCH (UID 1 FLAGS (\\Deleted \\Seen))\r\n"]
@@ -158,7 +158,7 @@ def test_flags_are_told_once_with_their_last_value() -> None:
 
 def test_flags_of_messages_that_are_gone_or_not_yet_told_are_left_out() -> None:
     feed = Feed(2)
-    tracker = Tracker(feed.view, read_only=False)
+    tracker = Tracker(feed.standing, read_only=False)
     feed.add()
     feed.flag(2, 3)
     feed.expunge(2)
@@ -167,7 +167,7 @@ def test_flags_of_messages_that_are_gone_or_not_yet_told_are_left_out() -> None:
 
 def test_a_new_keyword_is_told_before_the_flags_that_use_it() -> None:
     feed = Feed(1)
-    tracker = Tracker(feed.view, read_only=False)
+    tracker = Tracker(feed.standing, read_only=False)
     feed.keyword(0, "$Junk", 1)
     assert tracker.tell() == [
         b"* FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft $Junk)\r\n",
@@ -177,8 +177,8 @@ def test_a_new_keyword_is_told_before_the_flags_that_use_it() -> None:
 
 def test_recent_goes_to_the_first_read_write_session() -> None:
     feed = Feed(1)
-    looking = Tracker(feed.view, read_only=True)
-    first, second = Tracker(feed.view, read_only=False), Tracker(feed.view, read_only=False)
+    looking = Tracker(feed.standing, read_only=True)
+    first, second = Tracker(feed.standing, read_only=False), Tracker(feed.standing, read_only=False)
     feed.add()
     looking.tell()
     first.tell()
@@ -191,13 +191,13 @@ def test_recent_goes_to_the_first_read_write_session() -> None:
     assert [tracker.recent_count() for tracker in (looking, first, second)] == [1, 1, 1]
     assert first.is_recent(2)
     assert second.is_recent(3)
-    later = Tracker(feed.view, read_only=False)
+    later = Tracker(feed.standing, read_only=False)
     assert later.recent_count() == 0
 
 
 def test_recent_counts_fall_with_expunges() -> None:
     feed = Feed(1)
-    tracker = Tracker(feed.view, read_only=False)
+    tracker = Tracker(feed.standing, read_only=False)
     feed.add(2)
     tracker.tell()
     feed.expunge(2)
@@ -209,7 +209,7 @@ def test_a_session_that_lags_far_behind_is_told_all_the_same(
 ) -> None:
     monkeypatch.setattr(view, "MOST_NEWS", 4)
     feed = Feed(4)
-    tracker = Tracker(feed.view, read_only=False)
+    tracker = Tracker(feed.standing, read_only=False)
     feed.expunge(2)
     feed.flag(3)
     feed.flag(4, flags=FLAGGED)
@@ -257,7 +257,7 @@ class Sessions(RuleBasedStateMachine):
         self.feed = Feed(messages)
         self.clients = []
         for _ in range(3):
-            tracker = Tracker(self.feed.view, read_only=False)
+            tracker = Tracker(self.feed.standing, read_only=False)
             self.clients.append(Client(tracker, list(tracker.uids)))
 
     @rule(count=st.integers(1, 3))

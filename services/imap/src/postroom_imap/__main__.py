@@ -16,6 +16,7 @@ from postroom_imap.commands import HANDLERS
 from postroom_imap.items import ItemCache
 from postroom_imap.ports.accounts import Accounts
 from postroom_imap.ports.changes import Changes
+from postroom_imap.ports.directory import Directory
 from postroom_imap.ports.identity import Authenticator
 from postroom_imap.ports.mailboxes import Mailboxes
 from postroom_imap.ports.messages import Messages
@@ -23,6 +24,7 @@ from postroom_imap.ports.quotas import Quotas
 from postroom_imap.ports.urls import Urls
 from postroom_imap.remote.calls import check
 from postroom_imap.remote.changes import RemoteChanges
+from postroom_imap.remote.directory import RemoteDirectory
 from postroom_imap.remote.identity import RemoteAuthenticator
 from postroom_imap.remote.mailboxes import RemoteMailboxes
 from postroom_imap.remote.messages import RemoteMessages
@@ -45,6 +47,7 @@ class Ports:
     changes: Changes
     accounts: Accounts
     quotas: Quotas
+    directory: Directory
     urls: Urls
 
 
@@ -69,6 +72,7 @@ def remote_ports(service: Service, auth: Channel, store: Channel) -> Ports:
         changes,
         changes,
         RemoteQuotas(auth, store),
+        RemoteDirectory(auth),
         RemoteUrls(store),
     )
 
@@ -90,6 +94,7 @@ async def serve(service: Service, settings: ImapSettings, ports: Ports) -> None:
         views=views,
         accounts=AccountViews(ports.accounts),
         quotas=ports.quotas,
+        directory=ports.directory,
         urls=ports.urls,
         sorting=Sorting(
             ports.messages,

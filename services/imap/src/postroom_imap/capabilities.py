@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from postroom_imap.bounds import Bounds
+from postroom_imap.protocol.rights import NEW as NEW_RIGHTS
 
 # docs/imap.md has the RFC of each; a name a line, in order of the alphabet.
 ALWAYS = ("IMAP4rev1", "IMAP4rev2", "LITERAL+", "SASL-IR", "ID", "ENABLE", "LANGUAGE")
 AFTER_LOGIN = (
+    "ACL",
     "ANNOTATE-EXPERIMENT-1",
     "BINARY",
     "CATENATE",
@@ -27,6 +29,7 @@ AFTER_LOGIN = (
     "INPROGRESS",
     "LIST-EXTENDED",
     "LIST-METADATA",
+    "LIST-MYRIGHTS",
     "LIST-STATUS",
     "MAILBOX-REFERRALS",
     "METADATA",
@@ -45,6 +48,7 @@ AFTER_LOGIN = (
     "QUOTA=RES-STORAGE",
     "QUOTASET",
     "REPLACE",
+    f"RIGHTS={NEW_RIGHTS}",
     "SAVEDATE",
     "SEARCH=FUZZY",
     "SEARCHRES",

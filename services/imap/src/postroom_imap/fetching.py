@@ -324,7 +324,7 @@ async def read_ahead(
     view = tracker.view
     stop = min(position + AHEAD_MESSAGES, tracker.exists)
     uids = ((tracker.uids[position], tracker.uids[stop - 1]),)
-    stream = messages.fetch(ticket, view.mailbox_id, uids, plan.columns, plan.sections)
+    stream = messages.fetch(ticket, view.key, uids, plan.columns, plan.sections)
     size = 0
     async with aclosing(cast("AsyncGenerator[Batch, None]", stream)) as batches:
         while (batch := await _next_ahead(batches)) is not None:

@@ -46,7 +46,7 @@ from postroom_imap.protocol.mailbox_name import DELIMITER, INBOX
 from postroom_imap.protocol.responses import codes
 from postroom_imap.protocol.responses.mailboxes import list_response, old_name
 from postroom_imap.protocol.responses.metadata import changed_metadata_response
-from postroom_imap.protocol.responses.status import bye, untagged_ok
+from postroom_imap.protocol.responses.status import untagged_ok
 from postroom_imap.session import Session
 from postroom_imap.tracker import Heed, Tracker
 
@@ -236,7 +236,8 @@ class Notification:
 
     def _is_selected(self, mailbox: Mailbox) -> bool:
         tracker = self._session.tracker
-        return tracker is not None and tracker.view.mailbox_id == mailbox.mailbox_id
+        key = (self._session.ticket.account_id, mailbox.mailbox_id)
+        return tracker is not None and tracker.view.key == key
 
     # -- telling
 
@@ -260,10 +261,10 @@ class Notification:
         tracker, session = self._session.tracker, self._session
         if tracker is None or tracker is not self._heard:
             return
-        if tracker.view.stale:
-            session.front.views.repair(tracker.view, session.ticket)
-        if tracker.view.gone:
-            session.write(bye("The selected mailbox was deleted"))
+        if tracker.view.stale or tracker.standing.uncertain:
+            session.front.views.repair(tracker.standing)
+        if farewell := tracker.farewell():
+            session.write(farewell)
             session.connection.close()
             return
         delayed = self._selected is not None and self._selected.scope is Scope.SELECTED_DELAYED

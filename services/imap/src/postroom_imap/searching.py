@@ -98,9 +98,9 @@ async def find(
     if is_local(program):
         positions = LocalSearch(tracker).run(program)
         return Found(positions, [MOST_RELEVANT] * len(positions) if scored else ())
-    key = for_store(program, ticket.account_id, tracker, int(time.time()))
+    key = for_store(program, tracker.view.account_id, tracker, int(time.time()))
     matches = await messages.search(
-        ticket, tracker.view.mailbox_id, key, comparator=comparator, scored=scored
+        ticket, tracker.view.key, key, comparator=comparator, scored=scored
     )
     positions = tracker.positions_of(matches.uids)
     if not scored:
@@ -246,6 +246,7 @@ def for_store(key: SearchKey, account_id: int, tracker: Tracker | None, now: int
     """The program as the store takes it.
 
     Args:
+        account_id: that the mailbox is in.
         tracker: of the mailbox that it is for; None where that isn't selected: numbers stand for
             what is there then, and nothing is recent.
         now: Unix seconds.

@@ -33,6 +33,7 @@ from postroom_imap.dialect import PLAIN, Dialect
 from postroom_imap.fetching import BrokenResponse
 from postroom_imap.items import ItemCache
 from postroom_imap.plan import Plan
+from postroom_imap.ports.directory import Directory
 from postroom_imap.ports.identity import Authenticator, Client, Ticket
 from postroom_imap.ports.mailboxes import Mailboxes
 from postroom_imap.ports.messages import Messages
@@ -118,6 +119,7 @@ class Front:
     views: Views
     accounts: AccountViews
     quotas: Quotas
+    directory: Directory
     urls: Urls
     sorting: Sorting
     items: ItemCache
@@ -440,7 +442,7 @@ class Session:
             self.contexts.close()
             self.contexts = None
         if self.tracker is not None:
-            self.front.views.release(self.tracker.view)
+            self.front.views.release(self.tracker.standing)
             self.tracker = None
             self.walk = None
             self.state = State.AUTHENTICATED
@@ -561,11 +563,10 @@ class Session:
         """
         if self.tracker is None:
             return
-        view = self.tracker.view
-        if view.stale and not view.gone:
-            await self.front.views.reach(view, self.ticket, view.modseq)
-        if view.gone:
-            raise Goodbye(status.bye("The selected mailbox was deleted"))
+        if self.tracker.view.stale or self.tracker.standing.uncertain:
+            await self.front.views.settle(self.tracker.standing)
+        if farewell := self.tracker.farewell():
+            raise Goodbye(farewell)
 
     def _fail(self, tag: bytes, error: PostroomError) -> None:
         self._refused = True
@@ -605,7 +606,7 @@ class Session:
                 self.connection.close()
             return
         if self.tracker is not None:
-            self.front.views.renewed(self.tracker.view, self.ticket)
+            self.front.views.renewed(self.tracker.standing, self.ticket)
         if self.notification is not None:
             self.notification.renewed()
         self._plan_renewal()

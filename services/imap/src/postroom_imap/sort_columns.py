@@ -82,7 +82,7 @@ class SortColumns:
             return
         found = await self._messages.search(
             ticket,
-            tracker.view.mailbox_id,
+            tracker.view.key,
             InUids([(min(known[each] for each in missing) + 1, last)]),
             comparator=comparator,
             columns=missing,

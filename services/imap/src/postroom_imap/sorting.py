@@ -223,12 +223,12 @@ class Sorting:
             scores = _certain(local, scored)
             return (*self._with_columns(tracker, local, scores, wanted, comparator), {})
         if local is None:
-            key = for_store(program, ticket.account_id, tracker, int(time.time()))
+            key = for_store(program, tracker.view.account_id, tracker, int(time.time()))
         else:
             key = InUids(tracker.ranges_at(range(each, each + 1) for each in local))
         matches = await self.messages.search(
             ticket,
-            tracker.view.mailbox_id,
+            tracker.view.key,
             key,
             comparator=comparator,
             columns=() if kept else wanted,

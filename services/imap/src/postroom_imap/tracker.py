@@ -25,9 +25,10 @@ from postroom_imap.ports.columns import Ranges, uid_array
 from postroom_imap.protocol.responses import codes
 from postroom_imap.protocol.responses import mailboxes as mailbox_responses
 from postroom_imap.protocol.responses.annotation import changed_annotations
-from postroom_imap.protocol.responses.status import untagged_ok
+from postroom_imap.protocol.responses.status import bye, untagged_ok
 from postroom_imap.protocol.sequence_set import SequenceSet, runs
-from postroom_imap.view import MailboxView, News
+from postroom_imap.standing import Standing
+from postroom_imap.view import News
 
 
 class Heed(Flag):
@@ -44,6 +45,7 @@ class Tracker:
     """One session's selected mailbox.
 
     Attributes:
+        standing: what the person is to the mailbox.
         view: the mailbox.
         read_only: selected by EXAMINE.
         dialect: in what words the session is told.
@@ -73,23 +75,25 @@ class Tracker:
         "read_only",
         "recent",
         "saved",
+        "standing",
         "uids",
         "view",
     )
 
     def __init__(
         self,
-        view: MailboxView,
+        standing: Standing,
         read_only: bool,
         dialect: Dialect = PLAIN,
         *,
         annotates: bool = False,
     ) -> None:
-        self.view = view
+        self.standing = standing
+        self.view = view = standing.view
         self.read_only = read_only
         self.dialect = dialect
         self.annotates = annotates
-        self.person = view.ticket.account_id
+        self.person = standing.ticket.account_id
         self.heed = Heed.ALL
         self.uids = view.uids
         self.exists = len(view.uids)
@@ -206,6 +210,14 @@ class Tracker:
         """How much of what happened the session knows: of messages, and of their flags."""
         return self._told, self._flags_told
 
+    def farewell(self) -> bytes:
+        """What ends the session, where it can't go on with the mailbox; else nothing."""
+        if self.view.gone:
+            return bye("The selected mailbox was deleted")
+        if self.standing.ended:
+            return bye("The selected mailbox is shared with you no more")
+        return b""
+
     # -- telling
 
     def tell(self, *, expunge: bool = True, uid: bool = False) -> list[bytes]:
@@ -216,7 +228,7 @@ class Tracker:
             uid: FETCH responses name UIDs (RFC 3501 section 6.4.8).
         """
         view = self.view
-        if self._told == view.applied or not self._heeds():
+        if self._told == view.applied or self.standing.hidden or not self._heeds():
             return []
         out: list[bytes] = []
         if expunge or self.aligned:

@@ -24,14 +24,19 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import compress
+from typing import TYPE_CHECKING
 
 from postroom_imap.keywords import SEEN, Keywords
-from postroom_imap.ports.columns import Annotated, Change, Columns, OpenedMailbox
+from postroom_imap.ports.columns import Annotated, Change, Columns, MailboxKey, OpenedMailbox
 from postroom_imap.ports.identity import Ticket
+
+if TYPE_CHECKING:
+    from postroom_imap.standing import Standing
 
 MOST_NEWS = 65_536  # messages in the news that lagging sessions may still read
 _MOST_EARLY = 64  # changes ahead of us that are kept; beyond, the mailbox is read anew
 _MOST_CUTS = 32  # runs of messages that are cut out one by one
+_UNKNOWN = 1 << 63  # in the place of a modseq: later than any that is known
 _LOW_BYTE = 0 if sys.byteorder == "little" else 7
 _UNSEEN = bytes(not flags & SEEN for flags in range(256))
 
@@ -59,10 +64,13 @@ class News:
 
 
 class MailboxView:
-    """One mailbox of one account.
+    """One mailbox of one account, for its owner and for whom it is shared with.
 
     Attributes:
+        account_id: the owner's.
         ticket: of a session that has it open: what the change stream is asked with.
+        standings: of those who have it open, by account.
+        rights_modseq: what others than the owner may do has changed at this modseq, or may have.
         applied: how many changes were applied ever; news are numbered by it.
         unclaimed: UIDs from here on are \\Recent to whoever claims them.
         gone: the mailbox was deleted; the columns stay as they were.
@@ -85,9 +93,10 @@ class MailboxView:
         "mailbox_id",
         "modseq",
         "modseqs",
-        "name",
+        "rights_modseq",
         "sessions",
         "stale",
+        "standings",
         "ticket",
         "uid_next",
         "uid_validity",
@@ -97,10 +106,11 @@ class MailboxView:
     )
 
     def __init__(self, ticket: Ticket, opened: OpenedMailbox, unclaimed: int | None = None) -> None:
-        self.account_id = ticket.account_id
+        self.account_id = opened.owner or ticket.account_id
         self.ticket = ticket
         self.mailbox_id = opened.mailbox_id
-        self.name = opened.name
+        self.standings: dict[int, Standing] = {}
+        self.rights_modseq = 0
         self.uid_validity = opened.uid_validity
         self.uid_next = opened.uid_next
         self.modseq = opened.modseq
@@ -121,6 +131,11 @@ class MailboxView:
         self._early: list[tuple[Change, object | None]] = []
         self._listeners: dict[Callable[[], None], None] = {}
         self._waiters: list[tuple[int, Callable[[], None]]] = []
+
+    @property
+    def key(self) -> MailboxKey:
+        """How the mailbox is named to the ports."""
+        return self.account_id, self.mailbox_id
 
     # -- looking
 
@@ -157,6 +172,9 @@ class MailboxView:
 
     def follow(self, change: Change, origin: object | None = None) -> None:
         """Take up what happened; `origin` is the session that did it."""
+        if change.rights_changed and change.modseq > self.rights_modseq:
+            self.rights_modseq = change.modseq
+            self.call_listeners()
         if change.modseq <= self.modseq:
             self._attribute(change, origin)
             return
@@ -166,8 +184,7 @@ class MailboxView:
         self._apply(change, origin)
         while self._early and (ready := self._next_early()) is not None:
             self._apply(*ready)
-        for listener in list(self._listeners):
-            listener()
+        self.call_listeners()
         self._wake()
 
     def _attribute(self, change: Change, origin: object | None) -> None:
@@ -189,25 +206,41 @@ class MailboxView:
                 return
 
     def lose(self, temporary: bool) -> None:
-        """The change stream tells us no more: for good where the mailbox is gone."""
+        """The change stream tells us no more: for good where the mailbox is gone.
+
+        It may be that whose ticket it was asked with may not read the mailbox any more. Nobody's
+        rights are certain then, until it is read anew.
+        """
         if temporary:
             self.stale = True
+            self.rights_modseq = _UNKNOWN
         else:
             self.gone = True
-        for listener in list(self._listeners):
-            listener()
+        self.call_listeners()
         self._wake()
 
     def replace(self, opened: OpenedMailbox) -> None:
-        """Take up the mailbox read anew, as one change from what we knew."""
+        """Take up the mailbox read anew, as one change from what we knew.
+
+        Rights may have changed on the way, unbeknown to us.
+        """
         self._early.clear()
         self.stale = False
+        if self.rights_modseq == _UNKNOWN:
+            self.rights_modseq = opened.modseq
+        elif opened.modseq > self.modseq:
+            self.rights_modseq = max(self.rights_modseq, opened.modseq)
         if opened.modseq > self.modseq:
             self.follow(_difference(self, opened))
 
     def listen(self, listener: Callable[[], None]) -> None:
         """Call after every change from now on."""
         self._listeners[listener] = None
+
+    def call_listeners(self) -> None:
+        """Let those who listen look again."""
+        for listener in list(self._listeners):
+            listener()
 
     def unlisten(self, listener: Callable[[], None]) -> None:
         self._listeners.pop(listener, None)
@@ -351,11 +384,17 @@ def _runs(indexes: Sequence[int]) -> list[tuple[int, int]]:
 
 
 def _difference(view: MailboxView, opened: OpenedMailbox) -> Change:
-    """What makes a mailbox read anew out of a view of it."""
+    """What makes a mailbox read anew out of a view of it, which is true up to its modseq."""
     new = opened.columns
     last = view.uids[-1] if view.uids else 0
     known = bisect_left(new.uids, last + 1)
     there = frozenset(new.uids[:known])
+    later = [modseq > view.modseq for modseq in new.modseqs[:known]]
+    flagged = Columns(
+        array("I", compress(new.uids, later)),
+        array("Q", compress(new.flags, later)),
+        array("Q", compress(new.modseqs, later)),
+    )
     added = Columns(new.uids[known:], new.flags[known:], new.modseqs[known:], new.email_ids[known:])
     return Change(
         mailbox_id=view.mailbox_id,
@@ -363,7 +402,7 @@ def _difference(view: MailboxView, opened: OpenedMailbox) -> Change:
         modseq=opened.modseq,
         uid_next=opened.uid_next,
         added=added,
-        flagged=Columns(new.uids[:known], new.flags[:known], new.modseqs[:known]),
+        flagged=flagged,
         expunged=[uid for uid in view.uids if uid not in there],
         keywords=opened.keywords,
     )

@@ -6,6 +6,7 @@ legal in which state, the grammar's own table says (`protocol.table`).
 
 from __future__ import annotations
 
+from postroom_imap.commands.acl import delete_acl, get_acl, list_rights, my_rights, set_acl
 from postroom_imap.commands.append import append, replace
 from postroom_imap.commands.authenticate import authenticate
 from postroom_imap.commands.cancel_update import cancel_update
@@ -53,11 +54,13 @@ HANDLERS: dict[type[grammar.Command], Handler] = {
     grammar.Copy: copy,
     grammar.Create: create,
     grammar.Delete: delete,
+    grammar.DeleteAcl: delete_acl,
     grammar.Enable: enable,
     grammar.Examine: select,
     grammar.Expunge: expunge,
     grammar.Fetch: fetch,
     grammar.GenUrlAuth: gen_url_auth,
+    grammar.GetAcl: get_acl,
     grammar.GetMetadata: get_metadata,
     grammar.GetQuota: get_quota,
     grammar.GetQuotaRoot: get_quota_root,
@@ -65,11 +68,13 @@ HANDLERS: dict[type[grammar.Command], Handler] = {
     grammar.Idle: idle,
     grammar.Language: language,
     grammar.List: list_,
+    grammar.ListRights: list_rights,
     grammar.Login: login,
     grammar.Logout: logout,
     grammar.Lsub: lsub,
     grammar.Move: move,
     grammar.MultiSearch: multi_search,
+    grammar.MyRights: my_rights,
     grammar.Namespace: namespace,
     grammar.Noop: noop,
     grammar.Notify: notify,
@@ -78,6 +83,7 @@ HANDLERS: dict[type[grammar.Command], Handler] = {
     grammar.ResetKey: reset_key,
     grammar.Search: search,
     grammar.Select: select,
+    grammar.SetAcl: set_acl,
     grammar.SetMetadata: set_metadata,
     grammar.SetQuota: set_quota,
     grammar.Sort: sort,

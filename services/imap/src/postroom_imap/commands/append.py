@@ -42,8 +42,10 @@ from postroom_imap.protocol.invalid import InvalidCommand
 from postroom_imap.protocol.mailbox_name import canonical
 from postroom_imap.protocol.reading import READY, discard_message
 from postroom_imap.protocol.responses import codes, status
+from postroom_imap.protocol.rights import INSERT
 from postroom_imap.protocol.sequence_set import SequenceSet
 from postroom_imap.session import Goodbye, Session
+from postroom_imap.sharing import owner_quota
 
 INLINE_BYTES = 1024 * 1024
 PIECE_BYTES = 256 * 1024
@@ -71,7 +73,7 @@ async def append(session: Session, tag: bytes, command: Append) -> None:
     except _Refused as refused:
         refused.answer(session, tag)
         return
-    session.front.views.notice(session.ticket.account_id, appended.change)
+    session.front.views.notice(session.ticket, appended.change)
     session.finish(tag, "APPEND completed", _append_uid(appended))
 
 
@@ -94,19 +96,19 @@ async def replace(session: Session, tag: bytes, command: Replace) -> None:
     await session.check_view()
     view, front = tracker.view, session.front
     try:
-        replaced = Replaced(view.mailbox_id, tracker.uids[position])
+        replaced = Replaced(view.key, tracker.uids[position])
         appended = await _append(session, command.mailbox, incoming, replaced)
     except _Refused as refused:
         refused.answer(session, tag)
         return
     # APPENDUID and EXISTS come before the EXPUNGE (RFC 8508 section 4.3).
     session.write(status.untagged_ok("The replacement is there", _append_uid(appended)))
-    if appended.change.mailbox_id == view.mailbox_id:
-        await front.views.take(view, session.ticket, appended.change, tracker)
+    if appended.change.key(session.ticket.account_id) == view.key:
+        await front.views.take(tracker.standing, appended.change, tracker)
         session.write(b"".join(tracker.tell(expunge=False, uid=command.by_uid)))
     else:
-        front.views.notice(view.account_id, appended.change)
-    await front.views.take(view, session.ticket, appended.source_change, tracker)
+        front.views.notice(session.ticket, appended.change)
+    await front.views.take(tracker.standing, appended.source_change, tracker)
     session.finish(tag, "REPLACE completed", uid=command.by_uid)
 
 
@@ -136,8 +138,9 @@ async def _append(
     """Add the messages. Raises _Refused, PostroomError."""
     messages = [message.new() for message in incoming]
     try:
+        quota = await owner_quota(session, mailbox)
         return await session.front.messages.append(
-            session.ticket, mailbox, *messages, replaced=replaced
+            session.ticket, mailbox, *messages, replaced=replaced, quota=quota
         )
     except BadReference as bad:
         url = incoming[bad.message].urls[bad.piece]
@@ -286,7 +289,7 @@ class _Receiving:
         if self.refusal is not None:
             return
         session, message = self._session, self._messages[-1]
-        selected = session.tracker.view.name if session.tracker is not None else None
+        selected = session.tracker.standing.name if session.tracker is not None else None
         reference = _reference(url, selected)
         if reference is None:
             self._refuse("The URL names no message here", codes.bad_url(url))
@@ -319,7 +322,7 @@ class _Receiving:
         """Refuse a literal before it comes."""
         if self.refusal is not None or self._failure is not None:
             return
-        session, limit = self._session, self._session.front.bounds.append_bytes
+        limit = self._session.front.bounds.append_bytes
         if self._bytes > limit:
             self._refuse(f"A message has at most {limit} octets here", codes.TOO_BIG)
         elif self._all_bytes > MOST_TIMES * limit:
@@ -327,12 +330,17 @@ class _Receiving:
         elif size > INLINE_BYTES and size == self._all_bytes:
             # Worth a call of its own: a client is spared sending it in vain.
             try:
-                await session.front.mailboxes.status(session.ticket, self._mailbox)
+                await self._check_right()
             except PostroomError as error:
                 if error.kind is Kind.NOT_FOUND:
                     self._refuse(replies.text_of(error), codes.TRY_CREATE)
                 else:
                     self._fail(error)
+
+    async def _check_right(self) -> None:
+        rights = await self._session.front.mailboxes.rights(self._session.ticket, self._mailbox)
+        if INSERT not in rights:
+            raise PostroomError(Kind.DENIED, f"the right {INSERT} on the mailbox is needed")
 
     async def _read(self, size: int) -> bytes | UploadId:
         """Take a literal in. Raises PostroomError once it was read past."""

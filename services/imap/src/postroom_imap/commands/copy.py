@@ -11,6 +11,7 @@ from postroom_imap.protocol.commands import Copy, Move
 from postroom_imap.protocol.responses import codes
 from postroom_imap.protocol.responses.status import untagged_ok
 from postroom_imap.session import Session
+from postroom_imap.sharing import owner_quota
 
 
 async def copy(session: Session, tag: bytes, command: Copy) -> None:
@@ -21,11 +22,12 @@ async def copy(session: Session, tag: bytes, command: Copy) -> None:
     view, front = session.selected.view, session.front
     uids = session.selected.ranges_at(positions)
     try:
-        copied = await front.messages.copy(session.ticket, view.mailbox_id, uids, command.mailbox)
+        quota = await owner_quota(session, command.mailbox)
+        copied = await front.messages.copy(session.ticket, view.key, uids, command.mailbox, quota)
     except PostroomError as error:
         _fail(session, tag, error)
         return
-    front.views.notice(view.account_id, copied.target_change)
+    front.views.notice(session.ticket, copied.target_change)
     session.finish(tag, "COPY completed", _copy_uid(copied), uid=command.uid)
 
 
@@ -39,13 +41,14 @@ async def move(session: Session, tag: bytes, command: Move) -> None:
         return
     view, uids = tracker.view, tracker.ranges_at(positions)
     try:
-        moved = await front.messages.move(session.ticket, view.mailbox_id, uids, command.mailbox)
+        quota = await owner_quota(session, command.mailbox)
+        moved = await front.messages.move(session.ticket, view.key, uids, command.mailbox, quota)
     except PostroomError as error:
         _fail(session, tag, error)
         return
-    front.views.notice(view.account_id, moved.target_change)
+    front.views.notice(session.ticket, moved.target_change)
     if moved.source_change is not None:
-        await front.views.take(view, session.ticket, moved.source_change, tracker)
+        await front.views.take(tracker.standing, moved.source_change, tracker)
     code = _copy_uid(moved)
     # COPYUID comes before the EXPUNGEs (RFC 6851 section 4.3).
     before = untagged_ok("Moved", code) if code else b""

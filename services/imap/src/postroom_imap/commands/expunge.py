@@ -9,6 +9,7 @@ from postroom_imap.ports.columns import Ranges
 from postroom_imap.protocol.commands import Close, Expunge, UidExpunge
 from postroom_imap.protocol.responses import codes
 from postroom_imap.protocol.responses.status import untagged_no
+from postroom_imap.protocol.rights import EXPUNGE
 from postroom_imap.protocol.sequence_set import runs
 from postroom_imap.session import Session
 from postroom_imap.tracker import Tracker
@@ -44,7 +45,7 @@ def _deleted(tracker: Tracker, positions: list[range]) -> list[range]:
 
 async def close(session: Session, tag: bytes, command: Close) -> None:
     tracker, code = session.selected, None
-    if not tracker.read_only and any(mask & DELETED for mask in tracker.view.flags):
+    if _expunges(tracker) and any(mask & DELETED for mask in tracker.view.flags):
         # What others did and the client won't hear of now must not hide behind this modseq.
         session.write(b"".join(tracker.tell(expunge=False)))
         whole = tracker.aligned
@@ -52,6 +53,11 @@ async def close(session: Session, tag: bytes, command: Close) -> None:
         code = code if whole else None
     session.unselect()
     session.finish(tag, "CLOSE completed", code)
+
+
+def _expunges(tracker: Tracker) -> bool:
+    """Whether CLOSE expunges: whoever may not leaves the mailbox all the same (RFC 4314 s. 4)."""
+    return not tracker.read_only and EXPUNGE in tracker.standing.rights
 
 
 def _may_change(session: Session, tag: bytes) -> bool:
@@ -64,8 +70,8 @@ def _may_change(session: Session, tag: bytes) -> bool:
 async def _remove(session: Session, uids: Ranges) -> bytes | None:
     """Expunge; what a client that follows modseqs hears of it (RFC 7162 section 3.2.7)."""
     tracker, front = session.selected, session.front
-    change = await front.messages.expunge(session.ticket, tracker.view.mailbox_id, uids)
-    await front.views.take(tracker.view, session.ticket, change, tracker)
-    if change is None or not session.dialect.modseq:
+    change = await front.messages.expunge(session.ticket, tracker.view.key, uids)
+    await front.views.take(tracker.standing, change, tracker)
+    if change is None or tracker.standing.hidden or not session.dialect.modseq:
         return None
     return codes.highest_modseq(tracker.view.modseq)

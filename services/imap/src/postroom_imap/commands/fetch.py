@@ -20,6 +20,7 @@ from postroom_imap.protocol.commands import Fetch, FetchAttribute
 from postroom_imap.protocol.commands.fetch import FetchModifiers
 from postroom_imap.protocol.extension import Extension
 from postroom_imap.protocol.responses import codes, messages
+from postroom_imap.protocol.rights import KEEP_SEEN
 from postroom_imap.protocol.sequence_set import SequenceSet
 from postroom_imap.resync import vanished
 from postroom_imap.session import Session
@@ -76,15 +77,18 @@ async def _tell_vanished(session: Session, uids: SequenceSet, since: int) -> Non
     """Which messages of a set were expunged since (RFC 7162 section 3.2.6)."""
     tracker = session.selected
     view = tracker.view
-    gone = await session.front.messages.vanished(session.ticket, view.mailbox_id, since)
+    gone = await session.front.messages.vanished(session.ticket, view.key, since)
     if told := vanished(tracker, gone, uids.resolve(view.uid_next - 1)):
         session.write(messages.vanished(told, earlier=True))
 
 
 async def _mark_seen(session: Session, positions: Sequence[range]) -> bool:
-    """Set \\Seen on those messages that lack it, by one call; says whether there were any."""
+    """Set \\Seen on those messages that lack it, by one call; says whether there were any.
+
+    Whoever may not reads them as they are (RFC 4314 section 4).
+    """
     tracker, front = session.selected, session.front
-    if tracker.read_only:
+    if tracker.read_only or KEEP_SEEN not in tracker.standing.rights:
         return False
     rows = Rows(tracker, positions)
     unseen = [uid for uid, mask in zip(rows.uids, rows.flags, strict=True) if not mask & SEEN]
@@ -94,10 +98,15 @@ async def _mark_seen(session: Session, positions: Sequence[range]) -> bool:
     ranges: Ranges = SequenceSet.of(unseen).ranges
     if len(ranges) > MOST_RANGES:
         ranges = tracker.ranges_at(positions)  # as few as the client named; the seen stay as is
-    stored = await front.messages.store_flags(
-        session.ticket, view.mailbox_id, ranges, FlagMode.ADD, (flag.SEEN,)
-    )
-    await front.views.take(view, session.ticket, stored.change, tracker)
+    try:
+        stored = await front.messages.store_flags(
+            session.ticket, view.key, ranges, FlagMode.ADD, (flag.SEEN,)
+        )
+    except PostroomError as error:
+        if error.kind is not Kind.DENIED:
+            raise
+        return False
+    await front.views.take(tracker.standing, stored.change, tracker)
     return True
 
 
@@ -120,11 +129,11 @@ async def send_messages(session: Session, plan: Plan, positions: Sequence[range]
 
 async def _batches(session: Session, plan: Plan, uids: Ranges) -> AsyncGenerator[Batch, None]:
     """What the store has of the messages: by one call, unless they lie too far apart for one."""
-    store, mailbox_id = session.front.messages, session.selected.view.mailbox_id
+    store, key = session.front.messages, session.selected.view.key
     for start in range(0, len(uids), MOST_RANGES):
         part = uids[start : start + MOST_RANGES]
         stream = store.fetch(
-            session.ticket, mailbox_id, part, plan.columns, plan.sections, plan.annotations
+            session.ticket, key, part, plan.columns, plan.sections, plan.annotations
         )
         async with aclosing(cast("AsyncGenerator[Batch, None]", stream)) as batches:
             async for batch in batches:

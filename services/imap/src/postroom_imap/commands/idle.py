@@ -14,7 +14,7 @@ from postroom_chassis.net.connection import Connection, TimedOut
 from postroom_imap.protocol.commands import Idle
 from postroom_imap.protocol.invalid import InvalidCommand
 from postroom_imap.protocol.reading import read_done
-from postroom_imap.protocol.responses.status import bye, continuation
+from postroom_imap.protocol.responses.status import continuation
 from postroom_imap.session import Session
 
 
@@ -34,10 +34,10 @@ async def idle(session: Session, tag: bytes, command: Idle) -> None:
             if taken is None or taken.done():
                 taken = asyncio.create_task(_tell_once_taken(connection, tell))
             return
-        if tracker.view.stale:
-            session.front.views.repair(tracker.view, session.ticket)
-        if tracker.view.gone:
-            session.write(bye("The selected mailbox was deleted"))
+        if tracker.view.stale or tracker.standing.uncertain:
+            session.front.views.repair(tracker.standing)
+        if farewell := tracker.farewell():
+            session.write(farewell)
             connection.close()
             return
         session.write(b"".join(tracker.tell()))

@@ -17,12 +17,14 @@ from postroom_imap.protocol.commands import List, Lsub, ReturnOption, SelectionO
 from postroom_imap.protocol.mailbox_name import DELIMITER
 from postroom_imap.protocol.mailbox_pattern import Matcher, compile_patterns
 from postroom_imap.protocol.responses import codes
+from postroom_imap.protocol.responses.acl import my_rights_response
 from postroom_imap.protocol.responses.mailboxes import (
     child_info,
     delimiter_response,
     list_response,
     lsub_response,
 )
+from postroom_imap.protocol.rights import READ, annotates
 from postroom_imap.session import Session
 
 NO_SELECT = "\\Noselect"
@@ -51,12 +53,22 @@ def _tell(session: Session, command: List, listed: Iterable[Listed]) -> Iterator
     """What is told of each mailbox, in one piece: LIST, then what RETURN asks for."""
     for one in listed:
         told = one.response
-        # RFC 5819 section 2: of what can be selected and meets the criteria.
-        if command.status and one.mailbox.selectable and one.selected:
-            told += describe(session, one.mailbox.name, one.mailbox, command.status)
-        if command.metadata and one.mailbox.mailbox_id and one.selected:
-            told += describe_metadata(session, one.mailbox, command.metadata)
+        if one.selected and one.mailbox.mailbox_id:
+            told += _tell_more(session, command, one.mailbox)
         yield told
+
+
+def _tell_more(session: Session, command: List, mailbox: Mailbox) -> bytes:
+    """What RETURN asks for of a mailbox that is there and meets the criteria."""
+    told, name = b"", mailbox.name
+    # RFC 5819 section 2: of what can be selected.
+    if command.status and mailbox.selectable and READ in mailbox.rights:
+        told += describe(session, name, mailbox, command.status)
+    if command.metadata and annotates(mailbox.rights):
+        told += describe_metadata(session, mailbox, command.metadata)
+    if ReturnOption.MYRIGHTS in command.returns and mailbox.selectable:
+        told += my_rights_response(name, mailbox.rights, utf8=session.utf8)
+    return told
 
 
 async def lsub(session: Session, tag: bytes, command: Lsub) -> None:
@@ -91,20 +103,37 @@ class Tree:
     def __init__(self, mailboxes: Sequence[Mailbox], utf8: bool) -> None:
         self._mailboxes = mailboxes
         self._utf8 = utf8
-        existing = [mailbox.name for mailbox in mailboxes if mailbox.mailbox_id]
-        self._parents = {above for name in existing for above in _superiors(name)}
+        self._existing = {mailbox.name for mailbox in mailboxes if mailbox.mailbox_id}
+        self._parents = {above for name in self._existing for above in _superiors(name)}
         self._subscribed = {mailbox.name for mailbox in mailboxes if mailbox.subscribed}
 
     def answer_list(self, command: List) -> Iterator[Listed]:
-        """What LIST tells of, in order of name."""
+        """What LIST tells of, in order of name; what others share comes last."""
         matches = compile_patterns(command.reference, command.patterns)
         if SelectionOption.RECURSIVEMATCH in command.selection:
             yield from self._list_recursively(command, matches)
             return
         for mailbox in self._mailboxes:
             if matches(mailbox.name) and _selected(mailbox, command.selection):
-                attributes = self._attributes(mailbox, command)
-                yield Listed(mailbox, list_response(mailbox.name, attributes, utf8=self._utf8))
+                yield self._listed(mailbox, command)
+        if not command.selection & {*_CRITERIA}:
+            for name in sorted(self._levels(command, matches)):
+                yield self._listed(Mailbox(0, name, selectable=False), command)
+
+    def _listed(self, mailbox: Mailbox, command: List) -> Listed:
+        attributes = self._attributes(mailbox, command)
+        return Listed(mailbox, list_response(mailbox.name, attributes, utf8=self._utf8))
+
+    def _levels(self, command: List, matches: Matcher) -> Iterator[str]:
+        """Names of no mailbox that a pattern with % at its end stops at: above what others share.
+
+        RFC 3501 section 6.3.8. To other patterns they don't exist (RFC 4314 section 4, LIST).
+        """
+        stopping = [pattern for pattern in command.patterns if pattern.endswith("%")]
+        stops = compile_patterns(command.reference, stopping)
+        for level in filter(stops, self._parents - self._existing):
+            if not all(map(matches, _below(level, self._existing))):
+                yield level
 
     def answer_lsub(self, matches: Matcher) -> Iterator[bytes]:
         """LSUB responses: subscribed names, and levels above them that a pattern with % stops at.
@@ -116,7 +145,7 @@ class Tree:
         stops = {
             name
             for name in above - self._subscribed
-            if matches(name) and not all(map(matches, self._subscribed_below(name)))
+            if matches(name) and not all(map(matches, _below(name, self._subscribed)))
         }
         for name in sorted(self._subscribed | stops):
             if name in stops:
@@ -125,10 +154,6 @@ class Tree:
                 mailbox = by_name[name]
                 usable = mailbox.selectable or not mailbox.mailbox_id
                 yield lsub_response(name, () if usable else (NO_SELECT,), utf8=self._utf8)
-
-    def _subscribed_below(self, name: str) -> Iterator[str]:
-        prefix = name + DELIMITER
-        return (child for child in self._subscribed if child.startswith(prefix))
 
     def _list_recursively(self, command: List, matches: Matcher) -> Iterator[Listed]:
         """RFC 9051 section 6.3.9.6: also names that match and have an inferior that is wanted.
@@ -176,6 +201,11 @@ def _selected(mailbox: Mailbox, selection: frozenset[SelectionOption]) -> bool:
     elif not mailbox.mailbox_id:
         return False
     return SelectionOption.SPECIAL_USE not in selection or bool(mailbox.special_uses)
+
+
+def _below(name: str, names: Iterable[str]) -> Iterator[str]:
+    prefix = name + DELIMITER
+    return (child for child in names if child.startswith(prefix))
 
 
 def _superiors(name: str) -> Iterator[str]:

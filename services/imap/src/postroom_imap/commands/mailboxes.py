@@ -12,6 +12,7 @@ from postroom_imap.protocol.object_id import mailbox_id
 from postroom_imap.protocol.responses import codes
 from postroom_imap.protocol.responses.mailboxes import list_response, old_name
 from postroom_imap.session import Session
+from postroom_imap.sharing import owner_quota
 
 _USES = {use.lower(): use for use in SpecialUse}
 
@@ -26,13 +27,15 @@ async def create(session: Session, tag: bytes, command: Create) -> None:
         return
     _own(session, name)
     try:
-        mailbox = await session.front.mailboxes.create(session.ticket, name, known)
+        quota = await owner_quota(session, name)
+        mailbox = await session.front.mailboxes.create(session.ticket, name, known, quota)
     except PostroomError as error:
         if error.kind is not Kind.UNSUPPORTED:
             raise
         session.refuse(tag, replies.text_of(error), codes.USE_ATTR)
         return
-    code = codes.mailbox_id(mailbox_id(session.ticket.account_id, mailbox.mailbox_id))
+    owner = mailbox.owner or session.ticket.account_id
+    code = codes.mailbox_id(mailbox_id(owner, mailbox.mailbox_id))
     session.finish(tag, "CREATE completed", code, before=_renamed(session, command.mailbox, name))
 
 
@@ -40,7 +43,7 @@ async def delete(session: Session, tag: bytes, command: Delete) -> None:
     _own(session, command.mailbox)
     await session.front.mailboxes.delete(session.ticket, command.mailbox)
     session.front.views.forget_names(session.ticket.account_id)
-    if session.tracker is not None and session.tracker.view.name == command.mailbox:
+    if session.tracker is not None and session.tracker.standing.name == command.mailbox:
         session.unselect()
     session.finish(tag, "DELETE completed")
 
@@ -48,7 +51,8 @@ async def delete(session: Session, tag: bytes, command: Delete) -> None:
 async def rename(session: Session, tag: bytes, command: Rename) -> None:
     new_name = command.new_name.removesuffix(DELIMITER)
     _own(session, new_name)
-    await session.front.mailboxes.rename(session.ticket, command.mailbox, new_name)
+    quota = await owner_quota(session, new_name)
+    await session.front.mailboxes.rename(session.ticket, command.mailbox, new_name, quota)
     session.front.views.forget_names(session.ticket.account_id)
     # INBOX gives its messages away and stays what it is.
     told = b"" if command.mailbox == INBOX else _renamed(session, command.mailbox, new_name)

@@ -62,11 +62,16 @@ async def multi_search(session: Session, tag: bytes, command: MultiSearch) -> No
         return
     modseqs = follows_modseqs(session, program)
     limit = None
+    sources: Sequence[SourceMailboxes] = command.sources
     if command.of_selected_alone:
         program, limit = limited_search(session, program)
         await _search_selected(session, tag, program, result, modseqs)
     else:
-        await _search_others(session, tag, command.sources, program, result, modseqs)
+        if _names_shared(session, sources):
+            # In another account, it takes a search of its own.
+            sources = [one for one in sources if one.source is not Source.SELECTED]
+            await _search_selected(session, tag, program, result, modseqs)
+        await _search_others(session, tag, sources, program, result, modseqs)
     session.finish(tag, "ESEARCH completed", limit, uid=True)
 
 
@@ -79,6 +84,13 @@ def _impossible(session: Session, command: MultiSearch, result: ResultOptions) -
     if ResultOption.UPDATE in result:
         return "Only the results of SEARCH and SORT can be kept true"
     return ""
+
+
+def _names_shared(session: Session, sources: Sequence[SourceMailboxes]) -> bool:
+    """Whether the selected mailbox is to be searched, and is somebody else's."""
+    if session.tracker is None or not session.tracker.standing.guest:
+        return False
+    return any(one.source is Source.SELECTED for one in sources)
 
 
 async def _search_selected(
@@ -103,8 +115,8 @@ async def _search_selected(
     items = [*data_items(result, uids, found.scores)]
     if modseqs and (highest := tracker.highest_modseq(referred(result, found.positions))):
         items.append(b"MODSEQ %d" % highest)
-    view = tracker.view
-    session.write(esearch_of_mailbox(tag, view.name, view.uid_validity, items, utf8=session.utf8))
+    name, validity = tracker.standing.name, tracker.view.uid_validity
+    session.write(esearch_of_mailbox(tag, name, validity, items, utf8=session.utf8))
 
 
 async def _search_others(
@@ -117,7 +129,7 @@ async def _search_others(
 ) -> None:
     tracker, account_id, now = session.tracker, session.ticket.account_id, int(time.time())
     own = None
-    if tracker is not None:
+    if tracker is not None and not tracker.standing.guest:
         own = tracker.view.mailbox_id, for_store(program, account_id, tracker, now)
     answers = session.front.messages.search_many(
         session.ticket,
@@ -146,7 +158,8 @@ def _describe(session: Session, tag: bytes, found: FoundInMailbox, result: Resul
     scores: Sequence[int] = found.matches.scores
     modseqs: Sequence[int] = found.modseqs
     tracker = session.tracker
-    if tracker is not None and tracker.view.mailbox_id == found.mailbox_id:
+    key = (session.ticket.account_id, found.mailbox_id)
+    if tracker is not None and tracker.view.key == key:
         known = {tracker.uids[position] for position in tracker.positions_of(found.matches.uids)}
         kept = [uid in known for uid in uids]
         uids, scores, modseqs = (list(compress(one, kept)) for one in (uids, scores, modseqs))

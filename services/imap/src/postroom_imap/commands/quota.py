@@ -4,6 +4,8 @@ An account is one quota root, which is named by its address. Its limits are what
 the store holds it to. Whoever administers their tenant sees and sets those of its accounts; auth
 knows who does. SETQUOTA gives the session a fresh ticket where the account is its own; other
 sessions of the account are held to the new limits when theirs is renewed, within minutes.
+
+Of a mailbox that is shared, the owner's root is told, and what the owner keeps is not.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from postroom_imap.protocol.commands import GetQuota, GetQuotaRoot, SetQuota
 from postroom_imap.protocol.responses import codes
 from postroom_imap.protocol.responses.quota import quota_response, quota_root_response
 from postroom_imap.session import Session
+from postroom_imap.sharing import owner_of
 
 STORAGE_UNIT = 1024  # octets (RFC 9208 section 5.1)
 _RESOURCES = {"STORAGE": STORAGE_UNIT, "MESSAGE": 1, "MAILBOX": 1}
@@ -38,9 +41,14 @@ async def get_quota(session: Session, tag: bytes, command: GetQuota) -> None:
 
 
 async def get_quota_root(session: Session, tag: bytes, command: GetQuotaRoot) -> None:
-    roots = [session.ticket.address]
-    told = quota_root_response(command.mailbox, roots, utf8=session.utf8)
-    told += await _describe(session, session.ticket)
+    owner = await owner_of(session, command.mailbox)
+    root = session.ticket.address if owner is None else owner.address
+    told = quota_root_response(command.mailbox, [root], utf8=session.utf8)
+    if owner is None:
+        told += await _describe(session, session.ticket)
+    else:
+        # Nobody is told of what the person may not know of.
+        await session.front.mailboxes.rights(session.ticket, command.mailbox)
     session.finish(tag, "GETQUOTAROOT completed", before=told)
 
 

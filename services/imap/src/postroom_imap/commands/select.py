@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from postroom_imap.commands.urlauth import MECHANISM
 from postroom_imap.fetching import Fetching, Rows
 from postroom_imap.plan import compile_plan
-from postroom_imap.protocol import flag
+from postroom_imap.protocol import flag, rights
 from postroom_imap.protocol.commands import Examine, FetchAttribute, FetchItems, Select, Unselect
 from postroom_imap.protocol.commands.annotation import MOST_VALUE_BYTES
 from postroom_imap.protocol.commands.mailboxes import Resync
@@ -30,16 +32,17 @@ async def select(session: Session, tag: bytes, command: Select) -> None:
         session.write(untagged_ok("The mailbox before is closed", codes.CLOSED))
     if command.condstore:
         session.enable(Extension.CONDSTORE)
-    view = await session.front.views.acquire(session.ticket, command.mailbox)
-    tracker = Tracker(view, read_only, session.dialect, annotates=command.annotate)
+    standing = await session.front.views.acquire(session.ticket, command.mailbox)
+    view = standing.view
+    tracker = Tracker(standing, read_only, session.dialect, annotates=command.annotate)
     session.select(tracker)
+    await session.check_view()  # what the person may do has perhaps just been changed
     session.write(b"".join(_describe(session, tracker)))
     if command.resync is not None and command.resync.uid_validity == view.uid_validity:
         await _resync(session, tracker, command.resync)
-    code, text = codes.READ_WRITE, "SELECT completed"
-    if read_only:
-        code, text = codes.READ_ONLY, "EXAMINE completed"
-    session.finish(tag, text, code)
+    writable = not read_only and rights.changes(standing.rights)
+    code = codes.READ_WRITE if writable else codes.READ_ONLY
+    session.finish(tag, "EXAMINE completed" if read_only else "SELECT completed", code)
 
 
 def _may_resync(session: Session, tag: bytes, command: Select) -> bool:
@@ -58,7 +61,7 @@ def _may_resync(session: Session, tag: bytes, command: Select) -> bool:
 def _describe(session: Session, tracker: Tracker) -> list[bytes]:
     view = tracker.view
     flags = view.keywords.flags()
-    permanent = [] if tracker.read_only else [*flags, *_new_keywords(tracker)]
+    permanent = [] if tracker.read_only else _changeable(tracker, flags)
     _, first_unseen = view.unseen
     older = session.dialect.recent
     return [
@@ -73,18 +76,23 @@ def _describe(session: Session, tracker: Tracker) -> list[bytes]:
         untagged_ok("UIDs are valid", codes.uid_validity(view.uid_validity)),
         untagged_ok("Next UID", codes.uid_next(view.uid_next)),
         untagged_ok("Object id", codes.mailbox_id(mailbox_id(view.account_id, view.mailbox_id))),
-        untagged_ok("URLs can be authorized", codes.url_mechanisms((MECHANISM,))),
+        *(
+            [untagged_ok("URLs can be authorized", codes.url_mechanisms((MECHANISM,)))]
+            * (not tracker.standing.guest)
+        ),
         untagged_ok("Highest", codes.highest_modseq(view.modseq)),
         untagged_ok(
             "Annotations", codes.annotations(None if tracker.read_only else MOST_VALUE_BYTES)
         ),
         # RFC 9051 section 6.3.2: how the mailbox is called.
-        *([mailboxes.list_response(view.name, utf8=session.utf8)] * session.rev2),
+        *([mailboxes.list_response(tracker.standing.name, utf8=session.utf8)] * session.rev2),
     ]
 
 
-def _new_keywords(tracker: Tracker) -> list[str]:
-    return [] if tracker.view.keywords.full else [flag.ANY_KEYWORD]
+def _changeable(tracker: Tracker, flags: Sequence[str]) -> list[str]:
+    """The flags that the person may change (RFC 4314 section 5.1), new keywords among them."""
+    known = [] if tracker.view.keywords.full else [flag.ANY_KEYWORD]
+    return rights.settable([*flags, *known], tracker.standing.rights)
 
 
 async def _resync(session: Session, tracker: Tracker, resync: Resync) -> None:
@@ -92,7 +100,7 @@ async def _resync(session: Session, tracker: Tracker, resync: Resync) -> None:
     front, view = session.front, tracker.view
     if resync.modseq >= view.modseq:
         return
-    gone = await front.messages.vanished(session.ticket, view.mailbox_id, resync.modseq)
+    gone = await front.messages.vanished(session.ticket, view.key, resync.modseq)
     known = known_uids(tracker, resync, forgotten=gone is None)
     if uids := vanished(tracker, gone, known):
         session.write(messages.vanished(uids, earlier=True))

@@ -22,7 +22,7 @@ async def status(session: Session, tag: bytes, command: Status) -> None:
     tracker = session.tracker
     if (
         tracker is not None
-        and tracker.view.name == command.mailbox
+        and tracker.standing.name == command.mailbox
         and _STORED.isdisjoint(command.items)
     ):
         told = _render(session, command.mailbox, _of_tracker(session, tracker), command.items)
@@ -48,7 +48,8 @@ def wants_deleted_sizes(items: Sequence[StatusItem]) -> bool:
 
 def describe(session: Session, name: str, mailbox: Mailbox, items: Sequence[StatusItem]) -> bytes:
     """The STATUS response of a mailbox as the store told of it."""
-    view = session.front.views.find(session.ticket.account_id, mailbox.mailbox_id)
+    owner = mailbox.owner or session.ticket.account_id
+    view = session.front.views.find((owner, mailbox.mailbox_id))
     tracker = session.tracker
     if tracker is not None and view is tracker.view:
         recent = tracker.recent_count()
@@ -64,7 +65,7 @@ def describe(session: Session, name: str, mailbox: Mailbox, items: Sequence[Stat
         StatusItem.SIZE: mailbox.size,
         StatusItem.DELETED_STORAGE: mailbox.deleted_size,
         StatusItem.HIGHESTMODSEQ: mailbox.modseq,
-        StatusItem.MAILBOXID: mailbox_id(session.ticket.account_id, mailbox.mailbox_id),
+        StatusItem.MAILBOXID: mailbox_id(owner, mailbox.mailbox_id),
         StatusItem.APPENDLIMIT: session.front.bounds.append_bytes,
     }
     return _render(session, name, values, items)

@@ -59,12 +59,12 @@ async def store(session: Session, tag: bytes, command: Store) -> None:
     view = tracker.view
     uids = tracker.ranges_at(positions)
     try:
-        stored = await _stored(session, view.mailbox_id, uids, command)
+        stored = await _stored(session, view.key, uids, command)
     except PostroomError as error:
         if not command.annotations or not _refuse(session, tag, error):
             raise
         return
-    await front.views.take(view, session.ticket, stored.change, tracker)
+    await front.views.take(tracker.standing, stored.change, tracker)
     modified = frozenset(stored.modified)
     if modified:
         positions = tracker.without(positions, modified)

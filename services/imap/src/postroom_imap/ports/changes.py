@@ -9,7 +9,11 @@ from postroom_imap.ports.identity import Ticket
 
 
 class Follower(Protocol):
-    """A view of a mailbox that wants to hear what happens to it."""
+    """A view of a mailbox that wants to hear what happens to it.
+
+    Attributes:
+        account_id: that the mailbox is in, whosever the ticket is.
+    """
 
     account_id: int
     mailbox_id: int
@@ -20,7 +24,7 @@ class Follower(Protocol):
         """Something happened: changes after `modseq`, in order, without gaps."""
 
     def lose(self, temporary: bool) -> None:
-        """Nothing more will be told: the ticket is no good any more, or the mailbox is gone."""
+        """Nothing more will be told: the ticket is no good any more, or what it may read."""
 
 
 class Changes(Protocol):

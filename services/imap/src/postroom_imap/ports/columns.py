@@ -6,6 +6,9 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from postroom_imap.protocol.rights import ALL as ALL_RIGHTS
+
+MailboxKey = tuple[int, int]  # the account that a mailbox is in, and its id there
 Range = tuple[int, int]
 Ranges = Sequence[Range]
 
@@ -47,6 +50,8 @@ class Change:
         expunged: UIDs.
         keywords: (number, name) of those new in the mailbox.
         deleted: the mailbox itself is gone.
+        rights_changed: what others than its owner may do must be asked anew.
+        owner: the account that it is in, where that isn't the caller's own; else 0.
     """
 
     mailbox_id: int
@@ -59,11 +64,22 @@ class Change:
     keywords: Sequence[tuple[int, str]] = ()
     deleted: bool = False
     annotated: Sequence[Annotated] = ()
+    rights_changed: bool = False
+    owner: int = 0
+
+    def key(self, account_id: int) -> MailboxKey:
+        """The mailbox that it happened to, as told to an account's session."""
+        return self.owner or account_id, self.mailbox_id
 
 
 @dataclass(frozen=True, slots=True)
 class OpenedMailbox:
-    """A mailbox as of one modseq."""
+    """A mailbox as of one modseq.
+
+    Attributes:
+        rights: what the person may do with it.
+        owner: the account that it is in, where that isn't the person's own; else 0.
+    """
 
     mailbox_id: int
     name: str
@@ -72,3 +88,5 @@ class OpenedMailbox:
     modseq: int
     keywords: Sequence[tuple[int, str]]
     columns: Columns
+    rights: str = ALL_RIGHTS
+    owner: int = 0

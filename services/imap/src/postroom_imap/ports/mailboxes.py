@@ -7,7 +7,11 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Protocol
 
+from postroom_chassis.quota import Quota
+
+from postroom_imap.ports.columns import MailboxKey
 from postroom_imap.ports.identity import Ticket
+from postroom_imap.protocol.rights import ALL as ALL_RIGHTS
 
 
 class SpecialUse(StrEnum):
@@ -30,6 +34,8 @@ class Mailbox:
         size: bytes of all messages.
         deleted_size: bytes of those that are \\Deleted, where it was asked for.
         annotations: values by entry, of the entries that were asked for.
+        rights: what the person may do with it.
+        owner: the account that it is in, where that isn't the person's own; else 0.
     """
 
     mailbox_id: int
@@ -46,6 +52,8 @@ class Mailbox:
     uid_next: int = 1
     modseq: int = 0
     annotations: Mapping[str, bytes] = field(default_factory=dict)
+    rights: str = ALL_RIGHTS
+    owner: int = 0
 
     def counted_as(self, other: Mailbox) -> Mailbox:
         """The same with the counts of another."""
@@ -69,8 +77,30 @@ class Annotations:
     longest: int = 0
 
 
+class AclMode(StrEnum):
+    """What happens to the rights of one person."""
+
+    REPLACE = "replace"
+    ADD = "add"
+    REMOVE = "remove"
+
+
+@dataclass(frozen=True, slots=True)
+class AclEntry:
+    """What one account may do with a mailbox (RFC 4314)."""
+
+    identifier: str
+    rights: str
+    account_id: int
+
+
 class Mailboxes(Protocol):
-    """The tree of mailboxes. Names are text with "/" between levels."""
+    """The tree of mailboxes. Names are text with "/" between levels.
+
+    What others share has names of its own (`protocol.mailbox_name`). Raises (all): PostroomError
+    NOT_FOUND where the person may not know of a mailbox; DENIED where a right is lacking. `quota`
+    is what the owner may keep of a mailbox that is another's, and is made or renamed.
+    """
 
     async def list(
         self, ticket: Ticket, *, deleted_sizes: bool = False, entries: Sequence[str] = ()
@@ -80,7 +110,13 @@ class Mailboxes(Protocol):
     async def status(self, ticket: Ticket, name: str, *, deleted_sizes: bool = False) -> Mailbox:
         """One mailbox with its counts. NOT_FOUND."""
 
-    async def create(self, ticket: Ticket, name: str, uses: Sequence[SpecialUse] = ()) -> Mailbox:
+    async def create(
+        self,
+        ticket: Ticket,
+        name: str,
+        uses: Sequence[SpecialUse] = (),
+        quota: Quota | None = None,
+    ) -> Mailbox:
         """A new mailbox, levels above it included; it takes its special uses from others.
 
         ALREADY_EXISTS, INVALID, LIMIT_EXCEEDED; UNSUPPORTED for a special use that can't be.
@@ -89,7 +125,9 @@ class Mailboxes(Protocol):
     async def delete(self, ticket: Ticket, name: str) -> None:
         """Removes a mailbox. NOT_FOUND, INVALID."""
 
-    async def rename(self, ticket: Ticket, name: str, new_name: str) -> None:
+    async def rename(
+        self, ticket: Ticket, name: str, new_name: str, quota: Quota | None = None
+    ) -> None:
         """Renames a mailbox with its inferiors. NOT_FOUND, ALREADY_EXISTS, INVALID."""
 
     async def subscribe(self, ticket: Ticket, name: str, subscribed: bool) -> None:
@@ -117,4 +155,18 @@ class Mailboxes(Protocol):
 
         NOT_FOUND, TOO_LARGE, LIMIT_EXCEEDED, OVER_QUOTA; DENIED for a shared one of the server;
         UNSUPPORTED for a special use that can't be.
+        """
+
+    async def rights(self, ticket: Ticket, mailbox: str | MailboxKey) -> str:
+        """What the person may do with a mailbox, by its name or its key."""
+
+    async def acl(self, ticket: Ticket, name: str) -> Sequence[AclEntry]:
+        """Who may do what with a mailbox, its owner first."""
+
+    async def set_acl(
+        self, ticket: Ticket, name: str, entry: AclEntry, mode: AclMode = AclMode.REPLACE
+    ) -> None:
+        """Replaces the rights of one account, adds some, or removes some.
+
+        INVALID where the owner would lose any; LIMIT_EXCEEDED.
         """

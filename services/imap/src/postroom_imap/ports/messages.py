@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum, StrEnum
 from typing import Protocol
 
-from postroom_imap.ports.columns import Change, OpenedMailbox, Ranges
+from postroom_chassis.quota import Quota
+
+from postroom_imap.ports.columns import Change, MailboxKey, OpenedMailbox, Ranges
 from postroom_imap.ports.identity import Ticket
 from postroom_imap.ports.searching import (
     FoundInMailbox,
@@ -143,7 +145,7 @@ class NewMessage:
 class Replaced:
     """The message that a new one takes the place of (RFC 8508)."""
 
-    mailbox_id: int
+    mailbox: MailboxKey
     uid: int
 
 
@@ -199,15 +201,20 @@ class FlagMode(StrEnum):
 
 
 class Messages(Protocol):
-    """The messages of mailboxes. NOT_FOUND from each where the mailbox is gone."""
+    """The messages of mailboxes.
 
-    async def open(self, ticket: Ticket, name: str) -> OpenedMailbox:
-        """A mailbox as columns."""
+    Raises (all): PostroomError NOT_FOUND where the mailbox is gone, or another's that the person
+    may not know of; DENIED where a right is lacking. `quota` is what the owner may keep of a
+    mailbox that is another's, and is written to.
+    """
+
+    async def open(self, ticket: Ticket, mailbox: str | MailboxKey) -> OpenedMailbox:
+        """A mailbox, by its name or its key, as columns."""
 
     def fetch(
         self,
         ticket: Ticket,
-        mailbox_id: int,
+        mailbox: MailboxKey,
         uids: Ranges,
         columns: Sequence[Column],
         sections: Sequence[Section],
@@ -233,17 +240,19 @@ class Messages(Protocol):
         name: str,
         *messages: NewMessage,
         replaced: Replaced | None = None,
+        quota: Quota | None = None,
     ) -> Appended:
         """Adds messages, all or none, and removes the one that a single new one replaces.
 
         Raises PostroomError OVER_QUOTA, TOO_LARGE, LIMIT_EXCEEDED, CONFLICT where the replaced
-        message is gone, INVALID where a part that is annotated isn't there; BadReference.
+        message is gone, UNSUPPORTED where it is in another account, INVALID where a part that is
+        annotated isn't there; BadReference.
         """
 
     async def store_flags(
         self,
         ticket: Ticket,
-        mailbox_id: int,
+        mailbox: MailboxKey,
         uids: Ranges,
         mode: FlagMode,
         flags: Sequence[str],
@@ -257,7 +266,7 @@ class Messages(Protocol):
     async def store_annotations(
         self,
         ticket: Ticket,
-        mailbox_id: int,
+        mailbox: MailboxKey,
         uids: Ranges,
         annotations: Sequence[AnnotationSetting],
         unchanged_since: int | None = None,
@@ -268,22 +277,36 @@ class Messages(Protocol):
         message; OVER_QUOTA; DENIED.
         """
 
-    async def vanished(self, ticket: Ticket, mailbox_id: int, since: int) -> Ranges | None:
+    async def vanished(self, ticket: Ticket, mailbox: MailboxKey, since: int) -> Ranges | None:
         """The UIDs that were expunged after a modseq; None where that is forgotten."""
 
-    async def copy(self, ticket: Ticket, mailbox_id: int, uids: Ranges, target: str) -> Copied:
+    async def copy(
+        self,
+        ticket: Ticket,
+        mailbox: MailboxKey,
+        uids: Ranges,
+        target: str,
+        quota: Quota | None = None,
+    ) -> Copied:
         """Copies messages, all or none. OVER_QUOTA; NOT_FOUND where the target is missing."""
 
-    async def move(self, ticket: Ticket, mailbox_id: int, uids: Ranges, target: str) -> Copied:
+    async def move(
+        self,
+        ticket: Ticket,
+        mailbox: MailboxKey,
+        uids: Ranges,
+        target: str,
+        quota: Quota | None = None,
+    ) -> Copied:
         """Moves messages, all or none; raises what `copy` does."""
 
-    async def expunge(self, ticket: Ticket, mailbox_id: int, uids: Ranges) -> Change | None:
+    async def expunge(self, ticket: Ticket, mailbox: MailboxKey, uids: Ranges) -> Change | None:
         """Removes those of the messages that are \\Deleted; of all, where none is named."""
 
     async def search(
         self,
         ticket: Ticket,
-        mailbox_id: int,
+        mailbox: MailboxKey,
         key: StoreKey,
         *,
         comparator: Collation = DEFAULT,

@@ -6,10 +6,12 @@ spelling.
 
 import re
 from binascii import a2b_base64, b2a_base64
+from collections.abc import Iterator
 from unicodedata import normalize
 
 DELIMITER = "/"
 INBOX = "INBOX"
+OTHER_USERS = "Other Users/"  # RFC 2342 section 5: what others share is below, by their addresses
 
 _ENCODED = re.compile(rb"&([A-Za-z0-9+,]*)-")
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e]+|&")
@@ -40,6 +42,19 @@ def canonical(name: str) -> str:
     if name[:5].lower() == "inbox" and name[5:6] in ("", DELIMITER):
         return INBOX + name[5:]
     return name
+
+
+def is_shared(name: str) -> bool:
+    """Whether a name is one of what others share."""
+    return name.startswith(OTHER_USERS)
+
+
+def owners_in(name: str) -> Iterator[str]:
+    """Whose a shared name may be, by address. An address may hold a "/"."""
+    rest = name.removeprefix(OTHER_USERS)
+    start = rest.find("@")
+    while (start := rest.find(DELIMITER, start + 1)) > 0:
+        yield rest[:start]
 
 
 def _decoded_pieces(wire: bytes) -> list[bytes]:

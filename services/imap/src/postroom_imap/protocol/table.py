@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from postroom_imap.protocol import state as legal
 from postroom_imap.protocol.commands import (
     Command,
+    acl,
     append,
     fetch,
     listing,
@@ -103,6 +104,12 @@ COMMANDS: dict[bytes, Row] = {
     b"IDLE": _row(legal.AUTHENTICATED, session.Idle()),
     b"UNAUTHENTICATE": _row(legal.AUTHENTICATED, session.Unauthenticate()),
     b"COMPRESS": Row(legal.AUTHENTICATED, session.parse_compress, session.Compress),
+    # Authenticated: RFC 4314
+    b"SETACL": Row(legal.AUTHENTICATED, acl.parse_set_acl, acl.SetAcl),
+    b"DELETEACL": Row(legal.AUTHENTICATED, acl.parse_delete_acl, acl.DeleteAcl),
+    b"GETACL": Row(legal.AUTHENTICATED, acl.parse_get_acl, acl.GetAcl),
+    b"LISTRIGHTS": Row(legal.AUTHENTICATED, acl.parse_list_rights, acl.ListRights),
+    b"MYRIGHTS": Row(legal.AUTHENTICATED, acl.parse_my_rights, acl.MyRights),
     # Authenticated: RFC 4467
     b"GENURLAUTH": Row(legal.AUTHENTICATED, urlauth.parse_gen_url_auth, urlauth.GenUrlAuth),
     b"RESETKEY": Row(legal.AUTHENTICATED, urlauth.parse_reset_key, urlauth.ResetKey),

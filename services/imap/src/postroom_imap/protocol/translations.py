@@ -127,6 +127,44 @@ TRANSLATIONS: dict[str, tuple[str, str]] = {
         "Das ausgewählte Postfach wurde gelöscht",
         "La boîte sélectionnée a été supprimée",
     ),
+    # What is shared
+    "The selected mailbox is shared with you no more": (
+        "Das ausgewählte Postfach ist nicht mehr für Sie freigegeben",
+        "La boîte sélectionnée n'est plus partagée avec vous",
+    ),
+    "The right {} on the mailbox is needed": (
+        "Das Recht {} an dem Postfach ist nötig",
+        "Le droit {} sur la boîte est nécessaire",
+    ),
+    "The right to change these flags is needed": (
+        "Das Recht, diese Markierungen zu ändern, ist nötig",
+        "Le droit de changer ces marques est nécessaire",
+    ),
+    "Only the owner can make a mailbox there": (
+        "Dort kann nur der Eigentümer ein Postfach anlegen",
+        "Seul le propriétaire peut y créer une boîte",
+    ),
+    "The owner of a mailbox has all rights, always": (
+        "Der Eigentümer eines Postfachs hat immer alle Rechte",
+        "Le propriétaire d'une boîte a toujours tous les droits",
+    ),
+    "There are no negative rights here": (
+        "Negative Rechte gibt es hier nicht",
+        "Il n'y a pas de droits négatifs ici",
+    ),
+    "Nothing can be shared with everybody at once": (
+        "Nichts kann für alle zugleich freigegeben werden",
+        "Rien ne peut être partagé avec tout le monde à la fois",
+    ),
+    "No account has this address": (
+        "Kein Konto hat diese Adresse",
+        "Aucun compte n'a cette adresse",
+    ),
+    "Uppercase rights are not allowed": (
+        "Rechte werden klein geschrieben",
+        "Les droits s'écrivent en minuscules",
+    ),
+    "There is no right {}": ("Ein Recht {} gibt es nicht", "Il n'y a pas de droit {}"),
     # Messages
     "No message has such a number": (
         "Keine Nachricht hat so eine Nummer",

@@ -18,7 +18,7 @@ from postroom_chassis.rpc.client import Channel
 
 from postroom_imap.ports.accounts import AccountFollower, AccountNews
 from postroom_imap.ports.changes import Follower
-from postroom_imap.remote.encoding import change_of
+from postroom_imap.remote.encoding import change_of, owner_of
 from postroom_imap.remote.mailboxes import mailbox_of
 
 log = logs.logger(__name__)
@@ -37,7 +37,6 @@ class RemoteChanges:
         self._stub = store.stub(change_pb2_grpc.ChangeServiceStub)
         self._followers: dict[tuple[int, int], Follower] = {}
         self._accounts: dict[int, AccountFollower] = {}
-        self._unconfirmed: dict[tuple[int, int], None] = {}
         self._requests: asyncio.Queue[change_pb2.WatchRequest] = asyncio.Queue()
         self._runner: asyncio.Task[None] | None = None
 
@@ -52,7 +51,6 @@ class RemoteChanges:
         if self._followers.get(key) is not follower:
             return
         del self._followers[key]
-        self._unconfirmed.pop(key, None)
         remove = change_pb2.WatchRequest.Remove(account_id=key[0], mailbox_id=key[1])
         self._requests.put_nowait(change_pb2.WatchRequest(remove=remove))
 
@@ -65,7 +63,6 @@ class RemoteChanges:
         if self._accounts.get(follower.account_id) is not follower:
             return
         del self._accounts[follower.account_id]
-        self._unconfirmed.pop((follower.account_id, WHOLE_ACCOUNT), None)
         remove = change_pb2.WatchRequest.RemoveAccount(account_id=follower.account_id)
         self._requests.put_nowait(change_pb2.WatchRequest(remove_account=remove))
 
@@ -80,17 +77,16 @@ class RemoteChanges:
             await asyncio.gather(self._runner, return_exceptions=True)
 
     def _ask(self, key: tuple[int, int], follower: Follower) -> None:
-        self._unconfirmed[key] = None
         add = change_pb2.WatchRequest.Add(
             ticket=follower.ticket.token,
             mailbox_id=follower.mailbox_id,
             since=follower.modseq,
             account_id=key[0],
+            owner=owner_of(follower.ticket, key),
         )
         self._requests.put_nowait(change_pb2.WatchRequest(add=add))
 
     def _ask_account(self, follower: AccountFollower) -> None:
-        self._unconfirmed[follower.account_id, WHOLE_ACCOUNT] = None
         add = change_pb2.WatchRequest.AddAccount(
             ticket=follower.ticket.token, since=follower.modseq, account_id=follower.account_id
         )
@@ -139,35 +135,35 @@ class RemoteChanges:
             stream.cancel()  # whoever reads it learns why
 
     def _hand_out(self, response: change_pb2.WatchResponse) -> None:
-        for watching in response.watching:
-            self._unconfirmed.pop((watching.account_id, watching.mailbox_id), None)
         for refusal in response.refusals:
             self._refuse(refusal)
         for told in response.changes:
             key = (told.account_id, told.change.mailbox_id)
             follower = self._followers.get(key)
             # What this process did itself is mostly known by then, from the answer.
-            if follower is not None and told.change.modseq > follower.modseq:
+            if follower is None:
+                continue
+            if told.change.modseq > follower.modseq or told.change.rights_changed:
                 follower.follow(change_of(told.change))
-
         for news in response.accounts:
             account = self._accounts.get(news.account_id)
             if account is not None:
                 account.follow_account(_news_of(news))
 
     def _refuse(self, refusal: change_pb2.Refusal) -> None:
-        key = (refusal.account_id, refusal.mailbox_id)
-        if key not in self._unconfirmed:
-            return
-        del self._unconfirmed[key]
+        """An addition failed, or the right to read a mailbox went away later on.
+
+        It is never the end: the ticket of another session may be better, and whether the mailbox
+        is gone is found out where it is read anew.
+        """
         if refusal.mailbox_id == WHOLE_ACCOUNT:
             account = self._accounts.pop(refusal.account_id, None)
             if account is not None:
                 account.lose_account()
             return
-        follower = self._followers.pop(key, None)
+        follower = self._followers.pop((refusal.account_id, refusal.mailbox_id), None)
         if follower is not None:
-            follower.lose(temporary=refusal.kind != Kind.NOT_FOUND)
+            follower.lose(temporary=True)
 
 
 def _news_of(news: change_pb2.AccountNews) -> AccountNews:

@@ -7,20 +7,38 @@ from collections.abc import Sequence as Seq
 from typing import Any, Literal
 
 from postroom.store.v1 import (
+    mailbox_pb2,
     message_pb2,
 )
+from postroom_chassis.quota import Quota
 
 from postroom_imap.ports.columns import (
     Annotated,
     Change,
     Columns,
+    MailboxKey,
     Ranges,
 )
+from postroom_imap.ports.identity import Ticket
 
 
 def range_messages(uids: Ranges) -> list[message_pb2.UidRange]:
     """UID ranges for a request."""
     return [message_pb2.UidRange(first=first, last=last) for first, last in uids]
+
+
+def owner_of(ticket: Ticket, mailbox: MailboxKey) -> int:
+    """The account that a mailbox is in, as requests name it: 0 for the ticket's own."""
+    return mailbox[0] if mailbox[0] != ticket.account_id else 0
+
+
+def owner_quota(quota: Quota | None) -> mailbox_pb2.OwnerQuota | None:
+    """What the owner of a mailbox may keep, for a request; None for one's own."""
+    if quota is None:
+        return None
+    return mailbox_pb2.OwnerQuota(
+        bytes=quota.bytes, messages=quota.messages, mailboxes=quota.mailboxes
+    )
 
 
 def keywords_of(keywords: Seq[message_pb2.Keyword]) -> list[tuple[int, str]]:
@@ -58,6 +76,8 @@ def change_of(change: message_pb2.Change) -> Change:
         keywords=keywords_of(change.keywords),
         deleted=change.deleted,
         annotated=_annotated_in(change.annotated),
+        rights_changed=change.rights_changed,
+        owner=change.owner,
     )
 
 

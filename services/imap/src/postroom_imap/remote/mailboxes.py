@@ -10,12 +10,16 @@ from postroom.store.v1 import (
     mailbox_pb2,
     mailbox_pb2_grpc,
 )
+from postroom_chassis.quota import Quota
 from postroom_chassis.rpc.client import Channel, ticketed
 from postroom_chassis.rpc.repeating import repeat
 
+from postroom_imap.ports.columns import MailboxKey
 from postroom_imap.ports.identity import Ticket
-from postroom_imap.ports.mailboxes import Annotations, Mailbox, SpecialUse
+from postroom_imap.ports.mailboxes import AclEntry, AclMode, Annotations, Mailbox, SpecialUse
+from postroom_imap.protocol.rights import ALL as ALL_RIGHTS
 from postroom_imap.remote.calls import fresh_key
+from postroom_imap.remote.encoding import owner_of, owner_quota
 
 _SPECIAL_USES = {
     mailbox_pb2.SPECIAL_USE_ALL: SpecialUse.ALL,
@@ -32,6 +36,13 @@ _DEPTHS = {
     0: mailbox_pb2.GetMetadataRequest.DEPTH_ENTRIES,
     1: mailbox_pb2.GetMetadataRequest.DEPTH_CHILDREN,
     None: mailbox_pb2.GetMetadataRequest.DEPTH_INFINITY,
+}
+
+
+_MODES = {
+    AclMode.REPLACE: mailbox_pb2.SetAclRequest.MODE_REPLACE,
+    AclMode.ADD: mailbox_pb2.SetAclRequest.MODE_ADD,
+    AclMode.REMOVE: mailbox_pb2.SetAclRequest.MODE_REMOVE,
 }
 
 
@@ -57,10 +68,15 @@ class RemoteMailboxes:
         request = mailbox_pb2.StatusRequest(names=[name], deleted_sizes=deleted_sizes)
         return mailbox_of((await self._call(self._stub.Status, request, ticket)).mailboxes[0])
 
-    async def create(self, ticket: Ticket, name: str, uses: Seq[SpecialUse] = ()) -> Mailbox:
+    async def create(
+        self, ticket: Ticket, name: str, uses: Seq[SpecialUse] = (), quota: Quota | None = None
+    ) -> Mailbox:
         numbers = [number for number, use in _SPECIAL_USES.items() if use in uses]
         request = mailbox_pb2.CreateRequest(
-            idempotency_key=fresh_key(), name=name, special_uses=numbers
+            idempotency_key=fresh_key(),
+            name=name,
+            special_uses=numbers,
+            owner_quota=owner_quota(quota),
         )
         return mailbox_of(await self._call(self._stub.Create, request, ticket))
 
@@ -68,9 +84,14 @@ class RemoteMailboxes:
         request = mailbox_pb2.DeleteRequest(idempotency_key=fresh_key(), name=name)
         await self._call(self._stub.Delete, request, ticket)
 
-    async def rename(self, ticket: Ticket, name: str, new_name: str) -> None:
+    async def rename(
+        self, ticket: Ticket, name: str, new_name: str, quota: Quota | None = None
+    ) -> None:
         request = mailbox_pb2.RenameRequest(
-            idempotency_key=fresh_key(), name=name, new_name=new_name
+            idempotency_key=fresh_key(),
+            name=name,
+            new_name=new_name,
+            owner_quota=owner_quota(quota),
         )
         await self._call(self._stub.Rename, request, ticket)
 
@@ -106,6 +127,32 @@ class RemoteMailboxes:
         )
         await self._call(self._stub.SetMetadata, request, ticket)
 
+    async def rights(self, ticket: Ticket, mailbox: str | MailboxKey) -> str:
+        if isinstance(mailbox, str):
+            request = mailbox_pb2.MyRightsRequest(name=mailbox)
+        else:
+            owner = owner_of(ticket, mailbox)
+            request = mailbox_pb2.MyRightsRequest(mailbox_id=mailbox[1], owner=owner)
+        return str((await self._call(self._stub.MyRights, request, ticket)).rights)
+
+    async def acl(self, ticket: Ticket, name: str) -> Seq[AclEntry]:
+        request = mailbox_pb2.GetAclRequest(name=name)
+        answer = await self._call(self._stub.GetAcl, request, ticket)
+        return [AclEntry(one.identifier, one.rights, one.account_id) for one in answer.entries]
+
+    async def set_acl(
+        self, ticket: Ticket, name: str, entry: AclEntry, mode: AclMode = AclMode.REPLACE
+    ) -> None:
+        request = mailbox_pb2.SetAclRequest(
+            idempotency_key=fresh_key(),
+            name=name,
+            identifier=entry.identifier,
+            account_id=entry.account_id,
+            mode=_MODES[mode],
+            rights=entry.rights,
+        )
+        await self._call(self._stub.SetAcl, request, ticket)
+
     async def _call(self, method: Any, request: Any, ticket: Ticket) -> Any:
         metadata = ticketed(ticket.token)
         return await repeat(lambda: method(request, metadata=metadata))
@@ -133,4 +180,6 @@ def mailbox_of(mailbox: mailbox_pb2.Mailbox) -> Mailbox:
         uid_next=counts.uid_next,
         modseq=counts.highest_modseq,
         annotations=_annotations(mailbox.annotations),
+        rights=mailbox.rights if mailbox.owner else ALL_RIGHTS,
+        owner=mailbox.owner,
     )

@@ -12,12 +12,14 @@ from postroom.store.v1 import (
     message_pb2_grpc,
 )
 from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.quota import Quota
 from postroom_chassis.rpc.client import Channel, ticketed, together
 from postroom_chassis.rpc.repeating import repeat
 
 from postroom_imap.ports.columns import (
     Change,
     Columns,
+    MailboxKey,
     OpenedMailbox,
     Ranges,
 )
@@ -43,8 +45,16 @@ from postroom_imap.ports.messages import (
 from postroom_imap.ports.searching import FoundInMailbox, Matches, Scope, SortColumn, StoreKey
 from postroom_imap.protocol.collation import DEFAULT, Collation
 from postroom_imap.protocol.commands.annotation import AnnotationColumn, AnnotationSetting
+from postroom_imap.protocol.rights import ALL as ALL_RIGHTS
 from postroom_imap.remote.calls import closing, fresh_key
-from postroom_imap.remote.encoding import change_in, change_of, keywords_of, range_messages
+from postroom_imap.remote.encoding import (
+    change_in,
+    change_of,
+    keywords_of,
+    owner_of,
+    owner_quota,
+    range_messages,
+)
 from postroom_imap.remote.searching import (
     COLLATIONS,
     SORT_COLUMNS,
@@ -93,11 +103,15 @@ class RemoteMessages:
     def __init__(self, store: Channel) -> None:
         self._stub = store.stub(message_pb2_grpc.MessageServiceStub)
 
-    async def open(self, ticket: Ticket, name: str) -> OpenedMailbox:
-        return await repeat(lambda: self._open(ticket, name))
+    async def open(self, ticket: Ticket, mailbox: str | MailboxKey) -> OpenedMailbox:
+        if isinstance(mailbox, str):
+            request = message_pb2.OpenRequest(name=mailbox)
+        else:
+            owner = owner_of(ticket, mailbox)
+            request = message_pb2.OpenRequest(mailbox_id=mailbox[1], owner=owner)
+        return await repeat(lambda: self._open(ticket, request))
 
-    async def _open(self, ticket: Ticket, name: str) -> OpenedMailbox:
-        request = message_pb2.OpenRequest(name=name)
+    async def _open(self, ticket: Ticket, request: message_pb2.OpenRequest) -> OpenedMailbox:
         mailbox: message_pb2.OpenMailbox | None = None
         columns = Columns()
         call = self._stub.Open(request, metadata=together(ticketed(ticket.token), 0))
@@ -118,19 +132,22 @@ class RemoteMessages:
             modseq=mailbox.highest_modseq,
             keywords=keywords_of(mailbox.keywords),
             columns=columns,
+            rights=mailbox.rights if mailbox.owner else ALL_RIGHTS,
+            owner=mailbox.owner,
         )
 
     async def fetch(
         self,
         ticket: Ticket,
-        mailbox_id: int,
+        mailbox: MailboxKey,
         uids: Ranges,
         columns: Seq[Column],
         sections: Seq[Section],
         annotations: Seq[str] = (),
     ) -> AsyncIterator[Batch]:
         request = message_pb2.FetchRequest(
-            mailbox_id=mailbox_id,
+            mailbox_id=mailbox[1],
+            owner=owner_of(ticket, mailbox),
             uids=range_messages(uids),
             columns=[_COLUMNS[column][0] for column in columns],
             sections=map(_section, sections),
@@ -164,13 +181,22 @@ class RemoteMessages:
         return [UploadId(value) for value in response.upload_ids]
 
     async def append(
-        self, ticket: Ticket, name: str, *messages: NewMessage, replaced: Replaced | None = None
+        self,
+        ticket: Ticket,
+        name: str,
+        *messages: NewMessage,
+        replaced: Replaced | None = None,
+        quota: Quota | None = None,
     ) -> Appended:
         request = message_pb2.AppendRequest(
-            idempotency_key=fresh_key(), name=name, messages=map(_new_message, messages)
+            idempotency_key=fresh_key(),
+            name=name,
+            messages=map(_new_message, messages),
+            owner_quota=owner_quota(quota),
         )
         if replaced is not None:
-            request.replaced.mailbox_id, request.replaced.uid = replaced.mailbox_id, replaced.uid
+            request.replaced.mailbox_id, request.replaced.uid = replaced.mailbox[1], replaced.uid
+            request.replaced.owner = owner_of(ticket, replaced.mailbox)
         response = await self._call(self._stub.Append, request, ticket)
         if response.HasField("bad_reference"):
             raise BadReference(response.bad_reference.message, response.bad_reference.piece)
@@ -184,7 +210,7 @@ class RemoteMessages:
     async def store_flags(
         self,
         ticket: Ticket,
-        mailbox_id: int,
+        mailbox: MailboxKey,
         uids: Ranges,
         mode: FlagMode,
         flags: Seq[str],
@@ -192,7 +218,8 @@ class RemoteMessages:
     ) -> Stored:
         request = message_pb2.StoreFlagsRequest(
             idempotency_key=fresh_key(),
-            mailbox_id=mailbox_id,
+            mailbox_id=mailbox[1],
+            owner=owner_of(ticket, mailbox),
             uids=range_messages(uids),
             mode=_MODES[mode],
             flags=flags,
@@ -204,14 +231,15 @@ class RemoteMessages:
     async def store_annotations(
         self,
         ticket: Ticket,
-        mailbox_id: int,
+        mailbox: MailboxKey,
         uids: Ranges,
         annotations: Seq[AnnotationSetting],
         unchanged_since: int | None = None,
     ) -> Stored:
         request = message_pb2.StoreAnnotationsRequest(
             idempotency_key=fresh_key(),
-            mailbox_id=mailbox_id,
+            mailbox_id=mailbox[1],
+            owner=owner_of(ticket, mailbox),
             uids=range_messages(uids),
             annotations=map(_new_annotation, annotations),
             unchanged_since=unchanged_since,
@@ -219,29 +247,48 @@ class RemoteMessages:
         response = await self._call(self._stub.StoreAnnotations, request, ticket)
         return Stored(change_in(response, "change"), list(response.modified))
 
-    async def vanished(self, ticket: Ticket, mailbox_id: int, since: int) -> Ranges | None:
-        request = message_pb2.VanishedRequest(mailbox_id=mailbox_id, since=since)
+    async def vanished(self, ticket: Ticket, mailbox: MailboxKey, since: int) -> Ranges | None:
+        request = message_pb2.VanishedRequest(
+            mailbox_id=mailbox[1], owner=owner_of(ticket, mailbox), since=since
+        )
         response = await self._call(self._stub.Vanished, request, ticket)
         if response.forgotten:
             return None
         return [(gone.first, gone.last) for gone in response.uids]
 
-    async def copy(self, ticket: Ticket, mailbox_id: int, uids: Ranges, target: str) -> Copied:
-        return await self._copy(self._stub.Copy, ticket, mailbox_id, uids, target)
+    async def copy(
+        self,
+        ticket: Ticket,
+        mailbox: MailboxKey,
+        uids: Ranges,
+        target: str,
+        quota: Quota | None = None,
+    ) -> Copied:
+        return await self._copy(self._stub.Copy, ticket, mailbox, uids, target, quota)
 
-    async def move(self, ticket: Ticket, mailbox_id: int, uids: Ranges, target: str) -> Copied:
-        return await self._copy(self._stub.Move, ticket, mailbox_id, uids, target)
+    async def move(
+        self,
+        ticket: Ticket,
+        mailbox: MailboxKey,
+        uids: Ranges,
+        target: str,
+        quota: Quota | None = None,
+    ) -> Copied:
+        return await self._copy(self._stub.Move, ticket, mailbox, uids, target, quota)
 
-    async def expunge(self, ticket: Ticket, mailbox_id: int, uids: Ranges) -> Change | None:
+    async def expunge(self, ticket: Ticket, mailbox: MailboxKey, uids: Ranges) -> Change | None:
         request = message_pb2.ExpungeRequest(
-            idempotency_key=fresh_key(), mailbox_id=mailbox_id, uids=range_messages(uids)
+            idempotency_key=fresh_key(),
+            mailbox_id=mailbox[1],
+            owner=owner_of(ticket, mailbox),
+            uids=range_messages(uids),
         )
         return change_in(await self._call(self._stub.Expunge, request, ticket), "change")
 
     async def search(
         self,
         ticket: Ticket,
-        mailbox_id: int,
+        mailbox: MailboxKey,
         key: StoreKey,
         *,
         comparator: Collation = DEFAULT,
@@ -250,7 +297,8 @@ class RemoteMessages:
         scored: bool = False,
     ) -> Matches:
         request = message_pb2.SearchRequest(
-            mailbox_id=mailbox_id,
+            mailbox_id=mailbox[1],
+            owner=owner_of(ticket, mailbox),
             key=search_key_message(key),
             columns=[SORT_COLUMNS[column] for column in columns],
             scores=scored,
@@ -317,13 +365,21 @@ class RemoteMessages:
             yield last
 
     async def _copy(
-        self, method: Any, ticket: Ticket, mailbox_id: int, uids: Ranges, target: str
+        self,
+        method: Any,
+        ticket: Ticket,
+        mailbox: MailboxKey,
+        uids: Ranges,
+        target: str,
+        quota: Quota | None,
     ) -> Copied:
         request = message_pb2.CopyRequest(
             idempotency_key=fresh_key(),
-            mailbox_id=mailbox_id,
+            mailbox_id=mailbox[1],
+            owner=owner_of(ticket, mailbox),
             uids=range_messages(uids),
             target=target,
+            owner_quota=owner_quota(quota),
         )
         response = await self._call(method, request, ticket)
         return Copied(

@@ -2,6 +2,7 @@
 
 from typing import TypeAlias
 
+from postroom_imap.protocol.commands.acl import DeleteAcl, GetAcl, ListRights, MyRights, SetAcl
 from postroom_imap.protocol.commands.annotation import (
     AnnotationColumn,
     AnnotationItem,
@@ -78,10 +79,12 @@ Command: TypeAlias = (
     | Copy
     | Create
     | Delete
+    | DeleteAcl
     | Enable
     | Examine
     | Expunge
     | Fetch
+    | GetAcl
     | GenUrlAuth
     | GetMetadata
     | GetQuota
@@ -90,11 +93,13 @@ Command: TypeAlias = (
     | Idle
     | Language
     | List
+    | ListRights
     | Login
     | Logout
     | Lsub
     | Move
     | MultiSearch
+    | MyRights
     | Namespace
     | Noop
     | Notify
@@ -103,6 +108,7 @@ Command: TypeAlias = (
     | ResetKey
     | Search
     | Select
+    | SetAcl
     | SetMetadata
     | SetQuota
     | Sort
@@ -136,6 +142,7 @@ __all__ = [
     "Copy",
     "Create",
     "Delete",
+    "DeleteAcl",
     "Enable",
     "Examine",
     "Expunge",
@@ -144,6 +151,7 @@ __all__ = [
     "FetchItem",
     "FetchItems",
     "GenUrlAuth",
+    "GetAcl",
     "GetMetadata",
     "GetQuota",
     "GetQuotaRoot",
@@ -151,12 +159,14 @@ __all__ = [
     "Idle",
     "Language",
     "List",
+    "ListRights",
     "Literal",
     "Login",
     "Logout",
     "Lsub",
     "Move",
     "MultiSearch",
+    "MyRights",
     "Namespace",
     "Noop",
     "Notify",
@@ -170,6 +180,7 @@ __all__ = [
     "SectionText",
     "Select",
     "SelectionOption",
+    "SetAcl",
     "SetMetadata",
     "SetQuota",
     "Sort",

@@ -25,6 +25,7 @@ class ReturnOption(StrEnum):
     SUBSCRIBED = "SUBSCRIBED"
     CHILDREN = "CHILDREN"
     SPECIAL_USE = "SPECIAL-USE"
+    MYRIGHTS = "MYRIGHTS"  # RFC 8440
 
 
 @dataclass(frozen=True, slots=True)
