@@ -45,12 +45,17 @@ places = st.lists(st.integers(0, 7), min_size=1, max_size=4, unique=True)
 
 
 class Concurrency(RuleBasedStateMachine):
-    """Sessions of one person on INBOX, spread over the fronts of a deployment."""
+    """Sessions on an INBOX, spread over the fronts of a deployment.
+
+    Some are its owner's, some of somebody who shares it.
+    """
 
     def __init__(self, deployment: Deployment) -> None:
         super().__init__()
         self.deployment = deployment
         self.person = deployment.run(deployment.person())
+        self.guest = deployment.run(deployment.person())
+        self.guests: set[Mirror] = set()
         self.truth: dict[int, frozenset[str]] = {}
         self.next_uid = 1
         self.sessions: list[Mirror] = []
@@ -61,15 +66,22 @@ class Concurrency(RuleBasedStateMachine):
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return self.deployment.run(asyncio.wait_for(coroutine, SECONDS))
 
-    async def connect(self, front: int) -> ImapClient:
+    async def connect(self, front: int, *, guest: bool = False) -> ImapClient:
         fronts = self.deployment.fronts
-        return await Imap(fronts[front % len(fronts)], self.person).login()
+        person = self.guest if guest else self.person
+        return await Imap(fronts[front % len(fronts)], person).login()
 
-    async def open(self, front: int, *, qresync: bool) -> None:
-        mirror = Mirror(await self.connect(front), qresync=qresync)
-        await mirror.start("INBOX")
+    async def open(self, front: int, *, qresync: bool, guest: bool = False) -> None:
+        mirror = Mirror(await self.connect(front, guest=guest), qresync=qresync)
+        if guest:
+            self.guests.add(mirror)
+        await mirror.start(self.name(mirror))
         await self.watch(mirror)
         self.sessions.append(mirror)
+
+    def name(self, mirror: Mirror) -> str:
+        """What the mailbox is called in a session."""
+        return f'"Other Users/{self.person.name}/INBOX"' if mirror in self.guests else "INBOX"
 
     async def watch(self, mirror: Mirror) -> None:
         """Have two results kept true."""
@@ -87,9 +99,12 @@ class Concurrency(RuleBasedStateMachine):
         unseen.sort(key=lambda u: f"message {self.subjects[u]}", reverse=True)
         assert mirror.results["sorted"] == unseen
 
-    @initialize(messages=st.integers(0, 6))
-    def begin(self, messages: int) -> None:
-        self.run(self.open(0, qresync=False))
+    @initialize(messages=st.integers(0, 6), guest=st.booleans())
+    def begin(self, messages: int, guest: bool) -> None:
+        owner = self.run(self.connect(0))
+        self.run(owner.ok(f"SETACL INBOX {self.guest.name} lrswite"))
+        self.run(owner.close())
+        self.run(self.open(0, qresync=False, guest=guest))
         for front in range(len(self.deployment.fronts)):
             self.witnesses.append(self.run(self.connect(front)))
             self.run(self.witnesses[-1].ok("SELECT INBOX"))
@@ -108,10 +123,10 @@ class Concurrency(RuleBasedStateMachine):
     # -- what sessions do
 
     @precondition(lambda self: len(self.sessions) < MOST_SESSIONS)
-    @rule(front=st.integers(0, 1), qresync=st.booleans())
-    def connect_another(self, front: int, qresync: bool) -> None:
+    @rule(front=st.integers(0, 1), qresync=st.booleans(), guest=st.booleans())
+    def connect_another(self, front: int, qresync: bool, guest: bool) -> None:
         self.settle_if_apart()
-        self.run(self.open(front, qresync=qresync))
+        self.run(self.open(front, qresync=qresync, guest=guest))
         assert self.sessions[-1].known == self.truth
 
     @rule(number=which, flags=some_flags | st.just([]))
@@ -119,7 +134,7 @@ class Concurrency(RuleBasedStateMachine):
         self.number += 1
         message = small(self.number)
         mirror = self.session(number)
-        _, done = self.run(mirror.append(message, "INBOX", " ".join(flags)))
+        _, done = self.run(mirror.append(message, self.name(mirror), " ".join(flags)))
         assert f" {self.next_uid}]" in done, done
         self.truth[self.next_uid] = frozenset(flags)
         self.subjects[self.next_uid] = self.number
@@ -205,7 +220,7 @@ class Concurrency(RuleBasedStateMachine):
         mirror = self.session(number)
         if not (uids := self.chosen(mirror, places)):
             return
-        self.run(mirror.say(f"UID COPY {','.join(map(str, uids))} INBOX"))
+        self.run(mirror.say(f"UID COPY {','.join(map(str, uids))} {self.name(mirror)}"))
         for u in uids:
             if u in self.truth:
                 self.truth[self.next_uid] = self.truth[u]
@@ -236,11 +251,16 @@ class Concurrency(RuleBasedStateMachine):
     def status(self, number: int) -> None:
         mirror = self.session(number)
         self.settle_if_apart(mirror)
-        untagged, _ = self.run(mirror.say("STATUS INBOX (MESSAGES UNSEEN UIDNEXT)"))
+        untagged, _ = self.run(mirror.say(f"STATUS {self.name(mirror)} (MESSAGES UNSEEN UIDNEXT)"))
         (answer,) = (line for line in untagged if line.startswith("* STATUS"))
         unseen = sum("\\Seen" not in flags for flags in self.truth.values())
         counts = f"MESSAGES {len(self.truth)} UNSEEN {unseen} UIDNEXT {self.next_uid}"
-        assert answer == f"* STATUS INBOX ({counts})"
+        assert answer == f"* STATUS {self.name(mirror)} ({counts})"
+
+    @rule(right=st.sampled_from(["+p", "-p", "+k"]))
+    def change_rights(self, right: str) -> None:
+        """Another right than those that are used: sessions of the guest must ask all the same."""
+        self.run(self.witnesses[0].ok(f"SETACL INBOX {self.guest.name} {right}"))
 
     @rule(
         commands=st.lists(
@@ -291,7 +311,8 @@ class Concurrency(RuleBasedStateMachine):
         self.run(mirror.client.close())
         self.sessions.remove(mirror)
         self.settle_if_apart()
-        self.run(mirror.come_back("INBOX", self.run(self.connect(front))))
+        client = self.run(self.connect(front, guest=mirror in self.guests))
+        self.run(mirror.come_back(self.name(mirror), client))
         self.run(self.watch(mirror))
         self.sessions.append(mirror)
         self.settle_if_apart(mirror)  # nobody may have been left at that front to wait for

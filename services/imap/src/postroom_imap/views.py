@@ -285,17 +285,26 @@ class Views:
 
     async def _repair(self, view: MailboxView) -> None:
         while view.stale and not view.gone and view.sessions:
-            for standing in _by_trust(view):
-                if standing.ended:
-                    continue
-                try:
-                    await self.reread(standing)
-                except PostroomError as error:
-                    log.warning("view.unrepaired", mailbox=view.mailbox_id, error=error.kind)
-                if not view.stale or view.gone:
-                    break
-            # Also where it worked: a store that keeps refusing to be followed isn't asked at once.
-            await asyncio.sleep(REPAIR_SECONDS)
+            lost = await self._try_each(view)
+            # Also where it worked: a store that keeps refusing to be followed isn't asked at once,
+            # unless it was one person that it refused.
+            if not lost or view.stale:
+                await asyncio.sleep(REPAIR_SECONDS)
+
+    async def _try_each(self, view: MailboxView) -> bool:
+        """Read a view anew with the first ticket that may; says whether somebody's may not."""
+        lost = False
+        for standing in _by_trust(view):
+            if standing.ended:
+                continue
+            try:
+                await self.reread(standing)
+            except PostroomError as error:
+                log.warning("view.unrepaired", mailbox=view.mailbox_id, error=error.kind)
+            lost = lost or standing.ended
+            if not view.stale or view.gone:
+                break
+        return lost
 
     async def _ascertain(self, standing: Standing) -> None:
         while standing.uncertain and not standing.ended and standing.sessions:

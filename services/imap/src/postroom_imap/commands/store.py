@@ -13,7 +13,7 @@ from postroom_imap import replies
 from postroom_imap.fetching import Fetching, Rows
 from postroom_imap.message_limit import limited
 from postroom_imap.plan import compile_plan
-from postroom_imap.ports.columns import Ranges
+from postroom_imap.ports.columns import MailboxKey, Ranges
 from postroom_imap.ports.messages import FlagMode, Stored
 from postroom_imap.protocol.commands import FetchAttribute, FetchItems, Store, StoreMode
 from postroom_imap.protocol.extension import Extension
@@ -85,14 +85,14 @@ async def store(session: Session, tag: bytes, command: Store) -> None:
     session.finish(tag, text, code or limit, expunge=command.uid, uid=command.uid)
 
 
-async def _stored(session: Session, mailbox_id: int, uids: Ranges, command: Store) -> Stored:
+async def _stored(session: Session, key: MailboxKey, uids: Ranges, command: Store) -> Stored:
     messages, since = session.front.messages, command.unchanged_since
     if command.annotations:
         return await messages.store_annotations(
-            session.ticket, mailbox_id, uids, command.annotations, since
+            session.ticket, key, uids, command.annotations, since
         )
     mode = _MODES[command.mode]
-    return await messages.store_flags(session.ticket, mailbox_id, uids, mode, command.flags, since)
+    return await messages.store_flags(session.ticket, key, uids, mode, command.flags, since)
 
 
 def _refuse(session: Session, tag: bytes, error: PostroomError) -> bool:
