@@ -259,8 +259,12 @@ class Concurrency(RuleBasedStateMachine):
 
     @rule(right=st.sampled_from(["+p", "-p", "+k"]))
     def change_rights(self, right: str) -> None:
-        """Another right than those that are used: sessions of the guest must ask all the same."""
+        """Another right than those that are used: sessions of the guest must ask all the same.
+
+        Fronts hear of it from the store alone, also the one where it was said.
+        """
         self.run(self.witnesses[0].ok(f"SETACL INBOX {self.guest.name} {right}"))
+        self.run(self.all_fronts_know())
 
     @rule(
         commands=st.lists(
