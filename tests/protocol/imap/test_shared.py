@@ -194,6 +194,10 @@ async def test_store_changes_what_it_may(imap: Imap) -> None:
         "* 1 FETCH (FLAGS (\\Seen))"
     ]
     await guest.no("STORE 1 +FLAGS (\\Flagged)", "NO [NOPERM] ...")
+    assert await guest.ok("STORE 1 -FLAGS.SILENT (\\Seen)") == []
+    # What was left out, a client that wants silence can't know.
+    for change in ("+FLAGS.SILENT (\\Seen \\Flagged)", "FLAGS.SILENT (\\Seen)"):
+        assert await guest.ok(f"STORE 1 {change}") == ["* 1 FETCH (FLAGS (\\Seen))"]
     await guest.no("STORE 1 -FLAGS (\\Deleted $Todo)", "NO [NOPERM] ...")
     await owner.ok("STORE 1 FLAGS (\\Flagged \\Seen)")
     assert "* 1 FETCH (FLAGS (\\Flagged))" in await guest.ok("STORE 1 FLAGS (\\Answered)")

@@ -1,9 +1,16 @@
-"""Modified UTF-7 (RFC 3501 section 5.1.3) and INBOX."""
+"""Modified UTF-7 (RFC 3501 section 5.1.3), INBOX, and names of what others share."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from postroom_imap.protocol.mailbox_name import canonical, decode, encode
+from postroom_imap.protocol.mailbox_name import (
+    MOST_OWNERS,
+    canonical,
+    decode,
+    encode,
+    is_shared,
+    owners_in,
+)
 
 PAIRS = [
     ("INBOX", b"INBOX"),
@@ -80,3 +87,29 @@ def test_a_lone_surrogate_is_no_name() -> None:
 )
 def test_inbox_in_any_case(name: str, canonical_name: str) -> None:
     assert canonical(name) == canonical_name
+
+
+@pytest.mark.parametrize(
+    ("name", "owners"),
+    [
+        ("Other Users/fred@example.org/INBOX", ["fred@example.org"]),
+        ("Other Users/fred@example.org/a/b@c/d", ["fred@example.org", "fred@example.org/a/b@c"]),
+        ("Other Users/a/b@example.org/x", ["a/b@example.org"]),
+        ("Other Users/fred@example.org", []),
+        ("Other Users/fred/INBOX", []),
+        ("Other Users/@/", ["@"]),
+        ("Other Users/", []),
+    ],
+)
+def test_whose_a_shared_name_may_be(name: str, owners: list[str]) -> None:
+    assert is_shared(name)
+    assert owners_in(name) == owners
+
+
+def test_a_name_is_looked_for_among_few() -> None:
+    assert len(owners_in("Other Users/" + "@/" * 400)) == MOST_OWNERS
+
+
+@pytest.mark.parametrize("name", ["INBOX", "Other Users", "Other Userss/a@b/c", "a/Other Users/x"])
+def test_ones_own_names(name: str) -> None:
+    assert not is_shared(name)

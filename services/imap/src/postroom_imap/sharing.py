@@ -18,10 +18,10 @@ async def owner_of(session: Session, name: str) -> Account | None:
     """
     if not is_shared(name):
         return None
-    for address in owners_in(name):
-        account = await session.front.directory.account(address)
-        if account is not None:
-            return account
+    addresses = owners_in(name)
+    account = await session.front.directory.account(*addresses) if addresses else None
+    if account is not None:
+        return account
     raise PostroomError(Kind.NOT_FOUND, "there is no such mailbox")
 
 

@@ -19,6 +19,7 @@ from postroom_imap.protocol.commands import FetchAttribute, FetchItems, Store, S
 from postroom_imap.protocol.extension import Extension
 from postroom_imap.protocol.responses import codes
 from postroom_imap.protocol.responses.status import untagged_no
+from postroom_imap.protocol.rights import EVERY_FLAG, settable
 from postroom_imap.protocol.sequence_set import SequenceSet
 from postroom_imap.session import Session
 from postroom_imap.tracker import Tracker
@@ -69,7 +70,7 @@ async def store(session: Session, tag: bytes, command: Store) -> None:
     if modified:
         positions = tracker.without(positions, modified)
     rows = Rows(tracker, positions)
-    if items := _answer(session, command):
+    if items := _answer(session, command, silent=_is_silent(tracker, command)):
         # Other sessions' news first: they may hold a FLAGS response that these flags need.
         session.write(b"".join(tracker.tell(expunge=False, uid=command.uid)))
         plan = compile_plan(items, False, session.dialect)
@@ -106,11 +107,24 @@ def _refuse(session: Session, tag: bytes, error: PostroomError) -> bool:
     return True
 
 
-def _answer(session: Session, command: Store) -> FetchItems | None:
+def _answer(session: Session, command: Store, *, silent: bool) -> FetchItems | None:
     """What the client hears of what it did; of modseqs in any case, even if it wants silence."""
     if session.dialect.modseq:
-        return _MODSEQ if command.silent else _FLAGS_AND_MODSEQ
-    return None if command.silent else _FLAGS[command.uid]
+        return _MODSEQ if silent else _FLAGS_AND_MODSEQ
+    return None if silent else _FLAGS[command.uid]
+
+
+def _is_silent(tracker: Tracker, command: Store) -> bool:
+    """Whether the client needs no answer; it does where some flags stay as they were.
+
+    They do without a word of refusal, where the right to others is there (RFC 4314 section 4).
+    """
+    rights = tracker.standing.rights
+    if command.annotations:
+        return command.silent
+    if command.mode is StoreMode.REPLACE:
+        return command.silent and set(rights) >= EVERY_FLAG
+    return command.silent and len(settable(command.flags, rights)) == len(command.flags)
 
 
 def _modified(tracker: Tracker, uids: Sequence[int], uid: bool) -> bytes:

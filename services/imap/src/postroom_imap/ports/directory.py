@@ -20,8 +20,8 @@ class Account:
 class Directory(Protocol):
     """Knows whose addresses are whose."""
 
-    async def account(self, address: str) -> Account | None:
-        """The account whose main address this is; None where there is none.
+    async def account(self, *addresses: str) -> Account | None:
+        """The account whose main address this is, or one of these; None where there is none.
 
         Raises PostroomError UNAVAILABLE where who would know can't be asked.
         """

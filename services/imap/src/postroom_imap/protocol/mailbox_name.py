@@ -6,11 +6,11 @@ spelling.
 
 import re
 from binascii import a2b_base64, b2a_base64
-from collections.abc import Iterator
 from unicodedata import normalize
 
 DELIMITER = "/"
 INBOX = "INBOX"
+MOST_OWNERS = 10  # that one name is looked for among
 OTHER_USERS = "Other Users/"  # RFC 2342 section 5: what others share is below, by their addresses
 
 _ENCODED = re.compile(rb"&([A-Za-z0-9+,]*)-")
@@ -49,12 +49,15 @@ def is_shared(name: str) -> bool:
     return name.startswith(OTHER_USERS)
 
 
-def owners_in(name: str) -> Iterator[str]:
-    """Whose a shared name may be, by address. An address may hold a "/"."""
+def owners_in(name: str) -> list[str]:
+    """Whose a shared name may be, by address: its local part may hold a "/", and quoted an "@"."""
     rest = name.removeprefix(OTHER_USERS)
-    start = rest.find("@")
-    while (start := rest.find(DELIMITER, start + 1)) > 0:
-        yield rest[:start]
+    found: list[str] = []
+    at = rest.find("@")
+    while at >= 0 and (end := rest.find(DELIMITER, at)) > 0 and len(found) < MOST_OWNERS:
+        found.append(rest[:end])
+        at = rest.find("@", end)
+    return found
 
 
 def _decoded_pieces(wire: bytes) -> list[bytes]:

@@ -25,19 +25,24 @@ class RemoteDirectory:
         self._stub = auth.stub(directory_pb2_grpc.DirectoryServiceStub)
         self._kept: dict[str, tuple[float, Account]] = {}
 
-    async def account(self, address: str) -> Account | None:
-        expires, kept = self._kept.get(address, (0.0, None))
-        if kept is not None and time.monotonic() < expires:
-            return kept
-        request = directory_pb2.ResolveRequest(addresses=[address])
+    async def account(self, *addresses: str) -> Account | None:
+        for address in addresses:
+            expires, kept = self._kept.get(address, (0.0, None))
+            if kept is not None and time.monotonic() < expires:
+                return kept
+        request = directory_pb2.ResolveRequest(addresses=addresses)
         answer = await repeat(lambda: self._stub.Resolve(request))
-        account = _account(answer.resolutions[0], address)
-        # Who was unknown a moment ago may have been made since: only who is there is kept.
-        if account is not None:
-            if len(self._kept) >= MOST_KEPT:
-                self._kept.clear()
-            self._kept[address] = (time.monotonic() + KEPT_SECONDS, account)
-        return account
+        for address, resolution in zip(addresses, answer.resolutions, strict=True):
+            # Who was unknown a moment ago may have been made since: only who is there is kept.
+            if (account := _account(resolution, address)) is not None:
+                self._keep(address, account)
+                return account
+        return None
+
+    def _keep(self, address: str, account: Account) -> None:
+        if len(self._kept) >= MOST_KEPT:
+            self._kept.clear()
+        self._kept[address] = (time.monotonic() + KEPT_SECONDS, account)
 
 
 def _account(resolution: Resolution, address: str) -> Account | None:
