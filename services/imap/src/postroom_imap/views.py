@@ -174,6 +174,7 @@ class Views:
         standing.learn(opened.rights, opened.modseq)
         view.replace(opened)
         self._changes.add(view)
+        view.call_listeners()  # what others may do may be uncertain now, though nothing else is new
 
     async def settle(self, standing: Standing) -> None:
         """See to it that a view is true, and that what the person may do is certain.
