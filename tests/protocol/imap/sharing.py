@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.protocol.imap.client import ImapClient
 from tests.protocol.imap.system import Imap
 
-EVERYTHING = "lrswipkxtecda"
+EVERYTHING = "lrswipkxtecdan"
 
 
 async def somebody(imap: Imap) -> Imap:

@@ -13,7 +13,7 @@ from tests.protocol.imap.system import Imap
 async def test_capabilities(imap: Imap) -> None:
     client = await imap.login()
     (line,) = await client.ok("CAPABILITY")
-    assert {"ACL", "RIGHTS=texk", "LIST-MYRIGHTS"} <= {*line.split()}
+    assert {"ACL", "RIGHTS=texkn", "LIST-MYRIGHTS"} <= {*line.split()}
 
 
 async def test_an_owner_may_do_everything(imap: Imap) -> None:

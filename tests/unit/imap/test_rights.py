@@ -22,7 +22,7 @@ from postroom_imap.protocol.rights import (
         ("lrswikta", "lrswiktcda"),
         ("x", "xc"),
         ("e", "ed"),
-        (ALL, "lrswipkxtecda"),
+        (ALL, "lrswipkxtecdan"),
     ],
 )
 def test_virtual_rights_are_told_where_one_of_theirs_is(rights: str, letters: str) -> None:
@@ -43,7 +43,7 @@ def test_what_is_told_is_meant_where_all_of_a_virtual_right_is_there() -> None:
 
 
 def test_letters_of_no_right() -> None:
-    assert unknown("lrswipkxtecda") == ""
+    assert unknown("lrswipkxtecdan") == ""
     assert unknown("lq0r ") == "q0 "
 
 

@@ -17,14 +17,14 @@ CREATE = "k"
 DELETE_MESSAGES = "t"
 EXPUNGE = "e"
 
-ALL = "lrswipkxtea"
-NEW = "texk"  # since RFC 2086: what the capability RIGHTS= tells
+ALL = "lrswipkxtean"
+NEW = "texkn"  # since RFC 2086, "n" by RFC 5257: what the capability RIGHTS= tells
 VIRTUAL = {"c": "kx", "d": "te"}
 
 EVERY_FLAG = frozenset({KEEP_SEEN, WRITE, DELETE_MESSAGES})  # what it takes to change all flags
 
-_TOLD = "lrswipkxtecda"
-_CHANGING = "swite"  # any of them lets a person change a mailbox (section 5.2)
+_TOLD = "lrswipkxtecdan"
+_CHANGING = "switen"  # any of them lets a person change a mailbox (section 5.2)
 _TO_ANNOTATE = "rswip"  # any of them, with "l", lets a person annotate (RFC 5464 section 3.3)
 
 
