@@ -99,7 +99,7 @@ async def test_list_rights(imap: Imap) -> None:
     client = await share(imap, friend, "lr")
     you = friend.person.name
     assert await client.ok(f"LISTRIGHTS Work {you}") == [
-        f'* LISTRIGHTS Work {you} "" l r s w i p k x t e c d a'
+        f'* LISTRIGHTS Work {you} "" l r s w i p k x t e c d a n'
     ]
 
 

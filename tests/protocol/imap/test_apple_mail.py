@@ -55,7 +55,7 @@ async def test_it_finds_its_way(imap: Imap) -> None:
     (told,) = await client.ok(ID)
     assert matches(told, '* ID ("name" "Postroom"...)')
     assert await client.ok("ENABLE CONDSTORE") == ["* ENABLED CONDSTORE"]
-    assert await client.ok("NAMESPACE") == ['* NAMESPACE (("" "/")) NIL NIL']
+    assert await client.ok("NAMESPACE") == ['* NAMESPACE (("" "/")) (("Other Users/" "/")) NIL']
     assert await client.ok('LIST "" ""') == ['* LIST (\\Noselect) "/" ""']
     listed = [
         '* LIST (\\HasNoChildren \\Archive) "/" Archive',

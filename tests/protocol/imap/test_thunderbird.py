@@ -81,7 +81,7 @@ async def test_it_finds_its_way(imap: Imap) -> None:
     (told,) = await client.ok('ID ("name" "Thunderbird" "version" "128.5.0esr")')
     assert matches(told, '* ID ("name" "Postroom"...)')
     assert await client.ok("ENABLE UTF8=ACCEPT") == ["* ENABLED UTF8=ACCEPT"]
-    assert await client.ok("namespace") == ['* NAMESPACE (("" "/")) NIL NIL']
+    assert await client.ok("namespace") == ['* NAMESPACE (("" "/")) (("Other Users/" "/")) NIL']
     assert await client.ok('list (subscribed) "" "*" return (special-use)') == [
         '* LIST (\\HasNoChildren \\Subscribed \\Archive) "/" Archive',
         '* LIST (\\HasNoChildren \\Subscribed \\Drafts) "/" Drafts',

@@ -45,9 +45,9 @@ def test_new_messages_are_unknown_until_told() -> None:
 
 def test_names_of_annotations_are_told_to_those_who_want_them() -> None:
     feed = Feed(3)
-    plain, own = Tracker(feed.view, False), Tracker(feed.view, False, annotates=True)
-    wants = Tracker(feed.view, False, annotates=True)
-    follows = Tracker(feed.view, False, Dialect(modseq=True))
+    plain, own = Tracker(feed.standing, False), Tracker(feed.standing, False, annotates=True)
+    wants = Tracker(feed.standing, False, annotates=True)
+    follows = Tracker(feed.standing, False, Dialect(modseq=True))
     feed.annotate((2, "/comment", 7), (2, "/altsubject", 0), (3, "/comment", 8), origin=own)
     feed.flag(1, flags=FLAGGED)
     flagged = b"* 1 FETCH (FLAGS (\\Flagged))\r\n"
@@ -59,7 +59,7 @@ def test_names_of_annotations_are_told_to_those_who_want_them() -> None:
 
 def test_who_annotated_is_known_though_the_stream_was_quicker() -> None:
     feed = Feed(2)
-    own = Tracker(feed.view, False, annotates=True)
+    own = Tracker(feed.standing, False, annotates=True)
     change = feed.annotate((1, "/comment", 7))
     feed.view.follow(change, own)
     assert own.tell() == []
@@ -77,7 +77,7 @@ def test_who_annotated_is_known_though_the_stream_was_quicker() -> None:
 )
 def test_what_is_heeded(heed: Heed, told: list[bytes]) -> None:
     feed = Feed(2)
-    tracker = Tracker(feed.view, False, annotates=True)
+    tracker = Tracker(feed.standing, False, annotates=True)
     tracker.heed = heed
     feed.flag(1)
     feed.annotate((2, "/comment", 0))

@@ -21,7 +21,7 @@ import sys
 from array import array
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import compress
 from typing import TYPE_CHECKING
@@ -280,8 +280,9 @@ class MailboxView:
             return
         self.keywords.learn(change.keywords)
         chained = change.previous == self.modseq
-        flagged = self._set_flags(change.flagged, chained)
-        if known := self._add(change.added):
+        annotated = {uid for uid, _, _ in change.annotated}
+        flagged = self._set_flags(change.flagged, annotated, chained)
+        if known := self._add(change.added, annotated):
             flagged = flagged + known
         expunged = self._expunge(change.expunged) if change.expunged else ()
         self.modseq = change.modseq
@@ -290,25 +291,25 @@ class MailboxView:
         self._unseen = None
         self._tell(News(change.modseq, flagged, expunged, origin, change.annotated))
 
-    def _add(self, added: Columns) -> array[int]:
+    def _add(self, added: Columns, annotated: Set[int]) -> array[int]:
         """Append what is new; answers the UIDs that we had already, whose flags were set."""
         if not added.uids:
             return array("I")
         last = self.uids[-1] if self.uids else 0
         fresh = bisect_left(added.uids, last + 1)
         known = Columns(added.uids[:fresh], added.flags[:fresh], added.modseqs[:fresh])
-        flagged = self._set_flags(known, chained=False)
+        flagged = self._set_flags(known, annotated, chained=False)
         self.uids.extend(added.uids[fresh:])
         self.flags.extend(added.flags[fresh:])
         self.modseqs.extend(added.modseqs[fresh:])
         self.email_ids.extend(added.email_ids[fresh:])
         return flagged
 
-    def _set_flags(self, flagged: Columns, chained: bool) -> array[int]:
+    def _set_flags(self, flagged: Columns, annotated: Set[int], chained: bool) -> array[int]:
         """Set flags that are newer than ours; answers the UIDs of the messages that have some.
 
         Those count that have the same flags as before, too: in between they may have had others,
-        which a search in the store has seen.
+        which a search in the store has seen. They don't where it is told that they were annotated.
 
         `chained`: the change begins where we are, so that all of it is new.
         """
@@ -316,17 +317,17 @@ class MailboxView:
             return array("I")
         start = bisect_left(self.uids, flagged.uids[0])
         stop = start + len(flagged.uids)
-        if chained and self.uids[start:stop] == flagged.uids:
+        if chained and not annotated and self.uids[start:stop] == flagged.uids:
             # All of a run of messages: the usual shape of "mark all read".
-            same = self.flags[start:stop] == flagged.flags  # what changed are annotations
             self.flags[start:stop] = flagged.flags
             self.modseqs[start:stop] = flagged.modseqs
-            return array("I") if same else flagged.uids
+            return flagged.uids
         changed = array("I")
         for uid, flags, modseq in zip(flagged.uids, flagged.flags, flagged.modseqs, strict=True):
             index = self.index(uid)
             if index >= 0 and modseq > self.modseqs[index]:
-                changed.append(uid)
+                if self.flags[index] != flags or uid not in annotated:
+                    changed.append(uid)
                 self.flags[index] = flags
                 self.modseqs[index] = modseq
         return changed

@@ -16,6 +16,7 @@ INSERT = "i"
 CREATE = "k"
 DELETE_MESSAGES = "t"
 EXPUNGE = "e"
+ANNOTATE = "n"  # set shared annotations of messages (RFC 5257 section 3.4)
 
 ALL = "lrswipkxtean"
 NEW = "texkn"  # since RFC 2086, "n" by RFC 5257: what the capability RIGHTS= tells
