@@ -53,6 +53,22 @@ async def test_other_commands_make_one_call(imap: Imap, alone: FrontAlone) -> No
         assert alone.calls.made == calls, command
 
 
+async def test_a_message_is_read_and_marked_in_one_round_trip(
+    imap: Imap, alone: FrontAlone
+) -> None:
+    client = await imap.select(messages=2)
+    alone.calls.clear()
+    with alone.calls.answers_held("store_flags"):
+        tag = await client.start("FETCH 2 (BODY[TEXT])")
+        async with asyncio.timeout(20):
+            while not alone.calls.made["fetch"]:  # noqa: ASYNC110 (nobody tells)
+                await asyncio.sleep(0.001)
+    told, done = await client.finish(tag)
+    assert done.startswith("OK")
+    assert [line.partition("BODY")[0] for line in told] == ["* 2 FETCH (FLAGS (\\Seen) "]
+    assert alone.calls.made == {"store_flags": 1, "fetch": 1}
+
+
 async def test_messages_far_apart_are_fetched_by_several_calls(
     imap: Imap, alone: FrontAlone, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import cast
 
 from postroom_chassis.errors import Kind, PostroomError
@@ -16,7 +17,7 @@ from postroom_imap.plan import Plan, compile_plan
 from postroom_imap.ports.columns import MOST_RANGES, Ranges
 from postroom_imap.ports.messages import Batch, FlagMode
 from postroom_imap.protocol import flag
-from postroom_imap.protocol.commands import Fetch, FetchAttribute
+from postroom_imap.protocol.commands import Fetch, FetchAttribute, FetchItems
 from postroom_imap.protocol.commands.fetch import FetchModifiers
 from postroom_imap.protocol.extension import Extension
 from postroom_imap.protocol.responses import codes, messages
@@ -56,7 +57,7 @@ async def fetch(session: Session, tag: bytes, command: Fetch) -> None:
     positions, code = limited(session, positions)
     gone = 0
     if positions:
-        marked = items.sets_seen and await _mark_seen(session, positions)
+        marked = items.sets_seen and await _mark_seen(session, items, positions)
         # What others did comes first: it may hold a FLAGS response that these flags need.
         session.write(b"".join(tracker.tell(expunge=False, uid=command.uid)))
         plan = compile_plan(items, marked, session.dialect)
@@ -82,9 +83,10 @@ async def _tell_vanished(session: Session, uids: SequenceSet, since: int) -> Non
         session.write(messages.vanished(told, earlier=True))
 
 
-async def _mark_seen(session: Session, positions: Sequence[range]) -> bool:
+async def _mark_seen(session: Session, items: FetchItems, positions: Sequence[range]) -> bool:
     """Set \\Seen on those messages that lack it, by one call; says whether there were any.
 
+    A single message, which is what people open, is fetched meanwhile: both calls travel together.
     Whoever may not reads them as they are (RFC 4314 section 4).
     """
     tracker, front = session.selected, session.front
@@ -98,16 +100,32 @@ async def _mark_seen(session: Session, positions: Sequence[range]) -> bool:
     ranges: Ranges = SequenceSet.of(unseen).ranges
     if len(ranges) > MOST_RANGES:
         ranges = tracker.ranges_at(positions)  # as few as the client named; the seen stay as is
+    storing = front.messages.store_flags(
+        session.ticket, view.key, ranges, FlagMode.ADD, (flag.SEEN,)
+    )
     try:
-        stored = await front.messages.store_flags(
-            session.ticket, view.key, ranges, FlagMode.ADD, (flag.SEEN,)
-        )
+        if len(rows) == 1:
+            stored, _ = await asyncio.gather(storing, _look(session, items, positions[0].start))
+        else:
+            stored = await storing
     except PostroomError as error:
         if error.kind is not Kind.DENIED:
             raise
         return False
     await front.views.take(tracker.standing, stored.change, tracker)
     return True
+
+
+async def _look(session: Session, items: FetchItems, position: int) -> None:
+    """Bring a message into the cache, unless it is there or too large for it."""
+    tracker, front = session.selected, session.front
+    plan = compile_plan(items, False, session.dialect)
+    cache = front.bodies if plan.bodies else front.items
+    rows = Rows(tracker, [range(position, position + 1)])
+    if not plan.kept or not Fetching(tracker, plan, rows, cache, session).look_up():
+        return
+    with suppress(PostroomError):  # the fetch that follows tells why
+        await read_ahead(front.messages, session.ticket, tracker, plan, position, cache, most=1)
 
 
 async def send_messages(session: Session, plan: Plan, positions: Sequence[range]) -> int:
