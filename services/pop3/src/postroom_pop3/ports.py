@@ -32,12 +32,14 @@ class Identity:
 
     Attributes:
         expires_at: Unix seconds, of the ticket.
+        renew_seconds: within these the front asks whether it still may; 0: nobody said.
     """
 
     account_id: int
     address: str
     ticket: str = field(repr=False)
     expires_at: int = 0
+    renew_seconds: int = 0
 
 
 @dataclass(frozen=True, slots=True)

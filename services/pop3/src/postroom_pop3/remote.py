@@ -21,7 +21,7 @@ from postroom_pop3.protocol.maildrop import Snapshot
 
 MECHANISMS_SECONDS = 60.0  # how long an answer about mechanisms is kept
 EXCHANGE_SECONDS = 300.0
-TICKET_MARGIN_SECONDS = 60.0  # a ticket that ends within these is renewed
+RENEW_AT = 0.6  # of the time that there is; the lease's next renewal after that does it
 
 T = TypeVar("T")
 
@@ -138,12 +138,23 @@ class RemoteMaildrop:
         self._identity = identity
         self._lease_id = lease_id
         self.snapshot = snapshot
+        self._renewed_at = time.monotonic()
 
     async def renew(self) -> None:
-        if self._identity.expires_at - time.time() < TICKET_MARGIN_SECONDS:
-            self._identity = await self._authenticator.renew(self._identity)
+        if time.monotonic() - self._renewed_at >= self._identity.renew_seconds * RENEW_AT:
+            await self._renew_ticket()
         request = maildrop_pb2.RenewLeaseRequest(lease_id=self._lease_id)
         await self._stub.RenewLease(request, metadata=ticketed(self._identity.ticket))
+
+    async def _renew_ticket(self) -> None:
+        try:
+            self._identity = await self._authenticator.renew(self._identity)
+        except PostroomError as error:
+            # While auth is away the ticket is good for as long as it says.
+            if not error.temporary or self._identity.expires_at <= time.time():
+                raise
+        else:
+            self._renewed_at = time.monotonic()
 
     async def retrieve(self, uids: Sequence[int]) -> AsyncGenerator[Piece, None]:
         request = maildrop_pb2.RetrieveRequest(lease_id=self._lease_id, uids=uids)
@@ -189,4 +200,10 @@ def _client(client: Client) -> authentication_pb2.Client:
 
 
 def _identity(ticket: authentication_pb2.Ticket) -> Identity:
-    return Identity(ticket.account_id, ticket.address, ticket.token, ticket.expires_at)
+    return Identity(
+        ticket.account_id,
+        ticket.address,
+        ticket.token,
+        ticket.expires_at,
+        ticket.renew_seconds,
+    )

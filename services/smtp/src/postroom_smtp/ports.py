@@ -31,12 +31,14 @@ class Identity:
 
     Attributes:
         expires_at: Unix seconds; from then on the ticket must be renewed to be worth anything.
+        renew_seconds: within these the front asks whether it still may; 0: nobody said.
     """
 
     account_id: int
     address: str
     ticket: str = field(repr=False)
     expires_at: int = 0
+    renew_seconds: int = 0
 
 
 # Sends a challenge and gives the client's response, None where the client cancels.

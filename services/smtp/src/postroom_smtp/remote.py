@@ -307,4 +307,10 @@ def _client(client: Client) -> authentication_pb2.Client:
 
 
 def _identity(ticket: authentication_pb2.Ticket) -> Identity:
-    return Identity(ticket.account_id, ticket.address, ticket.token, ticket.expires_at)
+    return Identity(
+        ticket.account_id,
+        ticket.address,
+        ticket.token,
+        ticket.expires_at,
+        ticket.renew_seconds,
+    )

@@ -225,7 +225,8 @@ Global___SignInResponse: _TypeAlias = SignInResponse  # noqa: Y015
 class Ticket(_message.Message):
     """What lets a front act for one person: a JWT (RFC 7519) signed with Ed25519 (RFC 8037), checked offline by the
     store on every call. Claims: sub = account id, scope, exp, iat, jti, name = the account's address,
-    quota = bytes (0: unlimited), quota_messages and quota_mailboxes where these are limited.
+    quota = bytes (0: unlimited), quota_messages and quota_mailboxes where these are limited, app = the app password that
+    opened it.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -235,6 +236,7 @@ class Ticket(_message.Message):
     ADDRESS_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_FIELD_NUMBER: _builtins.int
     QUOTA_BYTES_FIELD_NUMBER: _builtins.int
+    RENEW_SECONDS_FIELD_NUMBER: _builtins.int
     token: _builtins.str
     account_id: _builtins.int
     address: _builtins.str
@@ -243,6 +245,10 @@ class Ticket(_message.Message):
     """Unix seconds"""
     quota_bytes: _builtins.int
     """0: unlimited"""
+    renew_seconds: _builtins.int
+    """Within so many seconds a front asks by Renew whether the session may go on; 0: once half of the ticket's life is
+    over. While it can't ask, the session goes on until the ticket expires.
+    """
     def __init__(
         self,
         *,
@@ -251,10 +257,11 @@ class Ticket(_message.Message):
         address: _builtins.str = ...,
         expires_at: _builtins.int = ...,
         quota_bytes: _builtins.int = ...,
+        renew_seconds: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "address", b"address", "expires_at", b"expires_at", "quota_bytes", b"quota_bytes", "token", b"token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "address", b"address", "expires_at", b"expires_at", "quota_bytes", b"quota_bytes", "renew_seconds", b"renew_seconds", "token", b"token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -102,7 +102,7 @@ class AuthenticationServiceServicer:
 
     def Renew(self, request, context):
         """Exchanges a ticket that has not expired for a fresh one. EXPIRED when it has, UNAUTHENTICATED when the account
-        is disabled or gone or its credentials have changed since: the session must end. Safe to repeat.
+        is disabled, locked or gone or what opened the ticket has changed since: the session must end. Safe to repeat.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

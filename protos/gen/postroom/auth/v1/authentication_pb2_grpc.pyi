@@ -60,7 +60,7 @@ class AuthenticationServiceStub:
     """
     Renew: _grpc.UnaryUnaryMultiCallable[_authentication_pb2.RenewRequest, _authentication_pb2.RenewResponse]
     """Exchanges a ticket that has not expired for a fresh one. EXPIRED when it has, UNAUTHENTICATED when the account
-    is disabled or gone or its credentials have changed since: the session must end. Safe to repeat.
+    is disabled, locked or gone or what opened the ticket has changed since: the session must end. Safe to repeat.
     """
 
 @_typing.type_check_only
@@ -95,7 +95,7 @@ class AuthenticationServiceAsyncStub(AuthenticationServiceStub):
     """
     Renew: _aio.UnaryUnaryMultiCallable[_authentication_pb2.RenewRequest, _authentication_pb2.RenewResponse]  # type: ignore[assignment]
     """Exchanges a ticket that has not expired for a fresh one. EXPIRED when it has, UNAUTHENTICATED when the account
-    is disabled or gone or its credentials have changed since: the session must end. Safe to repeat.
+    is disabled, locked or gone or what opened the ticket has changed since: the session must end. Safe to repeat.
     """
 
 class AuthenticationServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -151,7 +151,7 @@ class AuthenticationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_authentication_pb2.RenewResponse, _abc.Awaitable[_authentication_pb2.RenewResponse]]:
         """Exchanges a ticket that has not expired for a fresh one. EXPIRED when it has, UNAUTHENTICATED when the account
-        is disabled or gone or its credentials have changed since: the session must end. Safe to repeat.
+        is disabled, locked or gone or what opened the ticket has changed since: the session must end. Safe to repeat.
         """
 
 def add_AuthenticationServiceServicer_to_server(servicer: AuthenticationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -24,12 +24,17 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """What lets the front act for one person until `expires_at` (Unix seconds)."""
+    """What lets the front act for one person until `expires_at` (Unix seconds).
+
+    Attributes:
+        renew_seconds: within these the front asks whether it still may; 0: nobody said.
+    """
 
     token: str = field(repr=False)
     account_id: int
     address: str
     expires_at: int
+    renew_seconds: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,4 +100,6 @@ def _client(client: Client) -> authentication_pb2.Client:
 
 def ticket_of(ticket: authentication_pb2.Ticket) -> Ticket:
     """A ticket that auth gave."""
-    return Ticket(ticket.token, ticket.account_id, ticket.address, ticket.expires_at)
+    return Ticket(
+        ticket.token, ticket.account_id, ticket.address, ticket.expires_at, ticket.renew_seconds
+    )
