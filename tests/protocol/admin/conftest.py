@@ -86,6 +86,7 @@ async def owners(certificates: Certificates, tmp_path: Path) -> AsyncIterator[Ow
         ticket_key=certificates.folder / "ticket.key",
         argon2_memory_kib=8,
         argon2_passes=1,
+        password_score=0,
         **certificates.settings("auth"),
     )
     store = StoreSettings(

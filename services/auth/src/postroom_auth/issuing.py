@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.tickets import (
@@ -16,7 +16,7 @@ from postroom_chassis.tickets import (
 )
 
 from postroom_auth.domain.people import Credential
-from postroom_auth.ports import Directory
+from postroom_auth.ports import AppPasswords, Directory
 from postroom_auth.remembered import Remembered
 
 # What a person may do on a connection of each protocol, and which service frames that protocol.
@@ -59,12 +59,14 @@ class TicketOffice:
         signer: TicketSigner,
         verifier: TicketVerifier,
         directory: Directory,
+        app_passwords: AppPasswords,
         seconds: int,
         clock: Callable[[], float],
     ) -> None:
         self._signer = signer
         self.verifier = verifier
         self._directory = directory
+        self._app_passwords = app_passwords
         self._seconds = seconds
         self._clock = clock
         self._fresh: Remembered[tuple[Credential, frozenset[str]], Issued | None] = Remembered(
@@ -85,6 +87,7 @@ class TicketOffice:
             quota_messages=credential.quota_messages,
             quota_mailboxes=credential.quota_mailboxes,
             credential=credential.version,
+            app_password=credential.app_password,
         )
         issued = Issued(ticket, self._signer.sign(ticket))
         self._fresh.put(key, issued, self._fresh.era)
@@ -95,10 +98,19 @@ class TicketOffice:
 
         Raises:
             PostroomError: EXPIRED; UNAUTHENTICATED where it is no ticket of ours, or the account
-                is disabled or gone, or its credential has changed.
+                is disabled, locked or gone, or what somebody signed in with has changed.
         """
         ticket = self.verifier.verify(token)
         credential = await self._directory.credential_of(ticket.account_id)
-        if credential is None or credential.disabled or credential.version != ticket.credential:
+        if credential is None or credential.disabled or not await self._good(ticket, credential):
             raise PostroomError(Kind.UNAUTHENTICATED, "sign in again")
+        credential = replace(credential, app_password=ticket.app_password)
         return self.issue(credential, ticket.scopes)
+
+    async def _good(self, ticket: Ticket, credential: Credential) -> bool:
+        """Whether what opened a ticket would open one now. An app password and the account's own
+        password have nothing to do with each other."""
+        if not ticket.app_password:
+            return credential.version == ticket.credential
+        found = await self._app_passwords.find_by_id(ticket.account_id, ticket.app_password)
+        return found is not None and found.scope.alive(self._clock())

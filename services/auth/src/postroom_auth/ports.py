@@ -5,11 +5,13 @@ Errors: every method may raise PostroomError UNAVAILABLE where what stands behin
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from postroom_auth.domain.address import Address, DomainName
+from postroom_auth.domain.app_password import StoredSecret
+from postroom_auth.domain.auditing import AuditEntry
 from postroom_auth.domain.password import Password
 from postroom_auth.domain.people import (
     Account,
@@ -21,6 +23,7 @@ from postroom_auth.domain.people import (
     Tenant,
 )
 from postroom_auth.domain.resolution import Entry, Forwarding, Hosted, Unanswered
+from postroom_auth.domain.throttle import Pace, Record
 
 
 class Directory(Protocol):
@@ -145,8 +148,60 @@ class Subject:
     network: str
 
 
+class AppPasswords(Protocol):
+    """Generated passwords for single programs. What it answers may be a few seconds old."""
+
+    async def find(self, account_id: int, public_id: str) -> StoredSecret | None:
+        """The one of an account that is named so. There is none of account 0."""
+
+    async def find_by_id(self, account_id: int, app_password_id: int) -> StoredSecret | None:
+        """The one of an account that has this number."""
+
+    async def rehash(self, secret: StoredSecret, secret_hash: str) -> None:
+        """Replace a hash by one of the same password, unless it has changed since."""
+
+    def used(self, secret: StoredSecret) -> None:
+        """Somebody has signed in with it; that is written later."""
+
+
+class FailureCounts(Protocol):
+    """How often subjects have failed, counted by all replicas together."""
+
+    async def read(self, subjects: Collection[str]) -> Mapping[str, Record]:
+        """Those of some subjects that have failed."""
+
+    async def add(self, subjects: Mapping[str, Pace], now: float) -> Mapping[str, Record]:
+        """Count a failure of each subject, and answer the new counts. What is forgotten by a
+        subject's pace counts no more."""
+
+    async def clear(self, subjects: Collection[str]) -> None:
+        """Forget the failures of some subjects."""
+
+    async def clear_all_of(self, subject: str) -> None:
+        """Forget those of a subject, and of it at every network."""
+
+
+class Successes(Protocol):
+    """Remembers who has signed in from where."""
+
+    async def signed_in(self, subject: Subject) -> bool:
+        """Whether somebody has signed in to the account from the network before."""
+
+
+class Audit(Protocol):
+    """Keeps what is recorded of sign-ins."""
+
+    async def write(self, entries: Sequence[AuditEntry]) -> None: ...
+
+
+class Trail(Protocol):
+    """Takes what is to be recorded. It is written soon; nobody waits, and nothing fails."""
+
+    def record(self, entry: AuditEntry) -> None: ...
+
+
 class Throttle(Protocol):
-    """Slows down guesses. Each `begin` is followed by one of the other three."""
+    """Slows down guesses. Each `begin` is followed by one of the last three."""
 
     async def check(self, subject: Subject) -> None:
         """Raises PostroomError RATE_LIMITED where the subject must wait."""
@@ -157,6 +212,13 @@ class Throttle(Protocol):
 
         Raises:
             PostroomError: RATE_LIMITED; then nothing was counted.
+        """
+
+    async def learn(self, subject: Subject) -> None:
+        """Look what other replicas have counted, while a guess is under way.
+
+        Raises:
+            PostroomError: RATE_LIMITED: whatever the guess comes to, it is refused.
         """
 
     async def failed(self, subject: Subject) -> None:

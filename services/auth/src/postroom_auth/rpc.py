@@ -14,6 +14,7 @@ from postroom_chassis.quota import Quota
 from postroom_chassis.rpc.server import Call
 
 from postroom_auth.administering import Administering
+from postroom_auth.credentials import Credentials
 from postroom_auth.domain.people import CHANGEABLE, Account, Alias, Changes, Domain, InvalidValue
 from postroom_auth.domain.resolution import Kind as Outcome
 from postroom_auth.domain.resolution import Resolution
@@ -22,6 +23,7 @@ from postroom_auth.domain.sasl.exchange import Challenge
 from postroom_auth.issuing import Issued, TicketOffice
 from postroom_auth.quotas import Quotas
 from postroom_auth.resolving import Resolving
+from postroom_auth.rpc_credentials import CredentialCalls
 from postroom_auth.signing_in import Client, SigningIn, Success
 
 AUTHENTICATION: Final[ServiceDescriptor] = authentication_pb2.DESCRIPTOR.services_by_name[
@@ -45,9 +47,12 @@ RESOLUTION_KINDS = {
 class AuthenticationService:
     """postroom.auth.v1.AuthenticationService."""
 
-    def __init__(self, signing_in: SigningIn, office: TicketOffice) -> None:
+    def __init__(
+        self, signing_in: SigningIn, office: TicketOffice, renewal_seconds: int = 0
+    ) -> None:
         self._signing_in = signing_in
         self._office = office
+        self._renewal_seconds = renewal_seconds
 
     async def Authenticate(
         self, requests: AsyncIterator[authentication_pb2.AuthenticateRequest], call: Call
@@ -66,7 +71,7 @@ class AuthenticationService:
             else:
                 yield authentication_pb2.AuthenticateResponse(
                     success=authentication_pb2.AuthenticateResponse.Success(
-                        ticket=_ticket(step.issued), additional_data=step.additional_data
+                        ticket=self._ticket(step.issued), additional_data=step.additional_data
                     )
                 )
 
@@ -86,7 +91,7 @@ class AuthenticationService:
         async for step in steps:
             if isinstance(step, Success):
                 return authentication_pb2.SignInResponse(
-                    ticket=_ticket(step.issued), additional_data=step.additional_data
+                    ticket=self._ticket(step.issued), additional_data=step.additional_data
                 )
         raise PostroomError(Kind.INTERNAL, "the exchange ended with nothing")
 
@@ -103,7 +108,12 @@ class AuthenticationService:
         self, request: authentication_pb2.RenewRequest, call: Call
     ) -> authentication_pb2.RenewResponse:
         issued = await self._office.renew(request.token)
-        return authentication_pb2.RenewResponse(ticket=_ticket(issued))
+        return authentication_pb2.RenewResponse(ticket=self._ticket(issued))
+
+    def _ticket(self, issued: Issued) -> authentication_pb2.Ticket:
+        ticket = _ticket(issued)
+        ticket.renew_seconds = self._renewal_seconds
+        return ticket
 
 
 class QuotaService:
@@ -145,10 +155,11 @@ class DirectoryService:
         return directory_pb2.MaySendAsResponse(allowed=allowed)
 
 
-class AccountService:
+class AccountService(CredentialCalls):
     """postroom.auth.v1.AccountService."""
 
-    def __init__(self, administering: Administering) -> None:
+    def __init__(self, administering: Administering, credentials: Credentials) -> None:
+        super().__init__(credentials)
         self._administering = administering
 
     async def CreateTenant(
@@ -200,7 +211,11 @@ class AccountService:
         self, request: account_pb2.CreateAccountRequest, call: Call
     ) -> account_pb2.Account:
         account = await self._administering.create_account(
-            request.address, request.password, request.display_name, request.quota_bytes
+            request.address,
+            request.password,
+            request.display_name,
+            request.quota_bytes,
+            accept_weak=request.accept_weak,
         )
         return _account(account)
 
@@ -240,7 +255,9 @@ class AccountService:
     async def SetPassword(
         self, request: account_pb2.SetPasswordRequest, call: Call
     ) -> account_pb2.Account:
-        account = await self._administering.set_password(request.address, request.password)
+        account = await self._administering.set_password(
+            request.address, request.password, accept_weak=request.accept_weak
+        )
         return _account(account)
 
     async def DeleteAccount(
@@ -357,6 +374,7 @@ def _account(account: Account) -> account_pb2.Account:
         quota_messages=account.quota_messages,
         quota_mailboxes=account.quota_mailboxes,
         administrator=account.administrator,
+        app_passwords_only=account.app_passwords_only,
     )
 
 

@@ -35,6 +35,12 @@ class AuthSettings(ServiceSettings):
     migrate: bool = Field(True, description="bring the database's schema up to date at start")
     ticket_key: Path = Field(description="PEM: the Ed25519 key that signs tickets")
     ticket_seconds: int = Field(300, ge=10, le=86_400, description="how long a ticket is good for")
+    renewal_seconds: int = Field(
+        50,
+        ge=1,
+        le=3600,
+        description="within which open sessions ask whether they may go on; at most half a ticket",
+    )
     directories: Annotated[dict[str, LdapSettings], NoDecode] = Field(
         {}, description="directories of other systems, by name: a JSON object"
     )
@@ -94,6 +100,17 @@ class AuthSettings(ServiceSettings):
     )
     throttle_subjects: int = Field(
         100_000, ge=1, description="accounts and addresses whose failures are remembered, each"
+    )
+    lock_failures: int = Field(
+        50, ge=0, description="wrong passwords for an account that lock it; 0: none do"
+    )
+    lock_seconds: float = Field(86_400.0, gt=0, description="how long that lock lasts")
+    audit_days: float = Field(90.0, gt=0, description="how long the audit of sign-ins is kept")
+    audit_entries: int = Field(
+        1_000_000, ge=1, description="entries of the audit that are kept, at most"
+    )
+    password_score: int = Field(
+        3, ge=0, le=4, description="zxcvbn's score that a password needs when it is set; 0: none"
     )
     throttle_exempt: str = Field(
         "", description="networks whose failures are not counted by address (a webmail's)"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from postroom_chassis import logs
@@ -11,6 +12,7 @@ from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.net.address import network_of
 from prometheus_client import Counter
 
+from postroom_auth.domain.auditing import SUCCEEDED, AuditEntry
 from postroom_auth.domain.password import Password
 from postroom_auth.domain.people import Credential
 from postroom_auth.domain.sasl import MECHANISMS
@@ -23,14 +25,14 @@ from postroom_auth.domain.sasl.exchange import (
 )
 from postroom_auth.domain.sasl.offer import Offer
 from postroom_auth.issuing import PROTOCOLS_OF, SCOPES, Issued, TicketOffice
-from postroom_auth.passwords import REFUSED, PasswordChecks
+from postroom_auth.passwords import REFUSED, PasswordChecks, Tried
+from postroom_auth.ports import Trail
 
 log = logs.logger("postroom.auth.audit")
 
 LOGINS = Counter(
     "postroom_auth_logins_total", "Exchanges that ended", ["protocol", "mechanism", "outcome"]
 )
-SUCCEEDED = "OK"
 UNKNOWN = "unknown"
 END_POINT_OCTETS = 64  # SHA-512 is the longest hash that RFC 5929 section 4.1 may lead to
 CERTIFICATE_NAMES = 32
@@ -95,10 +97,14 @@ class _Attempt:
         self._checks = checks
         self._client = client
         self.account = ""
+        self.tried = Tried()
 
     async def check_password(self, name: str, password: Password) -> Credential:
         self.account = self._checks.key(name)
-        return await self._checks.check(self.account, password, self._client.network)
+        client = self._client
+        return await self._checks.check(
+            self.account, password, client.protocol, client.address, self.tried
+        )
 
     def same_person(self, one: str, other: str) -> bool:
         return one == other or self._checks.key(one) == self._checks.key(other) != ""
@@ -111,19 +117,25 @@ class SigningIn:
         offers: the mechanisms on offer, by protocol.
         met: what this deployment has of all that mechanisms need.
         exchange_seconds: how long a client may take for a response.
+        trail: takes how each exchange ended.
+        clock: Unix seconds.
     """
 
     def __init__(
         self,
         checks: PasswordChecks,
         office: TicketOffice,
+        trail: Trail,
         offers: Mapping[str, Offer],
         met: Collection[Need],
         *,
         exchange_seconds: float,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._checks = checks
         self._office = office
+        self._trail = trail
+        self._clock = clock
         self._offers = offers
         self._met = frozenset(met)
         self._exchange_seconds = exchange_seconds
@@ -180,7 +192,7 @@ class SigningIn:
             outcome = "CANCELLED"
             raise
         finally:
-            self._audit(attempt.account, mechanism, client, outcome)
+            self._audit(attempt, mechanism, client, caller, outcome)
         yield Success(issued, step.additional_data)
 
     def _mechanism(self, name: str, client: Client) -> Mechanism:
@@ -200,19 +212,37 @@ class SigningIn:
         except TimeoutError:
             raise PostroomError(Kind.INVALID, "the client took too long to answer") from None
 
-    @staticmethod
-    def _audit(account: str, mechanism: str, client: Client, outcome: str) -> None:
+    def _audit(
+        self, attempt: _Attempt, mechanism: str, client: Client, caller: str, outcome: str
+    ) -> None:
         if mechanism not in MECHANISMS:
             mechanism = UNKNOWN
         LOGINS.labels(client.protocol, mechanism, outcome).inc()
         succeeded = outcome == SUCCEEDED
         fields = {} if succeeded else {"reason": outcome}
+        if attempt.tried.credential.startswith("app:"):
+            fields["credential"] = attempt.tried.credential
         log.info(
             "login.succeeded" if succeeded else "login.failed",
-            account=account,
+            account=attempt.account,
             client=client.address,
             protocol=client.protocol,
             mechanism=mechanism,
             tls=client.tls_version or client.secure,
             **fields,
+        )
+        self._trail.record(
+            AuditEntry(
+                at=int(self._clock() * 1000),
+                account=attempt.account,
+                outcome=outcome,
+                why=attempt.tried.why,
+                protocol=client.protocol,
+                front=caller,
+                mechanism=mechanism,
+                credential=attempt.tried.credential,
+                address=client.address,
+                network=client.network,
+                tls=client.tls_version,
+            )
         )

@@ -37,6 +37,7 @@ ACCOUNT: sa.Select[Any] = (
         accounts.c.quota_messages,
         accounts.c.quota_mailboxes,
         accounts.c.administrator,
+        accounts.c.app_passwords_only,
     )
     .join_from(accounts, domains, accounts.c.domain_id == domains.c.domain_id)
     .join(tenants)

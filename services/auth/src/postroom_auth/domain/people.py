@@ -76,6 +76,7 @@ class Account:
         quota_bytes: 0 for unlimited, as in the other quotas.
         created_at: Unix seconds.
         administrator: may set the quotas of the tenant's accounts.
+        app_passwords_only: its own password opens nothing, app passwords alone do.
     """
 
     account_id: int
@@ -88,6 +89,7 @@ class Account:
     quota_messages: int = 0
     quota_mailboxes: int = 0
     administrator: bool = False
+    app_passwords_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,7 @@ class Changes:
     quota_messages: int | None = None
     quota_mailboxes: int | None = None
     administrator: bool | None = None
+    app_passwords_only: bool | None = None
 
     def __post_init__(self) -> None:
         if self.display_name is not None:
@@ -166,8 +169,11 @@ class Credential:
 
     Attributes:
         password_hash: a PHC string, or empty where nobody can sign in with a password.
+        disabled: by an administrator, or locked for now.
         version: grows with each change of the credential; tickets carry it.
         external: another system's directory knows the person, and checks the password.
+        app_passwords_only: the account's own password opens nothing.
+        app_password: the number of the app password that somebody has signed in with; 0: none.
     """
 
     account_id: int
@@ -179,6 +185,8 @@ class Credential:
     quota_messages: int = 0
     quota_mailboxes: int = 0
     external: bool = False
+    app_passwords_only: bool = False
+    app_password: int = 0
 
     def __repr__(self) -> str:
         return f"Credential({self.address}, version={self.version})"
