@@ -18,11 +18,18 @@ class Wire:
 
     Args:
         tls: begin with a handshake.
+        seconds: how long a wait may take.
     """
 
-    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        tls: ssl.SSLContext | None = None,
+        seconds: float = WAIT_SECONDS,
+    ) -> None:
         self._host = host
-        connection = socket.create_connection((host, port), WAIT_SECONDS)
+        connection = socket.create_connection((host, port), seconds)
         # Small writes must leave as they are written: a test may depend on where they part.
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket = tls.wrap_socket(connection, server_hostname=host) if tls else connection

@@ -73,6 +73,7 @@ async def test_a_domain_and_an_account_from_nothing_to_nothing(api: httpx.AsyncC
         "quota_messages": 0,
         "quota_mailboxes": 0,
         "administrator": False,
+        "app_passwords_only": False,
     }
     body = {"address": "ann@example.org"}
     domain = (await api.put("/v1/domains/example.org/catch-all", json=body)).json()

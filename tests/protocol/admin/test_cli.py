@@ -205,6 +205,7 @@ def test_lists_come_as_json(postroom: Postroom, ann: FakeServices) -> None:
         "quota_messages": 0,
         "quota_mailboxes": 0,
         "administrator": False,
+        "app_passwords_only": False,
     }
     assert json.loads(postroom("tenant", "list", "--json").stdout) == [{"name": "default"}]
     assert json.loads(postroom("alias", "list", "--json").stdout) == []

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from postroom_admin.model import (
     Account,
@@ -24,7 +24,7 @@ from postroom_admin.model import (
     Tenant,
     Usage,
 )
-from postroom_admin.ports import Services
+from postroom_admin.ports import Credentials, Services
 from postroom_admin.settings import AdminSettings
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.quota import Quota
@@ -80,7 +80,13 @@ class FakeDirectory:
         del self.domains[name]
 
     async def create_account(
-        self, address: str, password: str = "", display_name: str = "", quota_bytes: int = 0
+        self,
+        address: str,
+        password: str = "",
+        display_name: str = "",
+        quota_bytes: int = 0,
+        *,
+        accept_weak: bool = False,
     ) -> Account:
         domain = _get(self.domains, address.rpartition("@")[2], "domain")
         made = Account(
@@ -116,6 +122,7 @@ class FakeDirectory:
         quota_mailboxes: int | None = None,
         disabled: bool | None = None,
         administrator: bool | None = None,
+        app_passwords_only: bool | None = None,
     ) -> Account:
         account = _get(self.accounts, address, "account")
         self.accounts[address] = replace(
@@ -129,7 +136,9 @@ class FakeDirectory:
         )
         return self.accounts[address]
 
-    async def set_password(self, address: str, password: str) -> Account:
+    async def set_password(
+        self, address: str, password: str, *, accept_weak: bool = False
+    ) -> Account:
         account = _get(self.accounts, address, "account")
         self.passwords[address] = password
         return account
@@ -311,7 +320,8 @@ class FakeServices:
 
     @property
     def ports(self) -> Services:
-        return Services(self.directory, self.queue, self.store)
+        # How people sign in is shown against a real auth alone: test_signing_in.py.
+        return Services(self.directory, self.queue, self.store, cast(Credentials, None))
 
     def connect(self, _settings: AdminSettings) -> AbstractAsyncContextManager[Services]:
         @asynccontextmanager

@@ -73,7 +73,8 @@ def _read(connection: sa.Connection, wanted: Wanted, most: int) -> list[AuditEnt
     if wanted.account:
         query = query.where(audit.c.account == wanted.account)
     if wanted.within:
-        query = query.where(audit.c.address_order.between(*bounds(wanted.within)))
+        first, last = bounds(wanted.within)
+        query = query.where(audit.c.address_order >= first, audit.c.address_order <= last)
     if wanted.succeeded is not None:
         succeeded = audit.c.outcome == SUCCEEDED
         query = query.where(succeeded if wanted.succeeded else ~succeeded)

@@ -126,7 +126,11 @@ def _accounts(services: Services) -> APIRouter:
     async def create_account(body: r.NewAccount, response: Response) -> Account:
         password = body.password.get_secret_value() if body.password else ""
         made = await directory.create_account(
-            body.address, password, body.display_name, body.quota_bytes
+            body.address,
+            password,
+            body.display_name,
+            body.quota_bytes,
+            accept_weak=body.accept_weak,
         )
         response.headers["Location"] = f"/v1/accounts/{made.address}"
         return made
@@ -145,6 +149,7 @@ def _accounts(services: Services) -> APIRouter:
             quota_mailboxes=body.quota_mailboxes,
             disabled=body.disabled,
             administrator=body.administrator,
+            app_passwords_only=body.app_passwords_only,
         )
 
     @routes.delete(
@@ -165,7 +170,9 @@ def _account_details(services: Services) -> APIRouter:
 
     @routes.put("/password", summary="Set the password; open sessions end soon", status_code=204)
     async def set_password(address: Address, body: r.NewPassword) -> None:
-        await directory.set_password(address, body.password.get_secret_value())
+        await directory.set_password(
+            address, body.password.get_secret_value(), accept_weak=body.accept_weak
+        )
 
     @routes.get("/quota", summary="Show what may be kept, and what is", response_model=r.Quota)
     async def get_quota(address: Address) -> r.Quota:

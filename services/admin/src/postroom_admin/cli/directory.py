@@ -161,12 +161,15 @@ def add_account(
         bool, typer.Option("--no-password", help="Nobody can sign in until one is set.")
     ] = False,
     password: secret.Argument = None,
+    accept_weak: secret.AcceptWeak = False,
 ) -> None:
     """Make an account. Asks for its password, unless told where it comes from."""
     quota_bytes = parse_size(quota)
     chosen = "" if no_password else secret.chosen(generate=generate, stdin=stdin, argument=password)
     made = of(ctx).run(
-        lambda services: services.directory.create_account(address, chosen, name, quota_bytes)
+        lambda services: services.directory.create_account(
+            address, chosen, name, quota_bytes, accept_weak=accept_weak
+        )
     )
     say(f"Account {made.address} is made.")
     if generate:
@@ -222,6 +225,7 @@ def show_account(ctx: typer.Context, address: Address, as_json: AsJson = False) 
             ("Created", account.created_at),
             ("Disabled", account.disabled),
             ("Administrator", account.administrator),
+            ("App passwords only", account.app_passwords_only),
             ("Quota", limit(account.quota_bytes)),
             ("Used", f"{size(usage.bytes)} in {usage.messages:,} messages"),
             ("Mailboxes", usage.mailboxes),
@@ -281,10 +285,10 @@ def enable(ctx: typer.Context, address: Address) -> None:
 def disable(ctx: typer.Context, address: Address) -> None:
     """Let nobody sign in to an account; it still receives mail.
 
-    Sessions that are open end within minutes.
+    Sessions that are open end within a minute.
     """
     of(ctx).run(lambda services: services.directory.update_account(address, disabled=True))
-    say(f"Account {address} is disabled. Its open sessions end within minutes.")
+    say(f"Account {address} is disabled. Its open sessions end within a minute.")
 
 
 @account.command("appoint", epilog=examples("postroom account appoint ann@example.org"))

@@ -1,0 +1,124 @@
+"""Who may act no longer is out within a minute, whatever the session is doing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import pytest
+
+from deploy.local.provision import Account
+from tests.harness.system import MailSystem
+from tests.harness.wire import Wire, plain
+
+# What is promised, with the settings as they come.
+PROMISED_SECONDS = 60.0
+MOST_SECONDS = 120.0
+
+Open = Callable[[MailSystem, Account], Wire]
+Revoke = Callable[[MailSystem, Account], object]
+
+
+def connect(system: MailSystem, port: str) -> Wire:
+    return Wire(system.host, system.port(port), seconds=MOST_SECONDS)
+
+
+def imap(system: MailSystem, account: Account) -> Wire:
+    wire = connect(system, "imap")
+    wire.log_in(account)
+    assert wire.command(b"select", b"SELECT INBOX")[-1].startswith(b"select OK")
+    return wire
+
+
+def idling(system: MailSystem, account: Account) -> Wire:
+    wire = imap(system, account)
+    wire.send(b"idle IDLE\r\n")
+    assert wire.line().startswith(b"+ ")
+    return wire
+
+
+def pop3(system: MailSystem, account: Account) -> Wire:
+    wire = connect(system, "pop3")
+    assert wire.line().startswith(b"+OK")
+    for command in (f"USER {account.address}", f"PASS {account.password}"):
+        assert wire.say(command.encode()).startswith(b"+OK")
+    return wire
+
+
+def submission(system: MailSystem, account: Account) -> Wire:
+    wire = connect(system, "submission")
+    assert wire.reply().startswith(b"220")
+    assert wire.say(b"EHLO client.example").startswith(b"250")
+    assert wire.say(b"AUTH PLAIN " + plain(account)).startswith(b"235")
+    return wire
+
+
+def in_a_transaction(system: MailSystem, account: Account) -> Wire:
+    wire = submission(system, account)
+    assert wire.say(f"MAIL FROM:<{account.address}>".encode()).startswith(b"250")
+    return wire
+
+
+@dataclass(frozen=True)
+class Doing:
+    """A session, how to bring it about, and how it must end."""
+
+    open: Open
+    farewell: bytes
+
+
+SESSIONS = {
+    "IMAP": Doing(imap, b"* BYE"),
+    "IDLE": Doing(idling, b"* BYE"),
+    "POP3": Doing(pop3, b"-ERR"),
+    "submission": Doing(submission, b"421"),
+    "a transaction": Doing(in_a_transaction, b"421"),
+}
+
+REVOCATIONS: dict[str, Revoke] = {
+    "a new password": lambda system, account: system.postroom(
+        "password", "set", account.address, "--generate"
+    ),
+    "a disabled account": lambda system, account: system.postroom(
+        "account", "disable", account.address
+    ),
+    "a locked account": lambda system, account: system.postroom("account", "lock", account.address),
+    "a revoked app password": lambda system, account: system.postroom(
+        "app-password", "revoke", account.address, "program"
+    ),
+}
+
+
+@pytest.mark.parametrize("why", REVOCATIONS)
+def test_every_session_ends_within_a_minute(system: MailSystem, why: str) -> None:
+    # An account each for POP3's lock; all sessions wait together.
+    account = system.new_account()
+    if "app password" in why:
+        text = system.postroom("app-password", "add", account.address, "program")
+        account = Account(account.address, text.strip())
+    with ExitStack() as stack:
+        wires = {
+            name: stack.enter_context(doing.open(system, account))
+            for name, doing in SESSIONS.items()
+        }
+        REVOCATIONS[why](system, account)
+        revoked = time.monotonic()
+        for name, wire in wires.items():
+            told = wire.rest()
+            assert told.startswith(SESSIONS[name].farewell), (name, told)
+            assert time.monotonic() - revoked < PROMISED_SECONDS, name
+
+
+def test_other_sessions_of_the_account_go_on(system: MailSystem) -> None:
+    """An app password is one program's: its end is nobody else's."""
+    own = system.new_account()
+    text = system.postroom("app-password", "add", own.address, "program", "--for", "imap")
+    program = Account(own.address, text.strip())
+    with idling(system, program) as ending, imap(system, own) as going_on:
+        system.postroom("app-password", "revoke", own.address, "program")
+        assert ending.rest().startswith(b"* BYE")
+        assert going_on.command(b"noop", b"NOOP")[-1].startswith(b"noop OK")
+    audit = system.postroom("audit", "--account", own.address)
+    assert "app:program" in audit
