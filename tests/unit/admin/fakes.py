@@ -151,6 +151,14 @@ class FakeDirectory:
     async def create_alias(self, address: str, targets: Sequence[str]) -> Alias:
         return _add(self.aliases, address, Alias(address, tuple(targets)), "alias")
 
+    async def change_alias(
+        self, address: str, added: Sequence[str], removed: Sequence[str]
+    ) -> Alias:
+        targets = _get(self.aliases, address, "alias").targets
+        kept = [target for target in targets if target not in removed]
+        self.aliases[address] = Alias(address, tuple(dict.fromkeys([*kept, *added])))
+        return self.aliases[address]
+
     async def list_aliases(self, domain: str = "") -> Sequence[Alias]:
         return [one for one in self.aliases.values() if one.address.endswith(domain)]
 

@@ -193,6 +193,12 @@ class RemoteDirectory:
         request = account_pb2.CreateAliasRequest(address=address, targets=targets)
         return _alias(await self._stub.CreateAlias(request))
 
+    async def change_alias(
+        self, address: str, added: Sequence[str], removed: Sequence[str]
+    ) -> Alias:
+        request = account_pb2.UpdateAliasRequest(address=address, added=added, removed=removed)
+        return _alias(await self._stub.UpdateAlias(request))
+
     async def list_aliases(self, domain: str = "") -> Sequence[Alias]:
         answer = await self._stub.ListAliases(account_pb2.ListAliasesRequest(domain=domain))
         return [_alias(alias) for alias in answer.aliases]

@@ -142,6 +142,17 @@ class Administering:
             parsed = tuple(Address.parse(target) for target in targets)
             return await self._registry.create_alias(Alias(Address.parse(address), parsed))
 
+    async def change_alias(
+        self, address: str, added: Sequence[str], removed: Sequence[str]
+    ) -> Alias:
+        """Add targets to an alias and take others away; what is so already stays so."""
+        with self._changing("alias.changed", alias=address, added=len(added), removed=len(removed)):
+            return await self._registry.change_alias(
+                Address.parse(address),
+                [Address.parse(target) for target in added],
+                [Address.parse(target) for target in removed],
+            )
+
     async def aliases(self, domain: str, after: str, most: int) -> list[Alias]:
         """At most 1,000 aliases (0: as many), from the first after a key."""
         with told():

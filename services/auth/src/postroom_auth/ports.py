@@ -116,6 +116,11 @@ class Registry(Protocol):
     async def create_alias(self, alias: Alias) -> Alias:
         """Add an alias. INVALID where it would lead back to itself."""
 
+    async def change_alias(
+        self, address: Address, added: Sequence[Address], removed: Sequence[Address]
+    ) -> Alias:
+        """Add targets to an alias and take others away. INVALID as `create_alias`."""
+
     async def aliases(self, domain: DomainName | None, after: str, most: int) -> list[Alias]:
         """Aliases in order of address, from the first after a key."""
 

@@ -271,6 +271,14 @@ class AccountService(CredentialCalls):
     ) -> account_pb2.Alias:
         return _alias(await self._administering.create_alias(request.address, request.targets))
 
+    async def UpdateAlias(
+        self, request: account_pb2.UpdateAliasRequest, call: Call
+    ) -> account_pb2.Alias:
+        alias = await self._administering.change_alias(
+            request.address, request.added, request.removed
+        )
+        return _alias(alias)
+
     async def ListAliases(
         self, request: account_pb2.ListAliasesRequest, call: Call
     ) -> account_pb2.ListAliasesResponse:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,7 +21,13 @@ from postroom_auth.domain.people import (
     NewAccount,
     Tenant,
 )
-from postroom_auth.sql_aliases import create_alias, delete_alias, list_aliases, remove_target
+from postroom_auth.sql_aliases import (
+    change_alias,
+    create_alias,
+    delete_alias,
+    list_aliases,
+    remove_target,
+)
 from postroom_auth.sql_lookups import domain_id_of, exists, refuse_taken
 from postroom_auth.tables import accounts, addresses, credentials, domains, tenants
 
@@ -118,6 +124,11 @@ class SqlRegistry:
 
     async def create_alias(self, alias: Alias) -> Alias:
         return await self._database.write(create_alias, alias)
+
+    async def change_alias(
+        self, address: Address, added: Sequence[Address], removed: Sequence[Address]
+    ) -> Alias:
+        return await self._database.write(change_alias, address, added, removed)
 
     async def aliases(self, domain: DomainName | None, after: str, most: int) -> list[Alias]:
         return await self._database.read(list_aliases, domain, after, most)

@@ -622,6 +622,37 @@ class CreateAliasRequest(_message.Message):
 Global___CreateAliasRequest: _TypeAlias = CreateAliasRequest  # noqa: Y015
 
 @_typing.final
+class UpdateAliasRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    ADDED_FIELD_NUMBER: _builtins.int
+    REMOVED_FIELD_NUMBER: _builtins.int
+    address: _builtins.str
+    @_builtins.property
+    def added(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """those that are among the targets already stay where they are"""
+
+    @_builtins.property
+    def removed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """those that are not don't matter"""
+
+    def __init__(
+        self,
+        *,
+        address: _builtins.str = ...,
+        added: _abc.Iterable[_builtins.str] | None = ...,
+        removed: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["added", b"added", "address", b"address", "removed", b"removed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateAliasRequest: _TypeAlias = UpdateAliasRequest  # noqa: Y015
+
+@_typing.final
 class ListAliasesRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -110,6 +110,11 @@ class AccountServiceStub:
                 request_serializer=postroom_dot_auth_dot_v1_dot_account__pb2.CreateAliasRequest.SerializeToString,
                 response_deserializer=postroom_dot_auth_dot_v1_dot_account__pb2.Alias.FromString,
                 _registered_method=True)
+        self.UpdateAlias = channel.unary_unary(
+                '/postroom.auth.v1.AccountService/UpdateAlias',
+                request_serializer=postroom_dot_auth_dot_v1_dot_account__pb2.UpdateAliasRequest.SerializeToString,
+                response_deserializer=postroom_dot_auth_dot_v1_dot_account__pb2.Alias.FromString,
+                _registered_method=True)
         self.ListAliases = channel.unary_unary(
                 '/postroom.auth.v1.AccountService/ListAliases',
                 request_serializer=postroom_dot_auth_dot_v1_dot_account__pb2.ListAliasesRequest.SerializeToString,
@@ -257,6 +262,13 @@ class AccountServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateAlias(self, request, context):
+        """Adds targets to an alias, after those that it has, and takes others away: a group's members come and go.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListAliases(self, request, context):
         """Pages in order of address.
         """
@@ -392,6 +404,11 @@ def add_AccountServiceServicer_to_server(servicer, server):
             'CreateAlias': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateAlias,
                     request_deserializer=postroom_dot_auth_dot_v1_dot_account__pb2.CreateAliasRequest.FromString,
+                    response_serializer=postroom_dot_auth_dot_v1_dot_account__pb2.Alias.SerializeToString,
+            ),
+            'UpdateAlias': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateAlias,
+                    request_deserializer=postroom_dot_auth_dot_v1_dot_account__pb2.UpdateAliasRequest.FromString,
                     response_serializer=postroom_dot_auth_dot_v1_dot_account__pb2.Alias.SerializeToString,
             ),
             'ListAliases': grpc.unary_unary_rpc_method_handler(
@@ -822,6 +839,33 @@ class AccountService:
             target,
             '/postroom.auth.v1.AccountService/CreateAlias',
             postroom_dot_auth_dot_v1_dot_account__pb2.CreateAliasRequest.SerializeToString,
+            postroom_dot_auth_dot_v1_dot_account__pb2.Alias.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateAlias(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/postroom.auth.v1.AccountService/UpdateAlias',
+            postroom_dot_auth_dot_v1_dot_account__pb2.UpdateAliasRequest.SerializeToString,
             postroom_dot_auth_dot_v1_dot_account__pb2.Alias.FromString,
             options,
             channel_credentials,

@@ -62,6 +62,8 @@ class AccountServiceStub:
     """Removes the account with its aliases; its mail stays until the store is told (store.v1.AdminService.PurgeAccount)."""
     CreateAlias: _grpc.UnaryUnaryMultiCallable[_account_pb2.CreateAliasRequest, _account_pb2.Alias]
     """An address that delivers to one or more others, here or elsewhere."""
+    UpdateAlias: _grpc.UnaryUnaryMultiCallable[_account_pb2.UpdateAliasRequest, _account_pb2.Alias]
+    """Adds targets to an alias, after those that it has, and takes others away: a group's members come and go."""
     ListAliases: _grpc.UnaryUnaryMultiCallable[_account_pb2.ListAliasesRequest, _account_pb2.ListAliasesResponse]
     """Pages in order of address."""
     DeleteAlias: _grpc.UnaryUnaryMultiCallable[_account_pb2.DeleteAliasRequest, _account_pb2.DeleteAliasResponse]
@@ -116,6 +118,8 @@ class AccountServiceAsyncStub(AccountServiceStub):
     """Removes the account with its aliases; its mail stays until the store is told (store.v1.AdminService.PurgeAccount)."""
     CreateAlias: _aio.UnaryUnaryMultiCallable[_account_pb2.CreateAliasRequest, _account_pb2.Alias]  # type: ignore[assignment]
     """An address that delivers to one or more others, here or elsewhere."""
+    UpdateAlias: _aio.UnaryUnaryMultiCallable[_account_pb2.UpdateAliasRequest, _account_pb2.Alias]  # type: ignore[assignment]
+    """Adds targets to an alias, after those that it has, and takes others away: a group's members come and go."""
     ListAliases: _aio.UnaryUnaryMultiCallable[_account_pb2.ListAliasesRequest, _account_pb2.ListAliasesResponse]  # type: ignore[assignment]
     """Pages in order of address."""
     DeleteAlias: _aio.UnaryUnaryMultiCallable[_account_pb2.DeleteAliasRequest, _account_pb2.DeleteAliasResponse]  # type: ignore[assignment]
@@ -251,6 +255,14 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_account_pb2.Alias, _abc.Awaitable[_account_pb2.Alias]]:
         """An address that delivers to one or more others, here or elsewhere."""
+
+    @_abc_1.abstractmethod
+    def UpdateAlias(
+        self,
+        request: _account_pb2.UpdateAliasRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_pb2.Alias, _abc.Awaitable[_account_pb2.Alias]]:
+        """Adds targets to an alias, after those that it has, and takes others away: a group's members come and go."""
 
     @_abc_1.abstractmethod
     def ListAliases(

@@ -220,6 +220,10 @@ def _aliases(services: Services) -> APIRouter:
         response.headers["Location"] = f"/v1/aliases/{made.address}"
         return made
 
+    @routes.patch("/{address}", summary="Add and remove targets", response_model=r.Alias)
+    async def change_alias(address: Address, body: r.AliasChange) -> Alias:
+        return await directory.change_alias(address, body.added, body.removed)
+
     @routes.delete("/{address}", summary="Remove an alias", status_code=204)
     async def delete_alias(address: Address) -> None:
         await directory.delete_alias(address)

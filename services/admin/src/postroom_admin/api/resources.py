@@ -210,6 +210,11 @@ class NewAlias(Request):
     targets: list[AddressField] = Field(min_length=1, max_length=1000)
 
 
+class AliasChange(Request):
+    added: list[AddressField] = Field([], max_length=1000)
+    removed: list[AddressField] = Field([], max_length=1000)
+
+
 class QueueEntry(Resource):
     """One recipient of a message that waits to be sent elsewhere."""
 

@@ -325,6 +325,32 @@ def add_alias(
 
 
 @alias.command(
+    "change",
+    epilog=examples(
+        "postroom alias change team@example.org --add eve@example.org",
+        "postroom alias change team@example.org --remove ben@example.net",
+    ),
+)
+def change_alias(
+    ctx: typer.Context,
+    address: Annotated[str, typer.Argument(metavar="ADDRESS")],
+    added: Annotated[
+        list[str] | None, typer.Option("--add", metavar="TARGET", help="Deliver there, too.")
+    ] = None,
+    removed: Annotated[
+        list[str] | None, typer.Option("--remove", metavar="TARGET", help="Not there any more.")
+    ] = None,
+) -> None:
+    """Let an alias deliver to others, too, or to some no more: a group's members come and go."""
+    if not added and not removed:
+        raise typer.BadParameter("say --add TARGET or --remove TARGET")
+    made = of(ctx).run(
+        lambda services: services.directory.change_alias(address, added or (), removed or ())
+    )
+    say(f"{made.address} delivers to {', '.join(made.targets)}.")
+
+
+@alias.command(
     "list", epilog=examples("postroom alias list", "postroom alias list --domain example.org")
 )
 def list_aliases(ctx: typer.Context, domain: OfDomain = "", as_json: AsJson = False) -> None:
