@@ -188,7 +188,8 @@ async def test_all_of_it_by_the_api(owners: Owners, auth: Channel, api: httpx.As
     assert (await api.delete(f"{passwords}/phone")).status_code == 204
     assert await sign_in(auth, password) == "UNAUTHENTICATED"
     assert (await api.delete(f"{passwords}/phone")).status_code == 404
-    assert (await api.delete(passwords)).status_code == 204
+    assert (await api.delete(passwords)).status_code == 422
+    assert (await api.delete(passwords, params={"all": "true"})).status_code == 204
 
     locked = await api.put(f"/v1/accounts/{ANN}/lock", json={"until": "2100-01-01T00:00:00Z"})
     assert locked.json()["locked_until"] == "2100-01-01T00:00:00Z"

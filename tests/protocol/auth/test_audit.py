@@ -14,6 +14,7 @@ from postroom.auth.v1 import credential_pb2
 from postroom_auth.auditing import QUEUE, AuditTrail, folded
 from postroom_auth.database import Database, open_engine
 from postroom_auth.domain.auditing import SUCCEEDED, AuditEntry, Wanted
+from postroom_auth.domain.throttle import Pace
 from postroom_auth.housekeeping import Housekeeping
 from postroom_auth.migrating import migrate
 from postroom_auth.sql_audit import SqlAudit
@@ -24,6 +25,7 @@ from tests.protocol.auth.house import House, opened
 
 ANN = "ann@example.org"
 ELSEWHERE = "198.51.100.7"
+PACE = Pace(free=1, first=1.0, most=1.0, memory=1.0, subjects=10)
 FAILED = credential_pb2.ListAuditRequest.OUTCOME_FAILED
 SUCCESSES = credential_pb2.ListAuditRequest.OUTCOME_SUCCEEDED
 
@@ -190,11 +192,11 @@ async def test_old_entries_go_and_so_do_the_oldest_of_too_many(database_url: str
     await database.write(migrate)
     kept = SqlAudit(database)
     await kept.write([entry(number, at=number * 1000) for number in range(10)])
-    keeping = Housekeeping(kept, SqlFailures(database), 7.0, 1_000, 1.0, lambda: 10.0)
+    keeping = Housekeeping(kept, SqlFailures(database), 7.0, 1_000, PACE, lambda: 10.0)
     await keeping.clean()
     assert [one.at for one in await kept.read(Wanted(), 100)] == [*range(9000, 2000, -1000)]
     await keeping.close()
-    fewer = Housekeeping(kept, SqlFailures(database), 7.0, 3, 1.0, lambda: 10.0)
+    fewer = Housekeeping(kept, SqlFailures(database), 7.0, 3, PACE, lambda: 10.0)
     await fewer.clean()
     assert [one.at for one in await kept.read(Wanted(), 100)] == [9000, 8000, 7000]
     await fewer.close()

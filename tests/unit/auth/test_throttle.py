@@ -241,10 +241,13 @@ async def test_an_owner_who_has_signed_in_by_another_replica_is_known(house: Hou
     await guess(throttle, ANN, right=True)
 
 
-async def test_old_counts_are_removed(house: House) -> None:
-    throttle = house.replica()
-    await guess(throttle, EVE)
-    await house.counts.prune(-1.0)
-    assert await house.counts.read([ACCOUNT + EVE.account])
-    await house.counts.prune(1.0)
-    assert not await house.counts.read([ACCOUNT + EVE.account])
+async def test_old_counts_are_removed_and_locks_when_they_are_over(house: House) -> None:
+    pace = replace(PACE, lock_after=3, lock=1000.0)
+    throttle = house.replica(pace, LENIENT)
+    await guess(throttle, BOB)
+    for _ in range(3):
+        await guess(throttle, EVE)
+    subjects = [ACCOUNT + BOB.account, ACCOUNT + EVE.account]
+    for now, left in ((99.0, subjects), (101.0, subjects[1:]), (999.0, subjects[1:]), (1001.0, [])):
+        await house.counts.prune(pace, now)
+        assert set(await house.counts.read(subjects)) == set(left)

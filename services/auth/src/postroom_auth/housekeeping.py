@@ -8,6 +8,7 @@ from collections.abc import Callable
 from postroom_chassis import logs
 from postroom_chassis.errors import PostroomError
 
+from postroom_auth.domain.throttle import Pace
 from postroom_auth.sql_audit import SqlAudit
 from postroom_auth.sql_failures import SqlFailures
 
@@ -24,7 +25,7 @@ class Housekeeping:
     Args:
         audit_seconds: how long an entry is kept.
         audit_entries: how many are kept.
-        failure_seconds: after how long the last failure is forgotten.
+        pace: by which failures are forgotten.
         clock: Unix seconds.
     """
 
@@ -34,14 +35,14 @@ class Housekeeping:
         failures: SqlFailures,
         audit_seconds: float,
         audit_entries: int,
-        failure_seconds: float,
+        pace: Pace,
         clock: Callable[[], float],
     ) -> None:
         self._audit = audit
         self._failures = failures
         self._audit_seconds = audit_seconds
         self._audit_entries = audit_entries
-        self._failure_seconds = failure_seconds
+        self._pace = pace
         self._clock = clock
         self._task = asyncio.create_task(self._run())
 
@@ -52,7 +53,7 @@ class Housekeeping:
     async def clean(self) -> None:
         """Remove all that is over."""
         now = self._clock()
-        await self._failures.prune(now - self._failure_seconds)
+        await self._failures.prune(self._pace, now)
         before = int((now - self._audit_seconds) * 1000)
         for _ in range(MOST_STEPS):
             if not await self._audit.prune(before, self._audit_entries):

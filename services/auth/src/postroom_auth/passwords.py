@@ -120,10 +120,10 @@ class PasswordChecks:
             right = await self._is_app_password(credential, found, compacted, subject)
             tried.why = self._unfit(found, protocol, address) if right else ""
             if right and not tried.why:
-                await self._throttle.succeeded(subject)
+                await self._throttle.succeeded(subject, begun=False)
                 self._app_passwords.used(found)
             elif right:
-                await self._throttle.failed(subject)
+                await self._throttle.failed(subject, begun=False)
         else:
             tried.credential = OWN_PASSWORD
             right = await self._is_right(credential, password, subject)
@@ -158,7 +158,7 @@ class PasswordChecks:
             return True
         right = await self._compute(self._hasher.verify(found.secret_hash, compacted), subject)
         if not right or credential.disabled:
-            await self._throttle.failed(subject)
+            await self._throttle.failed(subject, begun=False)
             return False
         self._checked.add(digest)
         if self._hasher.is_outdated(found.secret_hash):
@@ -173,7 +173,7 @@ class PasswordChecks:
         digest = self._checked.digest(credential, password)
         if digest in self._checked:
             CHECKS.labels("remembered").inc()
-            await self._throttle.succeeded(subject)
+            await self._throttle.succeeded(subject, begun=False)
             return True
         # The same guess once more is no other guess: it is neither computed nor counted again.
         task = self._under_way.get(digest)

@@ -206,7 +206,11 @@ class Trail(Protocol):
 
 
 class Throttle(Protocol):
-    """Slows down guesses. Each `begin` is followed by one of the last three."""
+    """Slows down guesses. Each `begin` is followed by one of the last three.
+
+    What can't be guessed, or is known to be right, needs no `begin`: its outcome is told with
+    `begun=False`.
+    """
 
     async def check(self, subject: Subject) -> None:
         """Raises PostroomError RATE_LIMITED where the subject must wait."""
@@ -226,10 +230,10 @@ class Throttle(Protocol):
             PostroomError: RATE_LIMITED: whatever the guess comes to, it is refused.
         """
 
-    async def failed(self, subject: Subject) -> None:
+    async def failed(self, subject: Subject, *, begun: bool = True) -> None:
         """The guess was wrong."""
 
-    async def succeeded(self, subject: Subject) -> None:
+    async def succeeded(self, subject: Subject, *, begun: bool = True) -> None:
         """The guess was right: the account's failures from here are forgiven."""
 
     async def withdrawn(self, subject: Subject) -> None:

@@ -226,9 +226,7 @@ def open_housekeeping(
         failures,
         settings.audit_days * DAY,
         settings.audit_entries,
-        max(
-            settings.throttle_memory_seconds, settings.throttle_most_seconds, settings.lock_seconds
-        ),
+        account_pace(settings),
         time.time,
     )
 

@@ -32,8 +32,9 @@ class SqlFailures:
     async def clear_all_of(self, subject: str) -> None:
         await self._database.write(_clear_all_of, subject)
 
-    async def prune(self, before: float) -> None:
-        await self._database.write(_prune, before)
+    async def prune(self, pace: Pace, now: float) -> None:
+        """Remove what is forgotten by a pace."""
+        await self._database.write(_prune, pace, now)
 
 
 def _read(connection: sa.Connection, subjects: Collection[str]) -> dict[str, Record]:
@@ -50,13 +51,18 @@ def _add(connection: sa.Connection, subjects: Mapping[str, Pace], now: float) ->
     }
 
 
+def _forgotten(pace: Pace, now: float) -> sa.ColumnElement[bool]:
+    """As Pace.forgotten says, of a row: a lock is remembered until its end."""
+    long_ago = failures.c.last < now - max(pace.memory, pace.most)
+    if not pace.lock_after:
+        return long_ago
+    over = failures.c.last < now - max(pace.memory, pace.pause(pace.lock_after))
+    return sa.or_(over, sa.and_(long_ago, failures.c.count < pace.lock_after))
+
+
 def _add_one(connection: sa.Connection, subject: str, pace: Pace, now: float) -> Record:
     insert: Any = sqlite_insert if connection.dialect.name == "sqlite" else postgresql_insert
-    long_ago = failures.c.last < now - pace.memory
-    if pace.lock_after:
-        locked = failures.c.count >= pace.lock_after
-        over = failures.c.last < now - max(pace.memory, pace.pause(pace.lock_after))
-        long_ago = sa.or_(over, sa.and_(long_ago, ~locked))
+    long_ago = _forgotten(pace, now)
     statement = (
         insert(failures)
         .values(subject=subject, count=1, last=now)
@@ -79,5 +85,5 @@ def _clear_all_of(connection: sa.Connection, subject: str) -> None:
     connection.execute(sa.delete(failures).where(sa.or_(failures.c.subject == subject, within)))
 
 
-def _prune(connection: sa.Connection, before: float) -> None:
-    connection.execute(sa.delete(failures).where(failures.c.last < before))
+def _prune(connection: sa.Connection, pace: Pace, now: float) -> None:
+    connection.execute(sa.delete(failures).where(_forgotten(pace, now)))

@@ -90,8 +90,9 @@ class SharedThrottle:
         wait = self._accounts.wait(key, self._clock(), pending=False)
         self._refuse(max(wait, self._wait_for_network(subject)))
 
-    async def failed(self, subject: Subject) -> None:
-        key, now = self._begun_as(subject), self._clock()
+    async def failed(self, subject: Subject, *, begun: bool = True) -> None:
+        key = self._begun_as(subject) if begun else self._key(subject)
+        now = self._clock()
         try:
             subjects = {ACCOUNT + key: self._accounts.pace}
             if self._counted(subject.network):
@@ -106,11 +107,13 @@ class SharedThrottle:
             if self._counted(subject.network):
                 self._networks.add(subject.network, now)
         finally:
-            self._end(subject)
+            if begun:
+                self._end(subject)
 
-    async def succeeded(self, subject: Subject) -> None:
-        key = self._begun_as(subject)
-        self._end(subject)
+    async def succeeded(self, subject: Subject, *, begun: bool = True) -> None:
+        key = self._begun_as(subject) if begun else self._key(subject)
+        if begun:
+            self._end(subject)
         self._befriend(subject)
         if self._accounts.record(key, self._clock()) is None:
             return

@@ -21,6 +21,7 @@ from postroom_pop3.protocol.maildrop import Snapshot
 
 MECHANISMS_SECONDS = 60.0  # how long an answer about mechanisms is kept
 EXCHANGE_SECONDS = 300.0
+RENEW_SECONDS = 60  # where auth doesn't say how soon a ticket is to be renewed
 RENEW_AT = 0.6  # of the time that there is; the lease's next renewal after that does it
 
 T = TypeVar("T")
@@ -141,7 +142,8 @@ class RemoteMaildrop:
         self._renewed_at = time.monotonic()
 
     async def renew(self) -> None:
-        if time.monotonic() - self._renewed_at >= self._identity.renew_seconds * RENEW_AT:
+        seconds = self._identity.renew_seconds or RENEW_SECONDS
+        if time.monotonic() - self._renewed_at >= seconds * RENEW_AT:
             await self._renew_ticket()
         request = maildrop_pb2.RenewLeaseRequest(lease_id=self._lease_id)
         await self._stub.RenewLease(request, metadata=ticketed(self._identity.ticket))

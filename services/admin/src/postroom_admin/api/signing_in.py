@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Response
 
@@ -59,7 +59,12 @@ def _app_passwords(services: Services) -> APIRouter:
         await credentials.revoke_app_password(address, name)
 
     @routes.delete("", summary="Revoke all app passwords", status_code=204)
-    async def revoke_app_passwords(address: Address) -> None:
+    async def revoke_app_passwords(
+        address: Address,
+        all_of_them: Annotated[
+            Literal["true"], Query(alias="all", description="so that nobody means another")
+        ],
+    ) -> None:
         await credentials.revoke_app_password(address, "")
 
     return routes

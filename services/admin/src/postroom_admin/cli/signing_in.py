@@ -45,7 +45,7 @@ AUDIT_COLUMNS = [
     "WITH",
     "FROM",
     "TLS",
-    "#",
+    "TIMES",
 ]
 
 app_password = group(
