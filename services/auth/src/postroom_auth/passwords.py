@@ -127,10 +127,10 @@ class PasswordChecks:
         else:
             tried.credential = OWN_PASSWORD
             right = await self._is_right(credential, password, subject)
-            if credential is not None and credential.disabled:
-                tried.why = "disabled or locked"
-            elif credential is not None and credential.app_passwords_only:
+            if credential is not None and credential.app_passwords_only:
                 tried.why = "app passwords only"
+        if credential is not None and credential.disabled:
+            tried.why = "disabled or locked"
         if credential is None or not right or tried.why:
             raise PostroomError(Kind.UNAUTHENTICATED, REFUSED)
         return credential

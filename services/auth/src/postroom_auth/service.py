@@ -115,7 +115,10 @@ async def start(service: Service, settings: AuthSettings) -> None:
     )
     server = Server(settings.rpc_tls, office.verifier)
     server.add(
-        rpc.AUTHENTICATION, rpc.AuthenticationService(signing_in, office, settings.renewal_seconds)
+        rpc.AUTHENTICATION,
+        rpc.AuthenticationService(
+            signing_in, office, min(settings.renewal_seconds, settings.ticket_seconds // 2)
+        ),
     )
     server.add(rpc.DIRECTORY, rpc.DirectoryService(Resolving(directory, settings.postmaster)))
     server.add(rpc.ACCOUNT, rpc.AccountService(administering, credentials))

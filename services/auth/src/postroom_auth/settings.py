@@ -39,7 +39,7 @@ class AuthSettings(ServiceSettings):
         50,
         ge=1,
         le=3600,
-        description="within which open sessions ask whether they may go on; at most half a ticket",
+        description="within which open sessions ask whether they may go on",
     )
     directories: Annotated[dict[str, LdapSettings], NoDecode] = Field(
         {}, description="directories of other systems, by name: a JSON object"

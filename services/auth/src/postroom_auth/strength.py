@@ -33,7 +33,7 @@ class Strength:
             await asyncio.to_thread(self._check, password, known)
 
     def _check(self, password: str, known: Sequence[str]) -> None:
-        from zxcvbn import zxcvbn  # its lists take 15 MB: not where nothing is checked
+        from zxcvbn import zxcvbn  # its lists take 12 MB: not where nothing is checked
 
         words = [word for text in known for word in (text, *text.replace("@", " ").split())]
         found = zxcvbn(password[:CHARACTERS], user_inputs=words)
