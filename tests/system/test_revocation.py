@@ -7,14 +7,16 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 from deploy.local.provision import Account
-from tests.harness.system import MailSystem
+from tests.harness.system import MailSystem, running
 from tests.harness.wire import Wire, plain
 
 # What is promised, with the settings as they come.
 PROMISED_SECONDS = 60.0
 MOST_SECONDS = 120.0
+AWAY_SECONDS = 5.0  # so long that every session has asked in vain
 
 Open = Callable[[MailSystem, Account], Wire]
 Revoke = Callable[[MailSystem, Account], object]
@@ -116,3 +118,39 @@ def test_every_session_ends_within_a_minute_and_no_other(system: MailSystem) -> 
     entries = json.loads(system.postroom("audit", "--account", own.address, "--json"))
     by_program = [entry["times"] for entry in entries if entry["credential"] == "app:program"]
     assert sum(by_program) == len(SESSIONS)
+
+
+def ask(name: str, wire: Wire) -> None:
+    """See that a session is served."""
+    match name:
+        case "IMAP":
+            assert wire.command(b"noop", b"NOOP")[-1].startswith(b"noop OK")
+        case "POP3":
+            assert wire.say(b"NOOP").startswith(b"+OK")
+        case "submission" | "a transaction":
+            assert wire.say(b"NOOP").startswith(b"250")
+
+
+def test_sessions_go_on_while_auth_is_away(tmp_path: Path) -> None:
+    often = {
+        "POSTROOM_AUTH_RENEWAL_SECONDS": "1",
+        "POSTROOM_POP3_LEASE_RENEWAL_SECONDS": "1",
+    }
+    with running(tmp_path, settings=often) as system, ExitStack() as stack:
+        account = system.new_account()
+        wires = {
+            name: stack.enter_context(doing.open(system, account))
+            for name, doing in SESSIONS.items()
+        }
+        system.kill("auth")
+        until = time.monotonic() + AWAY_SECONDS
+        while time.monotonic() < until:
+            for name, wire in wires.items():
+                ask(name, wire)
+            time.sleep(0.2)
+        system.restart("auth")
+        set_password = REVOCATIONS["a new password"]
+        set_password(system, account)
+        for name, wire in wires.items():
+            told = wire.rest()
+            assert told.startswith(SESSIONS[name].farewell), (name, told)

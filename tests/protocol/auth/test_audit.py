@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from postroom.auth.v1 import credential_pb2
+from postroom.auth.v1 import account_pb2, credential_pb2
 from postroom_auth.auditing import QUEUE, AuditTrail, folded
 from postroom_auth.database import Database, open_engine
 from postroom_auth.domain.auditing import SUCCEEDED, AuditEntry, Wanted
@@ -86,6 +86,28 @@ async def test_it_tells_who_how_from_where_and_through_which_front(house: House)
     told = str(entries)
     for secret in ("secret of", "guess of", phone, "argon2"):
         assert secret not in told
+
+
+async def test_it_tells_why_where_the_client_is_not_told(sqlite_house: House) -> None:
+    house = sqlite_house
+    phone = await with_history(house)
+    request = credential_pb2.CreateAppPasswordRequest(
+        address=ANN, name="scanner", protocols=["imap"], networks=["203.0.113.0/24"]
+    )
+    scanner = (await house.accounts.CreateAppPassword(request)).password
+    await failing(house.login(ANN, scanner))
+    await house.accounts.UpdateAccount(
+        account_pb2.UpdateAccountRequest(address=ANN, app_passwords_only=True)
+    )
+    await failing(house.login(ANN, "secret of ann"))
+    await house.accounts.LockAccount(credential_pb2.LockAccountRequest(address=ANN))
+    await failing(house.login(ANN, phone))
+    entries = await until(house, lambda found: len(found) == 8)
+    assert [(one.credential, one.why) for one in entries[:3]] == [
+        ("app:phone", "disabled or locked"),
+        ("password", "app passwords only"),
+        ("app:scanner", "network"),
+    ]
 
 
 async def test_it_is_filtered_and_comes_in_pages(house: House) -> None:
