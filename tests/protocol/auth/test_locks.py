@@ -109,6 +109,35 @@ async def test_guesses_spread_over_replicas_are_as_many(
         assert kinds == [Kind.UNAUTHENTICATED] * 6 + [Kind.RATE_LIMITED] * 2
 
 
+async def test_a_storm_of_guesses_at_both_replicas_is_few_guesses(
+    certificates: Path, database_url: str
+) -> None:
+    async with replicas(certificates, database_url) as (one, other):
+        kinds = await asyncio.gather(
+            *(guess(house, number) for number in range(1, 100) for house in (one, other))
+        )
+        assert set(kinds) == {Kind.UNAUTHENTICATED, Kind.RATE_LIMITED}
+        # What is under way is counted by each replica: five are free, and one opens a wait.
+        assert kinds.count(Kind.UNAUTHENTICATED) <= 12
+        for house in (one, other):
+            assert await guess(house, 200) is Kind.RATE_LIMITED
+
+
+async def test_storms_on_many_accounts_from_few_networks_wait_for_each_other_in_one_order(
+    certificates: Path, database_url: str
+) -> None:
+    async with replicas(certificates, database_url, throttle_network_failures=1000) as (one, other):
+        kinds = await asyncio.gather(
+            *(
+                kind_of(house.login(f"p{number % 7}@example.org", "x", address=f"192.0.2.{n}"))
+                for number in range(30)
+                for n in (1, 2)
+                for house in (one, other)
+            )
+        )
+        assert set(kinds) <= {Kind.UNAUTHENTICATED, Kind.RATE_LIMITED}
+
+
 async def test_a_network_is_counted_by_all_replicas(certificates: Path, database_url: str) -> None:
     async with replicas(certificates, database_url, throttle_network_failures=3) as (one, other):
         for number, house in enumerate((one, other, one, other)):
