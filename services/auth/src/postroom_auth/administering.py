@@ -26,7 +26,7 @@ from postroom_auth.domain.people import (
     Tenant,
     check_name,
 )
-from postroom_auth.ports import Hasher, Registry
+from postroom_auth.ports import Hasher, Registry, VerifierMaker
 
 log = logs.logger("postroom.auth.audit")
 
@@ -39,10 +39,17 @@ class Administering:
     Raises (all): PostroomError INVALID where what was typed can't be, and what Registry raises.
     """
 
-    def __init__(self, registry: Registry, directory: CachedDirectory, hasher: Hasher) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        directory: CachedDirectory,
+        hasher: Hasher,
+        verifiers: VerifierMaker,
+    ) -> None:
         self._registry = registry
         self._directory = directory
         self._hasher = hasher
+        self._verifiers = verifiers
 
     async def create_tenant(self, name: str) -> Tenant:
         with self._changing("tenant.created", name=name):
@@ -85,8 +92,8 @@ class Administering:
                 check_name("the display name", display_name, may_be_empty=True),
                 quota_bytes,
             )
-            password_hash = await self._hash(password) if password else ""
-            return await self._registry.create_account(new, password_hash)
+            kept = await self._kept(password) if password else ("", "")
+            return await self._registry.create_account(new, *kept)
 
     async def account(self, address: str) -> Account:
         with _told():
@@ -108,7 +115,7 @@ class Administering:
     async def set_password(self, address: str, password: str) -> Account:
         with self._changing("account.password_set", account=address):
             parsed = Address.parse(address)
-            return await self._registry.set_password(parsed, await self._hash(password))
+            return await self._registry.set_password(parsed, *await self._kept(password))
 
     async def delete_account(self, address: str) -> int:
         """Delete an account and answer its id."""
@@ -129,8 +136,10 @@ class Administering:
         with self._changing("alias.deleted", alias=address):
             await self._registry.delete_alias(Address.parse(address))
 
-    async def _hash(self, password: str) -> str:
-        return await self._hasher.hash(Password.prepare(password))
+    async def _kept(self, password: str) -> tuple[str, str]:
+        """What is kept of a password: its hash, and the verifiers for SCRAM."""
+        prepared = Password.prepare(password)
+        return await self._hasher.hash(prepared), await self._verifiers.make(prepared)
 
     @contextmanager
     def _changing(self, event: str, **fields: object) -> Iterator[None]:

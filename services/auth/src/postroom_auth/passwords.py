@@ -11,7 +11,15 @@ from prometheus_client import Counter
 from postroom_auth.domain.address import Address, InvalidAddress
 from postroom_auth.domain.password import Password
 from postroom_auth.domain.people import Credential
-from postroom_auth.ports import Directory, Hasher, Passwords, Registry, Subject, Throttle
+from postroom_auth.ports import (
+    Directory,
+    Hasher,
+    Passwords,
+    Registry,
+    Subject,
+    Throttle,
+    VerifierMaker,
+)
 from postroom_auth.remembered import CheckedPasswords
 
 log = logs.logger(__name__)
@@ -37,6 +45,7 @@ class PasswordChecks:
         passwords: Passwords,
         registry: Registry,
         hasher: Hasher,
+        verifiers: VerifierMaker,
         throttle: Throttle,
         checked: CheckedPasswords,
         default_domain: str,
@@ -45,6 +54,7 @@ class PasswordChecks:
         self._passwords = passwords
         self._registry = registry
         self._hasher = hasher
+        self._verifiers = verifiers
         self._throttle = throttle
         self._checked = checked
         self._default_domain = default_domain
@@ -122,9 +132,16 @@ class PasswordChecks:
         await self._throttle.succeeded(subject)
         if digest is not None:
             self._checked.add(digest)
-        if not credential.external and self._hasher.is_outdated(credential.password_hash):
+        if self._is_outdated(credential):
             self._rehash_later(credential, password)
         return True
+
+    def _is_outdated(self, credential: Credential) -> bool:
+        """Whether what is kept of a password isn't what would be kept of it today."""
+        return not credential.external and (
+            self._hasher.is_outdated(credential.password_hash)
+            or self._verifiers.are_outdated(credential.scram)
+        )
 
     def _rehash_later(self, credential: Credential, password: Password) -> None:
         task = asyncio.create_task(self._rehash(credential, password))
@@ -133,8 +150,12 @@ class PasswordChecks:
 
     async def _rehash(self, credential: Credential, password: Password) -> None:
         try:
-            password_hash = await self._hasher.hash(password)
-            await self._registry.rehash_password(credential, password_hash)
+            password_hash, scram = credential.password_hash, credential.scram
+            if self._hasher.is_outdated(password_hash):
+                password_hash = await self._hasher.hash(password)
+            if self._verifiers.are_outdated(scram):
+                scram = await self._verifiers.make(password)
+            await self._registry.rehash_password(credential, password_hash, scram)
         except PostroomError as error:
             # The next sign-in tries again.
             log.warning("password.rehash_failed", account=credential.address, error=error.message)

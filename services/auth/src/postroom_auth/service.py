@@ -7,6 +7,9 @@ import time
 from collections.abc import Callable
 
 import sqlalchemy as sa
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from postroom_chassis import logs
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.lifecycle import Service
@@ -21,6 +24,7 @@ from postroom_chassis.tickets import (
 from postroom_auth import rpc
 from postroom_auth.administering import Administering
 from postroom_auth.cached_directory import CachedDirectory
+from postroom_auth.certificates import CertificateChecks
 from postroom_auth.composed_directory import Belonging, ComposedDirectory
 from postroom_auth.database import Database, open_engine
 from postroom_auth.domain.throttle import Pace
@@ -32,6 +36,7 @@ from postroom_auth.passwords import PasswordChecks
 from postroom_auth.quotas import Quotas
 from postroom_auth.remembered import CheckedPasswords
 from postroom_auth.resolving import Resolving
+from postroom_auth.scram import ProofChecks, ScramVerifiers, derive_key
 from postroom_auth.settings import AuthSettings
 from postroom_auth.signing_in import SigningIn
 from postroom_auth.sql_directory import SqlDirectory
@@ -56,12 +61,15 @@ async def start(service: Service, settings: AuthSettings) -> None:
     directory = CachedDirectory(
         people, settings.directory_seconds, settings.directory_entries, time.monotonic
     )
+    verifiers = ScramVerifiers(hasher, settings.scram_families(), settings.scram_iterations)
+    throttle = open_throttle(settings, time.monotonic)
     checks = PasswordChecks(
         directory,
         people,
         registry,
         hasher,
-        open_throttle(settings, time.monotonic),
+        verifiers,
+        throttle,
         CheckedPasswords(
             settings.remembered_seconds, settings.remembered_passwords, time.monotonic
         ),
@@ -74,9 +82,11 @@ async def start(service: Service, settings: AuthSettings) -> None:
         office,
         settings.offers(),
         met=(),
+        proofs=open_proofs(settings, directory, throttle),
+        certificates=CertificateChecks(directory, throttle),
         exchange_seconds=settings.exchange_seconds,
     )
-    administering = Administering(registry, directory, hasher)
+    administering = Administering(registry, directory, hasher, verifiers)
     server = Server(settings.rpc_tls, office.verifier)
     server.add(rpc.AUTHENTICATION, rpc.AuthenticationService(signing_in, office))
     server.add(rpc.DIRECTORY, rpc.DirectoryService(Resolving(directory, settings.postmaster)))
@@ -161,6 +171,26 @@ def open_throttle(settings: AuthSettings, clock: Callable[[], float]) -> MemoryT
         clock,
         settings.exempt_networks,
     )
+
+
+def open_proofs(
+    settings: AuthSettings, directory: CachedDirectory, throttle: MemoryThrottle
+) -> ProofChecks:
+    """Where SCRAM's proofs are checked. Raises OSError where the ticket key can't be read."""
+    secret = read_key(settings).private_bytes_raw()
+    return ProofChecks(directory, throttle, derive_key(secret), settings.scram_iterations)
+
+
+def read_key(settings: AuthSettings) -> Ed25519PrivateKey:
+    """The key that signs tickets. Raises OSError where it can't be read."""
+    problem = f"{settings.ticket_key} holds no private Ed25519 key"
+    try:
+        key = load_pem_private_key(settings.ticket_key.read_bytes(), None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise OSError(problem) from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise OSError(problem)
+    return key
 
 
 def open_office(settings: AuthSettings, directory: CachedDirectory) -> TicketOffice:

@@ -168,6 +168,7 @@ class Credential:
         password_hash: a PHC string, or empty where nobody can sign in with a password.
         version: grows with each change of the credential; tickets carry it.
         external: another system's directory knows the person, and checks the password.
+        scram: the password's verifiers (see domain/scram.py); empty: none.
     """
 
     account_id: int
@@ -179,6 +180,7 @@ class Credential:
     quota_messages: int = 0
     quota_mailboxes: int = 0
     external: bool = False
+    scram: str = ""
 
     def __repr__(self) -> str:
         return f"Credential({self.address}, version={self.version})"
