@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import shutil
 import ssl
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +15,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from tests.harness.clients import require
+from tests.harness.system import MailSystem, client_tls, running
 
 DAY = datetime.timedelta(days=1)
 
@@ -76,6 +81,39 @@ class ClientAuthority:
         made.key.touch(0o600)
         made.key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         return made
+
+
+@dataclass(frozen=True)
+class Certified:
+    """A running system that asks clients for certificates.
+
+    Attributes:
+        sidecar: HAProxy ends implicit TLS.
+        clients: whose certificates it believes.
+        foreign: whose it doesn't.
+    """
+
+    system: MailSystem
+    sidecar: bool
+    clients: ClientAuthority
+    foreign: ClientAuthority
+
+    def tls(self, shown: ClientCertificate | None = None) -> ssl.SSLContext:
+        """What a client trusts, and shows."""
+        context = client_tls(self.system)
+        return context if shown is None else shown.show_in(context)
+
+
+@contextmanager
+def certified_system(folder: Path, *, haproxy: bool) -> Iterator[Certified]:
+    """Such a system, until the context ends; skips, or fails, where there is no HAProxy."""
+    require("haproxy" if haproxy and shutil.which("haproxy") is None else "")
+    clients, foreign = ClientAuthority(folder / "clients"), ClientAuthority(folder / "foreign")
+    fronts = [f"POSTROOM_{front}_TLS_CLIENT_AUTHORITY" for front in ("IMAP", "POP3", "SMTP")]
+    believed = str(clients.certificate)
+    settings = dict.fromkeys((*fronts, "POSTROOM_TLS_CLIENT_AUTHORITY"), believed)
+    with running(folder / "state", haproxy=haproxy, settings=settings) as system:
+        yield Certified(system, haproxy, clients, foreign)
 
 
 def _name(common_name: str) -> x509.Name:

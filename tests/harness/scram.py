@@ -50,7 +50,9 @@ class ScramClient:
         salted = hashlib.pbkdf2_hmac(self._hash, self.password.encode(), salt, iterations)
         client_key = hmac.digest(salted, b"Client Key", self._hash)
         stored_key = hashlib.new(self._hash, client_key).digest()
-        binding = self.header.encode() + (self.end_point if end_point is None else end_point)
+        binding = self.header.encode()
+        if self.mechanism.endswith("-PLUS"):
+            binding += self.end_point if end_point is None else end_point
         without = f"c={base64.b64encode(binding).decode()},r={said['r']}"
         auth_message = ",".join((self.bare, second.decode(), without)).encode()
         signed = hmac.digest(stored_key, auth_message, self._hash)

@@ -207,7 +207,7 @@ async def test_a_flag_that_does_not_fit_the_mechanism(
         (b"n,,n=us=er,r=x", b"e=invalid-username-encoding"),
         (b"n,,n=us\0er,r=x", b"e=invalid-username-encoding"),
         (b"n,,n=" + b"u" * 400 + b",r=x", b"e=invalid-username-encoding"),
-        (b"n,a=,n=user,r=x", b"e=invalid-username-encoding"),
+        (b"n,a=us=er,n=user,r=x", b"e=invalid-username-encoding"),
         (b"n,,n=\xff,r=x", b"e=invalid-encoding"),
         (b"n,,n=user,r=x" * 1000, b"e=invalid-encoding"),
     ],
@@ -251,6 +251,12 @@ async def test_extensions_that_may_be_ignored_are() -> None:
     client = ScramClient("SCRAM-SHA-256", "user", "pencil")
     client.bare += ",x=more"
     assert isinstance(await end_of(client, house), Proven)
+
+
+async def test_an_authzid_that_is_empty_is_none() -> None:
+    client = ScramClient("SCRAM-SHA-256", "user", "pencil")
+    client.header = "n,a=,"
+    assert isinstance(await end_of(client, House("SCRAM-SHA-256")), Proven)
 
 
 async def test_what_was_said_once_proves_nothing_again() -> None:

@@ -122,7 +122,8 @@ def _read_first(message: bytes) -> _First:
     return _First(
         found["header"],
         found["flag"],
-        _saslname(found["authzid"]) if found["authzid"] is not None else "",
+        # GNU SASL writes one that is empty where it means none.
+        _saslname(found["authzid"]) if found["authzid"] else "",
         _saslname(found["name"]),
         nonce,
         found["bare"],
