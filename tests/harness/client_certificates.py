@@ -1,4 +1,4 @@
-"""Certificates that clients show, of an authority of their own."""
+"""Certificates that clients show, of an authority of their own, and systems that ask for them."""
 
 from __future__ import annotations
 
@@ -19,6 +19,11 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from tests.harness.clients import require
 from tests.harness.system import MailSystem, client_tls, running
 
+# All that prove something by a password or by a certificate, strongest first.
+MECHANISMS = (
+    *("EXTERNAL", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1"),
+    *("PLAIN", "LOGIN"),
+)
 DAY = datetime.timedelta(days=1)
 
 
@@ -85,7 +90,7 @@ class ClientAuthority:
 
 @dataclass(frozen=True)
 class Certified:
-    """A running system that asks clients for certificates.
+    """A running system that asks clients for certificates, and offers all that is safe.
 
     Attributes:
         sidecar: HAProxy ends implicit TLS.
@@ -112,6 +117,7 @@ def certified_system(folder: Path, *, haproxy: bool) -> Iterator[Certified]:
     fronts = [f"POSTROOM_{front}_TLS_CLIENT_AUTHORITY" for front in ("IMAP", "POP3", "SMTP")]
     believed = str(clients.certificate)
     settings = dict.fromkeys((*fronts, "POSTROOM_TLS_CLIENT_AUTHORITY"), believed)
+    settings["POSTROOM_AUTH_MECHANISMS"] = ",".join(MECHANISMS)
     with running(folder / "state", haproxy=haproxy, settings=settings) as system:
         yield Certified(system, haproxy, clients, foreign)
 

@@ -128,7 +128,7 @@ def test_signs_in_by_certificate(
     if scheme.startswith("smtp"):
         envelope = ("--mail-from", account.address, "--mail-rcpt", account.address)
         sent = message("two", to=account.address)
-        told = (*own, *options, *envelope, "--upload-file", "-", url)
+        told: tuple[str | Path, ...] = (*own, *options, *envelope, "--upload-file", "-", url)
         curl(system, without, *told, stdin=sent)
         assert len(contents(system, account)) == 2
     else:

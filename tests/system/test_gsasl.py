@@ -1,7 +1,7 @@
 """GNU SASL's own client signs in by IMAP and by SMTP.
 
 Of channel bindings it knows those that Python's TLS can't tell a server (`tls-exporter` of RFC
-9266, `tls-unique`): it is told to do without.
+9266, `tls-unique`), and with one at hand it refuses SCRAM without -PLUS: it is told to do without.
 """
 
 from __future__ import annotations
@@ -64,15 +64,16 @@ def test_a_wrong_password_is_refused(system: MailSystem, account: Account, proto
 
 
 @pytest.mark.parametrize("protocol", LISTENERS)
-def test_binding_that_is_not_supported_is_refused(
-    system: MailSystem, account: Account, protocol: str
-) -> None:
-    options = ("--starttls", f"--x509-ca-file={system.authority}")
+def test_where_another_binding_is_on_offer(certified: Certified, protocol: str) -> None:
+    system = certified.system
+    account = system.new_account()
+    tls = ("--starttls", f"--x509-ca-file={system.authority}")
 
-    told = gsasl(system, protocol, account, "-m", "SCRAM-SHA-256-PLUS", *options, status=1)
+    told = gsasl(system, protocol, account, *tls, "-m", "SCRAM-SHA-256-PLUS", status=1)
 
     # e=unsupported-channel-binding-type
     assert "ZT11bnN1cHBvcnRlZC1jaGFubmVsLWJpbmRpbmctdHlwZQ==" in told
+    gsasl(system, protocol, account, *over_tls(system), "-m", "SCRAM-SHA-256")
 
 
 @pytest.mark.parametrize("protocol", LISTENERS)

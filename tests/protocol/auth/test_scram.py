@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,16 @@ ANN = "ann@example.org"
 SECRET = "correct horse"
 ELSEWHERE = "198.51.100.7"
 FAMILIES = ("SCRAM-SHA-256", "SCRAM-SHA-1")
+BOUND = tuple(f"{family}-PLUS" for family in FAMILIES)
+
+
+@pytest.fixture
+async def binding_house(certificates: Path, tmp_path: Path) -> AsyncIterator[House]:
+    """A house that offers channel binding."""
+    offered = ",".join((*BOUND, *FAMILIES, "PLAIN", "LOGIN"))
+    url = f"sqlite:///{tmp_path}/binding.sqlite3"
+    async with opened(certificates, url, mechanisms=offered) as house:
+        yield house
 
 
 async def with_ann(house: House) -> House:
@@ -61,9 +71,9 @@ async def test_sign_in(house: House, family: str) -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 async def test_bound_to_the_certificate_that_the_client_saw(
-    sqlite_house: House, family: str
+    binding_house: House, family: str
 ) -> None:
-    house = await with_ann(sqlite_house)
+    house = await with_ann(binding_house)
     seen = bytes(range(32))
     client = ScramClient(f"{family}-PLUS", ANN, SECRET, seen)
     assert (await house.scram(client, end_point=seen)).address == ANN
@@ -72,24 +82,21 @@ async def test_bound_to_the_certificate_that_the_client_saw(
     assert (await refused(house.scram(client))).kind is Kind.UNSUPPORTED
 
 
-async def test_somebody_took_channel_binding_out_of_the_list(sqlite_house: House) -> None:
-    house = await with_ann(sqlite_house)
+async def test_somebody_took_channel_binding_out_of_the_list(binding_house: House) -> None:
+    house = await with_ann(binding_house)
     client = ScramClient("SCRAM-SHA-256", ANN, SECRET, flag="y")
     error = await refused(house.scram(client, end_point=bytes(32)))
     assert error.kind is Kind.UNAUTHENTICATED
     assert (await house.scram(client)).address == ANN
 
 
-async def test_what_is_offered_where(sqlite_house: House) -> None:
-    bound = [f"{family}-PLUS" for family in FAMILIES]
-    assert await sqlite_house.mechanisms(secure=False) == list(FAMILIES)
-    assert await sqlite_house.mechanisms() == [*FAMILIES, "PLAIN", "LOGIN"]
-    assert await sqlite_house.mechanisms(tls_server_end_point=bytes(32)) == [
-        *bound,
-        *FAMILIES,
-        "PLAIN",
-        "LOGIN",
-    ]
+async def test_what_is_offered_where(sqlite_house: House, binding_house: House) -> None:
+    for house in (sqlite_house, binding_house):
+        assert await house.mechanisms(secure=False) == list(FAMILIES)
+        assert await house.mechanisms() == [*FAMILIES, "PLAIN", "LOGIN"]
+    seen = {"tls_server_end_point": bytes(32)}
+    assert await sqlite_house.mechanisms(**seen) == [*FAMILIES, "PLAIN", "LOGIN"]
+    assert await binding_house.mechanisms(**seen) == [*BOUND, *FAMILIES, "PLAIN", "LOGIN"]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
