@@ -9,6 +9,7 @@ import struct
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -514,6 +515,31 @@ async def test_the_end_point_follows_the_certificate(tmp_path: Path) -> None:
     assert after != before
 
 
+@dataclass(frozen=True)
+class Heard:
+    """What `tell` told a client, and the TLS session that may go on."""
+
+    end_point: bytes
+    names: str
+    reused: bool
+    session: ssl.SSLSession
+
+
+async def resumed(port: int, context: ssl.SSLContext, session: ssl.SSLSession | None) -> Heard:
+    """Go on with a session, or begin one."""
+
+    def speak() -> Heard:
+        with (
+            socket.create_connection(("127.0.0.1", port)) as clear,
+            context.wrap_socket(clear, server_hostname="localhost", session=session) as wire,
+        ):
+            end_point, _, names = wire.recv(1000).decode().strip("\n").partition(" ")
+            assert wire.session is not None
+            return Heard(bytes.fromhex(end_point), names, bool(wire.session_reused), wire.session)
+
+    return await asyncio.to_thread(speak)
+
+
 async def test_a_session_that_goes_on_under_a_new_certificate_is_bound_to_none(
     tmp_path: Path,
 ) -> None:
@@ -523,24 +549,26 @@ async def test_a_session_that_goes_on_under_a_new_certificate_is_bound_to_none(
     tls = ServerTls(first / "tls.pem", first / "tls.key")
     context = trusting(first)
 
-    def speak(port: int, session: ssl.SSLSession | None) -> tuple[bytes, bool, ssl.SSLSession]:
-        with (
-            socket.create_connection(("127.0.0.1", port)) as clear,
-            context.wrap_socket(clear, server_hostname="localhost", session=session) as wire,
-        ):
-            told = wire.recv(1000)
-            assert wire.session is not None
-            return bytes.fromhex(told.decode().split(" ")[0]), wire.session_reused, wire.session
-
     async with listening(tell, tls=tls) as (_, port):
-        bound, reused, session = await asyncio.to_thread(speak, port, None)
-        assert (bound, reused) == (tls.end_point, False)
-        bound, reused, session = await asyncio.to_thread(speak, port, session)
-        assert (bound, reused) == (tls.end_point, True)
+        begun = await resumed(port, context, None)
+        assert (begun.end_point, begun.reused) == (tls.end_point, False)
+        again = await resumed(port, context, begun.session)
+        assert (again.end_point, again.reused) == (tls.end_point, True)
         replaced(first, second)
         tls.reload()
-        bound, reused, _ = await asyncio.to_thread(speak, port, session)
-        assert (bound, reused) == (b"", True)
+        after = await resumed(port, context, again.session)
+        assert (after.end_point, after.reused) == (b"", True)
+
+
+async def test_a_session_that_goes_on_keeps_the_client_s_certificate(tmp_path: Path) -> None:
+    make_development_certificates(tmp_path)
+    clients = ClientAuthority(tmp_path / "clients")
+    tls = ServerTls(tmp_path / "tls.pem", tmp_path / "tls.key", clients.certificate)
+    context = clients.issue("ann").show_in(trusting(tmp_path))
+    async with listening(tell, tls=tls) as (_, port):
+        begun = await resumed(port, context, None)
+        again = await resumed(port, context, begun.session)
+        assert (begun.names, again.names, again.reused) == ("ann", "ann", True)
 
 
 PROXIED = (
