@@ -515,6 +515,22 @@ async def test_the_end_point_follows_the_certificate(tmp_path: Path) -> None:
     assert after != before
 
 
+async def test_half_of_a_new_pair_leaves_the_old_one_in_use(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in (first, second):
+        make_development_certificates(folder)
+    tls = ServerTls(first / "tls.pem", first / "tls.key")
+    before = tls.end_point
+    async with listening(tell, tls=tls) as (_, port):
+        (first / "tls.pem").write_bytes((second / "tls.pem").read_bytes())
+        tls.reload()
+        assert await told_of(port, trusting(first)) == (before, "")
+        replaced(first, second)
+        tls.reload()
+        after = end_point_of((second / "tls.pem").read_bytes())
+        assert await told_of(port, trusting(second)) == (after, "")
+
+
 @dataclass(frozen=True)
 class Heard:
     """What `tell` told a client, and the TLS session that may go on."""

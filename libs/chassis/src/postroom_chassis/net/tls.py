@@ -102,6 +102,8 @@ class ServerTls:
         if times is None:
             return
         try:
+            # On trial: a key of another certificate would leave a context in use with neither.
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self._certificate, self._key)
             self._context.load_cert_chain(self._certificate, self._key)
         except (OSError, ssl.SSLError) as error:
             log.error("tls.certificate_unusable", file=str(self._certificate), error=str(error))
