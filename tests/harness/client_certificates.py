@@ -66,11 +66,17 @@ class ClientAuthority:
         self._made = 0
 
     def issue(
-        self, common_name: str, addresses: Sequence[str] = (), hosts: Sequence[str] = ()
+        self,
+        common_name: str,
+        addresses: Sequence[str] = (),
+        hosts: Sequence[str] = (),
+        *,
+        expired: bool = False,
     ) -> ClientCertificate:
         """A certificate for a client, with its key."""
         key = ec.generate_private_key(ec.SECP256R1())
-        builder = _builder(_name(common_name), self._name, key).add_extension(
+        end = -DAY / 2 if expired else DAY
+        builder = _builder(_name(common_name), self._name, key, end).add_extension(
             x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False
         )
         names: list[x509.GeneralName] = [x509.RFC822Name(address) for address in addresses]
@@ -127,7 +133,10 @@ def _name(common_name: str) -> x509.Name:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePrivateKey,
+    end: datetime.timedelta = DAY,
 ) -> x509.CertificateBuilder:
     now = datetime.datetime.now(datetime.UTC)
     return (
@@ -137,5 +146,5 @@ def _builder(
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - DAY)
-        .not_valid_after(now + DAY)
+        .not_valid_after(now + end)
     )

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from postroom_chassis.certificates import make_development_certificates
 
 from deploy.local.provision import Account
-from tests.harness.client_certificates import Certified
+from tests.harness.client_certificates import Certified, certified_system
 from tests.harness.sasl import PROTOCOLS, SaslWire
 from tests.harness.scram import ScramClient
 from tests.harness.system import MailSystem, client_tls
@@ -69,6 +72,30 @@ def test_a_man_in_the_middle_shows_another_certificate(certified: Certified, lis
         assert heard == [b"e=channel-bindings-dont-match"]
         assert told.startswith(wire.frame.failed)
         assert not wire.is_signed_in()
+
+
+def test_who_sees_a_new_certificate_binds_to_it(tmp_path: Path) -> None:
+    make_development_certificates(tmp_path / "new")
+    with certified_system(tmp_path / "own", haproxy=False) as certified:
+        account = certified.system.new_account()
+        context = certified.tls()
+        context.load_verify_locations(tmp_path / "new/ca.pem")
+
+        def bound() -> bytes:
+            """The end point of a client that signs in."""
+            with SaslWire(certified.system, "imap", context) as wire:
+                client = ScramClient(MECHANISMS[0], account.address, account.password, saw(wire))
+                told = scram(wire, client, initial=client.first)
+                assert told.startswith(wire.frame.succeeded)
+                return client.end_point
+
+        old = bound()
+        for name in ("tls.pem", "tls.key"):
+            new = (tmp_path / "new" / name).read_bytes()
+            (certified.system.state / "certs" / name).write_bytes(new)
+        deadline = time.monotonic() + 60
+        while bound() == old:
+            assert time.monotonic() < deadline
 
 
 @pytest.mark.parametrize("listener", LISTENERS)
@@ -267,11 +294,13 @@ def test_without_a_certificate_there_is_no_external(certified: Certified, listen
 
 
 @pytest.mark.parametrize("listener", ["imaps", "pop3s", "submissions"])
+@pytest.mark.parametrize("why", ["foreign", "expired"])
 def test_a_certificate_that_nobody_vouches_for_proves_nothing(
-    certified: Certified, listener: str
+    certified: Certified, listener: str, why: str
 ) -> None:
     account = certified.system.new_account()
-    shown = certified.foreign.issue(account.address, [account.address])
+    authority = certified.foreign if why == "foreign" else certified.clients
+    shown = authority.issue(account.address, [account.address], expired=why == "expired")
     if not certified.sidecar:
         # The front turns it away; in TLS 1.3 the client hears so when it reads.
         port = certified.system.port(listener)
