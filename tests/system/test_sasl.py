@@ -57,7 +57,8 @@ def test_scram(certified: Certified, listener: str, mechanism: str, asked: bool)
 @pytest.mark.parametrize("listener", IN_CLEAR)
 def test_scram_without_tls(system: MailSystem, account: Account, listener: str) -> None:
     with SaslWire(system, listener) as wire:
-        assert wire.mechanisms()[:2] == MECHANISMS[2:]
+        offered = [name for name in wire.mechanisms() if name.startswith("SCRAM")]
+        assert offered == MECHANISMS[2:]
         client = ScramClient("SCRAM-SHA-256", account.address, account.password)
         assert scram(wire, client, initial=client.first).startswith(wire.frame.succeeded)
 
