@@ -22,6 +22,7 @@ QUICK_HASHES: dict[str, Any] = {
     "argon2_passes": 1,
     "argon2_lanes": 1,
     "password_score": 0,
+    "scram_iterations": 4096,
 }
 
 

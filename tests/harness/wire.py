@@ -82,6 +82,13 @@ class Wire:
         self._socket = context.wrap_socket(self._socket, server_hostname=self._host)
         self._file = self._socket.makefile("rb")
 
+    def certificate(self) -> bytes:
+        """The server's certificate, in DER; TLS has begun."""
+        assert isinstance(self._socket, ssl.SSLSocket)
+        shown = self._socket.getpeercert(binary_form=True)
+        assert shown
+        return shown
+
     # SMTP (RFC 5321 §4.2)
 
     def reply(self) -> bytes:

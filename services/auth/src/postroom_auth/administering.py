@@ -26,7 +26,7 @@ from postroom_auth.domain.people import (
     Tenant,
     check_name,
 )
-from postroom_auth.ports import Hasher, Registry
+from postroom_auth.ports import Hasher, Registry, VerifierMaker
 from postroom_auth.strength import Strength
 
 log = logs.logger("postroom.auth.audit")
@@ -45,11 +45,13 @@ class Administering:
         registry: Registry,
         directory: CachedDirectory,
         hasher: Hasher,
+        verifiers: VerifierMaker,
         strength: Strength,
     ) -> None:
         self._registry = registry
         self._directory = directory
         self._hasher = hasher
+        self._verifiers = verifiers
         self._strength = strength
 
     async def create_tenant(self, name: str) -> Tenant:
@@ -104,8 +106,8 @@ class Administering:
                 quota_bytes,
             )
             known = () if accept_weak else (new.address.key, new.display_name)
-            password_hash = await self._hash(password, known) if password else ""
-            return await self._registry.create_account(new, password_hash)
+            kept = await self._kept(password, known) if password else ("", "")
+            return await self._registry.create_account(new, *kept)
 
     async def account(self, address: str) -> Account:
         with told():
@@ -130,7 +132,7 @@ class Administering:
         with self._changing("account.password_set", account=address):
             parsed = Address.parse(address)
             known = () if accept_weak else (parsed.key,)
-            return await self._registry.set_password(parsed, await self._hash(password, known))
+            return await self._registry.set_password(parsed, *await self._kept(password, known))
 
     async def delete_account(self, address: str) -> int:
         """Delete an account and answer its id."""
@@ -162,12 +164,13 @@ class Administering:
         with self._changing("alias.deleted", alias=address):
             await self._registry.delete_alias(Address.parse(address))
 
-    async def _hash(self, password: str, known: Sequence[str]) -> str:
-        """Hash a password, which must be strong where something is known of its owner."""
+    async def _kept(self, password: str, known: Sequence[str]) -> tuple[str, str]:
+        """What is kept of a password, which must be strong where something is known of its owner:
+        its hash, and the verifiers for SCRAM."""
         prepared = Password.prepare(password)
         if known:
             await self._strength.check(password, known)
-        return await self._hasher.hash(prepared)
+        return await self._hasher.hash(prepared), await self._verifiers.make(prepared)
 
     @contextmanager
     def _changing(self, event: str, **fields: object) -> Iterator[None]:

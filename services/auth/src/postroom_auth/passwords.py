@@ -24,6 +24,7 @@ from postroom_auth.ports import (
     Registry,
     Subject,
     Throttle,
+    VerifierMaker,
 )
 from postroom_auth.remembered import CheckedPasswords
 
@@ -32,6 +33,7 @@ log = logs.logger(__name__)
 CHECKS = Counter("postroom_auth_password_checks_total", "Passwords checked", ["how"])
 REFUSED = "the name or the password is wrong"
 OWN_PASSWORD = "password"  # noqa: S105 (what the audit calls it)
+DISABLED = "disabled or locked"
 
 
 @dataclass(slots=True)
@@ -45,6 +47,15 @@ class Tried:
 
     credential: str = ""
     why: str = ""
+
+
+def unfit(credential: Credential | None) -> str:
+    """Why an account's own password can't be used, even if it is right; empty: it can."""
+    if credential is None:
+        return ""
+    if credential.disabled:
+        return DISABLED
+    return "app passwords only" if credential.app_passwords_only else ""
 
 
 class PasswordChecks:
@@ -66,6 +77,7 @@ class PasswordChecks:
         app_passwords: AppPasswords,
         registry: Registry,
         hasher: Hasher,
+        verifiers: VerifierMaker,
         throttle: Throttle,
         checked: CheckedPasswords,
         default_domain: str,
@@ -76,6 +88,7 @@ class PasswordChecks:
         self._app_passwords = app_passwords
         self._registry = registry
         self._hasher = hasher
+        self._verifiers = verifiers
         self._throttle = throttle
         self._checked = checked
         self._default_domain = default_domain
@@ -127,10 +140,9 @@ class PasswordChecks:
         else:
             tried.credential = OWN_PASSWORD
             right = await self._is_right(credential, password, subject)
-            if credential is not None and credential.app_passwords_only:
-                tried.why = "app passwords only"
+            tried.why = unfit(credential)
         if credential is not None and credential.disabled:
-            tried.why = "disabled or locked"
+            tried.why = DISABLED
         if credential is None or not right or tried.why:
             raise PostroomError(Kind.UNAUTHENTICATED, REFUSED)
         return credential
@@ -208,9 +220,16 @@ class PasswordChecks:
             return False
         await self._throttle.succeeded(subject)
         self._checked.add(digest)
-        if not credential.external and self._hasher.is_outdated(credential.password_hash):
+        if self._is_outdated(credential):
             self._later(self._rehash(credential, password))
         return True
+
+    def _is_outdated(self, credential: Credential) -> bool:
+        """Whether what is kept of a password isn't what would be kept of it today."""
+        return not credential.external and (
+            self._hasher.is_outdated(credential.password_hash)
+            or self._verifiers.are_outdated(credential.scram)
+        )
 
     async def _compute(self, verifying: Coroutine[None, None, bool], subject: Subject) -> bool:
         """Verify, and meanwhile look whether other replicas have had too many guesses."""
@@ -230,8 +249,12 @@ class PasswordChecks:
 
     async def _rehash(self, credential: Credential, password: Password) -> None:
         try:
-            password_hash = await self._hasher.hash(password)
-            await self._registry.rehash_password(credential, password_hash)
+            password_hash, scram = credential.password_hash, credential.scram
+            if self._hasher.is_outdated(password_hash):
+                password_hash = await self._hasher.hash(password)
+            if self._verifiers.are_outdated(scram):
+                scram = await self._verifiers.make(password)
+            await self._registry.rehash_password(credential, password_hash, scram)
         except PostroomError as error:
             # The next sign-in tries again.
             log.warning("password.rehash_failed", account=credential.address, error=error.message)

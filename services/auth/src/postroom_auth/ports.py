@@ -100,16 +100,19 @@ class Registry(Protocol):
     async def set_catch_all(self, name: DomainName, address: Address | None) -> Domain: ...
     async def delete_domain(self, name: DomainName) -> None: ...
 
-    async def create_account(self, new: NewAccount, password_hash: str) -> Account: ...
+    async def create_account(self, new: NewAccount, password_hash: str, scram: str = "") -> Account:
+        """Add an account, with the hash of its password and the verifiers for SCRAM."""
+
     async def account(self, address: Address) -> Account: ...
     async def account_of(self, account_id: int) -> Account: ...
     async def accounts(self, domain: DomainName | None, after: str, most: int) -> list[Account]:
         """Accounts in order of address, from the first after a key."""
 
     async def change_account(self, address: Address, changes: Changes) -> Account: ...
-    async def set_password(self, address: Address, password_hash: str) -> Account: ...
-    async def rehash_password(self, credential: Credential, password_hash: str) -> None:
-        """Replace a hash by one of the same password, unless it has changed since."""
+    async def set_password(self, address: Address, password_hash: str, scram: str) -> Account: ...
+    async def rehash_password(self, credential: Credential, password_hash: str, scram: str) -> None:
+        """Replace a hash and verifiers by those of the same password, unless they have changed
+        since."""
 
     async def delete_account(self, address: Address) -> int: ...
 
@@ -138,6 +141,17 @@ class Hasher(Protocol):
 
     def is_outdated(self, password_hash: str) -> bool:
         """Whether the hash was made with other parameters than today's."""
+
+
+class VerifierMaker(Protocol):
+    """Makes the verifiers of passwords that SCRAM needs, slowly and on purpose."""
+
+    async def make(self, password: Password) -> str:
+        """The verifiers of a password, as they are stored; empty where none are wanted."""
+
+    def are_outdated(self, scram: str) -> bool:
+        """Whether verifiers that are wanted are missing, or were made with fewer iterations than
+        today's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import sqlalchemy as sa
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from postroom_chassis import logs
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.lifecycle import Service
@@ -23,6 +26,7 @@ from postroom_auth import rpc
 from postroom_auth.administering import Administering
 from postroom_auth.auditing import AuditTrail
 from postroom_auth.cached_directory import CachedDirectory
+from postroom_auth.certificates import CertificateChecks
 from postroom_auth.composed_directory import Belonging, ComposedDirectory
 from postroom_auth.credentials import Credentials
 from postroom_auth.database import Database, open_engine
@@ -37,6 +41,7 @@ from postroom_auth.ports import AppPasswords, FailureCounts, Successes
 from postroom_auth.quotas import Quotas
 from postroom_auth.remembered import CheckedPasswords
 from postroom_auth.resolving import Resolving
+from postroom_auth.scram import ProofChecks, ScramVerifiers, derive_key
 from postroom_auth.settings import AuthSettings
 from postroom_auth.signing_in import SigningIn
 from postroom_auth.sql_app_passwords import SqlAppPasswords
@@ -78,13 +83,16 @@ async def start(service: Service, settings: AuthSettings) -> None:
     trail = AuditTrail(audit, app_passwords.write_uses)
     service.stack.push_async_callback(trail.close)
     service.stack.push_async_callback(open_housekeeping(settings, audit, failures).close)
+    throttle = open_throttle(settings, failures, audit, time.time)
+    verifiers = ScramVerifiers(hasher, settings.scram_families(), settings.scram_iterations)
     checks = PasswordChecks(
         directory,
         people,
         app_passwords,
         registry,
         hasher,
-        open_throttle(settings, failures, audit, time.time),
+        verifiers,
+        throttle,
         CheckedPasswords(
             settings.remembered_seconds, settings.remembered_passwords, time.monotonic
         ),
@@ -99,10 +107,12 @@ async def start(service: Service, settings: AuthSettings) -> None:
         trail,
         settings.offers(),
         met=(),
+        proofs=open_proofs(settings, directory, throttle),
+        certificates=CertificateChecks(directory, throttle),
         exchange_seconds=settings.exchange_seconds,
     )
     strength = Strength(settings.password_score)
-    administering = Administering(registry, directory, hasher, strength)
+    administering = Administering(registry, directory, hasher, verifiers, strength)
     credentials = Credentials(
         app_passwords,
         SqlLocks(database),
@@ -232,6 +242,26 @@ def open_housekeeping(
         account_pace(settings),
         time.time,
     )
+
+
+def open_proofs(
+    settings: AuthSettings, directory: CachedDirectory, throttle: SharedThrottle
+) -> ProofChecks:
+    """Where SCRAM's proofs are checked. Raises OSError where the ticket key can't be read."""
+    secret = read_key(settings).private_bytes_raw()
+    return ProofChecks(directory, throttle, derive_key(secret), settings.scram_iterations)
+
+
+def read_key(settings: AuthSettings) -> Ed25519PrivateKey:
+    """The key that signs tickets. Raises OSError where it can't be read."""
+    problem = f"{settings.ticket_key} holds no private Ed25519 key"
+    try:
+        key = load_pem_private_key(settings.ticket_key.read_bytes(), None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise OSError(problem) from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise OSError(problem)
+    return key
 
 
 def open_office(

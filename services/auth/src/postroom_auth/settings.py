@@ -16,6 +16,8 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 from postroom_auth.directory_settings import LdapSettings
 from postroom_auth.domain.address import Address, DomainName
 from postroom_auth.domain.sasl.offer import Offer
+from postroom_auth.domain.sasl.scram import PLUS
+from postroom_auth.domain.scram import HASHES, LEAST_ITERATIONS
 
 
 class AuthSettings(ServiceSettings):
@@ -69,6 +71,12 @@ class AuthSettings(ServiceSettings):
     )
     argon2_passes: int = Field(2, ge=1, le=100, description="passes over that memory")
     argon2_lanes: int = Field(1, ge=1, le=16, description="threads that work on one hash")
+    scram_iterations: int = Field(
+        32_768,
+        ge=LEAST_ITERATIONS,
+        le=1_000_000,
+        description="of SCRAM's verifiers; clients compute as many at each sign-in",
+    )
     hash_threads: int = Field(
         os.cpu_count() or 1, ge=1, le=64, description="password hashes computed at a time"
     )
@@ -174,6 +182,11 @@ class AuthSettings(ServiceSettings):
             protocol: Offer.parse(text or self.mechanisms, allow_cleartext=self.allow_cleartext)
             for protocol, text in wanted.items()
         }
+
+    def scram_families(self) -> set[str]:
+        """Of which families of SCRAM there is a mechanism on offer."""
+        offered = {name for offer in self.offers().values() for name in offer.secure}
+        return {family for family in HASHES if not offered.isdisjoint({family, family + PLUS})}
 
     @property
     def exempt_networks(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:

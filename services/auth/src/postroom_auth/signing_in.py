@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from postroom_chassis import logs
@@ -12,21 +13,25 @@ from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.net.address import network_of
 from prometheus_client import Counter
 
+from postroom_auth.certificates import CertificateChecks
 from postroom_auth.domain.auditing import SUCCEEDED, AuditEntry
 from postroom_auth.domain.password import Password
 from postroom_auth.domain.people import Credential
 from postroom_auth.domain.sasl import MECHANISMS
 from postroom_auth.domain.sasl.exchange import (
     Challenge,
+    Failed,
     Malformed,
     Mechanism,
     Need,
     NotAuthorized,
 )
 from postroom_auth.domain.sasl.offer import Offer
+from postroom_auth.domain.scram import Verifier
 from postroom_auth.issuing import PROTOCOLS_OF, SCOPES, Issued, TicketOffice
 from postroom_auth.passwords import REFUSED, PasswordChecks, Tried
-from postroom_auth.ports import Trail
+from postroom_auth.ports import Subject, Trail
+from postroom_auth.scram import ProofChecks
 
 log = logs.logger("postroom.auth.audit")
 
@@ -93,11 +98,25 @@ class Success:
 class _Attempt:
     """What one exchange claims, on its way to be checked; remembers the name for the audit."""
 
-    def __init__(self, checks: PasswordChecks, client: Client) -> None:
+    def __init__(
+        self,
+        checks: PasswordChecks,
+        proofs: ProofChecks,
+        certificates: CertificateChecks,
+        client: Client,
+        offered: Collection[str],
+    ) -> None:
         self._checks = checks
+        self._proofs = proofs
+        self._certificates = certificates
         self._client = client
+        self.offered = offered
         self.account = ""
         self.tried = Tried()
+
+    @property
+    def end_point(self) -> bytes:
+        return self._client.tls_server_end_point
 
     async def check_password(self, name: str, password: Password) -> Credential:
         self.account = self._checks.key(name)
@@ -106,8 +125,31 @@ class _Attempt:
             self.account, password, client.protocol, client.address, self.tried
         )
 
+    async def scram_verifier(self, name: str, family: str) -> Verifier:
+        self.account = self._checks.key(name)
+        return await self._proofs.verifier(self.account, name, family, self._client.network)
+
+    async def check_proof(
+        self, name: str, verifier: Verifier, auth_message: bytes, proof: bytes
+    ) -> Credential:
+        self.account = self._checks.key(name)
+        subject = Subject(self.account, self._client.network)
+        return await self._proofs.check(subject, verifier, auth_message, proof, self.tried)
+
+    async def check_certificate(self, name: str) -> Credential:
+        named = [self._checks.key(one) for one in self._client.certificate_names]
+        wanted = self._checks.key(name) if name else None
+        self.account = wanted or next(filter(None, named), "")
+        credential = await self._certificates.check(wanted, named, self._client.network, self.tried)
+        self.account = credential.address
+        return credential
+
     def same_person(self, one: str, other: str) -> bool:
         return one == other or self._checks.key(one) == self._checks.key(other) != ""
+
+
+def _kind_of(why: Exception) -> Kind:
+    return Kind.INVALID if isinstance(why, Malformed) else Kind.UNAUTHENTICATED
 
 
 class SigningIn:
@@ -116,6 +158,8 @@ class SigningIn:
     Args:
         offers: the mechanisms on offer, by protocol.
         met: what this deployment has of all that mechanisms need.
+        proofs: SCRAM's.
+        certificates: EXTERNAL's.
         exchange_seconds: how long a client may take for a response.
         trail: takes how each exchange ended.
         clock: Unix seconds.
@@ -129,10 +173,14 @@ class SigningIn:
         offers: Mapping[str, Offer],
         met: Collection[Need],
         *,
+        proofs: ProofChecks,
+        certificates: CertificateChecks,
         exchange_seconds: float,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._checks = checks
+        self._proofs = proofs
+        self._certificates = certificates
         self._office = office
         self._trail = trail
         self._clock = clock
@@ -167,7 +215,8 @@ class SigningIn:
         Raises:
             PostroomError: as AuthenticationService.Authenticate says, and DENIED.
         """
-        attempt = _Attempt(self._checks, client)
+        offered = frozenset(row.name for row in self.mechanisms(client))
+        attempt = _Attempt(self._checks, self._proofs, self._certificates, client, offered)
         outcome = Kind.INTERNAL.value
         try:
             if PROTOCOLS_OF.get(caller) != client.protocol:
@@ -177,6 +226,11 @@ class SigningIn:
             while isinstance(step, Challenge):
                 yield step
                 step = await begun.asend(await self._response(responses))
+            if isinstance(step, Failed):
+                outcome = _kind_of(step.why).value
+                yield Challenge(step.data)
+                await self._heard(responses)
+                raise step.why
             issued = self._office.issue(step.credential, SCOPES[client.protocol])
             outcome = SUCCEEDED
         except PostroomError as error:
@@ -185,11 +239,12 @@ class SigningIn:
         except Malformed as error:
             outcome = Kind.INVALID.value
             raise PostroomError(Kind.INVALID, str(error)) from None
-        except NotAuthorized:
+        except NotAuthorized as error:
             outcome = Kind.UNAUTHENTICATED.value
-            raise PostroomError(Kind.UNAUTHENTICATED, REFUSED) from None
+            raise PostroomError(Kind.UNAUTHENTICATED, str(error) or REFUSED) from None
         except (asyncio.CancelledError, GeneratorExit):
-            outcome = "CANCELLED"
+            if outcome == Kind.INTERNAL.value:
+                outcome = "CANCELLED"
             raise
         finally:
             self._audit(attempt, mechanism, client, caller, outcome)
@@ -211,6 +266,11 @@ class SigningIn:
             raise PostroomError(Kind.INVALID, "the exchange ended early") from None
         except TimeoutError:
             raise PostroomError(Kind.INVALID, "the client took too long to answer") from None
+
+    async def _heard(self, responses: AsyncIterator[bytes]) -> None:
+        """Wait until the client has heard why it failed; what it answers changes nothing."""
+        with suppress(PostroomError):
+            await self._response(responses)
 
     def _audit(
         self, attempt: _Attempt, mechanism: str, client: Client, caller: str, outcome: str

@@ -29,6 +29,7 @@ CREDENTIAL = sa.select(
     accounts.c.quota_mailboxes,
     accounts.c.external,
     accounts.c.app_passwords_only,
+    credentials.c.scram,
 ).join_from(accounts, credentials)
 CREDENTIAL_BY_ADDRESS = CREDENTIAL.where(accounts.c.address == sa.bindparam("key"))
 CREDENTIAL_BY_ID = CREDENTIAL.where(accounts.c.account_id == sa.bindparam("key"))

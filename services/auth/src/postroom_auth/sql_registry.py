@@ -96,9 +96,9 @@ class SqlRegistry:
     async def delete_domain(self, name: DomainName) -> None:
         await self._database.write(_delete_domain, name)
 
-    async def create_account(self, new: NewAccount, password_hash: str) -> Account:
+    async def create_account(self, new: NewAccount, password_hash: str, scram: str = "") -> Account:
         now = int(self._clock())
-        return await self._database.write(_create_account, new, password_hash, now)
+        return await self._database.write(_create_account, new, password_hash, scram, now)
 
     async def account(self, address: Address) -> Account:
         return await self._database.read(_account, accounts.c.address == address.key)
@@ -112,12 +112,12 @@ class SqlRegistry:
     async def change_account(self, address: Address, changes: Changes) -> Account:
         return await self._database.write(_change_account, address, changes)
 
-    async def set_password(self, address: Address, password_hash: str) -> Account:
+    async def set_password(self, address: Address, password_hash: str, scram: str) -> Account:
         now = int(self._clock())
-        return await self._database.write(_set_password, address, password_hash, now)
+        return await self._database.write(_set_password, address, password_hash, scram, now)
 
-    async def rehash_password(self, credential: Credential, password_hash: str) -> None:
-        await self._database.write(_rehash_password, credential, password_hash)
+    async def rehash_password(self, credential: Credential, password_hash: str, scram: str) -> None:
+        await self._database.write(_rehash_password, credential, password_hash, scram)
 
     async def delete_account(self, address: Address) -> int:
         return await self._database.write(_delete_account, address)
@@ -200,7 +200,7 @@ def _delete_domain(connection: sa.Connection, name: DomainName) -> None:
 
 
 def _create_account(
-    connection: sa.Connection, new: NewAccount, password_hash: str, now: int
+    connection: sa.Connection, new: NewAccount, password_hash: str, scram: str, now: int
 ) -> Account:
     domain_id = domain_id_of(connection, new.address.domain)
     refuse_taken(connection, new.address)
@@ -222,7 +222,11 @@ def _create_account(
     )
     connection.execute(
         sa.insert(credentials).values(
-            account_id=account_id, password_hash=password_hash, version=1, changed_at=now
+            account_id=account_id,
+            password_hash=password_hash,
+            scram=scram,
+            version=1,
+            changed_at=now,
         )
     )
     return _account(connection, accounts.c.account_id == account_id)
@@ -255,7 +259,7 @@ def _change_account(connection: sa.Connection, address: Address, changes: Change
 
 
 def _set_password(
-    connection: sa.Connection, address: Address, password_hash: str, now: int
+    connection: sa.Connection, address: Address, password_hash: str, scram: str, now: int
 ) -> Account:
     account = _account(connection, accounts.c.address == address.key)
     if exists(connection, sa.and_(accounts.c.address == address.key, accounts.c.external)):
@@ -263,20 +267,28 @@ def _set_password(
     connection.execute(
         sa.update(credentials)
         .where(credentials.c.account_id == account.account_id)
-        .values(password_hash=password_hash, version=credentials.c.version + 1, changed_at=now)
+        .values(
+            password_hash=password_hash,
+            scram=scram,
+            version=credentials.c.version + 1,
+            changed_at=now,
+        )
     )
     return account
 
 
-def _rehash_password(connection: sa.Connection, credential: Credential, new: str) -> None:
+def _rehash_password(
+    connection: sa.Connection, credential: Credential, password_hash: str, scram: str
+) -> None:
     connection.execute(
         sa.update(credentials)
         .where(
             credentials.c.account_id == credential.account_id,
             credentials.c.version == credential.version,
             credentials.c.password_hash == credential.password_hash,
+            credentials.c.scram == credential.scram,
         )
-        .values(password_hash=new)
+        .values(password_hash=password_hash, scram=scram)
     )
 
 

@@ -85,6 +85,8 @@ credentials = Table(
     Column("password_hash", Text, nullable=False),
     Column("version", BigInteger, nullable=False),
     Column("changed_at", BigInteger, nullable=False),
+    # Verifiers of the same password (RFC 5803), parted by blanks.
+    Column("scram", Text, nullable=False, server_default=""),
 )
 
 # protocols, networks: words. Times are Unix seconds; 0: never.

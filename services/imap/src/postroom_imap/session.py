@@ -316,7 +316,9 @@ class Session:
         """The connection as authentication sees it."""
         tls = self.connection.tls
         peer = self.connection.peer
-        return Client(peer.address, self.secure, tls.version if tls else "")
+        if tls is None:
+            return Client(peer.address, self.secure)
+        return Client(peer.address, True, tls.version, tls.end_point, tls.client_names)
 
     @property
     def secure(self) -> bool:

@@ -74,8 +74,9 @@ class Authorization:
     def client(self) -> Client:
         connection = self.dialogue.connection
         tls, peer = connection.tls, connection.peer
-        secure = tls is not None or peer.loopback
-        return Client(peer.address, secure, tls.version if tls else "")
+        if tls is None:
+            return Client(peer.address, peer.loopback)
+        return Client(peer.address, True, tls.version, tls.end_point, tls.client_names)
 
     @property
     def permitted(self) -> bool:
@@ -126,7 +127,7 @@ class Authorization:
         connection.write(replies.ok("begin TLS"))
         # RFC 2595 section 4: what was learnt in clear text is forgotten.
         self._name = None
-        await connection.start_tls(tls.context)
+        await connection.start_tls(tls)
         return b""
 
     async def unicode(self, _: None) -> bytes:

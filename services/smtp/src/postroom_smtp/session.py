@@ -89,7 +89,9 @@ class Session:
     @property
     def client(self) -> Client:
         tls, peer = self.connection.tls, self.connection.peer
-        return Client(peer.address, tls is not None or peer.loopback, tls.version if tls else "")
+        if tls is None:
+            return Client(peer.address, peer.loopback)
+        return Client(peer.address, True, tls.version, tls.end_point, tls.client_names)
 
     @property
     def tls_offered(self) -> bool:

@@ -217,7 +217,7 @@ class Smtpd(aiosmtpd.SMTP):
             await self.push(str(reply.NO_TLS))
         else:
             await self._send(str(reply.TLS_READY))
-            await self._connection.start_tls(tls.context)
+            await self._connection.start_tls(tls)
             self._mail.forget()
             self.session = aiosmtpd.Session(self.loop)
 

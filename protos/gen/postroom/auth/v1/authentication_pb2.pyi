@@ -152,6 +152,7 @@ class AuthenticateResponse(_message.Message):
     CHALLENGE_FIELD_NUMBER: _builtins.int
     SUCCESS_FIELD_NUMBER: _builtins.int
     challenge: _builtins.bytes
+    """the last before an error may tell the client why (SCRAM's "e=")"""
     @_builtins.property
     def success(self) -> Global___AuthenticateResponse.Success: ...
     def __init__(

@@ -41,7 +41,8 @@ class AuthenticationServiceStub:
     """One SASL exchange. The first request is `start`; every later one answers a challenge (or
     cancels). The stream ends after `success`, or with an error:
       UNAUTHENTICATED  the credentials are wrong, the account is disabled or unknown (one text and one
-                       duration for all of them);
+                       duration for all of them); the certificate names somebody else; the channel is bound to
+                       another certificate;
       RATE_LIMITED     too many failures from this address or for this account: come back later;
       INVALID          the exchange breaks the mechanism's syntax, or the client cancelled;
       UNSUPPORTED      no such mechanism here, or not on a connection like this one;
@@ -76,7 +77,8 @@ class AuthenticationServiceAsyncStub(AuthenticationServiceStub):
     """One SASL exchange. The first request is `start`; every later one answers a challenge (or
     cancels). The stream ends after `success`, or with an error:
       UNAUTHENTICATED  the credentials are wrong, the account is disabled or unknown (one text and one
-                       duration for all of them);
+                       duration for all of them); the certificate names somebody else; the channel is bound to
+                       another certificate;
       RATE_LIMITED     too many failures from this address or for this account: come back later;
       INVALID          the exchange breaks the mechanism's syntax, or the client cancelled;
       UNSUPPORTED      no such mechanism here, or not on a connection like this one;
@@ -114,7 +116,8 @@ class AuthenticationServiceServicer(metaclass=_abc_1.ABCMeta):
         """One SASL exchange. The first request is `start`; every later one answers a challenge (or
         cancels). The stream ends after `success`, or with an error:
           UNAUTHENTICATED  the credentials are wrong, the account is disabled or unknown (one text and one
-                           duration for all of them);
+                           duration for all of them); the certificate names somebody else; the channel is bound to
+                           another certificate;
           RATE_LIMITED     too many failures from this address or for this account: come back later;
           INVALID          the exchange breaks the mechanism's syntax, or the client cancelled;
           UNSUPPORTED      no such mechanism here, or not on a connection like this one;

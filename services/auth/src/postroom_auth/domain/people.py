@@ -173,6 +173,7 @@ class Credential:
         version: grows with each change of the credential; tickets carry it.
         external: another system's directory knows the person, and checks the password.
         app_passwords_only: the account's own password opens nothing.
+        scram: the password's verifiers (see domain/scram.py); empty: none.
         app_password: the number of the app password that somebody has signed in with; 0: none.
     """
 
@@ -186,6 +187,7 @@ class Credential:
     quota_mailboxes: int = 0
     external: bool = False
     app_passwords_only: bool = False
+    scram: str = ""
     app_password: int = 0
 
     def __repr__(self) -> str:

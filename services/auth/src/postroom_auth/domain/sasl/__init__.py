@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
-from postroom_auth.domain.sasl.exchange import Mechanism
+from postroom_auth.domain.sasl.exchange import Mechanism, Need
+from postroom_auth.domain.sasl.external import external
 from postroom_auth.domain.sasl.plain import login, plain
+from postroom_auth.domain.sasl.scram import PLUS, scram
+
+_CERTIFICATE = frozenset({Need.CERTIFICATE})
+
+
+def _bound(family: str) -> Mechanism:
+    """SCRAM with channel binding. Not by default: clients of GNU SASL (mutt) take it wherever they
+    see it, and can't sign in where `tls-server-end-point` is all that there is.
+    """
+    begin, needs = scram(family, plus=True), frozenset({Need.CHANNEL_BINDING})
+    return Mechanism(family + PLUS, begin, needs=needs, by_default=False)
+
 
 MECHANISMS: dict[str, Mechanism] = {
     mechanism.name: mechanism
     for mechanism in (
         # Strongest first: this is the order in which they are offered.
+        Mechanism("EXTERNAL", external, needs=_CERTIFICATE, one_step=True),
+        _bound("SCRAM-SHA-256"),
+        _bound("SCRAM-SHA-1"),
+        Mechanism("SCRAM-SHA-256", scram("SCRAM-SHA-256")),
+        Mechanism("SCRAM-SHA-1", scram("SCRAM-SHA-1")),
         Mechanism("PLAIN", plain, reveals_password=True, one_step=True),
         Mechanism("LOGIN", login, reveals_password=True),
     )

@@ -2,18 +2,19 @@
 
 A mechanism is a generator that knows its own syntax and nothing else. It is started with the
 client's initial response (or None) and with what can check a claim. It yields `Challenge`s, is
-sent the client's responses, and ends by yielding `Proven`.
+sent the client's responses, and ends by yielding `Proven` or `Failed`, or by raising.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
 from postroom_auth.domain.password import InvalidPassword, Password
 from postroom_auth.domain.people import Credential
+from postroom_auth.domain.scram import Verifier
 
 # RFC 4616 section 2 asks for 255 octets for each of three fields; passwords may be longer here.
 RESPONSE_OCTETS = 4096
@@ -25,7 +26,7 @@ class Malformed(ValueError):
 
 
 class NotAuthorized(Exception):
-    """The client asks to act as somebody else."""
+    """The client asks to act as somebody else, or over a channel that isn't its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +44,58 @@ class Proven:
     additional_data: bytes = b""
 
 
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The exchange's end where the mechanism tells the client why; what it answers is nothing."""
+
+    data: bytes
+    why: Exception
+
+
 class Claims(Protocol):
     """Where a mechanism takes what the client claims.
 
     Every method throttles and counts, so that no mechanism can forget it.
+
+    Attributes:
+        offered: the names of the mechanisms on offer for the connection.
+        end_point: the hash of the certificate that the client saw (RFC 5929 section 4).
     """
+
+    @property
+    def offered(self) -> Collection[str]: ...
+
+    @property
+    def end_point(self) -> bytes: ...
 
     async def check_password(self, name: str, password: Password) -> Credential:
         """The credential that the name and the password belong to.
+
+        Raises:
+            PostroomError: UNAUTHENTICATED, RATE_LIMITED, UNAVAILABLE.
+        """
+
+    async def scram_verifier(self, name: str, family: str) -> Verifier:
+        """What SCRAM goes on with for a name; made up where there is nothing, or nobody.
+
+        Raises:
+            PostroomError: RATE_LIMITED, UNAVAILABLE.
+        """
+
+    async def check_proof(
+        self, name: str, verifier: Verifier, auth_message: bytes, proof: bytes
+    ) -> Credential:
+        """The credential that the name and the verifier belong to, if the proof is right.
+
+        Raises:
+            PostroomError: UNAUTHENTICATED, RATE_LIMITED, UNAVAILABLE.
+        """
+
+    async def check_certificate(self, name: str) -> Credential:
+        """The credential of the account that the client's certificate names.
+
+        Args:
+            name: whom the client wants to be; empty: whom the certificate names.
 
         Raises:
             PostroomError: UNAUTHENTICATED, RATE_LIMITED, UNAVAILABLE.
@@ -60,7 +105,7 @@ class Claims(Protocol):
         """Whether two names mean the same account."""
 
 
-Exchange = AsyncGenerator[Challenge | Proven, bytes]
+Exchange = AsyncGenerator[Challenge | Proven | Failed, bytes]
 
 
 class Need(StrEnum):
