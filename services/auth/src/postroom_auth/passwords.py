@@ -60,6 +60,10 @@ class PasswordChecks:
         except InvalidAddress:
             return ""
 
+    async def exists(self, key: str) -> bool:
+        """Whether there is an account with this key."""
+        return key != "" and await self._directory.credential(key) is not None
+
     async def check(self, key: str, password: Password, network: str) -> Credential:
         """The credential of the account with this key, if the password is its.
 

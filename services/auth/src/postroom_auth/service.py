@@ -23,6 +23,7 @@ from postroom_auth.administering import Administering
 from postroom_auth.cached_directory import CachedDirectory
 from postroom_auth.composed_directory import Belonging, ComposedDirectory
 from postroom_auth.database import Database, open_engine
+from postroom_auth.domain.sasl.exchange import Need
 from postroom_auth.domain.throttle import Pace
 from postroom_auth.hashing import Argon2Hasher
 from postroom_auth.issuing import TicketOffice
@@ -33,9 +34,12 @@ from postroom_auth.quotas import Quotas
 from postroom_auth.remembered import CheckedPasswords
 from postroom_auth.resolving import Resolving
 from postroom_auth.settings import AuthSettings
+from postroom_auth.shared_secrets import SecretChecks, SharedSecrets
 from postroom_auth.signing_in import SigningIn
 from postroom_auth.sql_directory import SqlDirectory
+from postroom_auth.sql_maildrops import SqlMaildrops
 from postroom_auth.sql_registry import SqlRegistry
+from postroom_auth.sql_secrets import SqlSecrets
 from postroom_auth.throttling import MemoryThrottle
 
 log = logs.logger(__name__)
@@ -56,12 +60,13 @@ async def start(service: Service, settings: AuthSettings) -> None:
     directory = CachedDirectory(
         people, settings.directory_seconds, settings.directory_entries, time.monotonic
     )
+    throttle = open_throttle(settings, time.monotonic)
     checks = PasswordChecks(
         directory,
         people,
         registry,
         hasher,
-        open_throttle(settings, time.monotonic),
+        throttle,
         CheckedPasswords(
             settings.remembered_seconds, settings.remembered_passwords, time.monotonic
         ),
@@ -69,11 +74,17 @@ async def start(service: Service, settings: AuthSettings) -> None:
     )
     service.stack.push_async_callback(checks.close)
     office = open_office(settings, directory)
+    sealer, kept = settings.sealer(), SqlSecrets(database, time.time)
+    shared_secrets = SharedSecrets(kept, sealer, directory)
+    if resealed := await shared_secrets.reseal():
+        log.info("secrets.resealed", secrets=resealed)
     signing_in = SigningIn(
         checks,
+        SecretChecks(directory, kept, sealer, throttle) if sealer else None,
+        SqlMaildrops(database, time.time),
         office,
         settings.offers(),
-        met=(),
+        met={Need.SECRETS_KEY} if sealer else (),
         exchange_seconds=settings.exchange_seconds,
     )
     administering = Administering(registry, directory, hasher)
@@ -81,6 +92,7 @@ async def start(service: Service, settings: AuthSettings) -> None:
     server.add(rpc.AUTHENTICATION, rpc.AuthenticationService(signing_in, office))
     server.add(rpc.DIRECTORY, rpc.DirectoryService(Resolving(directory, settings.postmaster)))
     server.add(rpc.ACCOUNT, rpc.AccountService(administering))
+    server.add(rpc.SECRET, rpc.SecretService(shared_secrets))
     server.add(rpc.QUOTA, rpc.QuotaService(Quotas(administering, directory, office)))
     service.ports["rpc"] = await server.start(settings.rpc_listen)
     service.stack.push_async_callback(server.stop, 0)

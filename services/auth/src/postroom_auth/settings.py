@@ -16,6 +16,7 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 from postroom_auth.directory_settings import LdapSettings
 from postroom_auth.domain.address import Address, DomainName
 from postroom_auth.domain.sasl.offer import Offer
+from postroom_auth.sealing import Sealer, read_keys
 
 
 class AuthSettings(ServiceSettings):
@@ -45,6 +46,10 @@ class AuthSettings(ServiceSettings):
     mechanisms_pop3: str = Field("", description="the same for POP3 alone; empty: MECHANISMS")
     mechanisms_smtp: str = Field("", description="the same for SMTP alone; empty: MECHANISMS")
     mechanisms_api: str = Field("", description="the same for the API alone; empty: MECHANISMS")
+    secrets_keys: SecretStr = Field(
+        SecretStr(""),
+        description="keys that shared secrets are sealed with: id:base64, ...; the first one seals",
+    )
     allow_cleartext: bool = Field(
         False, description="take passwords on connections without TLS, not from loopback alone"
     )
@@ -128,6 +133,12 @@ class AuthSettings(ServiceSettings):
         Offer.parse(text, allow_cleartext=False)
         return text
 
+    @field_validator("secrets_keys")
+    @classmethod
+    def _keys(cls, text: SecretStr) -> SecretStr:
+        read_keys(text.get_secret_value())
+        return text
+
     @field_validator("default_domain")
     @classmethod
     def _domain(cls, text: str) -> str:
@@ -157,6 +168,11 @@ class AuthSettings(ServiceSettings):
             protocol: Offer.parse(text or self.mechanisms, allow_cleartext=self.allow_cleartext)
             for protocol, text in wanted.items()
         }
+
+    def sealer(self) -> Sealer | None:
+        """What shared secrets are sealed with; None where there is no key."""
+        keys = read_keys(self.secrets_keys.get_secret_value())
+        return Sealer(keys) if keys else None
 
     @property
     def exempt_networks(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:

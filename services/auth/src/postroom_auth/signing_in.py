@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from postroom_chassis import logs
@@ -11,6 +11,8 @@ from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.net.address import network_of
 from prometheus_client import Counter
 
+from postroom_auth.domain.mailbox_name import split_name
+from postroom_auth.domain.maildrop_policy import MaildropPolicy
 from postroom_auth.domain.password import Password
 from postroom_auth.domain.people import Credential
 from postroom_auth.domain.sasl import MECHANISMS
@@ -22,8 +24,11 @@ from postroom_auth.domain.sasl.exchange import (
     NotAuthorized,
 )
 from postroom_auth.domain.sasl.offer import Offer
+from postroom_auth.domain.shared_secret import SecretKind
 from postroom_auth.issuing import PROTOCOLS_OF, SCOPES, Issued, TicketOffice
 from postroom_auth.passwords import REFUSED, PasswordChecks
+from postroom_auth.ports import Maildrops, Subject
+from postroom_auth.shared_secrets import SecretChecks
 
 log = logs.logger("postroom.auth.audit")
 
@@ -32,6 +37,7 @@ LOGINS = Counter(
 )
 SUCCEEDED = "OK"
 UNKNOWN = "unknown"
+POP3 = "pop3"
 END_POINT_OCTETS = 64  # SHA-512 is the longest hash that RFC 5929 section 4.1 may lead to
 CERTIFICATE_NAMES = 32
 CERTIFICATE_NAME_OCTETS = 320
@@ -82,23 +88,52 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Success:
-    """The end of an exchange that proved who the client is."""
+    """The end of an exchange that proved who the client is.
+
+    Attributes:
+        mailbox: for POP3: the one that the name asked for; empty: INBOX.
+        policy: for POP3: how the account's mail is kept.
+    """
 
     issued: Issued
     additional_data: bytes
+    mailbox: str
+    policy: MaildropPolicy
 
 
 class _Attempt:
     """What one exchange claims, on its way to be checked; remembers the name for the audit."""
 
-    def __init__(self, checks: PasswordChecks, client: Client) -> None:
+    def __init__(
+        self, checks: PasswordChecks, secret_checks: SecretChecks | None, client: Client
+    ) -> None:
         self._checks = checks
+        self._secret_checks = secret_checks
         self._client = client
         self.account = ""
+        self.mailbox = ""
 
     async def check_password(self, name: str, password: Password) -> Credential:
+        key = await self._locate(name)
+        return await self._checks.check(key, password, self._client.network)
+
+    async def check_secret(
+        self, kind: SecretKind, name: str, fits: Callable[[bytes], bool]
+    ) -> Credential:
+        if self._secret_checks is None:
+            raise PostroomError(Kind.UNSUPPORTED, "there are no secrets here")
+        key = await self._locate(name)
+        subject = Subject(key, self._client.network)
+        return await self._secret_checks.check(key, kind, subject, self._client.address, fits)
+
+    async def _locate(self, name: str) -> str:
+        """The key of the account that a name means; for POP3 it may ask for a mailbox, too."""
         self.account = self._checks.key(name)
-        return await self._checks.check(self.account, password, self._client.network)
+        bare, mailbox = split_name(name)
+        if self._client.protocol == POP3 and mailbox:
+            if not await self._checks.exists(self.account):
+                self.account, self.mailbox = self._checks.key(bare), mailbox
+        return self.account
 
     def same_person(self, one: str, other: str) -> bool:
         return one == other or self._checks.key(one) == self._checks.key(other) != ""
@@ -108,6 +143,7 @@ class SigningIn:
     """Runs exchanges.
 
     Args:
+        secret_checks: None where there is no key to keep secrets with.
         offers: the mechanisms on offer, by protocol.
         met: what this deployment has of all that mechanisms need.
         exchange_seconds: how long a client may take for a response.
@@ -116,6 +152,8 @@ class SigningIn:
     def __init__(
         self,
         checks: PasswordChecks,
+        secret_checks: SecretChecks | None,
+        maildrops: Maildrops,
         office: TicketOffice,
         offers: Mapping[str, Offer],
         met: Collection[Need],
@@ -123,6 +161,8 @@ class SigningIn:
         exchange_seconds: float,
     ) -> None:
         self._checks = checks
+        self._secret_checks = secret_checks
+        self._maildrops = maildrops
         self._office = office
         self._offers = offers
         self._met = frozenset(met)
@@ -137,6 +177,10 @@ class SigningIn:
             met.add(Need.CERTIFICATE)
         offer = self._offers[client.protocol]
         return list(offer.mechanisms(client.protocol, met, secure=client.secure))
+
+    async def strictest_policy(self) -> MaildropPolicy:
+        """What POP3 tells before it knows who the client is (RFC 2449 section 5)."""
+        return await self._maildrops.strictest()
 
     async def exchange(
         self,
@@ -155,7 +199,7 @@ class SigningIn:
         Raises:
             PostroomError: as AuthenticationService.Authenticate says, and DENIED.
         """
-        attempt = _Attempt(self._checks, client)
+        attempt = _Attempt(self._checks, self._secret_checks, client)
         outcome = Kind.INTERNAL.value
         try:
             if PROTOCOLS_OF.get(caller) != client.protocol:
@@ -165,6 +209,8 @@ class SigningIn:
             while isinstance(step, Challenge):
                 yield step
                 step = await begun.asend(await self._response(responses))
+            if client.protocol == POP3:
+                await self._maildrops.enter(step.credential)
             issued = self._office.issue(step.credential, SCOPES[client.protocol])
             outcome = SUCCEEDED
         except PostroomError as error:
@@ -181,7 +227,8 @@ class SigningIn:
             raise
         finally:
             self._audit(attempt.account, mechanism, client, outcome)
-        yield Success(issued, step.additional_data)
+        policy = step.credential.maildrop_policy
+        yield Success(issued, step.additional_data, attempt.mailbox, policy)
 
     def _mechanism(self, name: str, client: Client) -> Mechanism:
         for mechanism in self.mechanisms(client):

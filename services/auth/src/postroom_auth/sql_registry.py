@@ -37,6 +37,9 @@ ACCOUNT: sa.Select[Any] = (
         accounts.c.quota_messages,
         accounts.c.quota_mailboxes,
         accounts.c.administrator,
+        accounts.c.pop3_delete,
+        accounts.c.pop3_days,
+        accounts.c.pop3_login_delay,
     )
     .join_from(accounts, domains, accounts.c.domain_id == domains.c.domain_id)
     .join(tenants)

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1epostroom/auth/v1/account.proto\x12\x10postroom.auth.v1\")\n\x06Tenant\x12\x11\n\ttenant_id\x18\x01 \x01(\x03\x12\x0c\n\x04name\x18\x02 \x01(\t\"#\n\x13\x43reateTenantRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x14\n\x12ListTenantsRequest\"@\n\x13ListTenantsResponse\x12)\n\x07tenants\x18\x01 \x03(\x0b\x32\x18.postroom.auth.v1.Tenant\"#\n\x13\x44\x65leteTenantRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x16\n\x14\x44\x65leteTenantResponse\"K\n\x06\x44omain\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x11\n\tcatch_all\x18\x03 \x01(\t\x12\x10\n\x08\x61\x63\x63ounts\x18\x04 \x01(\x03\"3\n\x13\x43reateDomainRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\"$\n\x12ListDomainsRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\"@\n\x13ListDomainsResponse\x12)\n\x07\x64omains\x18\x01 \x03(\x0b\x32\x18.postroom.auth.v1.Domain\"3\n\x12SetCatchAllRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\"#\n\x13\x44\x65leteDomainRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x16\n\x14\x44\x65leteDomainResponse\"\xd7\x01\n\x07\x41\x63\x63ount\x12\x12\n\naccount_id\x18\x01 \x01(\x03\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x0e\n\x06tenant\x18\x03 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x04 \x01(\t\x12\x13\n\x0bquota_bytes\x18\x05 \x01(\x03\x12\x10\n\x08\x64isabled\x18\x06 \x01(\x08\x12\x12\n\ncreated_at\x18\x07 \x01(\x03\x12\x16\n\x0equota_messages\x18\x08 \x01(\x03\x12\x17\n\x0fquota_mailboxes\x18\t \x01(\x03\x12\x15\n\radministrator\x18\n \x01(\x08\"d\n\x14\x43reateAccountRequest\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12\x13\n\x0bquota_bytes\x18\x04 \x01(\x03\"G\n\x11GetAccountRequest\x12\x11\n\x07\x61\x64\x64ress\x18\x01 \x01(\tH\x00\x12\x14\n\naccount_id\x18\x02 \x01(\x03H\x00\x42\t\n\x07\x61\x63\x63ount\"L\n\x13ListAccountsRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\"\\\n\x14ListAccountsResponse\x12+\n\x08\x61\x63\x63ounts\x18\x01 \x03(\x0b\x32\x19.postroom.auth.v1.Account\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xb1\x02\n\x14UpdateAccountRequest\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x19\n\x0c\x64isplay_name\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x18\n\x0bquota_bytes\x18\x03 \x01(\x03H\x01\x88\x01\x01\x12\x15\n\x08\x64isabled\x18\x04 \x01(\x08H\x02\x88\x01\x01\x12\x1b\n\x0equota_messages\x18\x05 \x01(\x03H\x03\x88\x01\x01\x12\x1c\n\x0fquota_mailboxes\x18\x06 \x01(\x03H\x04\x88\x01\x01\x12\x1a\n\radministrator\x18\x07 \x01(\x08H\x05\x88\x01\x01\x42\x0f\n\r_display_nameB\x0e\n\x0c_quota_bytesB\x0b\n\t_disabledB\x11\n\x0f_quota_messagesB\x12\n\x10_quota_mailboxesB\x10\n\x0e_administrator\"7\n\x12SetPasswordRequest\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\"\'\n\x14\x44\x65leteAccountRequest\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\"+\n\x15\x44\x65leteAccountResponse\x12\x12\n\naccount_id\x18\x01 \x01(\x03\")\n\x05\x41lias\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x0f\n\x07targets\x18\x02 \x03(\t\"6\n\x12\x43reateAliasRequest\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x0f\n\x07targets\x18\x02 \x03(\t\"K\n\x12ListAliasesRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\"X\n\x13ListAliasesResponse\x12(\n\x07\x61liases\x18\x01 \x03(\x0b\x32\x17.postroom.auth.v1.Alias\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"%\n\x12\x44\x65leteAliasRequest\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\"\x15\n\x13\x44\x65leteAliasResponse2\x84\x0b\n\x0e\x41\x63\x63ountService\x12O\n\x0c\x43reateTenant\x12%.postroom.auth.v1.CreateTenantRequest\x1a\x18.postroom.auth.v1.Tenant\x12Z\n\x0bListTenants\x12$.postroom.auth.v1.ListTenantsRequest\x1a%.postroom.auth.v1.ListTenantsResponse\x12]\n\x0c\x44\x65leteTenant\x12%.postroom.auth.v1.DeleteTenantRequest\x1a&.postroom.auth.v1.DeleteTenantResponse\x12O\n\x0c\x43reateDomain\x12%.postroom.auth.v1.CreateDomainRequest\x1a\x18.postroom.auth.v1.Domain\x12Z\n\x0bListDomains\x12$.postroom.auth.v1.ListDomainsRequest\x1a%.postroom.auth.v1.ListDomainsResponse\x12M\n\x0bSetCatchAll\x12$.postroom.auth.v1.SetCatchAllRequest\x1a\x18.postroom.auth.v1.Domain\x12]\n\x0c\x44\x65leteDomain\x12%.postroom.auth.v1.DeleteDomainRequest\x1a&.postroom.auth.v1.DeleteDomainResponse\x12R\n\rCreateAccount\x12&.postroom.auth.v1.CreateAccountRequest\x1a\x19.postroom.auth.v1.Account\x12L\n\nGetAccount\x12#.postroom.auth.v1.GetAccountRequest\x1a\x19.postroom.auth.v1.Account\x12]\n\x0cListAccounts\x12%.postroom.auth.v1.ListAccountsRequest\x1a&.postroom.auth.v1.ListAccountsResponse\x12R\n\rUpdateAccount\x12&.postroom.auth.v1.UpdateAccountRequest\x1a\x19.postroom.auth.v1.Account\x12N\n\x0bSetPassword\x12$.postroom.auth.v1.SetPasswordRequest\x1a\x19.postroom.auth.v1.Account\x12`\n\rDeleteAccount\x12&.postroom.auth.v1.DeleteAccountRequest\x1a\'.postroom.auth.v1.DeleteAccountResponse\x12L\n\x0b\x43reateAlias\x12$.postroom.auth.v1.CreateAliasRequest\x1a\x17.postroom.auth.v1.Alias\x12Z\n\x0bListAliases\x12$.postroom.auth.v1.ListAliasesRequest\x1a%.postroom.auth.v1.ListAliasesResponse\x12Z\n\x0b\x44\x65leteAlias\x12$.postroom.auth.v1.DeleteAliasRequest\x1a%.postroom.auth.v1.DeleteAliasResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1epostroom/auth/v1/account.proto\x12\x10postroom.auth.v1\")\n\x06Tenant\x12\x11\n\ttenant_id\x18\x01 \x01(\x03\x12\x0c\n\x04name\x18\x02 \x01(\t\"#\n\x13\x43reateTenantRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x14\n\x12ListTenantsRequest\"@\n\x13ListTenantsResponse\x12)\n\x07tenants\x18\x01 \x03(\x0b\x32\x18.postroom.auth.v1.Tenant\"#\n\x13\x44\x65leteTenantRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x16\n\x14\x44\x65leteTenantResponse\"K\n\x06\x44omain\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x11\n\tcatch_all\x18\x03 \x01(\t\x12\x10\n\x08\x61\x63\x63ounts\x18\x04 \x01(\x03\"3\n\x13\x43reateDomainRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\"$\n\x12ListDomainsRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\"@\n\x13ListDomainsResponse\x12)\n\x07\x64omains\x18\x01 \x03(\x0b\x32\x18.postroom.auth.v1.Domain\"3\n\x12SetCatchAllRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\"#\n\x13\x44\x65leteDomainRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x16\n\x14\x44\x65leteDomainResponse\"\x99\x02\n\x07\x41\x63\x63ount\x12\x12\n\naccount_id\x18\x01 \x01(\x03\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x0e\n\x06tenant\x18\x03 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x04 \x01(\t\x12\x13\n\x0bquota_bytes\x18\x05 \x01(\x03\x12\x10\n\x08\x64isabled\x18\x06 \x01(\x08\x12\x12\n\ncreated_at\x18\x07 \x01(\x03\x12\x16\n\x0equota_messages\x18\x08 \x01(\x03\x12\x17\n\x0fquota_mailboxes\x18\t \x01(\x03\x12\x15\n\radministrator\x18\n \x01(\x08\x12\x13\n\x0bpop3_delete\x18\x0b \x01(\x08\x12\x11\n\tpop3_days\x18\x0c \x01(\x05\x12\x18\n\x10pop3_login_delay\x18\r \x01(\x05\"d\n\x14\x43reateAccountRequest\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12\x13\n\x0bquota_bytes\x18\x04 \x01(\x03\"G\n\x11GetAccountRequest\x12\x11\n\x07\x61\x64\x64ress\x18\x01 \x01(\tH\x00\x12\x14\n\naccount_id\x18\x02 \x01(\x03H\x00\x42\t\n\x07\x61\x63\x63ount\"L\n\x13ListAccountsRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\"\\\n\x14ListAccountsResponse\x12+\n\x08\x61\x63\x63ounts\x18\x01 \x03(\x0b\x32\x19.postroom.auth.v1.Account\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xb5\x03\n\x14UpdateAccountRequest\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x19\n\x0c\x64isplay_name\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x18\n\x0bquota_bytes\x18\x03 \x01(\x03H\x01\x88\x01\x01\x12\x15\n\x08\x64isabled\x18\x04 \x01(\x08H\x02\x88\x01\x01\x12\x1b\n\x0equota_messages\x18\x05 \x01(\x03H\x03\x88\x01\x01\x12\x1c\n\x0fquota_mailboxes\x18\x06 \x01(\x03H\x04\x88\x01\x01\x12\x1a\n\radministrator\x18\x07 \x01(\x08H\x05\x88\x01\x01\x12\x18\n\x0bpop3_delete\x18\x08 \x01(\x08H\x06\x88\x01\x01\x12\x16\n\tpop3_days\x18\t \x01(\x05H\x07\x88\x01\x01\x12\x1d\n\x10pop3_login_delay\x18\n \x01(\x05H\x08\x88\x01\x01\x42\x0f\n\r_display_nameB\x0e\n\x0c_quota_bytesB\x0b\n\t_disabledB\x11\n\x0f_quota_messagesB\x12\n\x10_quota_mailboxesB\x10\n\x0e_administratorB\x0e\n\x0c_pop3_deleteB\x0c\n\n_pop3_daysB\x13\n\x11_pop3_login_delay\"7\n\x12SetPasswordRequest\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\"\'\n\x14\x44\x65leteAccountRequest\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\"+\n\x15\x44\x65leteAccountResponse\x12\x12\n\naccount_id\x18\x01 \x01(\x03\")\n\x05\x41lias\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x0f\n\x07targets\x18\x02 \x03(\t\"6\n\x12\x43reateAliasRequest\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x0f\n\x07targets\x18\x02 \x03(\t\"K\n\x12ListAliasesRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\"X\n\x13ListAliasesResponse\x12(\n\x07\x61liases\x18\x01 \x03(\x0b\x32\x17.postroom.auth.v1.Alias\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"%\n\x12\x44\x65leteAliasRequest\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\"\x15\n\x13\x44\x65leteAliasResponse2\x84\x0b\n\x0e\x41\x63\x63ountService\x12O\n\x0c\x43reateTenant\x12%.postroom.auth.v1.CreateTenantRequest\x1a\x18.postroom.auth.v1.Tenant\x12Z\n\x0bListTenants\x12$.postroom.auth.v1.ListTenantsRequest\x1a%.postroom.auth.v1.ListTenantsResponse\x12]\n\x0c\x44\x65leteTenant\x12%.postroom.auth.v1.DeleteTenantRequest\x1a&.postroom.auth.v1.DeleteTenantResponse\x12O\n\x0c\x43reateDomain\x12%.postroom.auth.v1.CreateDomainRequest\x1a\x18.postroom.auth.v1.Domain\x12Z\n\x0bListDomains\x12$.postroom.auth.v1.ListDomainsRequest\x1a%.postroom.auth.v1.ListDomainsResponse\x12M\n\x0bSetCatchAll\x12$.postroom.auth.v1.SetCatchAllRequest\x1a\x18.postroom.auth.v1.Domain\x12]\n\x0c\x44\x65leteDomain\x12%.postroom.auth.v1.DeleteDomainRequest\x1a&.postroom.auth.v1.DeleteDomainResponse\x12R\n\rCreateAccount\x12&.postroom.auth.v1.CreateAccountRequest\x1a\x19.postroom.auth.v1.Account\x12L\n\nGetAccount\x12#.postroom.auth.v1.GetAccountRequest\x1a\x19.postroom.auth.v1.Account\x12]\n\x0cListAccounts\x12%.postroom.auth.v1.ListAccountsRequest\x1a&.postroom.auth.v1.ListAccountsResponse\x12R\n\rUpdateAccount\x12&.postroom.auth.v1.UpdateAccountRequest\x1a\x19.postroom.auth.v1.Account\x12N\n\x0bSetPassword\x12$.postroom.auth.v1.SetPasswordRequest\x1a\x19.postroom.auth.v1.Account\x12`\n\rDeleteAccount\x12&.postroom.auth.v1.DeleteAccountRequest\x1a\'.postroom.auth.v1.DeleteAccountResponse\x12L\n\x0b\x43reateAlias\x12$.postroom.auth.v1.CreateAliasRequest\x1a\x17.postroom.auth.v1.Alias\x12Z\n\x0bListAliases\x12$.postroom.auth.v1.ListAliasesRequest\x1a%.postroom.auth.v1.ListAliasesResponse\x12Z\n\x0b\x44\x65leteAlias\x12$.postroom.auth.v1.DeleteAliasRequest\x1a%.postroom.auth.v1.DeleteAliasResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -58,35 +58,35 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DELETEDOMAINRESPONSE']._serialized_start=605
   _globals['_DELETEDOMAINRESPONSE']._serialized_end=627
   _globals['_ACCOUNT']._serialized_start=630
-  _globals['_ACCOUNT']._serialized_end=845
-  _globals['_CREATEACCOUNTREQUEST']._serialized_start=847
-  _globals['_CREATEACCOUNTREQUEST']._serialized_end=947
-  _globals['_GETACCOUNTREQUEST']._serialized_start=949
-  _globals['_GETACCOUNTREQUEST']._serialized_end=1020
-  _globals['_LISTACCOUNTSREQUEST']._serialized_start=1022
-  _globals['_LISTACCOUNTSREQUEST']._serialized_end=1098
-  _globals['_LISTACCOUNTSRESPONSE']._serialized_start=1100
-  _globals['_LISTACCOUNTSRESPONSE']._serialized_end=1192
-  _globals['_UPDATEACCOUNTREQUEST']._serialized_start=1195
-  _globals['_UPDATEACCOUNTREQUEST']._serialized_end=1500
-  _globals['_SETPASSWORDREQUEST']._serialized_start=1502
-  _globals['_SETPASSWORDREQUEST']._serialized_end=1557
-  _globals['_DELETEACCOUNTREQUEST']._serialized_start=1559
-  _globals['_DELETEACCOUNTREQUEST']._serialized_end=1598
-  _globals['_DELETEACCOUNTRESPONSE']._serialized_start=1600
-  _globals['_DELETEACCOUNTRESPONSE']._serialized_end=1643
-  _globals['_ALIAS']._serialized_start=1645
-  _globals['_ALIAS']._serialized_end=1686
-  _globals['_CREATEALIASREQUEST']._serialized_start=1688
-  _globals['_CREATEALIASREQUEST']._serialized_end=1742
-  _globals['_LISTALIASESREQUEST']._serialized_start=1744
-  _globals['_LISTALIASESREQUEST']._serialized_end=1819
-  _globals['_LISTALIASESRESPONSE']._serialized_start=1821
-  _globals['_LISTALIASESRESPONSE']._serialized_end=1909
-  _globals['_DELETEALIASREQUEST']._serialized_start=1911
-  _globals['_DELETEALIASREQUEST']._serialized_end=1948
-  _globals['_DELETEALIASRESPONSE']._serialized_start=1950
-  _globals['_DELETEALIASRESPONSE']._serialized_end=1971
-  _globals['_ACCOUNTSERVICE']._serialized_start=1974
-  _globals['_ACCOUNTSERVICE']._serialized_end=3386
+  _globals['_ACCOUNT']._serialized_end=911
+  _globals['_CREATEACCOUNTREQUEST']._serialized_start=913
+  _globals['_CREATEACCOUNTREQUEST']._serialized_end=1013
+  _globals['_GETACCOUNTREQUEST']._serialized_start=1015
+  _globals['_GETACCOUNTREQUEST']._serialized_end=1086
+  _globals['_LISTACCOUNTSREQUEST']._serialized_start=1088
+  _globals['_LISTACCOUNTSREQUEST']._serialized_end=1164
+  _globals['_LISTACCOUNTSRESPONSE']._serialized_start=1166
+  _globals['_LISTACCOUNTSRESPONSE']._serialized_end=1258
+  _globals['_UPDATEACCOUNTREQUEST']._serialized_start=1261
+  _globals['_UPDATEACCOUNTREQUEST']._serialized_end=1698
+  _globals['_SETPASSWORDREQUEST']._serialized_start=1700
+  _globals['_SETPASSWORDREQUEST']._serialized_end=1755
+  _globals['_DELETEACCOUNTREQUEST']._serialized_start=1757
+  _globals['_DELETEACCOUNTREQUEST']._serialized_end=1796
+  _globals['_DELETEACCOUNTRESPONSE']._serialized_start=1798
+  _globals['_DELETEACCOUNTRESPONSE']._serialized_end=1841
+  _globals['_ALIAS']._serialized_start=1843
+  _globals['_ALIAS']._serialized_end=1884
+  _globals['_CREATEALIASREQUEST']._serialized_start=1886
+  _globals['_CREATEALIASREQUEST']._serialized_end=1940
+  _globals['_LISTALIASESREQUEST']._serialized_start=1942
+  _globals['_LISTALIASESREQUEST']._serialized_end=2017
+  _globals['_LISTALIASESRESPONSE']._serialized_start=2019
+  _globals['_LISTALIASESRESPONSE']._serialized_end=2107
+  _globals['_DELETEALIASREQUEST']._serialized_start=2109
+  _globals['_DELETEALIASREQUEST']._serialized_end=2146
+  _globals['_DELETEALIASRESPONSE']._serialized_start=2148
+  _globals['_DELETEALIASRESPONSE']._serialized_end=2169
+  _globals['_ACCOUNTSERVICE']._serialized_start=2172
+  _globals['_ACCOUNTSERVICE']._serialized_end=3584
 # @@protoc_insertion_point(module_scope)
