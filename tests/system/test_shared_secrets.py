@@ -4,7 +4,10 @@ account's password.
 
 from __future__ import annotations
 
+import hmac
 import os
+import socket
+from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -308,3 +311,51 @@ def test_what_was_downloaded_goes_where_an_account_wants_it(
 
     (left,) = contents(offering, person)
     assert b"Subject: two\r\n" in left
+
+
+GREETINGS: dict[str, tuple[bytes, bytes, bytes, tuple[bytes, ...], bytes, bytes]] = {
+    # What is heard first, how the exchange begins, what is before and behind a challenge, and how
+    # a refusal begins; then a command that shows that the session goes on, and its answer.
+    "pop3": (b"+OK", b"AUTH CRAM-MD5", b"+ ", (b"-ERR",), b"NOOP", b"+OK"),
+    "imap": (b"* OK", b"a AUTHENTICATE CRAM-MD5", b"+ ", (b"a NO ", b"a BAD "), b"b NOOP", b"b OK"),
+    "submission": (b"220", b"AUTH CRAM-MD5", b"334 ", (b"5",), b"NOOP", b"250"),
+}
+
+
+@pytest.mark.parametrize("port", GREETINGS)
+def test_hostile_cram_md5(offering: MailSystem, person: Account, port: str) -> None:
+    greeting, begin, before, refused, noop, noticed = GREETINGS[port]
+    text = secret(offering, person, "cram-md5").encode()
+    name = person.address.encode()
+    responses = [
+        b"*",
+        b"!!!",
+        b"=",
+        b64encode(b"\0\xff\xfe"),
+        b64encode(name),
+        b64encode(name + b" " + b"0" * 32),
+        b64encode(name + b" " + b"g" * 32),
+        b64encode(b"x" * 5000),
+        b"A" * 20_000,
+    ]
+    heard: list[bytes] = []
+    for response in [*responses, b"replayed"]:
+        with socket.create_connection((offering.host, offering.port(port)), 60) as client:
+            file = client.makefile("rb")
+            assert file.readline().startswith(greeting)
+            if port == "submission":
+                client.sendall(b"EHLO client.example\r\n")
+                while not file.readline().startswith(b"250 "):
+                    pass
+            client.sendall(begin + b"\r\n")
+            asked = b64decode(file.readline().removeprefix(before))
+            if response == b"replayed":
+                # What was right for another challenge is wrong for this one.
+                digest = hmac.digest(text, heard[0], "md5").hex().encode()
+                response = b64encode(name + b" " + digest)
+            heard.append(asked)
+            client.sendall(response + b"\r\n")
+            assert file.readline().startswith(refused)
+            client.sendall(noop + b"\r\n")
+            assert file.readline().startswith(noticed)
+    assert len(set(heard)) == len(heard)
