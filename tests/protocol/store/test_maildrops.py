@@ -112,6 +112,10 @@ async def test_what_was_retrieved_is_seen_and_what_is_seen_expires(store: Caller
     before = int(time.time()) + 60
     assert await commit(store, locked.lease_id, deleted_uids=[3], expire_before=before) == 2
     assert await flags(store) == {2: 0}
+    # What is read and old in one session goes at its end.
+    locked = await lock(store, b"d")
+    assert await commit(store, locked.lease_id, retrieved_uids=[2], expire_before=before) == 1
+    assert await flags(store) == {}
 
 
 def test_open_sessions_keep_their_leases_when_the_tables_change(database_url: str) -> None:

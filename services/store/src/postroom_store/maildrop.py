@@ -7,6 +7,7 @@ is in nobody's way.
 from __future__ import annotations
 
 import hmac
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
 from postroom_chassis.errors import Kind, PostroomError
@@ -136,24 +137,26 @@ def commit(transaction: Transaction, account_id: int, lease_id: bytes, left: Upd
 
 
 def _update(transaction: Transaction, mailbox: Mailbox, left: Update) -> int:
-    if left.retrieved:
-        ranges = messages.ranges_of(sorted(left.retrieved))
-        messages.store_flags(transaction, mailbox, ranges, "add", ["\\Seen"], None)
-    going = set(left.deleted)
+    read, going = set(left.retrieved), set(left.deleted)
     if left.expire_before:
-        going.update(_expired(transaction, mailbox, left.expire_before))
+        going.update(_expired(transaction, mailbox, read, left.expire_before))
+    if seen := messages.ranges_of(sorted(read - going)):
+        messages.store_flags(transaction, mailbox, seen, "add", ["\\Seen"], None)
     if not going:
         return 0
     change = messages.remove(transaction, mailbox, messages.ranges_of(sorted(going)))
     return len(change.expunged) if change else 0
 
 
-def _expired(transaction: Transaction, mailbox: Mailbox, before: int) -> list[int]:
-    """UIDs of what was read and came in before a time."""
-    statement = select(_p.uid).where(
+def _expired(
+    transaction: Transaction, mailbox: Mailbox, read: Container[int], before: int
+) -> Iterator[int]:
+    """UIDs of what was read, some of it only now, and came in before a time."""
+    statement = select(_p.uid, _p.flags).where(
         _p.account_id == mailbox.account_id,
         _p.mailbox_id == mailbox.mailbox_id,
         _p.saved_at < before,
-        _p.flags.op("&")(SEEN) != 0,
     )
-    return list(transaction.execute(statement).scalars())
+    for uid, flags in transaction.execute(statement):
+        if flags & SEEN or uid in read:
+            yield uid
