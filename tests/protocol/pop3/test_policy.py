@@ -65,6 +65,18 @@ async def test_all_capabilities(system: FrontAlone) -> None:
     ]
 
 
+async def test_user_is_told_where_passwords_are_taken_alone(system: FrontAlone) -> None:
+    system.authenticator.offered = ("CRAM-MD5",)
+    wire = await system.connect()
+    await wire.expect("+OK ...")
+    lines = await capabilities(wire)
+    assert "USER" not in lines
+    assert "SASL CRAM-MD5" in lines
+    # While auth can't be asked, what is usual is told.
+    system.authenticator.fault = PostroomError(Kind.UNAVAILABLE, "away")
+    assert "USER" in await capabilities(wire)
+
+
 async def test_mail_is_kept_where_nothing_is_said(system: FrontAlone) -> None:
     wire = await sign_in(system, await system.person(b"1\r\n", b"2\r\n"))
     await wire.play(

@@ -32,13 +32,14 @@ class FakeAuthenticator:
     """Knows passwords; an exchange with LOGIN asks twice, APOP and RPOP take them for secrets.
 
     Attributes:
-        commands: of APOP and RPOP, those on offer.
+        offered, commands: mechanisms, and of APOP and RPOP those on offer.
         strictest, policy: told before sign-in and after.
     """
 
     passwords: dict[str, str] = field(default_factory=dict)
     clients: list[Client] = field(default_factory=list)
     fault: PostroomError | None = None
+    offered: tuple[str, ...] = ("PLAIN", "LOGIN")
     commands: frozenset[str] = frozenset()
     strictest: Policy = KEPT
     policy: Policy = KEPT
@@ -46,7 +47,7 @@ class FakeAuthenticator:
     async def offer(self, client: Client) -> Offer:
         if self.fault:
             raise self.fault
-        return Offer(("PLAIN", "LOGIN"), self.commands, self.strictest)
+        return Offer(self.offered, self.commands, self.strictest)
 
     async def authenticate(
         self, client: Client, mechanism: str, initial: bytes | None, answer: Answer
