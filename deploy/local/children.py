@@ -83,6 +83,7 @@ def settings_of(service: str, state: Path, ports: Ports, *, haproxy: bool) -> di
     match service:
         case "auth":
             settings["ticket_key"] = str(certs / "ticket.key")
+            settings["secrets_keys_file"] = str(certs / "secrets.keys")
         case "store":
             settings["ticket_public_keys"] = str(certs / "ticket.pub")
             settings["blob_folder"] = str(state / "blobs")

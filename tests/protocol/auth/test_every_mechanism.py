@@ -12,6 +12,7 @@ from postroom.auth.v1 import account_pb2, authentication_pb2, credential_pb2
 from postroom_chassis.errors import Kind, PostroomError
 
 from tests.harness.scram import ScramClient
+from tests.protocol.auth import test_secrets
 from tests.protocol.auth.house import House, opened
 
 ANN = "ann@example.org"
@@ -53,12 +54,40 @@ OWN_PASSWORD: dict[str, SignIn] = {
         )
     },
 }
-OTHERS: dict[str, SignIn] = {"EXTERNAL": by_certificate}
+
+
+async def by_cram_md5(house: House) -> authentication_pb2.Ticket:
+    _, text = await test_secrets.add(house, "cram-md5")
+    return await test_secrets.cram(house, ANN, text)
+
+
+async def by_apop(house: House) -> authentication_pb2.Ticket:
+    _, text = await test_secrets.add(house, "apop")
+    return (await test_secrets.sign_in(house, "X-APOP", test_secrets.apop(ANN, text))).ticket
+
+
+async def by_rpop(house: House) -> authentication_pb2.Ticket:
+    _, text = await test_secrets.add(house, "rpop", "192.0.2.0/24")
+    return (await test_secrets.sign_in(house, "X-RPOP", f"{ANN}\0{text}".encode())).ticket
+
+
+OTHERS: dict[str, SignIn] = {
+    "EXTERNAL": by_certificate,
+    "CRAM-MD5": by_cram_md5,
+    "X-APOP": by_apop,
+    "X-RPOP": by_rpop,
+}
 SIGN_INS = OWN_PASSWORD | OTHERS
 
 
 def offering_all(certificates: Path, url: str) -> AbstractAsyncContextManager[House]:
-    return opened(certificates, url, mechanisms=",".join(SIGN_INS), directory_seconds=0)
+    return opened(
+        certificates,
+        url,
+        mechanisms=",".join(SIGN_INS),
+        directory_seconds=0,
+        secrets_keys=test_secrets.KEY,
+    )
 
 
 async def with_ann(house: House) -> None:
@@ -150,7 +179,7 @@ async def test_the_audit_tells_the_mechanism(
         assert (entry.mechanism, entry.credential) == (mechanism, credential)
 
 
-@pytest.mark.parametrize("mechanism", OWN_PASSWORD)
+@pytest.mark.parametrize("mechanism", SIGN_INS)
 async def test_guesses_at_another_replica_count(
     certificates: Path, sqlite_url: str, mechanism: str
 ) -> None:
@@ -164,4 +193,4 @@ async def test_guesses_at_another_replica_count(
             for number in range(7)
         ]
         assert kinds == [Kind.UNAUTHENTICATED] * 6 + [Kind.RATE_LIMITED]
-        assert (await refused(OWN_PASSWORD[mechanism](other)))[0] is Kind.RATE_LIMITED
+        assert (await refused(SIGN_INS[mechanism](other)))[0] is Kind.RATE_LIMITED

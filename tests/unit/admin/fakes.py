@@ -20,6 +20,7 @@ from postroom_admin.model import (
     Progress,
     QueueEntry,
     QueueState,
+    Secret,
     StoredMessage,
     Tenant,
     Usage,
@@ -43,6 +44,7 @@ class FakeDirectory:
         self.accounts: dict[str, Account] = {}
         self.passwords: dict[str, str] = {}
         self.aliases: dict[str, Alias] = {}
+        self.secrets: dict[tuple[str, int], Secret] = {}
         self._ids = itertools.count(1)
 
     async def create_tenant(self, name: str) -> Tenant:
@@ -123,6 +125,9 @@ class FakeDirectory:
         disabled: bool | None = None,
         administrator: bool | None = None,
         app_passwords_only: bool | None = None,
+        pop3_delete: bool | None = None,
+        pop3_days: int | None = None,
+        pop3_login_delay: int | None = None,
     ) -> Account:
         account = _get(self.accounts, address, "account")
         self.accounts[address] = replace(
@@ -133,6 +138,11 @@ class FakeDirectory:
             quota_mailboxes=account.quota_mailboxes if quota_mailboxes is None else quota_mailboxes,
             disabled=account.disabled if disabled is None else disabled,
             administrator=account.administrator if administrator is None else administrator,
+            pop3_delete=account.pop3_delete if pop3_delete is None else pop3_delete,
+            pop3_days=account.pop3_days if pop3_days is None else pop3_days,
+            pop3_login_delay=(
+                account.pop3_login_delay if pop3_login_delay is None else pop3_login_delay
+            ),
         )
         return self.accounts[address]
 
@@ -147,6 +157,23 @@ class FakeDirectory:
         account_id = _get(self.accounts, address, "account").account_id
         del self.accounts[address]
         return account_id
+
+    async def add_secret(
+        self, address: str, kind: str, networks: Sequence[str]
+    ) -> tuple[Secret, str]:
+        _get(self.accounts, address, "account")
+        if kind not in ("apop", "cram-md5", "rpop"):
+            raise PostroomError(Kind.INVALID, f"there is no kind {kind}")
+        made = Secret(next(self._ids), kind, tuple(networks), MADE)
+        self.secrets[address, made.secret_id] = made
+        return made, f"text of {made.secret_id}"
+
+    async def list_secrets(self, address: str) -> Sequence[Secret]:
+        return [secret for (owner, _), secret in self.secrets.items() if owner == address]
+
+    async def revoke_secret(self, address: str, secret_id: int) -> None:
+        _get(self.secrets, (address, secret_id), "secret")
+        del self.secrets[address, secret_id]
 
     async def create_alias(self, address: str, targets: Sequence[str]) -> Alias:
         return _add(self.aliases, address, Alias(address, tuple(targets)), "alias")

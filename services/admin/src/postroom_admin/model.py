@@ -70,11 +70,28 @@ class Account:
     quota_mailboxes: int = 0
     administrator: bool = False
     app_passwords_only: bool = False
+    pop3_delete: bool = False
+    pop3_days: int = 0
+    pop3_login_delay: int = 0
 
     @property
     def quota(self) -> Quota:
         """What it may keep."""
         return Quota(self.quota_bytes, self.quota_messages, self.quota_mailboxes)
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A secret that an account shares with a client, for one mechanism: not what it is.
+
+    Attributes:
+        networks: whose clients may use it; empty: all.
+    """
+
+    secret_id: int
+    kind: str
+    networks: tuple[str, ...]
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from postroom_admin.model import (
     Page,
     Progress,
     QueueEntry,
+    Secret,
     Standing,
     StoredMessage,
     Tenant,
@@ -78,6 +79,9 @@ class Directory(Protocol):
         disabled: bool | None = None,
         administrator: bool | None = None,
         app_passwords_only: bool | None = None,
+        pop3_delete: bool | None = None,
+        pop3_days: int | None = None,
+        pop3_login_delay: int | None = None,
     ) -> Account:
         """Change what is not None."""
 
@@ -86,6 +90,14 @@ class Directory(Protocol):
     ) -> Account: ...
     async def delete_account(self, address: str) -> int:
         """Remove an account and its aliases. Answers its id: its mail is still in the store."""
+
+    async def add_secret(
+        self, address: str, kind: str, networks: Sequence[str]
+    ) -> tuple[Secret, str]:
+        """Make a secret, and tell its text this once. UNSUPPORTED, LIMIT_EXCEEDED."""
+
+    async def list_secrets(self, address: str) -> Sequence[Secret]: ...
+    async def revoke_secret(self, address: str, secret_id: int) -> None: ...
 
     async def create_alias(self, address: str, targets: Sequence[str]) -> Alias: ...
     async def change_alias(

@@ -8,7 +8,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from postroom.auth.v1 import account_pb2, account_pb2_grpc, credential_pb2
+from postroom.auth.v1 import (
+    account_pb2,
+    account_pb2_grpc,
+    credential_pb2,
+    secret_pb2,
+    secret_pb2_grpc,
+)
 from postroom.store.v1 import admin_pb2, admin_pb2_grpc, message_pb2, queue_pb2, queue_pb2_grpc
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.quota import Quota
@@ -29,6 +35,7 @@ from postroom_admin.model import (
     Progress,
     QueueEntry,
     QueueState,
+    Secret,
     Standing,
     StoredMessage,
     Tenant,
@@ -96,6 +103,7 @@ class RemoteDirectory:
 
     def __init__(self, auth: Channel) -> None:
         self._stub = auth.stub(account_pb2_grpc.AccountServiceStub)
+        self._secrets = auth.stub(secret_pb2_grpc.SecretServiceStub)
 
     async def create_tenant(self, name: str) -> Tenant:
         answer = await self._stub.CreateTenant(account_pb2.CreateTenantRequest(name=name))
@@ -164,6 +172,9 @@ class RemoteDirectory:
         disabled: bool | None = None,
         administrator: bool | None = None,
         app_passwords_only: bool | None = None,
+        pop3_delete: bool | None = None,
+        pop3_days: int | None = None,
+        pop3_login_delay: int | None = None,
     ) -> Account:
         request = account_pb2.UpdateAccountRequest(
             address=address,
@@ -174,6 +185,9 @@ class RemoteDirectory:
             disabled=disabled,
             administrator=administrator,
             app_passwords_only=app_passwords_only,
+            pop3_delete=pop3_delete,
+            pop3_days=pop3_days,
+            pop3_login_delay=pop3_login_delay,
         )
         return _account(await self._stub.UpdateAccount(request))
 
@@ -188,6 +202,21 @@ class RemoteDirectory:
     async def delete_account(self, address: str) -> int:
         request = account_pb2.DeleteAccountRequest(address=address)
         return (await self._stub.DeleteAccount(request)).account_id
+
+    async def add_secret(
+        self, address: str, kind: str, networks: Sequence[str]
+    ) -> tuple[Secret, str]:
+        request = secret_pb2.AddSecretRequest(address=address, kind=kind, networks=networks)
+        answer = await self._secrets.AddSecret(request)
+        return _secret(answer.secret), answer.text
+
+    async def list_secrets(self, address: str) -> Sequence[Secret]:
+        answer = await self._secrets.ListSecrets(secret_pb2.ListSecretsRequest(address=address))
+        return [_secret(secret) for secret in answer.secrets]
+
+    async def revoke_secret(self, address: str, secret_id: int) -> None:
+        request = secret_pb2.RevokeSecretRequest(address=address, secret_id=secret_id)
+        await self._secrets.RevokeSecret(request)
 
     async def create_alias(self, address: str, targets: Sequence[str]) -> Alias:
         request = account_pb2.CreateAliasRequest(address=address, targets=targets)
@@ -413,6 +442,9 @@ def _account(account: account_pb2.Account) -> Account:
         quota_messages=account.quota_messages,
         quota_mailboxes=account.quota_mailboxes,
         administrator=account.administrator,
+        pop3_delete=account.pop3_delete,
+        pop3_days=account.pop3_days,
+        pop3_login_delay=account.pop3_login_delay,
         app_passwords_only=account.app_passwords_only,
     )
 
@@ -459,6 +491,11 @@ def _audit_entry(entry: credential_pb2.AuditEntry) -> AuditEntry:
         tls_version=entry.tls_version,
         times=entry.times,
     )
+
+
+def _secret(secret: secret_pb2.Secret) -> Secret:
+    created = _time(secret.created_at)
+    return Secret(secret.secret_id, secret.kind, tuple(secret.networks), created)
 
 
 def _alias(alias: account_pb2.Alias) -> Alias:

@@ -39,6 +39,7 @@ class CertificateChecks:
         keys = [key for key in named if key and wanted in (None, key)]
         subject = Subject(wanted or next(iter(keys), ""), network)
         await self._throttle.check(subject)
+        await self._throttle.learn(subject)
         credential = await self._first(keys, tried)
         if credential is None:
             await self._throttle.failed(subject, begun=False)

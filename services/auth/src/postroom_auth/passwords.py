@@ -105,6 +105,10 @@ class PasswordChecks:
         except InvalidAddress:
             return ""
 
+    async def exists(self, key: str) -> bool:
+        """Whether there is an account with this key."""
+        return key != "" and await self._directory.credential(key) is not None
+
     async def check(
         self, key: str, password: Password, protocol: str, address: str, tried: Tried
     ) -> Credential:

@@ -5,13 +5,14 @@ Errors: every method may raise PostroomError UNAVAILABLE where what stands behin
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from postroom_auth.domain.address import Address, DomainName
 from postroom_auth.domain.app_password import StoredSecret
 from postroom_auth.domain.auditing import AuditEntry
+from postroom_auth.domain.maildrop_policy import MaildropPolicy
 from postroom_auth.domain.password import Password
 from postroom_auth.domain.people import (
     Account,
@@ -23,7 +24,9 @@ from postroom_auth.domain.people import (
     Tenant,
 )
 from postroom_auth.domain.resolution import Entry, Forwarding, Hosted, Unanswered
+from postroom_auth.domain.shared_secret import Network, SecretKind, SharedSecret
 from postroom_auth.domain.throttle import Pace, Record
+from postroom_auth.sealing import Sealed
 
 
 class Directory(Protocol):
@@ -152,6 +155,64 @@ class VerifierMaker(Protocol):
     def are_outdated(self, scram: str) -> bool:
         """Whether verifiers that are wanted are missing, or were made with fewer iterations than
         today's."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptSecret:
+    """A secret, sealed."""
+
+    secret: SharedSecret
+    account_id: int
+    sealed: Sealed
+
+
+class Secrets(Protocol):
+    """Keeps secrets that were sealed.
+
+    Raises (what names an address): PostroomError NOT_FOUND.
+    """
+
+    async def of(self, account_id: int, kind: SecretKind) -> list[KeptSecret]:
+        """Those of an account for one mechanism."""
+
+    async def add(
+        self,
+        address: Address,
+        kind: SecretKind,
+        networks: Sequence[Network],
+        seal: Callable[[int], Sealed],
+    ) -> SharedSecret:
+        """Keep a new one. Raises PostroomError LIMIT_EXCEEDED.
+
+        Args:
+            seal: seals it for an account.
+        """
+
+    async def secrets(self, address: Address) -> list[SharedSecret]:
+        """Those of an account, oldest first."""
+
+    async def revoke(self, address: Address, secret_id: int) -> None:
+        """Remove one, and let no ticket of the account be renewed."""
+
+    async def sealed_by_others(self, key_id: str, after: int, most: int) -> list[KeptSecret]:
+        """Some that other keys than this one have sealed, by id, from the first after one."""
+
+    async def replace(self, kept: KeptSecret, sealed: Sealed) -> None:
+        """Keep the same one sealed otherwise."""
+
+
+class Maildrops(Protocol):
+    """What is kept of accounts for POP3."""
+
+    async def strictest(self) -> MaildropPolicy:
+        """The shortest time that mail is kept, and the longest delay, of any account."""
+
+    async def enter(self, credential: Credential) -> None:
+        """Note that somebody signs in.
+
+        Raises:
+            PostroomError: TOO_SOON where the delay since the last time isn't over.
+        """
 
 
 @dataclass(frozen=True, slots=True)

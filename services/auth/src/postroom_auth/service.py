@@ -30,6 +30,7 @@ from postroom_auth.certificates import CertificateChecks
 from postroom_auth.composed_directory import Belonging, ComposedDirectory
 from postroom_auth.credentials import Credentials
 from postroom_auth.database import Database, open_engine
+from postroom_auth.domain.sasl.exchange import Need
 from postroom_auth.domain.throttle import Pace
 from postroom_auth.hashing import Argon2Hasher
 from postroom_auth.housekeeping import Housekeeping
@@ -43,13 +44,16 @@ from postroom_auth.remembered import CheckedPasswords
 from postroom_auth.resolving import Resolving
 from postroom_auth.scram import ProofChecks, ScramVerifiers, derive_key
 from postroom_auth.settings import AuthSettings
+from postroom_auth.shared_secrets import SecretChecks, SharedSecrets
 from postroom_auth.signing_in import SigningIn
 from postroom_auth.sql_app_passwords import SqlAppPasswords
 from postroom_auth.sql_audit import SqlAudit
 from postroom_auth.sql_directory import SqlDirectory
 from postroom_auth.sql_failures import SqlFailures
 from postroom_auth.sql_locks import SqlLocks
+from postroom_auth.sql_maildrops import SqlMaildrops
 from postroom_auth.sql_registry import SqlRegistry
+from postroom_auth.sql_secrets import SqlSecrets
 from postroom_auth.strength import Strength
 from postroom_auth.throttling import SharedThrottle
 
@@ -101,12 +105,18 @@ async def start(service: Service, settings: AuthSettings) -> None:
     )
     service.stack.push_async_callback(checks.close)
     office = open_office(settings, directory, app_passwords)
+    sealer, kept = settings.sealer(), SqlSecrets(database, time.time)
+    shared_secrets = SharedSecrets(kept, sealer, directory)
+    if resealed := await shared_secrets.reseal():
+        log.info("secrets.resealed", secrets=resealed)
     signing_in = SigningIn(
         checks,
+        SecretChecks(directory, kept, sealer, throttle) if sealer else None,
+        SqlMaildrops(database, time.time),
         office,
         trail,
         settings.offers(),
-        met=(),
+        met={Need.SECRETS_KEY} if sealer else (),
         proofs=open_proofs(settings, directory, throttle),
         certificates=CertificateChecks(directory, throttle),
         exchange_seconds=settings.exchange_seconds,
@@ -132,6 +142,7 @@ async def start(service: Service, settings: AuthSettings) -> None:
     )
     server.add(rpc.DIRECTORY, rpc.DirectoryService(Resolving(directory, settings.postmaster)))
     server.add(rpc.ACCOUNT, rpc.AccountService(administering, credentials))
+    server.add(rpc.SECRET, rpc.SecretService(shared_secrets))
     server.add(rpc.QUOTA, rpc.QuotaService(Quotas(administering, directory, office)))
     service.ports["rpc"] = await server.start(settings.rpc_listen)
     service.stack.push_async_callback(server.stop, 0)

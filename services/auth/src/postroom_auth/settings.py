@@ -18,6 +18,7 @@ from postroom_auth.domain.address import Address, DomainName
 from postroom_auth.domain.sasl.offer import Offer
 from postroom_auth.domain.sasl.scram import PLUS
 from postroom_auth.domain.scram import HASHES, LEAST_ITERATIONS
+from postroom_auth.sealing import Sealer, read_keys
 
 
 class AuthSettings(ServiceSettings):
@@ -53,6 +54,10 @@ class AuthSettings(ServiceSettings):
     mechanisms_pop3: str = Field("", description="the same for POP3 alone; empty: MECHANISMS")
     mechanisms_smtp: str = Field("", description="the same for SMTP alone; empty: MECHANISMS")
     mechanisms_api: str = Field("", description="the same for the API alone; empty: MECHANISMS")
+    secrets_keys: SecretStr = Field(
+        SecretStr(""),
+        description="keys that shared secrets are sealed with: id:base64, ...; the first one seals",
+    )
     allow_cleartext: bool = Field(
         False, description="take passwords on connections without TLS, not from loopback alone"
     )
@@ -153,6 +158,12 @@ class AuthSettings(ServiceSettings):
         Offer.parse(text, allow_cleartext=False)
         return text
 
+    @field_validator("secrets_keys")
+    @classmethod
+    def _keys(cls, text: SecretStr) -> SecretStr:
+        read_keys(text.get_secret_value())
+        return text
+
     @field_validator("default_domain")
     @classmethod
     def _domain(cls, text: str) -> str:
@@ -187,6 +198,11 @@ class AuthSettings(ServiceSettings):
         """Of which families of SCRAM there is a mechanism on offer."""
         offered = {name for offer in self.offers().values() for name in offer.secure}
         return {family for family in HASHES if not offered.isdisjoint({family, family + PLUS})}
+
+    def sealer(self) -> Sealer | None:
+        """What shared secrets are sealed with; None where there is no key."""
+        keys = read_keys(self.secrets_keys.get_secret_value())
+        return Sealer(keys) if keys else None
 
     @property
     def exempt_networks(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:

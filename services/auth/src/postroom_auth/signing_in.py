@@ -15,6 +15,8 @@ from prometheus_client import Counter
 
 from postroom_auth.certificates import CertificateChecks
 from postroom_auth.domain.auditing import SUCCEEDED, AuditEntry
+from postroom_auth.domain.mailbox_name import split_name
+from postroom_auth.domain.maildrop_policy import MaildropPolicy
 from postroom_auth.domain.password import Password
 from postroom_auth.domain.people import Credential
 from postroom_auth.domain.sasl import MECHANISMS
@@ -28,10 +30,12 @@ from postroom_auth.domain.sasl.exchange import (
 )
 from postroom_auth.domain.sasl.offer import Offer
 from postroom_auth.domain.scram import Verifier
+from postroom_auth.domain.shared_secret import SecretKind
 from postroom_auth.issuing import PROTOCOLS_OF, SCOPES, Issued, TicketOffice
 from postroom_auth.passwords import REFUSED, PasswordChecks, Tried
-from postroom_auth.ports import Subject, Trail
+from postroom_auth.ports import Maildrops, Subject, Trail
 from postroom_auth.scram import ProofChecks
+from postroom_auth.shared_secrets import SecretChecks
 
 log = logs.logger("postroom.auth.audit")
 
@@ -39,6 +43,7 @@ LOGINS = Counter(
     "postroom_auth_logins_total", "Exchanges that ended", ["protocol", "mechanism", "outcome"]
 )
 UNKNOWN = "unknown"
+POP3 = "pop3"
 END_POINT_OCTETS = 64  # SHA-512 is the longest hash that RFC 5929 section 4.1 may lead to
 CERTIFICATE_NAMES = 32
 CERTIFICATE_NAME_OCTETS = 320
@@ -89,10 +94,17 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Success:
-    """The end of an exchange that proved who the client is."""
+    """The end of an exchange that proved who the client is.
+
+    Attributes:
+        mailbox: for POP3: the one that the name asked for; empty: INBOX.
+        policy: for POP3: how the account's mail is kept.
+    """
 
     issued: Issued
     additional_data: bytes
+    mailbox: str
+    policy: MaildropPolicy
 
 
 class _Attempt:
@@ -103,15 +115,18 @@ class _Attempt:
         checks: PasswordChecks,
         proofs: ProofChecks,
         certificates: CertificateChecks,
+        secret_checks: SecretChecks | None,
         client: Client,
         offered: Collection[str],
     ) -> None:
         self._checks = checks
         self._proofs = proofs
         self._certificates = certificates
+        self._secret_checks = secret_checks
         self._client = client
         self.offered = offered
         self.account = ""
+        self.mailbox = ""
         self.tried = Tried()
 
     @property
@@ -119,26 +134,43 @@ class _Attempt:
         return self._client.tls_server_end_point
 
     async def check_password(self, name: str, password: Password) -> Credential:
-        self.account = self._checks.key(name)
+        key = await self._locate(name)
         client = self._client
-        return await self._checks.check(
-            self.account, password, client.protocol, client.address, self.tried
+        return await self._checks.check(key, password, client.protocol, client.address, self.tried)
+
+    async def check_secret(
+        self, kind: SecretKind, name: str, fits: Callable[[bytes], bool]
+    ) -> Credential:
+        if self._secret_checks is None:
+            raise PostroomError(Kind.UNSUPPORTED, "there are no secrets here")
+        key = await self._locate(name)
+        subject = Subject(key, self._client.network)
+        return await self._secret_checks.check(
+            kind, subject, self._client.address, fits, self.tried
         )
 
-    async def scram_verifier(self, name: str, family: str) -> Verifier:
+    async def _locate(self, name: str) -> str:
+        """The key of the account that a name means; for POP3 it may ask for a mailbox, too."""
         self.account = self._checks.key(name)
-        return await self._proofs.verifier(self.account, name, family, self._client.network)
+        bare, mailbox = split_name(name)
+        if self._client.protocol == POP3 and mailbox:
+            if not await self._checks.exists(self.account):
+                self.account, self.mailbox = self._checks.key(bare), mailbox
+        return self.account
+
+    async def scram_verifier(self, name: str, family: str) -> Verifier:
+        key = await self._locate(name)
+        return await self._proofs.verifier(key, name, family, self._client.network)
 
     async def check_proof(
         self, name: str, verifier: Verifier, auth_message: bytes, proof: bytes
     ) -> Credential:
-        self.account = self._checks.key(name)
-        subject = Subject(self.account, self._client.network)
+        subject = Subject(await self._locate(name), self._client.network)
         return await self._proofs.check(subject, verifier, auth_message, proof, self.tried)
 
     async def check_certificate(self, name: str) -> Credential:
         named = [self._checks.key(one) for one in self._client.certificate_names]
-        wanted = self._checks.key(name) if name else None
+        wanted = await self._locate(name) if name else None
         self.account = wanted or next(filter(None, named), "")
         credential = await self._certificates.check(wanted, named, self._client.network, self.tried)
         self.account = credential.address
@@ -156,6 +188,7 @@ class SigningIn:
     """Runs exchanges.
 
     Args:
+        secret_checks: None where there is no key to keep secrets with.
         offers: the mechanisms on offer, by protocol.
         met: what this deployment has of all that mechanisms need.
         proofs: SCRAM's.
@@ -168,6 +201,8 @@ class SigningIn:
     def __init__(
         self,
         checks: PasswordChecks,
+        secret_checks: SecretChecks | None,
+        maildrops: Maildrops,
         office: TicketOffice,
         trail: Trail,
         offers: Mapping[str, Offer],
@@ -181,6 +216,8 @@ class SigningIn:
         self._checks = checks
         self._proofs = proofs
         self._certificates = certificates
+        self._secret_checks = secret_checks
+        self._maildrops = maildrops
         self._office = office
         self._trail = trail
         self._clock = clock
@@ -197,6 +234,10 @@ class SigningIn:
             met.add(Need.CERTIFICATE)
         offer = self._offers[client.protocol]
         return list(offer.mechanisms(client.protocol, met, secure=client.secure))
+
+    async def strictest_policy(self) -> MaildropPolicy:
+        """What POP3 tells before it knows who the client is (RFC 2449 section 5)."""
+        return await self._maildrops.strictest()
 
     async def exchange(
         self,
@@ -216,7 +257,14 @@ class SigningIn:
             PostroomError: as AuthenticationService.Authenticate says, and DENIED.
         """
         offered = frozenset(row.name for row in self.mechanisms(client))
-        attempt = _Attempt(self._checks, self._proofs, self._certificates, client, offered)
+        attempt = _Attempt(
+            self._checks,
+            self._proofs,
+            self._certificates,
+            self._secret_checks,
+            client,
+            offered,
+        )
         outcome = Kind.INTERNAL.value
         try:
             if PROTOCOLS_OF.get(caller) != client.protocol:
@@ -231,6 +279,8 @@ class SigningIn:
                 yield Challenge(step.data)
                 await self._heard(responses)
                 raise step.why
+            if client.protocol == POP3:
+                await self._maildrops.enter(step.credential)
             issued = self._office.issue(step.credential, SCOPES[client.protocol])
             outcome = SUCCEEDED
         except PostroomError as error:
@@ -248,7 +298,8 @@ class SigningIn:
             raise
         finally:
             self._audit(attempt, mechanism, client, caller, outcome)
-        yield Success(issued, step.additional_data)
+        policy = step.credential.maildrop_policy
+        yield Success(issued, step.additional_data, attempt.mailbox, policy)
 
     def _mechanism(self, name: str, client: Client) -> Mechanism:
         for mechanism in self.mechanisms(client):

@@ -30,6 +30,9 @@ CREDENTIAL = sa.select(
     accounts.c.external,
     accounts.c.app_passwords_only,
     credentials.c.scram,
+    accounts.c.pop3_delete,
+    accounts.c.pop3_days,
+    accounts.c.pop3_login_delay,
 ).join_from(accounts, credentials)
 CREDENTIAL_BY_ADDRESS = CREDENTIAL.where(accounts.c.address == sa.bindparam("key"))
 CREDENTIAL_BY_ID = CREDENTIAL.where(accounts.c.account_id == sa.bindparam("key"))

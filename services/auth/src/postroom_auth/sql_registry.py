@@ -44,6 +44,9 @@ ACCOUNT: sa.Select[Any] = (
         accounts.c.quota_mailboxes,
         accounts.c.administrator,
         accounts.c.app_passwords_only,
+        accounts.c.pop3_delete,
+        accounts.c.pop3_days,
+        accounts.c.pop3_login_delay,
     )
     .join_from(accounts, domains, accounts.c.domain_id == domains.c.domain_id)
     .join(tenants)

@@ -14,6 +14,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     Text,
@@ -69,7 +70,17 @@ accounts = Table(
     # Unix seconds; FOR_GOOD: until somebody unlocks it.
     Column("locked_until", BigInteger, nullable=False, server_default="0"),
     Column("app_passwords_only", Boolean, nullable=False, server_default=false()),
+    # For POP3: what was retrieved goes at the end of a session; else what was read goes after so
+    # many days (0: never); seconds between sign-ins; when the last one was.
+    Column("pop3_delete", Boolean, nullable=False, server_default=false()),
+    Column("pop3_days", BigInteger, nullable=False, server_default="0"),
+    Column("pop3_login_delay", BigInteger, nullable=False, server_default="0"),
+    Column("pop3_login_at", BigInteger, nullable=False, server_default="0"),
     Index("accounts_by_domain", "domain_id", "address"),
+    # The strictest policy of all is asked for often.
+    Index("accounts_by_pop3_delete", "pop3_delete"),
+    Index("accounts_by_pop3_days", "pop3_days"),
+    Index("accounts_by_pop3_login_delay", "pop3_login_delay"),
     sqlite_autoincrement=True,
 )
 
@@ -137,6 +148,22 @@ audit = Table(
     Column("tls", Text, nullable=False),
     Column("times", Integer, nullable=False),
     Index("audit_by_account", "account", "network"),
+    sqlite_autoincrement=True,
+)
+
+# Secrets that an account shares with a client, each for one mechanism (see shared_secret.py).
+# networks: parted by spaces; key_id: of the key that sealed it.
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("secret_id", Id, primary_key=True),
+    Column("account_id", ForeignKey("accounts.account_id", ondelete="CASCADE"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("networks", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Index("secrets_by_account", "account_id", "kind"),
     sqlite_autoincrement=True,
 )
 

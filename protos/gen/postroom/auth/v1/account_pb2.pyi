@@ -292,6 +292,9 @@ class Account(_message.Message):
     QUOTA_MESSAGES_FIELD_NUMBER: _builtins.int
     QUOTA_MAILBOXES_FIELD_NUMBER: _builtins.int
     ADMINISTRATOR_FIELD_NUMBER: _builtins.int
+    POP3_DELETE_FIELD_NUMBER: _builtins.int
+    POP3_DAYS_FIELD_NUMBER: _builtins.int
+    POP3_LOGIN_DELAY_FIELD_NUMBER: _builtins.int
     APP_PASSWORDS_ONLY_FIELD_NUMBER: _builtins.int
     account_id: _builtins.int
     address: _builtins.str
@@ -308,6 +311,12 @@ class Account(_message.Message):
     """0: unlimited"""
     administrator: _builtins.bool
     """may set quotas of the tenant's accounts by IMAP"""
+    pop3_delete: _builtins.bool
+    """what was retrieved by POP3 goes when the session ends with QUIT"""
+    pop3_days: _builtins.int
+    """after how many days read mail goes when a POP3 session ends with QUIT; 0: never"""
+    pop3_login_delay: _builtins.int
+    """seconds from one sign-in by POP3 to the next; 0: none"""
     app_passwords_only: _builtins.bool
     """its own password opens nothing"""
     def __init__(
@@ -323,11 +332,14 @@ class Account(_message.Message):
         quota_messages: _builtins.int = ...,
         quota_mailboxes: _builtins.int = ...,
         administrator: _builtins.bool = ...,
+        pop3_delete: _builtins.bool = ...,
+        pop3_days: _builtins.int = ...,
+        pop3_login_delay: _builtins.int = ...,
         app_passwords_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "address", b"address", "administrator", b"administrator", "app_passwords_only", b"app_passwords_only", "created_at", b"created_at", "disabled", b"disabled", "display_name", b"display_name", "quota_bytes", b"quota_bytes", "quota_mailboxes", b"quota_mailboxes", "quota_messages", b"quota_messages", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "address", b"address", "administrator", b"administrator", "app_passwords_only", b"app_passwords_only", "created_at", b"created_at", "disabled", b"disabled", "display_name", b"display_name", "pop3_days", b"pop3_days", "pop3_delete", b"pop3_delete", "pop3_login_delay", b"pop3_login_delay", "quota_bytes", b"quota_bytes", "quota_mailboxes", b"quota_mailboxes", "quota_messages", b"quota_messages", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -453,6 +465,9 @@ class UpdateAccountRequest(_message.Message):
     QUOTA_MESSAGES_FIELD_NUMBER: _builtins.int
     QUOTA_MAILBOXES_FIELD_NUMBER: _builtins.int
     ADMINISTRATOR_FIELD_NUMBER: _builtins.int
+    POP3_DELETE_FIELD_NUMBER: _builtins.int
+    POP3_DAYS_FIELD_NUMBER: _builtins.int
+    POP3_LOGIN_DELAY_FIELD_NUMBER: _builtins.int
     APP_PASSWORDS_ONLY_FIELD_NUMBER: _builtins.int
     address: _builtins.str
     display_name: _builtins.str
@@ -461,6 +476,11 @@ class UpdateAccountRequest(_message.Message):
     quota_messages: _builtins.int
     quota_mailboxes: _builtins.int
     administrator: _builtins.bool
+    pop3_delete: _builtins.bool
+    pop3_days: _builtins.int
+    """up to 36,500"""
+    pop3_login_delay: _builtins.int
+    """up to 86,400"""
     app_passwords_only: _builtins.bool
     def __init__(
         self,
@@ -472,11 +492,14 @@ class UpdateAccountRequest(_message.Message):
         quota_messages: _builtins.int | None = ...,
         quota_mailboxes: _builtins.int | None = ...,
         administrator: _builtins.bool | None = ...,
+        pop3_delete: _builtins.bool | None = ...,
+        pop3_days: _builtins.int | None = ...,
+        pop3_login_delay: _builtins.int | None = ...,
         app_passwords_only: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_administrator", b"_administrator", "_app_passwords_only", b"_app_passwords_only", "_disabled", b"_disabled", "_display_name", b"_display_name", "_quota_bytes", b"_quota_bytes", "_quota_mailboxes", b"_quota_mailboxes", "_quota_messages", b"_quota_messages", "administrator", b"administrator", "app_passwords_only", b"app_passwords_only", "disabled", b"disabled", "display_name", b"display_name", "quota_bytes", b"quota_bytes", "quota_mailboxes", b"quota_mailboxes", "quota_messages", b"quota_messages"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_administrator", b"_administrator", "_app_passwords_only", b"_app_passwords_only", "_disabled", b"_disabled", "_display_name", b"_display_name", "_pop3_days", b"_pop3_days", "_pop3_delete", b"_pop3_delete", "_pop3_login_delay", b"_pop3_login_delay", "_quota_bytes", b"_quota_bytes", "_quota_mailboxes", b"_quota_mailboxes", "_quota_messages", b"_quota_messages", "administrator", b"administrator", "app_passwords_only", b"app_passwords_only", "disabled", b"disabled", "display_name", b"display_name", "pop3_days", b"pop3_days", "pop3_delete", b"pop3_delete", "pop3_login_delay", b"pop3_login_delay", "quota_bytes", b"quota_bytes", "quota_mailboxes", b"quota_mailboxes", "quota_messages", b"quota_messages"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_administrator", b"_administrator", "_app_passwords_only", b"_app_passwords_only", "_disabled", b"_disabled", "_display_name", b"_display_name", "_quota_bytes", b"_quota_bytes", "_quota_mailboxes", b"_quota_mailboxes", "_quota_messages", b"_quota_messages", "address", b"address", "administrator", b"administrator", "app_passwords_only", b"app_passwords_only", "disabled", b"disabled", "display_name", b"display_name", "quota_bytes", b"quota_bytes", "quota_mailboxes", b"quota_mailboxes", "quota_messages", b"quota_messages"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_administrator", b"_administrator", "_app_passwords_only", b"_app_passwords_only", "_disabled", b"_disabled", "_display_name", b"_display_name", "_pop3_days", b"_pop3_days", "_pop3_delete", b"_pop3_delete", "_pop3_login_delay", b"_pop3_login_delay", "_quota_bytes", b"_quota_bytes", "_quota_mailboxes", b"_quota_mailboxes", "_quota_messages", b"_quota_messages", "address", b"address", "administrator", b"administrator", "app_passwords_only", b"app_passwords_only", "disabled", b"disabled", "display_name", b"display_name", "pop3_days", b"pop3_days", "pop3_delete", b"pop3_delete", "pop3_login_delay", b"pop3_login_delay", "quota_bytes", b"quota_bytes", "quota_mailboxes", b"quota_mailboxes", "quota_messages", b"quota_messages"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__administrator: _TypeAlias = _typing.Literal["administrator"]  # noqa: Y015
     _WhichOneofArgType__administrator: _TypeAlias = _typing.Literal["_administrator", b"_administrator"]  # noqa: Y015
@@ -486,6 +509,12 @@ class UpdateAccountRequest(_message.Message):
     _WhichOneofArgType__disabled: _TypeAlias = _typing.Literal["_disabled", b"_disabled"]  # noqa: Y015
     _WhichOneofReturnType__display_name: _TypeAlias = _typing.Literal["display_name"]  # noqa: Y015
     _WhichOneofArgType__display_name: _TypeAlias = _typing.Literal["_display_name", b"_display_name"]  # noqa: Y015
+    _WhichOneofReturnType__pop3_days: _TypeAlias = _typing.Literal["pop3_days"]  # noqa: Y015
+    _WhichOneofArgType__pop3_days: _TypeAlias = _typing.Literal["_pop3_days", b"_pop3_days"]  # noqa: Y015
+    _WhichOneofReturnType__pop3_delete: _TypeAlias = _typing.Literal["pop3_delete"]  # noqa: Y015
+    _WhichOneofArgType__pop3_delete: _TypeAlias = _typing.Literal["_pop3_delete", b"_pop3_delete"]  # noqa: Y015
+    _WhichOneofReturnType__pop3_login_delay: _TypeAlias = _typing.Literal["pop3_login_delay"]  # noqa: Y015
+    _WhichOneofArgType__pop3_login_delay: _TypeAlias = _typing.Literal["_pop3_login_delay", b"_pop3_login_delay"]  # noqa: Y015
     _WhichOneofReturnType__quota_bytes: _TypeAlias = _typing.Literal["quota_bytes"]  # noqa: Y015
     _WhichOneofArgType__quota_bytes: _TypeAlias = _typing.Literal["_quota_bytes", b"_quota_bytes"]  # noqa: Y015
     _WhichOneofReturnType__quota_mailboxes: _TypeAlias = _typing.Literal["quota_mailboxes"]  # noqa: Y015
@@ -500,6 +529,12 @@ class UpdateAccountRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__disabled) -> _WhichOneofReturnType__disabled | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__display_name) -> _WhichOneofReturnType__display_name | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__pop3_days) -> _WhichOneofReturnType__pop3_days | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__pop3_delete) -> _WhichOneofReturnType__pop3_delete | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__pop3_login_delay) -> _WhichOneofReturnType__pop3_login_delay | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__quota_bytes) -> _WhichOneofReturnType__quota_bytes | None: ...
     @_typing.overload

@@ -76,6 +76,7 @@ class AuthenticationServiceServicer:
         RATE_LIMITED     too many failures from this address or for this account: come back later;
         INVALID          the exchange breaks the mechanism's syntax, or the client cancelled;
         UNSUPPORTED      no such mechanism here, or not on a connection like this one;
+        TOO_SOON         the credentials are right, and the account's policy lets nobody in for now (POP3's LOGIN-DELAY);
         UNAVAILABLE      the directory can't be asked now.
         Not idempotent, and safe to repeat.
         """

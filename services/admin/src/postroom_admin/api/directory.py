@@ -9,7 +9,7 @@ from postroom_chassis.errors import Kind, PostroomError
 
 from postroom_admin.accounts import remove_account, usage_of
 from postroom_admin.api import resources as r
-from postroom_admin.model import PAGE, Account, Alias, Domain, Page, Tenant, Usage
+from postroom_admin.model import PAGE, Account, Alias, Domain, Page, Secret, Tenant, Usage
 from postroom_admin.ports import Services
 
 Address = Annotated[
@@ -35,6 +35,7 @@ def directory_routes(services: Services) -> APIRouter:
     routes.include_router(_domains(services), tags=["domains"])
     routes.include_router(_accounts(services), tags=["accounts"])
     routes.include_router(_account_details(services), tags=["accounts"])
+    routes.include_router(_secrets(services), tags=["secrets"])
     routes.include_router(_aliases(services), tags=["aliases"])
     return routes
 
@@ -150,6 +151,9 @@ def _accounts(services: Services) -> APIRouter:
             disabled=body.disabled,
             administrator=body.administrator,
             app_passwords_only=body.app_passwords_only,
+            pop3_delete=body.pop3_delete,
+            pop3_days=body.pop3_days,
+            pop3_login_delay=body.pop3_login_delay,
         )
 
     @routes.delete(
@@ -200,6 +204,32 @@ def _account_details(services: Services) -> APIRouter:
     @routes.get("/usage", summary="Show what an account keeps", response_model=r.Usage)
     async def get_usage(address: Address) -> Usage:
         return (await usage_of(services, address)).usage
+
+    return routes
+
+
+def _secrets(services: Services) -> APIRouter:
+    routes = APIRouter(prefix="/accounts/{address}/secrets")
+    directory = services.directory
+
+    @routes.get("", summary="List an account's secrets", response_model=r.Listing[r.Secret])
+    async def list_secrets(address: Address) -> Page[Secret]:
+        return Page(await directory.list_secrets(address))
+
+    @routes.post("", summary="Make a secret for one mechanism", status_code=201)
+    async def add_secret(address: Address, body: r.NewSecret) -> r.MadeSecret:
+        made, text = await directory.add_secret(address, body.kind, body.networks)
+        return r.MadeSecret(
+            secret_id=made.secret_id,
+            kind=made.kind,
+            networks=list(made.networks),
+            created_at=made.created_at,
+            text=text,
+        )
+
+    @routes.delete("/{secret_id}", summary="End a secret; open sessions end soon", status_code=204)
+    async def revoke_secret(address: Address, secret_id: int) -> None:
+        await directory.revoke_secret(address, secret_id)
 
     return routes
 

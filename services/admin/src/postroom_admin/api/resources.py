@@ -21,6 +21,24 @@ QuotaField = Annotated[
     int,
     Field(ge=0, le=LARGEST, description="bytes; 0 means unlimited", examples=[2_147_483_648]),
 ]
+DaysField = Annotated[
+    int,
+    Field(
+        ge=0,
+        le=36_500,
+        description="after how many days read mail goes when a POP3 session ends; 0 means never",
+        examples=[30],
+    ),
+]
+DelayField = Annotated[
+    int,
+    Field(
+        ge=0,
+        le=86_400,
+        description="seconds from one sign-in by POP3 to the next; 0 means none",
+        examples=[60],
+    ),
+]
 CountField = Annotated[
     int, Field(ge=0, le=LARGEST, description="0 means unlimited", examples=[100_000])
 ]
@@ -89,6 +107,11 @@ class Account(Resource):
     quota_mailboxes: CountField
     administrator: bool = Field(description="may set quotas of the tenant's accounts by IMAP")
     app_passwords_only: bool = Field(description="its own password opens nothing")
+    pop3_delete: bool = Field(
+        description="what was retrieved by POP3 goes when the session ends with QUIT"
+    )
+    pop3_days: DaysField
+    pop3_login_delay: DelayField
 
 
 class NewAccount(Request):
@@ -111,6 +134,9 @@ class AccountChange(Request):
     disabled: bool | None = None
     administrator: bool | None = None
     app_passwords_only: bool | None = None
+    pop3_delete: bool | None = None
+    pop3_days: DaysField | None = None
+    pop3_login_delay: DelayField | None = None
 
 
 class NewPassword(Request):
@@ -198,6 +224,29 @@ class NewQuota(Request):
     quota_bytes: QuotaField | None = None
     quota_messages: CountField | None = None
     quota_mailboxes: CountField | None = None
+
+
+class Secret(Resource):
+    """A secret that an account shares with a client, for one mechanism."""
+
+    secret_id: int
+    kind: str = Field(description="`apop`, `cram-md5` or `rpop`", examples=["apop"])
+    networks: list[str] = Field(
+        description="whose clients may use it; empty: all", examples=[["192.0.2.0/24"]]
+    )
+    created_at: datetime
+
+
+class NewSecret(Request):
+    kind: str = Field(max_length=20, examples=["apop"])
+    networks: list[Annotated[str, Field(max_length=50)]] = Field([], max_length=20)
+
+
+class MadeSecret(Secret):
+    text: str = Field(
+        description="what the client is given; it is not told again",
+        examples=["abcde-fghij-kmnpq-rstuv-wxyz2"],
+    )
 
 
 class Alias(Resource):

@@ -18,7 +18,7 @@ from postroom_admin.cli.output import (
     show_table,
     size,
 )
-from postroom_admin.cli.session import examples, of
+from postroom_admin.cli.session import examples, fail, of
 from postroom_admin.model import Account, every
 from postroom_admin.ports import Services
 
@@ -227,6 +227,7 @@ def show_account(ctx: typer.Context, address: Address, as_json: AsJson = False) 
             ("Administrator", account.administrator),
             ("App passwords only", account.app_passwords_only),
             ("Quota", limit(account.quota_bytes)),
+            ("POP3", _kept(account)),
             ("Used", f"{size(usage.bytes)} in {usage.messages:,} messages"),
             ("Mailboxes", usage.mailboxes),
         ]
@@ -303,6 +304,61 @@ def dismiss(ctx: typer.Context, address: Address) -> None:
     """Let a person set quotas no more."""
     of(ctx).run(lambda services: services.directory.update_account(address, administrator=False))
     say(f"{address} administers nothing any more.")
+
+
+@account.command(
+    "pop3",
+    epilog=examples(
+        "postroom account pop3 ann@example.org --delete",
+        "postroom account pop3 ann@example.org --days 30 --login-delay 60",
+        "postroom account pop3 ann@example.org --keep",
+    ),
+)
+def set_pop3(
+    ctx: typer.Context,
+    address: Address,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep mail until it is deleted, as for everybody.")
+    ] = False,
+    delete: Annotated[
+        bool, typer.Option("--delete", help="Remove what was retrieved when a session ends.")
+    ] = False,
+    days: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Remove read mail when it is so many days old."),
+    ] = None,
+    login_delay: Annotated[
+        int | None,
+        typer.Option(metavar="SECONDS", min=0, help="From one sign-in to the next; 0 for none."),
+    ] = None,
+) -> None:
+    """Set how an account's mail is kept for POP3, and how often it may be asked for.
+
+    Clients are told: EXPIRE and LOGIN-DELAY. What isn't named stays as it is.
+    """
+    chosen = keep + delete + (days is not None)
+    if chosen > 1 or (not chosen and login_delay is None):
+        fail("say one of --keep, --delete and --days, or --login-delay")
+    changed = of(ctx).run(
+        lambda services: services.directory.update_account(
+            address,
+            pop3_delete=delete if chosen else None,
+            pop3_days=(days or 0) if chosen else None,
+            pop3_login_delay=login_delay,
+        )
+    )
+    say(f"POP3 for {address}: {_kept(changed)}.")
+
+
+def _kept(account: Account) -> str:
+    """How mail is kept for POP3."""
+    kept = "mail is kept"
+    if account.pop3_delete:
+        kept = "what was retrieved goes at the end"
+    elif account.pop3_days:
+        kept = f"read mail goes after {account.pop3_days:,} days"
+    delay = account.pop3_login_delay
+    return f"{kept}, {delay:,} seconds between sign-ins" if delay else kept
 
 
 @alias.command(

@@ -6,8 +6,11 @@ from postroom_auth.domain.sasl.exchange import Mechanism, Need
 from postroom_auth.domain.sasl.external import external
 from postroom_auth.domain.sasl.plain import login, plain
 from postroom_auth.domain.sasl.scram import PLUS, scram
+from postroom_auth.domain.sasl.shared_secret import apop, cram_md5, rpop
 
 _CERTIFICATE = frozenset({Need.CERTIFICATE})
+_SEALED = frozenset({Need.SECRETS_KEY})
+_POP3 = frozenset({"pop3"})
 
 
 def _bound(family: str) -> Mechanism:
@@ -27,7 +30,18 @@ MECHANISMS: dict[str, Mechanism] = {
         _bound("SCRAM-SHA-1"),
         Mechanism("SCRAM-SHA-256", scram("SCRAM-SHA-256")),
         Mechanism("SCRAM-SHA-1", scram("SCRAM-SHA-1")),
+        Mechanism("CRAM-MD5", cram_md5, needs=_SEALED, by_default=False),
         Mechanism("PLAIN", plain, reveals_password=True, one_step=True),
         Mechanism("LOGIN", login, reveals_password=True),
+        Mechanism("X-APOP", apop, needs=_SEALED, by_default=False, one_step=True, protocols=_POP3),
+        Mechanism(
+            "X-RPOP",
+            rpop,
+            reveals_password=True,
+            needs=_SEALED,
+            by_default=False,
+            one_step=True,
+            protocols=_POP3,
+        ),
     )
 }

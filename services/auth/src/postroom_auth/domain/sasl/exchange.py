@@ -15,6 +15,7 @@ from typing import Protocol
 from postroom_auth.domain.password import InvalidPassword, Password
 from postroom_auth.domain.people import Credential
 from postroom_auth.domain.scram import Verifier
+from postroom_auth.domain.shared_secret import SecretKind
 
 # RFC 4616 section 2 asks for 255 octets for each of three fields; passwords may be longer here.
 RESPONSE_OCTETS = 4096
@@ -99,6 +100,19 @@ class Claims(Protocol):
 
         Raises:
             PostroomError: UNAUTHENTICATED, RATE_LIMITED, UNAVAILABLE.
+        """
+
+    async def check_secret(
+        self, kind: SecretKind, name: str, fits: Callable[[bytes], bool]
+    ) -> Credential:
+        """The credential that the name belongs to, if a secret of the account's fits.
+
+        Args:
+            fits: whether the client's proof was made with a secret; called at least once, in time
+                that doesn't depend on the answer.
+
+        Raises:
+            PostroomError: as above.
         """
 
     def same_person(self, one: str, other: str) -> bool:
