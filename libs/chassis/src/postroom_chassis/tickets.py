@@ -28,6 +28,7 @@ SCOPE_SUBMIT = "submit"
 SCOPE_QUOTA = "quota"  # to see how much there is, and nothing of what it is
 MESSAGES_CLAIM = "quota_messages"  # left out where there is no limit, as the next one
 MAILBOXES_CLAIM = "quota_mailboxes"
+UNTIL_CLAIM = "until"  # left out where there is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ class Ticket:
         expires_at: Unix seconds.
         quota_bytes: 0 for unlimited, as in the other quotas.
         credential: which version of the account's credentials opened it; renewal checks it.
+        until: Unix seconds: when what the person proved ends (a token's expiry), and every ticket
+            that is renewed from this one; 0: it doesn't age.
     """
 
     account_id: int
@@ -51,6 +54,7 @@ class Ticket:
     credential: int = 0
     quota_messages: int = 0
     quota_mailboxes: int = 0
+    until: int = 0
 
     @property
     def quota(self) -> Quota:
@@ -97,6 +101,7 @@ class TicketSigner:
         for claim, limit in (
             (MESSAGES_CLAIM, ticket.quota_messages),
             (MAILBOXES_CLAIM, ticket.quota_mailboxes),
+            (UNTIL_CLAIM, ticket.until),
         ):
             if limit:
                 claims[claim] = limit
@@ -142,6 +147,7 @@ class TicketVerifier:
                 credential=int(claims["cred"]),
                 quota_messages=int(claims.get(MESSAGES_CLAIM, 0)),
                 quota_mailboxes=int(claims.get(MAILBOXES_CLAIM, 0)),
+                until=int(claims.get(UNTIL_CLAIM, 0)),
             )
         except (JoseError, ValueError, KeyError, TypeError) as error:
             raise PostroomError(Kind.UNAUTHENTICATED, "no valid ticket") from error

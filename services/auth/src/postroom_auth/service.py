@@ -23,11 +23,14 @@ from postroom_auth.administering import Administering
 from postroom_auth.cached_directory import CachedDirectory
 from postroom_auth.composed_directory import Belonging, ComposedDirectory
 from postroom_auth.database import Database, open_engine
+from postroom_auth.directory_settings import LdapSettings, OidcSettings
+from postroom_auth.domain.sasl.exchange import Need
 from postroom_auth.domain.throttle import Pace
 from postroom_auth.hashing import Argon2Hasher
 from postroom_auth.issuing import TicketOffice
 from postroom_auth.ldap_directory import LdapDirectory
 from postroom_auth.migrating import migrate
+from postroom_auth.oidc_issuer import OidcIssuer
 from postroom_auth.passwords import PasswordChecks
 from postroom_auth.quotas import Quotas
 from postroom_auth.remembered import CheckedPasswords
@@ -37,6 +40,7 @@ from postroom_auth.signing_in import SigningIn
 from postroom_auth.sql_directory import SqlDirectory
 from postroom_auth.sql_registry import SqlRegistry
 from postroom_auth.throttling import MemoryThrottle
+from postroom_auth.tokens import Issuing, TokenChecks
 
 log = logs.logger(__name__)
 
@@ -56,12 +60,13 @@ async def start(service: Service, settings: AuthSettings) -> None:
     directory = CachedDirectory(
         people, settings.directory_seconds, settings.directory_entries, time.monotonic
     )
+    throttle = open_throttle(settings, time.monotonic)
     checks = PasswordChecks(
         directory,
         people,
         registry,
         hasher,
-        open_throttle(settings, time.monotonic),
+        throttle,
         CheckedPasswords(
             settings.remembered_seconds, settings.remembered_passwords, time.monotonic
         ),
@@ -69,11 +74,13 @@ async def start(service: Service, settings: AuthSettings) -> None:
     )
     service.stack.push_async_callback(checks.close)
     office = open_office(settings, directory)
+    issuers = open_issuers(service, settings)
     signing_in = SigningIn(
         checks,
+        TokenChecks(directory, registry, throttle, issuers),
         office,
         settings.offers(),
-        met=(),
+        met={Need.ISSUER} if issuers else set(),
         exchange_seconds=settings.exchange_seconds,
     )
     administering = Administering(registry, directory, hasher)
@@ -129,10 +136,26 @@ def open_directories(service: Service, settings: AuthSettings) -> dict[str, Belo
     """
     by_domain: dict[str, Belonging] = {}
     for name, one in settings.directories.items():
+        if not isinstance(one, LdapSettings):
+            continue
         directory = LdapDirectory(name, one)
         service.stack.push_async_callback(directory.close)
         by_domain |= dict.fromkeys(one.domains, Belonging(name, directory, one.quota_bytes))
     return by_domain
+
+
+def open_issuers(service: Service, settings: AuthSettings) -> list[Issuing]:
+    """Those whose tokens are taken. Raises OSError where a file can't be read."""
+    issuers = []
+    for name, one in settings.directories.items():
+        if not isinstance(one, OidcSettings):
+            continue
+        issuer = OidcIssuer(name, one, time.time, time.monotonic)
+        service.stack.push_async_callback(issuer.close)
+        issuers.append(
+            Issuing(name, issuer, one.issuer, one.domains, one.create_accounts, one.quota_bytes)
+        )
+    return issuers
 
 
 def open_hasher(settings: AuthSettings) -> Argon2Hasher:

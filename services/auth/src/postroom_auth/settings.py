@@ -13,7 +13,7 @@ from postroom_chassis.settings import ServiceSettings
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
-from postroom_auth.directory_settings import LdapSettings
+from postroom_auth.directory_settings import AnyDirectorySettings
 from postroom_auth.domain.address import Address, DomainName
 from postroom_auth.domain.sasl.offer import Offer
 
@@ -35,7 +35,7 @@ class AuthSettings(ServiceSettings):
     migrate: bool = Field(True, description="bring the database's schema up to date at start")
     ticket_key: Path = Field(description="PEM: the Ed25519 key that signs tickets")
     ticket_seconds: int = Field(300, ge=10, le=86_400, description="how long a ticket is good for")
-    directories: Annotated[dict[str, LdapSettings], NoDecode] = Field(
+    directories: Annotated[dict[str, AnyDirectorySettings], NoDecode] = Field(
         {}, description="directories of other systems, by name: a JSON object"
     )
     mechanisms: str = Field(
@@ -111,7 +111,9 @@ class AuthSettings(ServiceSettings):
 
     @field_validator("directories")
     @classmethod
-    def _one_each(cls, directories: dict[str, LdapSettings]) -> dict[str, LdapSettings]:
+    def _one_each(
+        cls, directories: dict[str, AnyDirectorySettings]
+    ) -> dict[str, AnyDirectorySettings]:
         named = Counter(
             (one.kind, domain) for one in directories.values() for domain in one.domains
         )

@@ -20,10 +20,12 @@ from postroom_auth.domain.sasl.exchange import (
     Mechanism,
     Need,
     NotAuthorized,
+    Proven,
 )
 from postroom_auth.domain.sasl.offer import Offer
 from postroom_auth.issuing import PROTOCOLS_OF, SCOPES, Issued, TicketOffice
 from postroom_auth.passwords import REFUSED, PasswordChecks
+from postroom_auth.tokens import TokenChecks
 
 log = logs.logger("postroom.auth.audit")
 
@@ -91,14 +93,21 @@ class Success:
 class _Attempt:
     """What one exchange claims, on its way to be checked; remembers the name for the audit."""
 
-    def __init__(self, checks: PasswordChecks, client: Client) -> None:
+    def __init__(self, checks: PasswordChecks, tokens: TokenChecks, client: Client) -> None:
         self._checks = checks
+        self._tokens = tokens
         self._client = client
         self.account = ""
 
     async def check_password(self, name: str, password: Password) -> Credential:
         self.account = self._checks.key(name)
         return await self._checks.check(self.account, password, self._client.network)
+
+    async def check_token(self, name: str, token: str) -> Proven:
+        self.account = self._checks.key(name) if name else ""
+        proven = await self._tokens.check(name, self.account, token, self._client.network)
+        self.account = proven.credential.address
+        return proven
 
     def same_person(self, one: str, other: str) -> bool:
         return one == other or self._checks.key(one) == self._checks.key(other) != ""
@@ -116,6 +125,7 @@ class SigningIn:
     def __init__(
         self,
         checks: PasswordChecks,
+        tokens: TokenChecks,
         office: TicketOffice,
         offers: Mapping[str, Offer],
         met: Collection[Need],
@@ -123,6 +133,7 @@ class SigningIn:
         exchange_seconds: float,
     ) -> None:
         self._checks = checks
+        self._tokens = tokens
         self._office = office
         self._offers = offers
         self._met = frozenset(met)
@@ -155,7 +166,7 @@ class SigningIn:
         Raises:
             PostroomError: as AuthenticationService.Authenticate says, and DENIED.
         """
-        attempt = _Attempt(self._checks, client)
+        attempt = _Attempt(self._checks, self._tokens, client)
         outcome = Kind.INTERNAL.value
         try:
             if PROTOCOLS_OF.get(caller) != client.protocol:
@@ -165,7 +176,7 @@ class SigningIn:
             while isinstance(step, Challenge):
                 yield step
                 step = await begun.asend(await self._response(responses))
-            issued = self._office.issue(step.credential, SCOPES[client.protocol])
+            issued = self._office.issue(step.credential, SCOPES[client.protocol], step.until)
             outcome = SUCCEEDED
         except PostroomError as error:
             outcome = error.kind.value

@@ -225,7 +225,8 @@ Global___SignInResponse: _TypeAlias = SignInResponse  # noqa: Y015
 class Ticket(_message.Message):
     """What lets a front act for one person: a JWT (RFC 7519) signed with Ed25519 (RFC 8037), checked offline by the
     store on every call. Claims: sub = account id, scope, exp, iat, jti, name = the account's address,
-    quota = bytes (0: unlimited), quota_messages and quota_mailboxes where these are limited.
+    quota = bytes (0: unlimited), quota_messages and quota_mailboxes where these are limited,
+    until = when what the person proved ends, a token's expiry, which no renewal outlives.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

@@ -28,6 +28,26 @@ class NotAuthorized(Exception):
     """The client asks to act as somebody else."""
 
 
+class TokenRefused(Exception):
+    """A token that an issuer is said to have given proves nothing here.
+
+    Args:
+        status: "invalid_token", "insufficient_scope" or "invalid_request" (RFC 6750 section 3.1).
+        scope: what a token must allow; empty: that is not told.
+        openid_configuration: where to learn how a token is had; empty: that is not told.
+    """
+
+    def __init__(self, status: str, scope: str = "", openid_configuration: str = "") -> None:
+        super().__init__(status)
+        self.status = status
+        self.scope = scope
+        self.openid_configuration = openid_configuration
+
+
+class TokenExpired(TokenRefused):
+    """An issuer's signature shows that the token was good once."""
+
+
 @dataclass(frozen=True, slots=True)
 class Challenge:
     """What the client is to answer."""
@@ -37,10 +57,15 @@ class Challenge:
 
 @dataclass(frozen=True, slots=True)
 class Proven:
-    """The exchange's end: who the client is, and what the mechanism still tells it."""
+    """The exchange's end: who the client is, and what the mechanism still tells it.
+
+    Attributes:
+        until: Unix seconds, after which the proof is none any more; 0: it doesn't age.
+    """
 
     credential: Credential
     additional_data: bytes = b""
+    until: int = 0
 
 
 class Claims(Protocol):
@@ -54,6 +79,18 @@ class Claims(Protocol):
 
         Raises:
             PostroomError: UNAUTHENTICATED, RATE_LIMITED, UNAVAILABLE.
+        """
+
+    async def check_token(self, name: str, token: str) -> Proven:
+        """Who bears a token of an issuer's.
+
+        Args:
+            name: who the client says it is; empty: whoever the token says.
+            token: empty: the client has none.
+
+        Raises:
+            TokenRefused: it is nobody's here, or not the named one's.
+            PostroomError: RATE_LIMITED, UNAVAILABLE.
         """
 
     def same_person(self, one: str, other: str) -> bool:
