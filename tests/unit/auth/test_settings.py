@@ -181,3 +181,16 @@ def test_an_issuer_and_an_ldap_server_may_know_one_domain() -> None:
 def test_an_issuer_that_is_not_safe_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(SystemExit):
         load(AuthSettings, directories(login={**OIDC, **wrong}))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"POSTROOM_AUTH_KEYTAB": "mail.keytab"},
+        {"POSTROOM_AUTH_KERBEROS_REALMS": "EXAMPLE.ORG=example.org"},
+        {"POSTROOM_AUTH_KEYTAB": "x", "POSTROOM_AUTH_KERBEROS_REALMS": "EXAMPLE.ORG"},
+    ],
+)
+def test_a_keytab_goes_with_realms(wrong: dict[str, str]) -> None:
+    with pytest.raises(SystemExit):
+        load(AuthSettings, {**NEEDED, **wrong})

@@ -19,6 +19,7 @@ from postroom_chassis.tickets import (
 )
 
 from postroom_auth import rpc
+from postroom_auth.acceptor import Acceptor
 from postroom_auth.administering import Administering
 from postroom_auth.cached_directory import CachedDirectory
 from postroom_auth.composed_directory import Belonging, ComposedDirectory
@@ -32,6 +33,7 @@ from postroom_auth.ldap_directory import LdapDirectory
 from postroom_auth.migrating import migrate
 from postroom_auth.oidc_issuer import OidcIssuer
 from postroom_auth.passwords import PasswordChecks
+from postroom_auth.principals import PrincipalChecks
 from postroom_auth.quotas import Quotas
 from postroom_auth.remembered import CheckedPasswords
 from postroom_auth.resolving import Resolving
@@ -75,12 +77,17 @@ async def start(service: Service, settings: AuthSettings) -> None:
     service.stack.push_async_callback(checks.close)
     office = open_office(settings, directory)
     issuers = open_issuers(service, settings)
+    acceptor = open_acceptor(service, settings)
+    met = {Need.ISSUER} if issuers else set()
+    if acceptor is not None:
+        met.add(Need.KEYTAB)
     signing_in = SigningIn(
         checks,
         TokenChecks(directory, registry, throttle, issuers),
+        PrincipalChecks(directory, throttle, acceptor, settings.realms),
         office,
         settings.offers(),
-        met={Need.ISSUER} if issuers else set(),
+        met=met,
         exchange_seconds=settings.exchange_seconds,
     )
     administering = Administering(registry, directory, hasher)
@@ -156,6 +163,19 @@ def open_issuers(service: Service, settings: AuthSettings) -> list[Issuing]:
             Issuing(name, issuer, one.issuer, one.domains, one.create_accounts, one.quota_bytes)
         )
     return issuers
+
+
+def open_acceptor(service: Service, settings: AuthSettings) -> Acceptor | None:
+    """What checks Kerberos's tickets, where there is a keytab. Raises OSError."""
+    if settings.keytab is None:
+        return None
+    offer = settings.offers()["pop3"]
+    kpop = "X-KPOP" in offer.secure | offer.clear
+    acceptor = Acceptor(
+        settings.keytab, settings.kerberos_hostname, settings.kerberos_threads, kpop=kpop
+    )
+    service.stack.callback(acceptor.close)
+    return acceptor
 
 
 def open_hasher(settings: AuthSettings) -> Argon2Hasher:

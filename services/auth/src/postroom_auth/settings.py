@@ -7,14 +7,15 @@ import json
 import os
 from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 from postroom_chassis.settings import ServiceSettings
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from postroom_auth.directory_settings import AnyDirectorySettings
 from postroom_auth.domain.address import Address, DomainName
+from postroom_auth.domain.principal import parse_realms
 from postroom_auth.domain.sasl.offer import Offer
 
 
@@ -38,6 +39,16 @@ class AuthSettings(ServiceSettings):
     directories: Annotated[dict[str, AnyDirectorySettings], NoDecode] = Field(
         {}, description="directories of other systems, by name: a JSON object"
     )
+    keytab: Path | None = Field(
+        None, description="keys of the services that Kerberos lets people into; none: no GSSAPI"
+    )
+    kerberos_realms: str = Field(
+        "", description="REALM=domain, ...: whose principals are people here, and at which domain"
+    )
+    kerberos_hostname: str = Field(
+        "", description="host that tickets must name; empty: any that the keytab has a key for"
+    )
+    kerberos_threads: int = Field(4, ge=1, le=64, description="tickets checked at a time")
     mechanisms: str = Field(
         "", description="SASL mechanisms on offer: NAME[:tls|:clear], ...; empty: the safe ones"
     )
@@ -130,6 +141,18 @@ class AuthSettings(ServiceSettings):
         Offer.parse(text, allow_cleartext=False)
         return text
 
+    @field_validator("kerberos_realms")
+    @classmethod
+    def _realms(cls, text: str) -> str:
+        parse_realms(text)
+        return text
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        if (self.keytab is None) != (not self.realms):
+            raise ValueError("keytab and kerberos_realms go together")
+        return self
+
     @field_validator("default_domain")
     @classmethod
     def _domain(cls, text: str) -> str:
@@ -146,6 +169,10 @@ class AuthSettings(ServiceSettings):
         for network in _listed(text):
             ipaddress.ip_network(network)
         return text
+
+    @property
+    def realms(self) -> dict[str, DomainName]:
+        return parse_realms(self.kerberos_realms)
 
     def offers(self) -> dict[str, Offer]:
         """The mechanisms on offer, by protocol."""

@@ -21,10 +21,13 @@ from postroom_auth.domain.sasl.exchange import (
     Need,
     NotAuthorized,
     Proven,
+    RequestAnswer,
+    SecurityContext,
 )
 from postroom_auth.domain.sasl.offer import Offer
 from postroom_auth.issuing import PROTOCOLS_OF, SCOPES, Issued, TicketOffice
 from postroom_auth.passwords import REFUSED, PasswordChecks
+from postroom_auth.principals import PrincipalChecks
 from postroom_auth.tokens import TokenChecks
 
 log = logs.logger("postroom.auth.audit")
@@ -93,9 +96,16 @@ class Success:
 class _Attempt:
     """What one exchange claims, on its way to be checked; remembers the name for the audit."""
 
-    def __init__(self, checks: PasswordChecks, tokens: TokenChecks, client: Client) -> None:
+    def __init__(
+        self,
+        checks: PasswordChecks,
+        tokens: TokenChecks,
+        principals: PrincipalChecks,
+        client: Client,
+    ) -> None:
         self._checks = checks
         self._tokens = tokens
+        self._principals = principals
         self._client = client
         self.account = ""
 
@@ -105,9 +115,13 @@ class _Attempt:
 
     async def check_token(self, name: str, token: str) -> Proven:
         self.account = self._checks.key(name) if name else ""
-        proven = await self._tokens.check(name, self.account, token, self._client.network)
-        self.account = proven.credential.address
-        return proven
+        return await self._tokens.check(name, self.account, token, self._client.network)
+
+    async def begin_context(self) -> SecurityContext:
+        return await self._principals.begin_context(self._client.protocol, self._client.network)
+
+    async def check_request(self, request: bytes) -> RequestAnswer:
+        return await self._principals.check_request(request, self._client.network)
 
     def same_person(self, one: str, other: str) -> bool:
         return one == other or self._checks.key(one) == self._checks.key(other) != ""
@@ -126,6 +140,7 @@ class SigningIn:
         self,
         checks: PasswordChecks,
         tokens: TokenChecks,
+        principals: PrincipalChecks,
         office: TicketOffice,
         offers: Mapping[str, Offer],
         met: Collection[Need],
@@ -134,6 +149,7 @@ class SigningIn:
     ) -> None:
         self._checks = checks
         self._tokens = tokens
+        self._principals = principals
         self._office = office
         self._offers = offers
         self._met = frozenset(met)
@@ -166,7 +182,7 @@ class SigningIn:
         Raises:
             PostroomError: as AuthenticationService.Authenticate says, and DENIED.
         """
-        attempt = _Attempt(self._checks, self._tokens, client)
+        attempt = _Attempt(self._checks, self._tokens, self._principals, client)
         outcome = Kind.INTERNAL.value
         try:
             if PROTOCOLS_OF.get(caller) != client.protocol:
@@ -176,6 +192,7 @@ class SigningIn:
             while isinstance(step, Challenge):
                 yield step
                 step = await begun.asend(await self._response(responses))
+            attempt.account = step.credential.address
             issued = self._office.issue(step.credential, SCOPES[client.protocol], step.until)
             outcome = SUCCEEDED
         except PostroomError as error:

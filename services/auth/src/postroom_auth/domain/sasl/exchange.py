@@ -68,6 +68,53 @@ class Proven:
     until: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Somebody whom Kerberos knows.
+
+    Attributes:
+        name: with the realm.
+    """
+
+    name: str
+    proven: Proven
+
+
+@dataclass(frozen=True, slots=True)
+class RequestAnswer:
+    """What became of an AP-REQ (RFC 4120 section 5.5.1).
+
+    Attributes:
+        reply: an AP-REP or a KRB-ERROR; empty: there is nothing to say.
+        principal: None where it proves nothing.
+    """
+
+    reply: bytes
+    principal: Principal | None
+
+
+class SecurityContext(Protocol):
+    """A context that a client establishes by the tokens of the GSS-API (RFC 4121).
+
+    Raises (all): PostroomError UNAUTHENTICATED for what proves nothing, UNAVAILABLE.
+    """
+
+    @property
+    def established(self) -> bool: ...
+
+    async def accept(self, token: bytes) -> bytes:
+        """Take the client's next token; what the client is to be told, which may be nothing."""
+
+    async def wrap(self, message: bytes) -> bytes:
+        """A message so that the client knows whose it is."""
+
+    async def unwrap(self, message: bytes) -> bytes:
+        """A message of the client's."""
+
+    async def principal(self) -> Principal:
+        """Who has established it."""
+
+
 class Claims(Protocol):
     """Where a mechanism takes what the client claims.
 
@@ -91,6 +138,17 @@ class Claims(Protocol):
         Raises:
             TokenRefused: it is nobody's here, or not the named one's.
             PostroomError: RATE_LIMITED, UNAVAILABLE.
+        """
+
+    async def begin_context(self) -> SecurityContext:
+        """A fresh context of Kerberos. Raises PostroomError RATE_LIMITED, UNAVAILABLE."""
+
+    async def check_request(self, request: bytes) -> RequestAnswer:
+        """What an AP-REQ for POP3 proves.
+
+        Raises:
+            PostroomError: UNAUTHENTICATED where the principal has no account, RATE_LIMITED,
+                UNAVAILABLE.
         """
 
     def same_person(self, one: str, other: str) -> bool:
