@@ -3,6 +3,8 @@ msmtp."""
 
 from __future__ import annotations
 
+import os
+import random
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -29,11 +31,23 @@ def kdc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kdc]:
 
 
 @pytest.fixture(scope="module")
-def kerberos_system(tmp_path_factory: pytest.TempPathFactory, kdc: Kdc) -> Iterator[MailSystem]:
+def kpop_host() -> str:
+    """An address of loopback's, as fetchmail speaks KPOP to one port alone."""
+    return f"127.{random.randrange(1, 255)}.{random.randrange(256)}.{random.randrange(1, 255)}"
+
+
+@pytest.fixture(scope="module")
+def kerberos_system(
+    tmp_path_factory: pytest.TempPathFactory, kdc: Kdc, kpop_host: str
+) -> Iterator[MailSystem]:
+    kdc.add(f"pop/{kpop_host}")
+    keytab = kdc.keytab("mail.keytab", *SERVICES, f"pop/{kpop_host}")
     settings = {
         **kdc.environment,
-        "POSTROOM_AUTH_KEYTAB": str(kdc.keytab("mail.keytab", *SERVICES)),
+        "POSTROOM_AUTH_KEYTAB": str(keytab),
         "POSTROOM_AUTH_KERBEROS_REALMS": f"{REALM}={DOMAIN}",
+        "POSTROOM_AUTH_MECHANISMS_POP3": "GSSAPI,PLAIN,X-KPOP",
+        "POSTROOM_POP3_KPOP_LISTENERS": f"kpop={kpop_host}:1109",
     }
     with running(tmp_path_factory.mktemp("kerberos"), settings=settings) as started:
         yield started
@@ -228,3 +242,88 @@ def test_msmtp_and_mpop(
     run_client("msmtp", "-C", tmp_path / "msmtprc", ann.address, stdin=sent, environment=tickets)
     run_client("mpop", "-C", tmp_path / "mpoprc", environment=tickets)
     assert b"Subject: by msmtp" in (tmp_path / "mbox").read_bytes()
+
+
+FETCHMAIL = """\
+poll {host} protocol KPOP auth kerberos_v5 timeout 20
+  user "{name}" password "anything" is "nobody" here
+  {tls}
+  fetchall nokeep
+  mda "cat >>{folder}/all"
+"""
+
+
+IN_CLEAR_TEXT = 'sslproto ""'
+
+
+def fetch(
+    host: str,
+    name: str,
+    folder: Path,
+    environment: Mapping[str, str],
+    *,
+    tls: str = IN_CLEAR_TEXT,
+    status: int = 0,
+) -> tuple[str, bytes]:
+    """Run fetchmail by KPOP; what it has said, and what it has taken."""
+    configuration = folder / "fetchmailrc"
+    configuration.write_text(FETCHMAIL.format(host=host, name=name, folder=folder, tls=tls))
+    configuration.chmod(0o600)
+    # It speaks KPOP to a port of that name alone, which Debian's list has no more: so it is shown
+    # another list, in a namespace of its own.
+    services = folder / "services"
+    services.write_text(Path("/etc/services").read_text() + "kpop 1109/tcp\n")
+    command = ("fetchmail", "-v", "--fetchmailrc", configuration, "--pidfile", folder / "pid")
+    told = run_client(
+        *("unshare", "--mount", *(() if os.getuid() == 0 else ("--map-root-user",)), "sh", "-c"),
+        *('mount --bind "$0" /etc/services && exec "$@"', services, *command, "--nosyslog"),
+        environment={**environment, "FETCHMAILHOME": str(folder), "HOME": str(folder)},
+        status=status,
+    )
+    taken = folder / "all"
+    return told.decode(), taken.read_bytes() if taken.exists() else b""
+
+
+@pytest.mark.clients("fetchmail", "unshare")
+@pytest.mark.parametrize("whole", [True, False], ids=["the address", "the name alone"])
+@pytest.mark.parametrize("tls", [True, False], ids=["STLS after it", "clear text"])
+def test_fetchmail_by_kpop(
+    kerberos_system: MailSystem,
+    ann: Account,
+    tickets: Mapping[str, str],
+    kpop_host: str,
+    tmp_path: Path,
+    whole: bool,
+    tls: bool,
+) -> None:
+    deliver(kerberos_system, ann, *(message(f"number {number}") for number in range(5)))
+    name = ann.address if whole else ann.address.partition("@")[0]
+    authority = kerberos_system.authority
+    trust = f'sslproto "TLS1.2+" sslcertck sslcommonname localhost sslcertfile "{authority}"'
+    told, got = fetch(kpop_host, name, tmp_path, tickets, tls=trust if tls else IN_CLEAR_TEXT)
+    assert in_order(
+        told, "POP3< +OK Postroom KPOP is ready", f"POP3> USER {name}", "POP3> PASS", "POP3> DELE 5"
+    )
+    assert ("POP3> STLS" in told) == tls
+    assert [got.count(b"Subject: number %d\n" % number) for number in range(5)] == [1] * 5
+    assert contents(kerberos_system, ann) == []
+
+
+@pytest.mark.clients("fetchmail", "unshare")
+def test_fetchmail_gets_nobody_elses_mail_by_kpop(
+    kerberos_system: MailSystem,
+    ann: Account,
+    tickets: Mapping[str, str],
+    kdc: Kdc,
+    kpop_host: str,
+    tmp_path: Path,
+) -> None:
+    bob = kerberos_system.new_account()
+    deliver(kerberos_system, bob, message("for bob alone"))
+    told, got = fetch(kpop_host, bob.address, tmp_path, tickets, status=3)
+    assert in_order(told, f"POP3> USER {bob.address}", "POP3> PASS", "POP3< -ERR [AUTH]")
+    assert got == b""
+    # Without a ticket there is no exchange at all, and so no greeting.
+    told, got = fetch(kpop_host, bob.address, tmp_path, kdc.environment, status=7)
+    assert "POP3< " not in told
+    assert len(contents(kerberos_system, bob)) == 1

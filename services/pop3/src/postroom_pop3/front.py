@@ -13,6 +13,7 @@ from postroom_chassis.net.tls import ServerTls
 from postroom_pop3 import authorization, transaction
 from postroom_pop3.authorization import Admission, Authorization
 from postroom_pop3.dialogue import Dialogue
+from postroom_pop3.kpop import KpopAuthorization
 from postroom_pop3.ports import Authenticator, LockedMaildrop, Maildrops
 from postroom_pop3.protocol import replies
 from postroom_pop3.protocol.maildrop import Maildrop
@@ -69,13 +70,22 @@ class Front:
         except Draining:
             connection.write(replies.err("this server is going down, come back", replies.TEMPORARY))
         finally:
-            log.info(
-                "pop3.session",
-                address=connection.peer.address,
-                tls=connection.tls.version if connection.tls else "",
-                account=state.identity.address if state.identity else "",
-                seconds=round(time.monotonic() - began, 3),
-            )
+            _log_end(connection, state, began)
+
+    async def serve_kpop(self, connection: Connection) -> None:
+        """Speak POP3 with a client whom Kerberos introduces."""
+        began = time.monotonic()
+        state = KpopAuthorization(
+            self._admission, Dialogue(connection, self._settings.bad_commands)
+        )
+        try:
+            await state.run()
+            if state.locked is not None:
+                await self._transact(state, state.locked)
+        except Draining:
+            connection.write(replies.err("this server is going down, come back", replies.TEMPORARY))
+        finally:
+            _log_end(connection, state, began)
 
     async def _transact(self, admitted: Authorization, locked: LockedMaildrop) -> None:
         dialogue = admitted.dialogue
@@ -113,6 +123,16 @@ class Front:
                     connection.wake_for_drain()
                     return error
                 log.warning("pop3.lease_not_renewed", why=error.kind)
+
+
+def _log_end(connection: Connection, state: Authorization, began: float) -> None:
+    log.info(
+        "pop3.session",
+        address=connection.peer.address,
+        tls=connection.tls.version if connection.tls else "",
+        account=state.identity.address if state.identity else "",
+        seconds=round(time.monotonic() - began, 3),
+    )
 
 
 async def _release(locked: LockedMaildrop) -> None:
