@@ -40,6 +40,7 @@ REMEMBERED_TOKENS = 10_000
 DIGEST_OCTETS = 32
 # Of a token whose issuer tells no end, which RFC 7662 section 2.2 allows.
 ENDLESS_SECONDS = 3600
+FOREVER = 2**40  # a time that no token's end is after
 
 
 class _Registry(jws.JWSRegistry):
@@ -225,7 +226,7 @@ class OidcIssuer:
         if address.domain.name not in settings.domains:
             raise self._refuse("domain")
         name = claims.get(settings.display_name_claim)
-        until = math.ceil(claims["exp"]) + settings.clock_skew_seconds
+        until = min(math.ceil(claims["exp"]), FOREVER) + settings.clock_skew_seconds
         return Bearer(address, name if isinstance(name, str) else "", until)
 
     def _refuse(self, why: str) -> TokenRefused:

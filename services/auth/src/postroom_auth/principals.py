@@ -10,6 +10,7 @@ from postroom_chassis import logs
 from postroom_chassis.errors import Kind, PostroomError
 
 from postroom_auth.acceptor import REFUSED, Acceptor, Context
+from postroom_auth.counting import count_failure
 from postroom_auth.domain.address import DomainName
 from postroom_auth.domain.principal import address_of
 from postroom_auth.domain.sasl.exchange import Principal, Proven, RequestAnswer
@@ -87,8 +88,7 @@ class PrincipalChecks:
         return self._acceptor
 
     async def _count(self, network: str) -> None:
-        await self._throttle.begin(_subject(network))
-        await self._throttle.failed(_subject(network))
+        await count_failure(self._throttle, _subject(network))
 
 
 class CheckedContext:

@@ -9,6 +9,7 @@ from typing import Protocol
 from postroom_chassis import logs
 from postroom_chassis.errors import Kind, PostroomError
 
+from postroom_auth.counting import count_failure
 from postroom_auth.domain.people import NAME_CHARACTERS, Credential, NewAccount
 from postroom_auth.domain.sasl.exchange import Proven, TokenExpired, TokenRefused
 from postroom_auth.oidc_issuer import INVALID_TOKEN, named_issuer
@@ -75,7 +76,7 @@ class TokenChecks:
             raise one.issuer.refusal("invalid_request") if one else TokenRefused("invalid_request")
         # Guesses without a name are counted for where they come from.
         subject = Subject(key if name else f"token from {network}", network)
-        await self._throttle.begin(subject)
+        await self._throttle.check(subject)
         try:
             if one is None:
                 raise TokenRefused(INVALID_TOKEN)
@@ -84,13 +85,9 @@ class TokenChecks:
             if credential is None or credential.disabled or (name and key != bearer.address.key):
                 raise one.issuer.refusal(INVALID_TOKEN)
         except TokenExpired:
-            await self._throttle.withdrawn(subject)  # an old token is no guess
-            raise
+            raise  # an old token is no guess
         except TokenRefused:
-            await self._throttle.failed(subject)
-            raise
-        except BaseException:
-            await self._throttle.withdrawn(subject)
+            await count_failure(self._throttle, subject)
             raise
         await self._throttle.succeeded(subject)
         return Proven(credential, until=bearer.until)
