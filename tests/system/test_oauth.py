@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import imaplib
 import json
+import poplib
 import smtplib
 import time
 from collections.abc import Iterator
@@ -249,3 +250,62 @@ def test_a_session_ends_with_its_token(oauth_system: MailSystem, ann: Account, o
         assert line
     assert expires - 1 <= time.time() < expires + 30
     imap.shutdown()
+
+
+def smtp_session(system: MailSystem) -> smtplib.SMTP:
+    smtp = smtplib.SMTP("localhost", system.port("submission"))
+    smtp.starttls(context=client_tls(system))
+    smtp.ehlo()
+    return smtp
+
+
+def auth(account: Account, token: str) -> str:
+    return f"AUTH OAUTHBEARER {base64.b64encode(bearer(account, token)).decode()}"
+
+
+def test_smtp_tells_why_a_token_is_refused(
+    oauth_system: MailSystem, ann: Account, oidc: Oidc
+) -> None:
+    with smtp_session(oauth_system) as smtp:
+        code, word = smtp.docmd(auth(ann, oidc.token(ann.address, aud="others")))
+        assert code == 334
+        assert json.loads(base64.b64decode(word))["scope"] == "mail"
+        assert smtp.docmd("AQ==")[0] == 535
+        assert smtp.docmd(auth(ann, oidc.token(ann.address)))[0] == 235
+
+
+def test_no_token_is_in_a_log(oauth_system: MailSystem, ann: Account, oidc: Oidc) -> None:
+    token = oidc.token(ann.address)
+    with smtp_session(oauth_system) as smtp:
+        assert smtp.docmd(auth(ann, token))[0] == 235
+    logs = [oauth_system.log(service) for service in ("auth", "smtp")]
+    assert ann.address in logs[0]
+    parts = [*token.split("."), auth(ann, token)]
+    assert not [part for part in parts for log in logs if part in log]
+
+
+def test_an_issuer_that_is_away_is_a_temporary_failure(
+    oauth_system: MailSystem, ann: Account, oidc: Oidc
+) -> None:
+    oidc.rotate()  # what is needed is known to nobody here, and can't be fetched
+    token = oidc.token(ann.address)
+    oidc.kill()
+    try:
+        imap = imaplib.IMAP4_SSL(
+            "localhost", oauth_system.port("imaps"), ssl_context=client_tls(oauth_system)
+        )
+        with pytest.raises(imaplib.IMAP4.error, match="UNAVAILABLE"):
+            imap.authenticate("OAUTHBEARER", lambda _: bearer(ann, token))
+        imap.login(ann.address, ann.password)  # a password is checked here
+        imap.logout()
+        with smtp_session(oauth_system) as smtp:
+            assert smtp.docmd(auth(ann, token))[0] == 454
+        pop3 = poplib.POP3_SSL(
+            "localhost", oauth_system.port("pop3s"), context=client_tls(oauth_system)
+        )
+        word = base64.b64encode(bearer(ann, token)).decode()
+        with pytest.raises(poplib.error_proto, match="SYS/TEMP"):
+            pop3._shortcmd(f"AUTH OAUTHBEARER {word}")  # type: ignore[attr-defined]
+        pop3.quit()
+    finally:
+        oidc.start()

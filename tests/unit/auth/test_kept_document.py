@@ -64,14 +64,17 @@ async def test_an_old_copy_serves_for_a_while_where_nothing_newer_is_had() -> No
 
 async def test_who_misses_something_has_it_fetched_not_too_often() -> None:
     publisher = Publisher()
-    assert await publisher.document.newest() == 1
-    assert await publisher.document.newest() == 1
+    assert await publisher.document.current() == 1
+    assert await publisher.document.since(0) == 1  # no newer one is needed
+    publisher.now = 9
+    with pytest.raises(PostroomError):
+        await publisher.document.since(9)
     publisher.now = 10
-    assert await publisher.document.newest() == 2
+    assert await publisher.document.since(10) == 2
     publisher.away, publisher.now = True, 20
     for _ in range(3):
         with pytest.raises(PostroomError):
-            await publisher.document.newest()
+            await publisher.document.since(20)
     assert publisher.fetched == 3
     assert await publisher.document.current() == 2
 

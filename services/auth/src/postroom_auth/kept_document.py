@@ -42,7 +42,6 @@ class KeptDocument(Generic[T]):
         self._clock = clock
         self._copy: tuple[T, float] | None = None
         self._tried: float | None = None
-        self._failed = False
         self._task: asyncio.Task[T] | None = None
 
     async def current(self) -> T:
@@ -53,13 +52,16 @@ class KeptDocument(Generic[T]):
             self._begin()
         return self._copy[0]
 
-    async def newest(self) -> T:
-        """The document as it is now, or was at the last fetch, where that is too close.
+    async def since(self, moment: float) -> T:
+        """The document as it was at some moment, or later.
+
+        Args:
+            moment: of the clock.
 
         Raises:
-            PostroomError: UNAVAILABLE, also where the last fetch failed and is too close.
+            PostroomError: UNAVAILABLE, also where the last fetch was before it and is too close.
         """
-        if self._copy is not None and not self._may_fetch and not self._failed:
+        if self._copy is not None and self._copy[1] >= moment:
             return self._copy[0]
         return await self._fetched()
 
@@ -91,13 +93,11 @@ class KeptDocument(Generic[T]):
         return self._task
 
     async def _refresh(self) -> T:
-        self._failed = True
         try:
             document = await self._fetch()
         finally:
             self._tried = self._clock()
-        self._copy = (document, self._clock())
-        self._failed = False
+        self._copy = (document, self._tried)
         return document
 
     def _end(self, task: asyncio.Task[T]) -> None:

@@ -71,6 +71,7 @@ class OidcIssuer:
         self.name = name
         self.settings = settings
         self._clock = clock
+        self._monotonic = monotonic
         self._client = IssuerClient(name, settings)
         times = (settings.keys_seconds, settings.stale_seconds, settings.again_seconds, monotonic)
         self._configuration = KeptDocument(self._fetch_configuration, *times)
@@ -122,8 +123,9 @@ class OidcIssuer:
             # Before any key is looked for: `none` and those with a shared secret have none.
             if algorithm not in self.settings.algorithms or not isinstance(kid, str | None):
                 raise self._refuse("algorithm")
+            asked = self._monotonic()
             keys = _suitable(await self._keys.current(), kid, algorithm)
-            keys = keys or _suitable(await self._keys.newest(), kid, algorithm)
+            keys = keys or _suitable(await self._keys.since(asked), kid, algorithm)
             claims = self._decode(token, keys)
         except (JoseError, ValueError, TypeError, KeyError, RecursionError) as error:
             raise self._refuse(type(error).__name__) from None
