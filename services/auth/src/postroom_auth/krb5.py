@@ -163,12 +163,13 @@ class Krb5:
             principal, made = c_void_p(), _Data()
             self._call(context, "krb5_parse_name", server.encode(), byref(principal))
             stack.callback(self._free, context, "krb5_free_principal", principal)
-            text = str(error).encode()[:200] + b"\0"
+            # Named, so that what it points to outlives the call.
+            text = _data(str(error).encode()[:200] + b"\0")
             told = _Error(
                 stime=int(time.time()) & 0x7FFFFFFF,
                 error=number if 0 <= number < 128 else GENERIC_ERROR,
                 server=principal,
-                text=_data(text),
+                text=text,
             )
             self._call(context, "krb5_mk_error", byref(told), byref(made))
             return self._taken(context, made)

@@ -295,6 +295,8 @@ class ListMechanismsResponse(_message.Message):
     def private_mechanisms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Those that are framed as commands of a protocol's own and never shown as SASL mechanisms: "X-APOP", "X-RPOP",
         "X-KPOP" (POP3).
+        X-KPOP: the initial response is an AP-REQ (RFC 4120 section 5.5.1), the challenge an AP-REP or nothing, and the
+        response to it the name that USER gives; a challenge that is a KRB-ERROR is for the client, and then to be cancelled.
         """
 
     def __init__(
