@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from postroom_auth.directory_settings import DirectorySettings, LdapSettings
+from postroom_auth.directory_settings import DirectorySettings, LdapSettings, OidcSettings
 from postroom_auth.domain.sasl import MECHANISMS
 from postroom_auth.domain.sasl.offer import Offer
 from postroom_auth.settings import AuthSettings
@@ -54,8 +54,9 @@ def test_every_field_of_a_directory_is_told_with_its_default() -> None:
     told = rows("Every directory")
     assert told.pop("kind") == ""
     assert told == common
-    own = LdapSettings.model_fields.keys() - common.keys() - {"kind"}
-    assert rows("LDAP") == {name: default_of(LdapSettings.model_fields[name]) for name in own}
+    for heading, settings in (("LDAP", LdapSettings), ("OAuth and OIDC", OidcSettings)):
+        own = settings.model_fields.keys() - common.keys() - {"kind"}
+        assert rows(heading) == {name: default_of(settings.model_fields[name]) for name in own}
 
 
 @pytest.mark.parametrize("example", EXAMPLE.findall(PAGE))

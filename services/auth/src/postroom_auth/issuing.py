@@ -69,25 +69,31 @@ class TicketOffice:
         self._app_passwords = app_passwords
         self._seconds = seconds
         self._clock = clock
-        self._fresh: Remembered[tuple[Credential, frozenset[str]], Issued | None] = Remembered(
+        self._fresh: Remembered[tuple[Credential, frozenset[str], int], Issued | None] = Remembered(
             seconds * REUSED_PART, REUSED_TICKETS, clock
         )
 
-    def issue(self, credential: Credential, scopes: frozenset[str]) -> Issued:
-        """A ticket for an account."""
-        key = (credential, scopes)
+    def issue(self, credential: Credential, scopes: frozenset[str], until: int = 0) -> Issued:
+        """A ticket for an account.
+
+        Args:
+            until: Unix seconds, at which what was proved ends, and the ticket with it; 0: never.
+        """
+        key = (credential, scopes, until)
         if issued := self._fresh.get(key, None):
             return issued
+        expires_at = int(self._clock()) + self._seconds
         ticket = Ticket(
             account_id=credential.account_id,
             address=credential.address,
             scopes=scopes,
-            expires_at=int(self._clock()) + self._seconds,
+            expires_at=min(expires_at, until) if until else expires_at,
             quota_bytes=credential.quota_bytes,
             quota_messages=credential.quota_messages,
             quota_mailboxes=credential.quota_mailboxes,
             credential=credential.version,
             app_password=credential.app_password,
+            until=until,
         )
         issued = Issued(ticket, self._signer.sign(ticket))
         self._fresh.put(key, issued, self._fresh.era)
@@ -105,7 +111,8 @@ class TicketOffice:
         if credential is None or credential.disabled or not await self._good(ticket, credential):
             raise PostroomError(Kind.UNAUTHENTICATED, "sign in again")
         credential = replace(credential, app_password=ticket.app_password)
-        return self.issue(credential, ticket.scopes)
+        # No ticket lives longer than what it stands on: one that has not expired may be renewed.
+        return self.issue(credential, ticket.scopes, ticket.until)
 
     async def _good(self, ticket: Ticket, credential: Credential) -> bool:
         """Whether what opened a ticket would open one now. An app password and the account's own

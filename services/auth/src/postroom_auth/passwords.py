@@ -43,10 +43,12 @@ class Tried:
     Attributes:
         credential: "password", or "app:NAME".
         why: it was refused, where that is not told the client.
+        account: the key of the account that was proved, where the client named none.
     """
 
     credential: str = ""
     why: str = ""
+    account: str = ""
 
 
 def unfit(credential: Credential | None) -> str:

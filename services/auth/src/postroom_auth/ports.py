@@ -24,6 +24,7 @@ from postroom_auth.domain.people import (
     Tenant,
 )
 from postroom_auth.domain.resolution import Entry, Forwarding, Hosted, Unanswered
+from postroom_auth.domain.sasl.exchange import TokenRefused
 from postroom_auth.domain.shared_secret import Network, SecretKind, SharedSecret
 from postroom_auth.domain.throttle import Pace, Record
 from postroom_auth.sealing import Sealed
@@ -73,6 +74,30 @@ class ExternalDirectory(Protocol):
     async def check_password(self, key: str, password: Password) -> bool:
         """Whether a password is that of the person whose main address has this key. Takes as
         long where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bearer:
+    """Whom a token is for.
+
+    Attributes:
+        until: Unix seconds: when the token has expired, the clocks' difference included.
+    """
+
+    address: Address
+    display_name: str
+    until: int
+
+
+class Issuer(Protocol):
+    """Another system that gives tokens to the people of some domains. Every answer comes in
+    bounded time."""
+
+    async def check_token(self, token: str) -> Bearer:
+        """Whom a token is for, in one of the issuer's domains. Raises TokenRefused."""
+
+    def refusal(self, status: str) -> TokenRefused:
+        """What a client is told that has no good token (RFC 7628 section 3.2.2)."""
 
 
 class Passwords(Protocol):

@@ -23,6 +23,7 @@ from postroom_chassis.tickets import (
 )
 
 from postroom_auth import rpc
+from postroom_auth.acceptor import Acceptor
 from postroom_auth.administering import Administering
 from postroom_auth.auditing import AuditTrail
 from postroom_auth.cached_directory import CachedDirectory
@@ -30,6 +31,7 @@ from postroom_auth.certificates import CertificateChecks
 from postroom_auth.composed_directory import Belonging, ComposedDirectory
 from postroom_auth.credentials import Credentials
 from postroom_auth.database import Database, open_engine
+from postroom_auth.directory_settings import LdapSettings, OidcSettings
 from postroom_auth.domain.sasl.exchange import Need
 from postroom_auth.domain.throttle import Pace
 from postroom_auth.hashing import Argon2Hasher
@@ -37,8 +39,10 @@ from postroom_auth.housekeeping import Housekeeping
 from postroom_auth.issuing import TicketOffice
 from postroom_auth.ldap_directory import LdapDirectory
 from postroom_auth.migrating import migrate
+from postroom_auth.oidc_issuer import OidcIssuer
 from postroom_auth.passwords import PasswordChecks
 from postroom_auth.ports import AppPasswords, FailureCounts, Successes
+from postroom_auth.principals import PrincipalChecks
 from postroom_auth.quotas import Quotas
 from postroom_auth.remembered import CheckedPasswords
 from postroom_auth.resolving import Resolving
@@ -56,6 +60,7 @@ from postroom_auth.sql_registry import SqlRegistry
 from postroom_auth.sql_secrets import SqlSecrets
 from postroom_auth.strength import Strength
 from postroom_auth.throttling import SharedThrottle
+from postroom_auth.tokens import Issuing, TokenChecks
 
 log = logs.logger(__name__)
 
@@ -109,6 +114,13 @@ async def start(service: Service, settings: AuthSettings) -> None:
     shared_secrets = SharedSecrets(kept, sealer, directory)
     if resealed := await shared_secrets.reseal():
         log.info("secrets.resealed", secrets=resealed)
+    issuers = open_issuers(service, settings)
+    acceptor = open_acceptor(service, settings)
+    met = {Need.ISSUER} if issuers else set()
+    if acceptor is not None:
+        met.add(Need.KEYTAB)
+    if sealer is not None:
+        met.add(Need.SECRETS_KEY)
     signing_in = SigningIn(
         checks,
         SecretChecks(directory, kept, sealer, throttle) if sealer else None,
@@ -116,9 +128,11 @@ async def start(service: Service, settings: AuthSettings) -> None:
         office,
         trail,
         settings.offers(),
-        met={Need.SECRETS_KEY} if sealer else (),
+        met=met,
         proofs=open_proofs(settings, directory, throttle),
         certificates=CertificateChecks(directory, throttle),
+        tokens=TokenChecks(directory, registry, throttle, issuers),
+        principals=PrincipalChecks(directory, throttle, acceptor, settings.realms),
         exchange_seconds=settings.exchange_seconds,
     )
     strength = Strength(settings.password_score)
@@ -191,10 +205,39 @@ def open_directories(service: Service, settings: AuthSettings) -> dict[str, Belo
     """
     by_domain: dict[str, Belonging] = {}
     for name, one in settings.directories.items():
+        if not isinstance(one, LdapSettings):
+            continue
         directory = LdapDirectory(name, one)
         service.stack.push_async_callback(directory.close)
         by_domain |= dict.fromkeys(one.domains, Belonging(name, directory, one.quota_bytes))
     return by_domain
+
+
+def open_issuers(service: Service, settings: AuthSettings) -> list[Issuing]:
+    """Those whose tokens are taken. Raises OSError where a file can't be read."""
+    issuers = []
+    for name, one in settings.directories.items():
+        if not isinstance(one, OidcSettings):
+            continue
+        issuer = OidcIssuer(name, one, time.time, time.monotonic)
+        service.stack.push_async_callback(issuer.close)
+        issuers.append(
+            Issuing(name, issuer, one.issuer, one.domains, one.create_accounts, one.quota_bytes)
+        )
+    return issuers
+
+
+def open_acceptor(service: Service, settings: AuthSettings) -> Acceptor | None:
+    """What checks Kerberos's tickets, where there is a keytab. Raises OSError."""
+    if settings.keytab is None:
+        return None
+    offer = settings.offers()["pop3"]
+    kpop = "X-KPOP" in offer.secure | offer.clear
+    acceptor = Acceptor(
+        settings.keytab, settings.kerberos_hostname, settings.kerberos_threads, kpop=kpop
+    )
+    service.stack.callback(acceptor.close)
+    return acceptor
 
 
 def open_hasher(settings: AuthSettings) -> Argon2Hasher:

@@ -7,14 +7,15 @@ import json
 import os
 from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 from postroom_chassis.settings import ServiceSettings
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
-from postroom_auth.directory_settings import LdapSettings
+from postroom_auth.directory_settings import AnyDirectorySettings
 from postroom_auth.domain.address import Address, DomainName
+from postroom_auth.domain.principal import parse_realms
 from postroom_auth.domain.sasl.offer import Offer
 from postroom_auth.domain.sasl.scram import PLUS
 from postroom_auth.domain.scram import HASHES, LEAST_ITERATIONS
@@ -44,9 +45,19 @@ class AuthSettings(ServiceSettings):
         le=3600,
         description="within which open sessions ask whether they may go on",
     )
-    directories: Annotated[dict[str, LdapSettings], NoDecode] = Field(
+    directories: Annotated[dict[str, AnyDirectorySettings], NoDecode] = Field(
         {}, description="directories of other systems, by name: a JSON object"
     )
+    keytab: Path | None = Field(
+        None, description="keys of the services that Kerberos lets people into; none: no GSSAPI"
+    )
+    kerberos_realms: str = Field(
+        "", description="REALM=domain, ...: whose principals are people here, and at which domain"
+    )
+    kerberos_hostname: str = Field(
+        "", description="host that tickets must name; empty: any that the keytab has a key for"
+    )
+    kerberos_threads: int = Field(4, ge=1, le=64, description="tickets checked at a time")
     mechanisms: str = Field(
         "", description="SASL mechanisms on offer: NAME[:tls|:clear], ...; empty: the safe ones"
     )
@@ -141,7 +152,9 @@ class AuthSettings(ServiceSettings):
 
     @field_validator("directories")
     @classmethod
-    def _one_each(cls, directories: dict[str, LdapSettings]) -> dict[str, LdapSettings]:
+    def _one_each(
+        cls, directories: dict[str, AnyDirectorySettings]
+    ) -> dict[str, AnyDirectorySettings]:
         named = Counter(
             (one.kind, domain) for one in directories.values() for domain in one.domains
         )
@@ -164,6 +177,18 @@ class AuthSettings(ServiceSettings):
         read_keys(text.get_secret_value())
         return text
 
+    @field_validator("kerberos_realms")
+    @classmethod
+    def _realms(cls, text: str) -> str:
+        parse_realms(text)
+        return text
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        if (self.keytab is None) != (not self.realms):
+            raise ValueError("keytab and kerberos_realms go together")
+        return self
+
     @field_validator("default_domain")
     @classmethod
     def _domain(cls, text: str) -> str:
@@ -180,6 +205,10 @@ class AuthSettings(ServiceSettings):
         for network in _listed(text):
             ipaddress.ip_network(network)
         return text
+
+    @property
+    def realms(self) -> dict[str, DomainName]:
+        return parse_realms(self.kerberos_realms)
 
     def offers(self) -> dict[str, Offer]:
         """The mechanisms on offer, by protocol."""

@@ -27,6 +27,9 @@ from postroom_auth.domain.sasl.exchange import (
     Mechanism,
     Need,
     NotAuthorized,
+    Proven,
+    RequestAnswer,
+    SecurityContext,
 )
 from postroom_auth.domain.sasl.offer import Offer
 from postroom_auth.domain.scram import Verifier
@@ -34,8 +37,10 @@ from postroom_auth.domain.shared_secret import SecretKind
 from postroom_auth.issuing import PROTOCOLS_OF, SCOPES, Issued, TicketOffice
 from postroom_auth.passwords import REFUSED, PasswordChecks, Tried
 from postroom_auth.ports import Maildrops, Subject, Trail
+from postroom_auth.principals import PrincipalChecks
 from postroom_auth.scram import ProofChecks
 from postroom_auth.shared_secrets import SecretChecks
+from postroom_auth.tokens import TokenChecks
 
 log = logs.logger("postroom.auth.audit")
 
@@ -116,6 +121,8 @@ class _Attempt:
         proofs: ProofChecks,
         certificates: CertificateChecks,
         secret_checks: SecretChecks | None,
+        tokens: TokenChecks,
+        principals: PrincipalChecks,
         client: Client,
         offered: Collection[str],
     ) -> None:
@@ -123,6 +130,8 @@ class _Attempt:
         self._proofs = proofs
         self._certificates = certificates
         self._secret_checks = secret_checks
+        self._tokens = tokens
+        self._principals = principals
         self._client = client
         self.offered = offered
         self.account = ""
@@ -176,6 +185,17 @@ class _Attempt:
         self.account = credential.address
         return credential
 
+    async def check_token(self, name: str, token: str) -> Proven:
+        key = await self._locate(name) if name else ""
+        return await self._tokens.check(name, key, token, self._client.network, self.tried)
+
+    async def begin_context(self) -> SecurityContext:
+        client = self._client
+        return await self._principals.begin_context(client.protocol, client.network, self.tried)
+
+    async def check_request(self, request: bytes) -> RequestAnswer:
+        return await self._principals.check_request(request, self._client.network, self.tried)
+
     def same_person(self, one: str, other: str) -> bool:
         return one == other or self._checks.key(one) == self._checks.key(other) != ""
 
@@ -193,6 +213,8 @@ class SigningIn:
         met: what this deployment has of all that mechanisms need.
         proofs: SCRAM's.
         certificates: EXTERNAL's.
+        tokens: OAuth's.
+        principals: Kerberos's.
         exchange_seconds: how long a client may take for a response.
         trail: takes how each exchange ended.
         clock: Unix seconds.
@@ -210,6 +232,8 @@ class SigningIn:
         *,
         proofs: ProofChecks,
         certificates: CertificateChecks,
+        tokens: TokenChecks,
+        principals: PrincipalChecks,
         exchange_seconds: float,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -218,6 +242,8 @@ class SigningIn:
         self._certificates = certificates
         self._secret_checks = secret_checks
         self._maildrops = maildrops
+        self._tokens = tokens
+        self._principals = principals
         self._office = office
         self._trail = trail
         self._clock = clock
@@ -262,6 +288,8 @@ class SigningIn:
             self._proofs,
             self._certificates,
             self._secret_checks,
+            self._tokens,
+            self._principals,
             client,
             offered,
         )
@@ -279,9 +307,10 @@ class SigningIn:
                 yield Challenge(step.data)
                 await self._heard(responses)
                 raise step.why
+            attempt.account = step.credential.address
             if client.protocol == POP3:
                 await self._maildrops.enter(step.credential)
-            issued = self._office.issue(step.credential, SCOPES[client.protocol])
+            issued = self._office.issue(step.credential, SCOPES[client.protocol], step.until)
             outcome = SUCCEEDED
         except PostroomError as error:
             outcome = error.kind.value
@@ -330,12 +359,13 @@ class SigningIn:
             mechanism = UNKNOWN
         LOGINS.labels(client.protocol, mechanism, outcome).inc()
         succeeded = outcome == SUCCEEDED
+        account = attempt.account or attempt.tried.account
         fields = {} if succeeded else {"reason": outcome}
         if attempt.tried.credential.startswith("app:"):
             fields["credential"] = attempt.tried.credential
         log.info(
             "login.succeeded" if succeeded else "login.failed",
-            account=attempt.account,
+            account=account,
             client=client.address,
             protocol=client.protocol,
             mechanism=mechanism,
@@ -345,7 +375,7 @@ class SigningIn:
         self._trail.record(
             AuditEntry(
                 at=int(self._clock() * 1000),
-                account=attempt.account,
+                account=account,
                 outcome=outcome,
                 why=attempt.tried.why,
                 protocol=client.protocol,

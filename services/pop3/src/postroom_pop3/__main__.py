@@ -27,15 +27,17 @@ async def start(service: Service, settings: Pop3Settings) -> None:
     )
     front = Front(authenticator, RemoteMaildrops(store, authenticator), tls, settings)
     shown = ProxyCertificate(settings.proxy_certificate) if settings.proxy_certificate else None
-    for address in settings.addresses:
+    for address in (*settings.addresses, *settings.kpop_addresses):
+        kpop = address in settings.kpop_addresses
         listener = Listener(
             address.name,
-            front.serve,
+            front.serve_kpop if kpop else front.serve,
             tls=tls if address.tls else None,
             proxies=settings.proxies if address.proxy else (),
             proxy_certificate=shown,
             limits=Limits(settings.connections, settings.connections_per_address),
-            refusal=REFUSED,
+            # Before Kerberos has had its say no line can be told.
+            refusal=b"" if kpop else REFUSED,
         )
         service.ports[address.name] = await listener.start(address.host, address.port)
         service.on_drain(listener.drain)

@@ -14,6 +14,7 @@ from postroom_chassis.net.tls import ServerTls
 from postroom_pop3 import authorization, transaction
 from postroom_pop3.authorization import Admission, Authorization
 from postroom_pop3.dialogue import Dialogue
+from postroom_pop3.kpop import KpopAuthorization
 from postroom_pop3.ports import APOP, Authenticator, LockedMaildrop, Maildrops
 from postroom_pop3.protocol import replies
 from postroom_pop3.protocol.maildrop import Maildrop
@@ -73,13 +74,22 @@ class Front:
         except Draining:
             connection.write(replies.err("this server is going down, come back", replies.TEMPORARY))
         finally:
-            log.info(
-                "pop3.session",
-                address=connection.peer.address,
-                tls=connection.tls.version if connection.tls else "",
-                account=state.identity.address if state.identity else "",
-                seconds=round(time.monotonic() - began, 3),
-            )
+            _log_end(connection, state, began)
+
+    async def serve_kpop(self, connection: Connection) -> None:
+        """Speak POP3 with a client whom Kerberos introduces."""
+        began = time.monotonic()
+        state = KpopAuthorization(
+            self._admission, Dialogue(connection, self._settings.bad_commands)
+        )
+        try:
+            await state.run()
+            if state.locked is not None:
+                await self._transact(state, state.locked)
+        except Draining:
+            connection.write(replies.err("this server is going down, come back", replies.TEMPORARY))
+        finally:
+            _log_end(connection, state, began)
 
     async def _greeting(self, state: Authorization) -> bytes:
         """With a timestamp where the client may answer with a digest (RFC 1939 section 7)."""
@@ -133,6 +143,16 @@ class Front:
 
 def _token() -> str:
     return secrets.token_hex(TOKEN_OCTETS)
+
+
+def _log_end(connection: Connection, state: Authorization, began: float) -> None:
+    log.info(
+        "pop3.session",
+        address=connection.peer.address,
+        tls=connection.tls.version if connection.tls else "",
+        account=state.identity.address if state.identity else "",
+        seconds=round(time.monotonic() - began, 3),
+    )
 
 
 async def _release(locked: LockedMaildrop) -> None:

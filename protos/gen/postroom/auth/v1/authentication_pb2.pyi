@@ -293,7 +293,7 @@ class Ticket(_message.Message):
     """What lets a front act for one person: a JWT (RFC 7519) signed with Ed25519 (RFC 8037), checked offline by the
     store on every call. Claims: sub = account id, scope, exp, iat, jti, name = the account's address,
     quota = bytes (0: unlimited), quota_messages and quota_mailboxes where these are limited, app = the app password that
-    opened it.
+    opened it, until = when what the person proved ends, a token's expiry, which no renewal outlives.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -369,6 +369,8 @@ class ListMechanismsResponse(_message.Message):
     def private_mechanisms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Those that are framed as commands of a protocol's own and never shown as SASL mechanisms: "X-APOP", "X-RPOP",
         "X-KPOP" (POP3).
+        X-KPOP: the initial response is an AP-REQ (RFC 4120 section 5.5.1), the challenge an AP-REP or nothing, and the
+        response to it the name that USER gives; a challenge that is a KRB-ERROR is for the client, and then to be cancelled.
         """
 
     @_builtins.property

@@ -111,6 +111,11 @@ def text(arguments: bytes) -> bytes:
     return arguments
 
 
+def anything(arguments: bytes) -> bytes:
+    """What nobody reads."""
+    return arguments
+
+
 def language_range(arguments: bytes) -> str | None:
     """What LANG takes (RFC 4647 section 2.1); None where it asks for the list of languages."""
     wanted = arguments.strip().decode("ascii", "replace")

@@ -30,6 +30,26 @@ class NotAuthorized(Exception):
     """The client asks to act as somebody else, or over a channel that isn't its own."""
 
 
+class TokenRefused(Exception):
+    """A token that an issuer is said to have given proves nothing here.
+
+    Args:
+        status: "invalid_token", "insufficient_scope" or "invalid_request" (RFC 6750 section 3.1).
+        scope: what a token must allow; empty: that is not told.
+        openid_configuration: where to learn how a token is had; empty: that is not told.
+    """
+
+    def __init__(self, status: str, scope: str = "", openid_configuration: str = "") -> None:
+        super().__init__(status)
+        self.status = status
+        self.scope = scope
+        self.openid_configuration = openid_configuration
+
+
+class TokenExpired(TokenRefused):
+    """An issuer's signature shows that the token was good once."""
+
+
 @dataclass(frozen=True, slots=True)
 class Challenge:
     """What the client is to answer."""
@@ -39,10 +59,62 @@ class Challenge:
 
 @dataclass(frozen=True, slots=True)
 class Proven:
-    """The exchange's end: who the client is, and what the mechanism still tells it."""
+    """The exchange's end: who the client is, and what the mechanism still tells it.
+
+    Attributes:
+        until: Unix seconds, after which the proof is none any more; 0: it doesn't age.
+    """
 
     credential: Credential
     additional_data: bytes = b""
+    until: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Somebody whom Kerberos knows.
+
+    Attributes:
+        name: with the realm.
+    """
+
+    name: str
+    proven: Proven
+
+
+@dataclass(frozen=True, slots=True)
+class RequestAnswer:
+    """What became of an AP-REQ (RFC 4120 section 5.5.1).
+
+    Attributes:
+        reply: an AP-REP or a KRB-ERROR; empty: there is nothing to say.
+        principal: None where it proves nothing.
+    """
+
+    reply: bytes
+    principal: Principal | None
+
+
+class SecurityContext(Protocol):
+    """A context that a client establishes by the tokens of the GSS-API (RFC 4121).
+
+    Raises (all): PostroomError UNAUTHENTICATED for what proves nothing, UNAVAILABLE.
+    """
+
+    @property
+    def established(self) -> bool: ...
+
+    async def accept(self, token: bytes) -> bytes:
+        """Take the client's next token; what the client is to be told, which may be nothing."""
+
+    async def wrap(self, message: bytes) -> bytes:
+        """A message so that the client knows whose it is."""
+
+    async def unwrap(self, message: bytes) -> bytes:
+        """A message of the client's."""
+
+    async def principal(self) -> Principal:
+        """Who has established it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +185,29 @@ class Claims(Protocol):
 
         Raises:
             PostroomError: as above.
+        """
+
+    async def check_token(self, name: str, token: str) -> Proven:
+        """Who bears a token of an issuer's.
+
+        Args:
+            name: who the client says it is; empty: whoever the token says.
+            token: empty: the client has none.
+
+        Raises:
+            TokenRefused: it is nobody's here, or not the named one's.
+            PostroomError: RATE_LIMITED, UNAVAILABLE.
+        """
+
+    async def begin_context(self) -> SecurityContext:
+        """A fresh context of Kerberos. Raises PostroomError RATE_LIMITED, UNAVAILABLE."""
+
+    async def check_request(self, request: bytes) -> RequestAnswer:
+        """What an AP-REQ for POP3 proves.
+
+        Raises:
+            PostroomError: UNAUTHENTICATED where the principal has no account, RATE_LIMITED,
+                UNAVAILABLE.
         """
 
     def same_person(self, one: str, other: str) -> bool:
