@@ -1,4 +1,4 @@
-"""A blocking POP3 client (RFC 1939) for the RETR workload."""
+"""A blocking POP3 client (RFC 1939) for its workloads."""
 
 import contextlib
 import socket
@@ -51,6 +51,16 @@ class Pop3Client:
         """Reads one message (RETR) and returns the octets of the answer."""
         self._socket.sendall(b"RETR %d\r\n" % number)
         return len(self._status(self._until(b"\r\n.\r\n")))
+
+    def top(self, number: int, lines: int) -> int:
+        """Reads the header and some lines of a message (TOP) and returns the octets."""
+        self._socket.sendall(b"TOP %d %d\r\n" % (number, lines))
+        return len(self._status(self._until(b"\r\n.\r\n")))
+
+    def listing(self, verb: str) -> int:
+        """Reads the lines of all messages (LIST, UIDL) and returns how many there are."""
+        self._socket.sendall(f"{verb}\r\n".encode())
+        return self._status(self._until(b"\r\n.\r\n")).count(b"\r\n") - 2
 
     def _status(self, answer: bytes) -> bytes:
         if not answer.startswith(b"+OK"):

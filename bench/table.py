@@ -234,8 +234,19 @@ WORKLOADS: tuple[Workload, ...] = (
     ),
     Workload(
         "pop3",
-        (_rate("pop3", "POP3 RETR, one connection", _level(_MAILDIR), _ahead(_SDBOX)),),
+        (
+            _rate("pop3", "POP3 RETR, one connection", _level(_MAILDIR), _ahead(_SDBOX)),
+            _rate("pop3-top", "POP3 TOP n 0, one connection"),
+        ),
         do.pop3_retrieve,
+    ),
+    Workload(
+        "pop3-list",
+        (
+            _time("pop3-open", "POP3: sign in to the large mailbox"),
+            _time("pop3-list", "POP3: LIST and UIDL of the large mailbox"),
+        ),
+        do.pop3_list,
     ),
     Workload(
         "mixed",

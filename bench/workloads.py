@@ -16,7 +16,7 @@ from . import processes, smtp
 from .corpus import RARE_WORDS
 from .imap import CommandError, ImapClient
 from .mixed import Script
-from .pop3 import Pop3Client
+from .pop3 import Pop3Client, Pop3Error
 from .target import NotOfferedError
 from .workload import SMALL, Stage, Stopwatch
 
@@ -272,8 +272,8 @@ def mixed_load(stage: Stage) -> tuple[float]:
 # POP3
 
 
-def pop3_retrieve(stage: Stage) -> tuple[float]:
-    """Reads messages one after the other."""
+def pop3_retrieve(stage: Stage) -> tuple[float, float]:
+    """Reads messages one after the other, then their headers: (RETR/s, TOP/s)."""
     if stage.target.pop3 is None:
         raise NotOfferedError("no POP3 port")
     count = stage.sizes.retrievals
@@ -282,10 +282,27 @@ def pop3_retrieve(stage: Stage) -> tuple[float]:
             client.make_empty("INBOX")
             some = stage.corpus.messages(count)
             client.append_all("INBOX", ((message.content, message.arrived) for message in some))
-    with Pop3Client(stage.target.pop3, stage.writer) as client_, Stopwatch() as watch:
+    with Pop3Client(stage.target.pop3, stage.writer) as client_, Stopwatch() as retrieved:
         for number in range(1, count + 1):
             client_.retrieve(number)
-    return (count / watch.seconds,)
+    with Pop3Client(stage.target.pop3, stage.writer) as client_, Stopwatch() as topped:
+        for number in range(1, count + 1):
+            client_.top(number, 0)
+    return count / retrieved.seconds, count / topped.seconds
+
+
+def pop3_list(stage: Stage) -> tuple[float, float]:
+    """Opens the large mailbox, and lists it: (seconds to sign in, seconds for LIST and UIDL)."""
+    if stage.target.pop3 is None:
+        raise NotOfferedError("no POP3 port")
+    with Stopwatch() as opened:
+        client = Pop3Client(stage.target.pop3, stage.reader)
+    with client:
+        with Stopwatch() as listed:
+            counts = {client.listing(verb) for verb in ("LIST", "UIDL")}
+        if counts != {stage.sizes.messages}:
+            raise Pop3Error(f"{stage.sizes.messages} messages, and {counts} were listed")
+    return opened.seconds, listed.seconds
 
 
 def _await_messages(client: ImapClient, count: int) -> None:

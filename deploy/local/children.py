@@ -50,7 +50,7 @@ def make_children(
         children["haproxy"] = Child(
             "haproxy",
             ["haproxy", "-db", "-f", HAPROXY_CONFIGURATION],
-            haproxy_settings(state, ports),
+            {**haproxy_settings(state, ports), **extra},
             state / "logs/haproxy.log",
             # Soft: it accepts no more and ends when its last connection does.
             stop_signal=signal.SIGUSR1,
@@ -78,9 +78,12 @@ def settings_of(service: str, state: Path, ports: Ports, *, haproxy: bool) -> di
         settings["tls_key"] = str(certs / "tls.key")
         settings["listeners"] = listeners_of(service, ports, haproxy=haproxy)
         settings["proxy_networks"] = f"{HOST}/32" if haproxy else ""
+        if haproxy:
+            settings["proxy_certificate"] = str(certs / "tls.pem")
     match service:
         case "auth":
             settings["ticket_key"] = str(certs / "ticket.key")
+            settings["secrets_keys_file"] = str(certs / "secrets.keys")
         case "store":
             settings["ticket_public_keys"] = str(certs / "ticket.pub")
             settings["blob_folder"] = str(state / "blobs")

@@ -58,12 +58,17 @@ def provision(auth_address: str, certs: Path, accounts: Sequence[Account]) -> No
             address, password = account.address, account.password
             with _there_already():
                 stub.CreateAccount(
-                    account_pb2.CreateAccountRequest(address=address, password=password),
+                    account_pb2.CreateAccountRequest(
+                        address=address, password=password, accept_weak=True
+                    ),
                     timeout=SECONDS,
                 )
                 continue
             stub.SetPassword(
-                account_pb2.SetPasswordRequest(address=address, password=password), timeout=SECONDS
+                account_pb2.SetPasswordRequest(
+                    address=address, password=password, accept_weak=True
+                ),
+                timeout=SECONDS,
             )
 
 

@@ -18,11 +18,18 @@ class Wire:
 
     Args:
         tls: begin with a handshake.
+        seconds: how long a wait may take.
     """
 
-    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        tls: ssl.SSLContext | None = None,
+        seconds: float = WAIT_SECONDS,
+    ) -> None:
         self._host = host
-        connection = socket.create_connection((host, port), WAIT_SECONDS)
+        connection = socket.create_connection((host, port), seconds)
         # Small writes must leave as they are written: a test may depend on where they part.
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket = tls.wrap_socket(connection, server_hostname=host) if tls else connection
@@ -74,6 +81,13 @@ class Wire:
         self._file.close()
         self._socket = context.wrap_socket(self._socket, server_hostname=self._host)
         self._file = self._socket.makefile("rb")
+
+    def certificate(self) -> bytes:
+        """The server's certificate, in DER; TLS has begun."""
+        assert isinstance(self._socket, ssl.SSLSocket)
+        shown = self._socket.getpeercert(binary_form=True)
+        assert shown
+        return shown
 
     # SMTP (RFC 5321 §4.2)
 

@@ -88,6 +88,10 @@ class Wire:
         async with asyncio.timeout(SECONDS):
             return await self._reader.readuntil(ending)
 
+    async def hear_exactly(self, octets: int) -> bytes:
+        async with asyncio.timeout(SECONDS):
+            return await self._reader.readexactly(octets)
+
     async def hear_rest(self) -> bytes:
         """All that comes before the end."""
         async with asyncio.timeout(SECONDS):

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from deploy.local.provision import Account
+from tests.harness.client_certificates import Certified, certified_system
 from tests.harness.clients import require_clients
 from tests.harness.system import MailSystem, running
 
@@ -33,3 +34,13 @@ def account(system: MailSystem) -> Account:
 @pytest.fixture
 def sender(system: MailSystem) -> Account:
     return system.new_account()
+
+
+@pytest.fixture(scope="session", params=["native", "sidecar"])
+def certified(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Certified]:
+    """A Postroom that asks clients for certificates; HAProxy ends implicit TLS, or the fronts."""
+    sidecar = request.param == "sidecar"
+    with certified_system(tmp_path_factory.mktemp(request.param), haproxy=sidecar) as started:
+        yield started

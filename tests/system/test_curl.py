@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from deploy.local.provision import Account
+from tests.harness.client_certificates import Certified
 from tests.harness.clients import run_client
 from tests.harness.mail import contents, deliver, message, without_trace
 from tests.harness.system import MailSystem
@@ -99,3 +100,37 @@ def test_refuses_a_wrong_password(system: MailSystem, account: Account) -> None:
         f"imaps://{system.host}:{system.port('imaps')}/INBOX",
         status=67,  # CURLE_LOGIN_DENIED
     )
+
+
+@pytest.mark.parametrize(
+    ("scheme", "port", "options"),
+    [
+        ("imap", "imap", STARTTLS),
+        ("imaps", "imaps", IMPLICIT),
+        ("pop3", "pop3", STARTTLS),
+        ("pop3s", "pop3s", IMPLICIT),
+        ("smtp", "submission", STARTTLS),
+        ("smtps", "submissions", IMPLICIT),
+    ],
+)
+def test_signs_in_by_certificate(
+    certified: Certified, scheme: str, port: str, options: tuple[str, ...]
+) -> None:
+    system = certified.system
+    account = system.new_account()
+    shown = certified.clients.issue(account.address)
+    deliver(system, account, message("one"))
+    url = f"{scheme}://{system.host}:{system.port(port)}"
+    own: tuple[str | Path, ...]
+    own = ("--cert", shown.certificate, "--key", shown.key, "--login-options", "AUTH=EXTERNAL")
+    without = Account(account.address, "")
+
+    if scheme.startswith("smtp"):
+        envelope = ("--mail-from", account.address, "--mail-rcpt", account.address)
+        sent = message("two", to=account.address)
+        told: tuple[str | Path, ...] = (*own, *options, *envelope, "--upload-file", "-", url)
+        curl(system, without, *told, stdin=sent)
+        assert len(contents(system, account)) == 2
+    else:
+        path = "/INBOX;MAILINDEX=1" if scheme.startswith("imap") else "/1"
+        assert b"Subject: one\r\n" in curl(system, without, *own, *options, url + path)

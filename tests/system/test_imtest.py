@@ -6,11 +6,13 @@ Each is told at its input what to say once it has signed in, and shows what it h
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from postroom_auth.domain.sasl import MECHANISMS
 
 from deploy.local.provision import Account
+from tests.harness.client_certificates import Certified
 from tests.harness.clients import run_client
 from tests.harness.mail import contents, deliver, message, without_trace
 from tests.harness.system import MailSystem
@@ -137,3 +139,41 @@ def test_submission(
     assert in_order(told, "250 2.1.0", "250 2.1.5", "354 ", "250 2.0.0", "221 2.0.0")
     (received,) = contents(system, account)
     assert b"Subject: one\r\n" in without_trace(received)
+
+
+BY_CERTIFICATE = [
+    (IMTEST, "imap", "AUTHENTICATE EXTERNAL", "a SELECT INBOX\nb LOGOUT\n", "a OK"),
+    (POP3TEST, "pop3", "AUTH EXTERNAL", "STAT\nQUIT\n", "+OK 0 "),
+    (SMTPTEST, "submission", "AUTH EXTERNAL", "NOOP\nQUIT\n", "250 "),
+]
+
+
+@pytest.mark.clients(IMTEST, POP3TEST, SMTPTEST)
+@pytest.mark.parametrize(
+    ("program", "listener", "asked", "said", "answered"),
+    BY_CERTIFICATE,
+    ids=["imap", "pop3", "smtp"],
+)
+def test_by_certificate(
+    certified: Certified,
+    tmp_path: Path,
+    program: str,
+    listener: str,
+    asked: str,
+    said: str,
+    answered: str,
+) -> None:
+    system = certified.system
+    account = system.new_account()
+    shown = certified.clients.issue(account.address)
+    both = tmp_path / "client.pem"
+    both.write_bytes(shown.certificate.read_bytes() + shown.key.read_bytes())
+
+    person = ("-a", account.address, "-u", account.address, "-m", "EXTERNAL")
+    told = run_client(
+        *(program, "-p", str(system.port(listener)), "-t", both, *person, "localhost"),
+        stdin=said.replace("\n", "\r\n").encode(),
+    ).decode()
+
+    assert asked in told
+    assert in_order(told, "Authenticated.", answered)

@@ -84,8 +84,10 @@ async def owners(certificates: Certificates, tmp_path: Path) -> AsyncIterator[Ow
     auth = AuthSettings(
         database_url=SecretStr(f"sqlite:///{tmp_path / 'auth.sqlite3'}"),
         ticket_key=certificates.folder / "ticket.key",
+        secrets_keys=SecretStr("a:" + "A" * 43 + "="),
         argon2_memory_kib=8,
         argon2_passes=1,
+        password_score=0,
         **certificates.settings("auth"),
     )
     store = StoreSettings(

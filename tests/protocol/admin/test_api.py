@@ -73,6 +73,10 @@ async def test_a_domain_and_an_account_from_nothing_to_nothing(api: httpx.AsyncC
         "quota_messages": 0,
         "quota_mailboxes": 0,
         "administrator": False,
+        "app_passwords_only": False,
+        "pop3_delete": False,
+        "pop3_days": 0,
+        "pop3_login_delay": 0,
     }
     body = {"address": "ann@example.org"}
     domain = (await api.put("/v1/domains/example.org/catch-all", json=body)).json()
@@ -342,3 +346,30 @@ async def test_openapi_describes_it(api: httpx.AsyncClient) -> None:
             assert operation["summary"][0].isupper(), (method, path)
             assert PROBLEM in operation["responses"]["4XX"]["content"], (method, path)
             assert operation["security"] == [{"HTTPBearer": []}]
+
+
+async def test_a_secret_is_told_once_and_revoked(
+    api: httpx.AsyncClient, services: FakeServices
+) -> None:
+    await services.with_account()
+    path = "/v1/accounts/ann@example.org/secrets"
+    made = await api.post(path, json={"kind": "rpop", "networks": ["192.0.2.0/24"]})
+    assert made.status_code == 201
+    secret = made.json()
+    text = secret.pop("text")
+    listed = await api.get(path)
+    assert listed.json()["items"] == [secret]
+    assert text not in listed.text
+    assert (await api.delete(f"{path}/{secret['secret_id']}")).status_code == 204
+    assert (await api.get(path)).json()["items"] == []
+    gone = await api.delete(f"{path}/{secret['secret_id']}")
+    assert kind_of(gone) == "not-found"
+    assert kind_of(await api.post(path, json={"kind": "magic"})) == "invalid"
+
+
+async def test_how_mail_is_kept_for_pop3(api: httpx.AsyncClient, services: FakeServices) -> None:
+    await services.with_account()
+    path = "/v1/accounts/ann@example.org"
+    changed = await api.patch(path, json={"pop3_days": 30, "pop3_login_delay": 60})
+    assert (changed.json()["pop3_days"], changed.json()["pop3_login_delay"]) == (30, 60)
+    assert kind_of(await api.patch(path, json={"pop3_days": -1})) == "invalid"

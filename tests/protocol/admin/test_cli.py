@@ -205,6 +205,10 @@ def test_lists_come_as_json(postroom: Postroom, ann: FakeServices) -> None:
         "quota_messages": 0,
         "quota_mailboxes": 0,
         "administrator": False,
+        "app_passwords_only": False,
+        "pop3_delete": False,
+        "pop3_days": 0,
+        "pop3_login_delay": 0,
     }
     assert json.loads(postroom("tenant", "list", "--json").stdout) == [{"name": "default"}]
     assert json.loads(postroom("alias", "list", "--json").stdout) == []
@@ -460,3 +464,33 @@ def test_stored_flags_survive_an_export(
     imported(postroom, tmp_path, "mbox", folder)
     (message,) = ann.store.mailboxes[1, "INBOX"]
     assert set(message.flags) == set(flags)
+
+
+def test_a_secret_is_printed_once_and_revoked(postroom: Postroom, ann: FakeServices) -> None:
+    made = postroom("secret", "add", "ann@example.org", "rpop", "--network", "192.0.2.0/24")
+    ((_, secret_id),) = ann.directory.secrets
+    assert made.stdout == f"text of {secret_id}\n"
+    listed = postroom("secret", "list", "ann@example.org").stdout
+    assert re.search(rf"{secret_id} +rpop +192\.0\.2\.0/24", listed)
+    assert "text of" not in listed
+    postroom("secret", "revoke", "ann@example.org", str(secret_id))
+    assert not ann.directory.secrets
+    postroom("secret", "revoke", "ann@example.org", str(secret_id), status=1)
+
+
+def test_how_mail_is_kept_for_pop3(postroom: Postroom, ann: FakeServices) -> None:
+    def told(*arguments: str) -> str:
+        return postroom("account", "pop3", "ann@example.org", *arguments).stdout
+
+    assert "what was retrieved goes at the end" in told("--delete", "--login-delay", "60")
+    account = ann.directory.accounts["ann@example.org"]
+    assert (account.pop3_delete, account.pop3_days, account.pop3_login_delay) == (True, 0, 60)
+    assert told("--days", "30") == (
+        "POP3 for ann@example.org: read mail goes after 30 days, 60 seconds between sign-ins.\n"
+    )
+    assert told("--login-delay", "0") == "POP3 for ann@example.org: read mail goes after 30 days.\n"
+    assert told("--keep") == "POP3 for ann@example.org: mail is kept.\n"
+    shown = postroom("account", "show", "ann@example.org").stdout
+    assert re.search(r"POP3 +mail is kept", shown)
+    postroom("account", "pop3", "ann@example.org", status=1)
+    postroom("account", "pop3", "ann@example.org", "--keep", "--delete", status=1)

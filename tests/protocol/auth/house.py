@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,7 @@ from postroom_chassis.lifecycle import Service
 from postroom_chassis.rpc.client import Channel
 from postroom_chassis.settings import Tls
 
+from tests.harness.scram import ScramClient
 from tests.harness.services import QUICK_HASHES
 
 ADDRESS = "192.0.2.1"
@@ -106,10 +108,15 @@ class House:
         address: str = ADDRESS,
         protocol: str = "imap",
         caller: str = "imap",
+        certificate_names: Sequence[str] = (),
     ) -> tuple[list[bytes], authentication_pb2.Ticket]:
         """A whole exchange: the challenges and the ticket at its end."""
         client = authentication_pb2.Client(
-            protocol=protocol, address=address, secure=secure, tls_version="TLSv1.3"
+            protocol=protocol,
+            address=address,
+            secure=secure,
+            tls_version="TLSv1.3",
+            certificate_names=certificate_names,
         )
         start = authentication_pb2.AuthenticateRequest.Start(
             mechanism=mechanism, initial_response=initial, client=client
@@ -131,6 +138,53 @@ class House:
                 challenges.append(answer.challenge)
         assert ticket is not None
         return challenges, ticket
+
+    async def scram(
+        self,
+        scram: ScramClient,
+        *,
+        address: str = ADDRESS,
+        end_point: bytes = b"",
+        half_way: Callable[[], Awaitable[object]] | None = None,
+    ) -> authentication_pb2.Ticket:
+        """Sign in by SCRAM; fails where the client can't trust what it hears at the end.
+
+        Args:
+            half_way: done before the client proves anything.
+        """
+        client = authentication_pb2.Client(
+            protocol="imap", address=address, secure=True, tls_server_end_point=end_point
+        )
+        start = authentication_pb2.AuthenticateRequest.Start(
+            mechanism=scram.mechanism, initial_response=scram.first, client=client
+        )
+        steps: asyncio.Queue[authentication_pb2.AuthenticateRequest] = asyncio.Queue()
+        steps.put_nowait(authentication_pb2.AuthenticateRequest(start=start))
+        heard: list[bytes] = []
+        async for answer in self.authentication().Authenticate(_taken(steps)):
+            if answer.WhichOneof("step") == "success":
+                assert scram.trusts(answer.success.additional_data)
+                ticket: authentication_pb2.Ticket = answer.success.ticket
+                return ticket
+            heard.append(answer.challenge)
+            if half_way is not None:
+                await half_way()
+            said = b"" if answer.challenge.startswith(b"e=") else scram.final(answer.challenge)
+            steps.put_nowait(authentication_pb2.AuthenticateRequest(response=said))
+        raise AssertionError(f"the exchange ended with {heard}")
+
+    async def salt(self, mechanism: str, name: str) -> bytes:
+        """What SCRAM tells of an account before anybody has proved anything: salt, iterations."""
+        scram = ScramClient(mechanism, name, "")
+        client = authentication_pb2.Client(protocol="imap", address=ADDRESS, secure=True)
+        start = authentication_pb2.AuthenticateRequest.Start(
+            mechanism=mechanism, initial_response=scram.first, client=client
+        )
+        call = self.authentication().Authenticate()
+        await call.write(authentication_pb2.AuthenticateRequest(start=start))
+        told: bytes = (await call.read()).challenge
+        call.cancel()
+        return told.partition(b",")[2]
 
     async def mechanisms(self, **client: Any) -> list[str]:
         """What a front may show to a client."""
@@ -157,6 +211,13 @@ async def _each(
 ) -> AsyncIterator[authentication_pb2.AuthenticateRequest]:
     for step in steps:
         yield step
+
+
+async def _taken(
+    steps: asyncio.Queue[authentication_pb2.AuthenticateRequest],
+) -> AsyncIterator[authentication_pb2.AuthenticateRequest]:
+    while True:
+        yield await steps.get()
 
 
 @asynccontextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 from postroom.auth.v1 import account_pb2, account_pb2_grpc
@@ -272,6 +273,73 @@ async def test_aliases_that_lead_back_to_themselves_are_refused(house: House) ->
         assert await refused(house.add_alias(address, target)) is Kind.INVALID
     (answer,) = await house.resolve("a@example.org")
     assert not answer.recipients
+
+
+async def change_alias(
+    house: House, address: str, added: Sequence[str] = (), removed: Sequence[str] = ()
+) -> account_pb2.Alias:
+    request = account_pb2.UpdateAliasRequest(address=address, added=added, removed=removed)
+    return await house.accounts.UpdateAlias(request)
+
+
+async def test_members_of_a_group_come_and_go(house: House) -> None:
+    await house.add_domain("example.org")
+    people = [(await house.add_account(f"{name}@example.org")).address for name in ("ann", "ben")]
+    await house.add_alias("team@example.org", people[0])
+    changed = await change_alias(house, "team@example.org", [people[1], "Eve@example.net"])
+    assert list(changed.targets) == [*people, "Eve@example.net"]
+    (found,) = await house.resolve("team@example.org")
+    assert [one.address for one in found.recipients] == people
+    assert list(found.forwards) == ["Eve@example.net"]
+    # What is so already stays so, and may be asked for again.
+    for _ in range(2):
+        changed = await change_alias(house, "team@example.org", people, ["eve@EXAMPLE.net"])
+        assert list(changed.targets) == people
+    (found,) = await house.resolve("team@example.org")
+    assert not found.forwards
+
+
+async def test_a_change_that_can_not_be_is_refused(house: House) -> None:
+    await house.add_domain("example.org")
+    await house.add_alias("a@example.org", "b@example.org", "x@example.net")
+    await house.add_alias("b@example.org", "y@example.net")
+    for changes, kind in (
+        (("b@example.org", ["a@example.org"]), Kind.INVALID),
+        (("b@example.org", ["a+detail@example.org"]), Kind.INVALID),
+        (("b@example.org", ["b@example.org"]), Kind.INVALID),
+        (("b@example.org", [], ["y@example.net"]), Kind.INVALID),
+        (("b@example.org", ["no address"]), Kind.INVALID),
+        (("b@example.org", [f"p{n}@example.net" for n in range(1000)]), Kind.INVALID),
+        (("nobody@example.org", ["y@example.net"]), Kind.NOT_FOUND),
+    ):
+        assert await refused(change_alias(house, *changes)) is kind
+    (found,) = await house.resolve("a@example.org")
+    assert list(found.forwards) == ["y@example.net", "x@example.net"]
+
+
+async def test_two_halves_of_a_loop_by_changes_at_once_do_not_close_it(house: House) -> None:
+    await house.add_domain("example.org")
+    await house.add_alias("a@example.org", "x@example.net")
+    await house.add_alias("b@example.org", "x@example.net")
+    done = await asyncio.gather(
+        change_alias(house, "a@example.org", ["b@example.org"]),
+        change_alias(house, "b@example.org", ["a@example.org"]),
+        return_exceptions=True,
+    )
+    (error,) = (one for one in done if isinstance(one, PostroomError))
+    assert error.kind is Kind.INVALID
+
+
+async def test_an_alias_that_would_lead_to_too_many_is_refused(sqlite_house: House) -> None:
+    house = sqlite_house
+    await house.add_domain("example.org")
+    for group in range(11):
+        members = [f"p{group}.{number}@example.net" for number in range(1000)]
+        await house.add_alias(f"group{group}@example.org", *members)
+    groups = [f"group{number}@example.org" for number in range(11)]
+    assert await refused(house.add_alias("all@example.org", *groups)) is Kind.INVALID
+    await house.add_alias("most@example.org", *groups[:9])
+    assert await refused(change_alias(house, "most@example.org", groups[9:])) is Kind.INVALID
 
 
 async def test_two_halves_of_a_loop_at_once_do_not_close_it(house: House) -> None:

@@ -14,6 +14,7 @@ from postroom.auth.v1 import account_pb2, directory_pb2
 from postroom_chassis.errors import Kind, PostroomError
 
 from tests.harness.clients import require
+from tests.harness.scram import ScramClient
 from tests.harness.slapd import (
     GROUPS,
     PEOPLE,
@@ -390,3 +391,32 @@ async def test_failures_are_throttled_as_anybodys(
         for _ in range(6):
             await refused(house.login(ANN, "wrong"))
         assert (await refused(house.login(ANN, SECRET))).kind is Kind.RATE_LIMITED
+
+
+async def test_scram_is_not_for_people_whose_password_is_elsewhere(small_house: House) -> None:
+    # The same salt and the same refusal before and after a sign-in by PLAIN, which brings the
+    # password: no verifier is made of it.
+    salts = []
+    for _ in range(2):
+        salts.append(await small_house.salt("SCRAM-SHA-256", ANN))
+        error = await refused(small_house.scram(ScramClient("SCRAM-SHA-256", ANN, SECRET)))
+        assert (error.kind, error.message) == (
+            Kind.UNAUTHENTICATED,
+            "the name or the password is wrong",
+        )
+        await small_house.login(ANN, SECRET)
+    assert salts[0] == salts[1]
+    eve = ScramClient("SCRAM-SHA-256", "eve@example.com", "eves secret")
+    assert (await small_house.scram(eve)).address == "eve@example.com"
+
+
+async def test_a_certificate_names_somebody_of_theirs(
+    certificates: Path, sqlite_url: str, shared_slapd: Slapd
+) -> None:
+    permitted = ldap(shared_slapd, sign_in_filter="(!(employeeType=former))")
+    async with a_house(certificates, sqlite_url, permitted) as house:
+        _, ticket = await house.exchange("EXTERNAL", initial=b"", certificate_names=[ANN])
+        assert ticket.address == ANN
+        for name in ("carol@example.org", "nobody@example.org"):
+            attempt = house.exchange("EXTERNAL", initial=b"", certificate_names=[name])
+            assert (await refused(attempt)).kind is Kind.UNAUTHENTICATED

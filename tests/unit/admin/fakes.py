@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from postroom_admin.model import (
     Account,
@@ -20,11 +20,12 @@ from postroom_admin.model import (
     Progress,
     QueueEntry,
     QueueState,
+    Secret,
     StoredMessage,
     Tenant,
     Usage,
 )
-from postroom_admin.ports import Services
+from postroom_admin.ports import Credentials, Services
 from postroom_admin.settings import AdminSettings
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.quota import Quota
@@ -43,6 +44,7 @@ class FakeDirectory:
         self.accounts: dict[str, Account] = {}
         self.passwords: dict[str, str] = {}
         self.aliases: dict[str, Alias] = {}
+        self.secrets: dict[tuple[str, int], Secret] = {}
         self._ids = itertools.count(1)
 
     async def create_tenant(self, name: str) -> Tenant:
@@ -80,7 +82,13 @@ class FakeDirectory:
         del self.domains[name]
 
     async def create_account(
-        self, address: str, password: str = "", display_name: str = "", quota_bytes: int = 0
+        self,
+        address: str,
+        password: str = "",
+        display_name: str = "",
+        quota_bytes: int = 0,
+        *,
+        accept_weak: bool = False,
     ) -> Account:
         domain = _get(self.domains, address.rpartition("@")[2], "domain")
         made = Account(
@@ -116,6 +124,10 @@ class FakeDirectory:
         quota_mailboxes: int | None = None,
         disabled: bool | None = None,
         administrator: bool | None = None,
+        app_passwords_only: bool | None = None,
+        pop3_delete: bool | None = None,
+        pop3_days: int | None = None,
+        pop3_login_delay: int | None = None,
     ) -> Account:
         account = _get(self.accounts, address, "account")
         self.accounts[address] = replace(
@@ -126,10 +138,17 @@ class FakeDirectory:
             quota_mailboxes=account.quota_mailboxes if quota_mailboxes is None else quota_mailboxes,
             disabled=account.disabled if disabled is None else disabled,
             administrator=account.administrator if administrator is None else administrator,
+            pop3_delete=account.pop3_delete if pop3_delete is None else pop3_delete,
+            pop3_days=account.pop3_days if pop3_days is None else pop3_days,
+            pop3_login_delay=(
+                account.pop3_login_delay if pop3_login_delay is None else pop3_login_delay
+            ),
         )
         return self.accounts[address]
 
-    async def set_password(self, address: str, password: str) -> Account:
+    async def set_password(
+        self, address: str, password: str, *, accept_weak: bool = False
+    ) -> Account:
         account = _get(self.accounts, address, "account")
         self.passwords[address] = password
         return account
@@ -139,8 +158,33 @@ class FakeDirectory:
         del self.accounts[address]
         return account_id
 
+    async def add_secret(
+        self, address: str, kind: str, networks: Sequence[str]
+    ) -> tuple[Secret, str]:
+        _get(self.accounts, address, "account")
+        if kind not in ("apop", "cram-md5", "rpop"):
+            raise PostroomError(Kind.INVALID, f"there is no kind {kind}")
+        made = Secret(next(self._ids), kind, tuple(networks), MADE)
+        self.secrets[address, made.secret_id] = made
+        return made, f"text of {made.secret_id}"
+
+    async def list_secrets(self, address: str) -> Sequence[Secret]:
+        return [secret for (owner, _), secret in self.secrets.items() if owner == address]
+
+    async def revoke_secret(self, address: str, secret_id: int) -> None:
+        _get(self.secrets, (address, secret_id), "secret")
+        del self.secrets[address, secret_id]
+
     async def create_alias(self, address: str, targets: Sequence[str]) -> Alias:
         return _add(self.aliases, address, Alias(address, tuple(targets)), "alias")
+
+    async def change_alias(
+        self, address: str, added: Sequence[str], removed: Sequence[str]
+    ) -> Alias:
+        targets = _get(self.aliases, address, "alias").targets
+        kept = [target for target in targets if target not in removed]
+        self.aliases[address] = Alias(address, tuple(dict.fromkeys([*kept, *added])))
+        return self.aliases[address]
 
     async def list_aliases(self, domain: str = "") -> Sequence[Alias]:
         return [one for one in self.aliases.values() if one.address.endswith(domain)]
@@ -311,7 +355,8 @@ class FakeServices:
 
     @property
     def ports(self) -> Services:
-        return Services(self.directory, self.queue, self.store)
+        # How people sign in is shown against a real auth alone: test_signing_in.py.
+        return Services(self.directory, self.queue, self.store, cast(Credentials, None))
 
     def connect(self, _settings: AdminSettings) -> AbstractAsyncContextManager[Services]:
         @asynccontextmanager

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from postroom_auth.directory_settings import OidcSettings
 from postroom_auth.domain.sasl.offer import Offer
 from postroom_auth.settings import AuthSettings
 from postroom_chassis.settings import ServiceSettings, load
@@ -119,7 +120,7 @@ def test_everything_wrong_in_a_directory_is_told(capsys: pytest.CaptureFixture[s
         ({"url": "ldap://ldap.example.org ldaps://ldap2.example.org"}, "clear text"),
         ({"start_tls": True}, "start_tls"),
         ({"bind_dn": "cn=mail"}, "go together"),
-        ({"kind": "nis"}, "office.kind: "),
+        ({"kind": "nis"}, "'kind'"),
     ],
 )
 def test_a_directory_that_is_not_safe_is_refused(
@@ -145,3 +146,51 @@ def test_every_setting_is_in_the_readme_and_described() -> None:
     for name in own:
         assert f"`{name.upper()}`" in readme
         assert AuthSettings.model_fields[name].description
+
+
+OIDC = {
+    "kind": "oidc",
+    "domains": ["example.org"],
+    "issuer": "https://login.example.org/realm/",
+    "audience": ["postroom"],
+}
+
+
+def test_an_issuer_and_an_ldap_server_may_know_one_domain() -> None:
+    settings = load(AuthSettings, directories(people=LDAP, login=OIDC))
+    issuer = settings.directories["login"]
+    assert isinstance(issuer, OidcSettings)
+    expected = "https://login.example.org/realm/.well-known/openid-configuration"
+    assert issuer.configuration_url == expected
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"issuer": "http://login.example.org"},
+        {"issuer": "login.example.org"},
+        {"jwks_url": "http://login.example.org/keys"},
+        {"audience": []},
+        {"algorithms": ["none"]},
+        {"algorithms": ["HS256"]},
+        {"check": "introspection"},
+        {"kind": "saml"},
+    ],
+    ids=str,
+)
+def test_an_issuer_that_is_not_safe_is_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(SystemExit):
+        load(AuthSettings, directories(login={**OIDC, **wrong}))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"POSTROOM_AUTH_KEYTAB": "mail.keytab"},
+        {"POSTROOM_AUTH_KERBEROS_REALMS": "EXAMPLE.ORG=example.org"},
+        {"POSTROOM_AUTH_KEYTAB": "x", "POSTROOM_AUTH_KERBEROS_REALMS": "EXAMPLE.ORG"},
+    ],
+)
+def test_a_keytab_goes_with_realms(wrong: dict[str, str]) -> None:
+    with pytest.raises(SystemExit):
+        load(AuthSettings, {**NEEDED, **wrong})

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
 import pytest
-from postroom_auth.domain.throttle import Failures, Pace
+from postroom_auth.database import Database, open_engine
+from postroom_auth.domain.auditing import SUCCEEDED, AuditEntry
+from postroom_auth.domain.throttle import Failures, Pace, Record
+from postroom_auth.migrating import migrate
 from postroom_auth.ports import Subject
-from postroom_auth.throttling import MemoryThrottle
+from postroom_auth.sql_audit import SqlAudit
+from postroom_auth.sql_failures import SqlFailures
+from postroom_auth.throttling import ACCOUNT, SharedThrottle
 from postroom_chassis.errors import Kind, PostroomError
 
 PACE = Pace(free=2, first=1.0, most=10.0, memory=100.0, subjects=3)
+LENIENT = replace(PACE, free=100)
 
 
 def test_waits_double_up_to_a_most() -> None:
@@ -39,14 +48,24 @@ def test_failures_are_forgotten_after_a_while() -> None:
     assert failures.wait("ann", now=101.0) == 0
 
 
-def test_what_was_no_failure_is_taken_back() -> None:
+def test_guesses_under_way_count_until_they_end() -> None:
     failures = Failures(PACE)
     for _ in range(3):
-        failures.add("ann", now=0.0)
-    failures.take_back("ann")
+        failures.begin("ann")
+    assert failures.wait("ann", now=0.0) == 1
+    for _ in range(3):
+        failures.end("ann")
     assert failures.wait("ann", now=0.0) == 0
-    for _ in range(5):
-        failures.take_back("ann")
+    assert len(failures) == 0
+
+
+def test_very_many_failures_lock_for_long_and_are_not_forgotten_meanwhile() -> None:
+    failures = Failures(replace(PACE, lock_after=4, lock=1000.0))
+    for _ in range(4):
+        failures.add("ann", now=0.0)
+    assert failures.wait("ann", now=0.0) == 1000
+    assert failures.wait("ann", now=999.0) == 1
+    assert failures.wait("ann", now=1001.0) == 0
     assert len(failures) == 0
 
 
@@ -66,40 +85,169 @@ class Clock:
         return self.now
 
 
-async def test_the_text_tells_how_long_and_waiting_helps() -> None:
-    clock = Clock()
-    throttle = MemoryThrottle(PACE, PACE, clock)
-    eve = Subject("ann@example.org", "198.51.100.7")
+class House:
+    """Replicas' throttles on one database."""
+
+    def __init__(self, database: Database) -> None:
+        self.clock = Clock()
+        self.counts = SqlFailures(database)
+        self.audit = SqlAudit(database)
+
+    def replica(self, account: Pace = PACE, network: Pace = PACE) -> SharedThrottle:
+        return SharedThrottle(self.counts, self.audit, account, network, self.clock)
+
+
+@pytest.fixture
+async def house(database_url: str) -> AsyncIterator[House]:
+    database = Database(open_engine(database_url, 2), 2)
+    try:
+        await database.write(migrate)
+        yield House(database)
+    finally:
+        database.close()
+
+
+ANN = Subject("ann@example.org", "192.0.2.1")
+EVE = Subject("ann@example.org", "198.51.100.7")
+BOB = Subject("bob@example.org", "198.51.100.7")
+
+
+async def guess(throttle: SharedThrottle, subject: Subject, *, right: bool = False) -> None:
+    """What a check of a password does. Raises PostroomError RATE_LIMITED."""
+    await throttle.begin(subject)
+    try:
+        await throttle.learn(subject)
+    except PostroomError:
+        await throttle.withdrawn(subject)
+        raise
+    await (throttle.succeeded(subject) if right else throttle.failed(subject))
+
+
+async def refused(throttle: SharedThrottle, subject: Subject) -> str:
+    with pytest.raises(PostroomError) as error:
+        await guess(throttle, subject)
+    assert error.value.kind is Kind.RATE_LIMITED
+    return error.value.message
+
+
+async def test_the_text_tells_how_long_and_waiting_helps(house: House) -> None:
+    throttle = house.replica()
     for _ in range(3):
-        await throttle.begin(eve)
-        await throttle.failed(eve)
-    with pytest.raises(PostroomError) as refused:
-        await throttle.begin(eve)
-    assert refused.value.kind is Kind.RATE_LIMITED
-    assert refused.value.message == "too many failures: try again in 1 seconds"
-    clock.now = 1.0
-    await throttle.begin(eve)
+        await guess(throttle, EVE)
+    assert await refused(throttle, EVE) == "too many failures: try again in 1 seconds"
+    house.clock.now = 1.0
+    await throttle.begin(EVE)
 
 
-async def test_a_guess_without_an_outcome_is_not_counted() -> None:
-    throttle = MemoryThrottle(PACE, PACE, Clock())
-    ann = Subject("ann@example.org", "192.0.2.1")
+async def test_replicas_count_together(house: House) -> None:
+    one, other = house.replica(), house.replica()
+    await guess(one, EVE)
+    await guess(other, EVE)
+    await guess(one, EVE)
+    # Neither has seen more than two, which are free.
+    for throttle in (other, one):
+        assert await refused(throttle, EVE) == "too many failures: try again in 1 seconds"
+    house.clock.now = 1.0
+    await guess(other, EVE)
+    assert await refused(one, EVE) == "too many failures: try again in 2 seconds"
+
+
+async def test_replicas_count_networks_together(house: House) -> None:
+    one, other = house.replica(), house.replica()
+    for number, throttle in enumerate((one, other, one)):
+        await guess(throttle, Subject(f"person{number}@example.org", EVE.network))
+    for throttle in (one, other):
+        await refused(throttle, BOB)
+        await guess(throttle, Subject(BOB.account, "192.0.2.9"), right=True)
+
+
+async def test_success_forgives_on_every_replica(house: House) -> None:
+    one, other = house.replica(), house.replica()
+    for _ in range(2):
+        await guess(one, ANN)
+    await guess(other, ANN, right=True)
+    stranger = Subject(ANN.account, "203.0.113.1")
+    for _ in range(3):
+        await guess(one, stranger)
+    await refused(other, stranger)
+
+
+async def test_a_lock_holds_on_every_replica_until_it_is_lifted(house: House) -> None:
+    pace = replace(PACE, lock_after=4, lock=1000.0)
+    one, other = house.replica(pace, LENIENT), house.replica(pace, LENIENT)
+    for seconds in (0, 0, 0, 1):
+        house.clock.now += seconds
+        await guess(one, EVE)
+    for throttle in (one, other):
+        assert await refused(throttle, EVE) == "too many failures: try again in 1000 seconds"
+    await house.counts.clear_all_of(ACCOUNT + EVE.account)
+    house.clock.now += 1.0  # what makes somebody wait is looked up again after a second
+    for throttle in (one, other):
+        await guess(throttle, EVE)
+
+
+async def test_a_lock_ends_with_its_time(house: House) -> None:
+    pace = replace(PACE, lock_after=3, lock=1000.0)
+    one, other = house.replica(pace, LENIENT), house.replica(pace, LENIENT)
+    for _ in range(3):
+        await guess(one, EVE)
+    await refused(other, EVE)
+    house.clock.now = 1000.5
+    await guess(other, EVE)
+
+
+async def test_where_nobody_fails_nothing_is_written(house: House) -> None:
+    throttle = house.replica()
+    written = []
+
+    async def note(*_: object) -> dict[str, Record]:
+        written.append("add")
+        return {}
+
+    house.counts.add = house.counts.clear = note  # type: ignore[method-assign]
+    for _ in range(5):
+        await guess(throttle, ANN, right=True)
+    assert written == []
+
+
+async def test_a_guess_without_an_outcome_is_not_counted(house: House) -> None:
+    throttle = house.replica()
     for _ in range(10):
-        await throttle.begin(ann)
-        await throttle.withdrawn(ann)
-    await throttle.check(ann)
+        await throttle.begin(ANN)
+        await throttle.withdrawn(ANN)
+    await throttle.check(ANN)
 
 
-async def test_an_owner_keeps_a_count_of_their_own() -> None:
-    throttle = MemoryThrottle(PACE, PACE, Clock())
-    ann, eve = Subject("ann", "192.0.2.1"), Subject("ann", "198.51.100.7")
-    await throttle.begin(ann)
-    await throttle.succeeded(ann)
+async def test_an_owner_keeps_a_count_of_their_own(house: House) -> None:
+    throttle = house.replica()
+    await guess(throttle, ANN, right=True)
     for _ in range(3):
-        await throttle.begin(eve)
-        await throttle.failed(eve)
-    await throttle.begin(ann)
-    await throttle.succeeded(ann)
+        await guess(throttle, EVE)
+    await guess(throttle, ANN, right=True)
     # The owner's success forgives nothing of the stranger's failures.
-    with pytest.raises(PostroomError):
-        await throttle.begin(eve)
+    await refused(throttle, EVE)
+
+
+async def test_an_owner_who_has_signed_in_by_another_replica_is_known(house: House) -> None:
+    entry = AuditEntry(
+        *(1, ANN.account, SUCCEEDED, "", "imap", "imap", "PLAIN", "password"),
+        *("192.0.2.1", ANN.network, "TLSv1.3"),
+    )
+    await house.audit.write([entry])
+    throttle = house.replica()
+    for _ in range(3):
+        await guess(throttle, EVE)
+    await refused(throttle, EVE)
+    await guess(throttle, ANN, right=True)
+
+
+async def test_old_counts_are_removed_and_locks_when_they_are_over(house: House) -> None:
+    pace = replace(PACE, lock_after=3, lock=1000.0)
+    throttle = house.replica(pace, LENIENT)
+    await guess(throttle, BOB)
+    for _ in range(3):
+        await guess(throttle, EVE)
+    subjects = [ACCOUNT + BOB.account, ACCOUNT + EVE.account]
+    for now, left in ((99.0, subjects), (101.0, subjects[1:]), (999.0, subjects[1:]), (1001.0, [])):
+        await house.counts.prune(pace, now)
+        assert set(await house.counts.read(subjects)) == set(left)

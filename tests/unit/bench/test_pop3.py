@@ -15,11 +15,15 @@ def test_a_session() -> None:
     script = [
         *LOGIN,
         (b"STAT\r\n", b"+OK 2 320\r\n"),
+        (b"TOP 1 0\r\n", message),
+        (b"UIDL\r\n", b"+OK\r\n1 7.1\r\n2 7.2\r\n.\r\n"),
         (b"RETR 1\r\n", message),
         (b"QUIT\r\n", b"+OK\r\n"),
     ]
     with playing(b"+OK\r\n", script) as endpoint, Pop3Client(endpoint, SOMEONE) as client:
         assert client.count() == 2
+        assert client.top(1, 0) == len(message)
+        assert client.listing("UIDL") == 2
         assert client.retrieve(1) == len(message)
 
 

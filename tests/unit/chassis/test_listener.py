@@ -9,6 +9,7 @@ import struct
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,11 @@ from postroom_chassis.certificates import make_development_certificates
 from postroom_chassis.net import connection as connection_module
 from postroom_chassis.net import listener as listener_module
 from postroom_chassis.net.connection import Connection, Draining
+from postroom_chassis.net.end_point import end_point_of
 from postroom_chassis.net.listener import Limits, Listener, Network, parse_networks
-from postroom_chassis.net.tls import ServerTls
+from postroom_chassis.net.tls import CHECK_SECONDS, ProxyCertificate, ServerTls
+
+from tests.harness.client_certificates import ClientAuthority
 
 NewLoop = Callable[[], asyncio.AbstractEventLoop]
 
@@ -46,9 +50,18 @@ async def listening(
     *,
     tls: ServerTls | None = None,
     proxies: tuple[Network, ...] = (),
+    proxy_certificate: ProxyCertificate | None = None,
     limits: Limits | None = None,
 ) -> AsyncIterator[tuple[Listener, int]]:
-    listener = Listener("test", session, tls=tls, proxies=proxies, limits=limits, refusal=b"full\n")
+    listener = Listener(
+        "test",
+        session,
+        tls=tls,
+        proxies=proxies,
+        proxy_certificate=proxy_certificate,
+        limits=limits,
+        refusal=b"full\n",
+    )
     port = await listener.start("127.0.0.1", 0)
     try:
         yield listener, port
@@ -229,7 +242,7 @@ async def test_starttls_forgets_what_came_in_clear(tmp_path: Path) -> None:
     async def session(connection: Connection) -> None:
         assert await connection.read(connection.stream.read_line(100), 60) == b"STLS\n"
         connection.write(b"go\n")
-        await connection.start_tls(tls.context)
+        await connection.start_tls(tls)
         await echo(connection)
 
     async with listening(session) as (_, port):
@@ -386,3 +399,236 @@ async def test_a_new_certificate_is_taken_up(tmp_path: Path) -> None:
             reader, writer = await connect(port, context)
             assert await reader.readline() == b"hello\n"
             writer.close()
+
+
+# What is known of certificates: the server's, which channels are bound to, and the client's.
+
+
+async def tell(connection: Connection) -> None:
+    """Tell what is known of the connection's certificates."""
+    tls = connection.tls
+    if tls is None:
+        connection.write(b"go\n")
+        return
+    connection.write(f"{tls.end_point.hex()} {','.join(tls.client_names)}\n".encode())
+
+
+async def told_of(port: int, context: ssl.SSLContext) -> tuple[bytes, str]:
+    """What a client is told by `tell`."""
+    reader, writer = await connect(port, context)
+    end_point, _, names = (await reader.read()).decode().strip("\n").partition(" ")
+    writer.close()
+    return bytes.fromhex(end_point), names
+
+
+def trusting(folder: Path) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=str(folder / "ca.pem"))
+
+
+@pytest.mark.parametrize("new_loop", LOOPS, ids=["asyncio", "uvloop"])
+def test_the_certificates_of_both_sides_are_known(new_loop: NewLoop, tmp_path: Path) -> None:
+    async def run() -> None:
+        make_development_certificates(tmp_path)
+        clients = ClientAuthority(tmp_path / "clients")
+        ann = clients.issue("ann", ["ann@example.org"])
+        tls = ServerTls(tmp_path / "tls.pem", tmp_path / "tls.key", clients.certificate)
+        expected = end_point_of((tmp_path / "tls.pem").read_bytes())
+        async with listening(tell, tls=tls) as (_, port):
+            assert await told_of(port, trusting(tmp_path)) == (expected, "")
+            shown = await told_of(port, ann.show_in(trusting(tmp_path)))
+            assert shown == (expected, "ann@example.org")
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(run())
+
+
+@pytest.mark.parametrize("new_loop", LOOPS, ids=["asyncio", "uvloop"])
+def test_they_are_known_after_starttls(new_loop: NewLoop, tmp_path: Path) -> None:
+    async def run() -> None:
+        make_development_certificates(tmp_path)
+        clients = ClientAuthority(tmp_path / "clients")
+        tls = ServerTls(tmp_path / "tls.pem", tmp_path / "tls.key", clients.certificate)
+        context = clients.issue("ann").show_in(trusting(tmp_path))
+
+        async def session(connection: Connection) -> None:
+            await connection.read(connection.stream.read_line(100), 60)
+            connection.write(b"go\n")
+            await connection.start_tls(tls)
+            await tell(connection)
+
+        async with listening(session) as (_, port):
+            reader, writer = await connect(port)
+            writer.write(b"STLS\n")
+            assert await reader.readline() == b"go\n"
+            await writer.start_tls(context, server_hostname="localhost")
+            expected = end_point_of((tmp_path / "tls.pem").read_bytes())
+            assert await reader.read() == f"{expected.hex()} ann\n".encode()
+            writer.close()
+
+    # StreamWriter.start_tls is asyncio's own; the server's side is what is tried.
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(run())
+
+
+async def test_a_certificate_of_another_authority_is_not_believed(tmp_path: Path) -> None:
+    make_development_certificates(tmp_path)
+    clients, foreign = ClientAuthority(tmp_path / "clients"), ClientAuthority(tmp_path / "foreign")
+    tls = ServerTls(tmp_path / "tls.pem", tmp_path / "tls.key", clients.certificate)
+    context = foreign.issue("ann", ["ann@example.org"]).show_in(trusting(tmp_path))
+    async with listening(tell, tls=tls) as (_, port):
+        try:
+            reader, writer = await connect(port, context)
+            heard = await reader.read()
+            writer.close()
+        except (ssl.SSLError, ConnectionError):
+            heard = b""
+        assert heard == b""
+        assert (await told_of(port, trusting(tmp_path)))[1] == ""
+
+
+async def test_a_client_s_certificate_is_asked_for_where_its_authority_is_known(
+    tmp_path: Path,
+) -> None:
+    make_development_certificates(tmp_path)
+    ann = ClientAuthority(tmp_path / "clients").issue("ann", ["ann@example.org"])
+    tls = ServerTls(tmp_path / "tls.pem", tmp_path / "tls.key")
+    async with listening(tell, tls=tls) as (_, port):
+        assert (await told_of(port, ann.show_in(trusting(tmp_path))))[1] == ""
+
+
+def replaced(first: Path, second: Path) -> None:
+    for name in ("tls.pem", "tls.key"):
+        (first / name).write_bytes((second / name).read_bytes())
+
+
+async def test_the_end_point_follows_the_certificate(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in (first, second):
+        make_development_certificates(folder)
+    tls = ServerTls(first / "tls.pem", first / "tls.key")
+    before = tls.end_point
+    async with listening(tell, tls=tls) as (_, port):
+        replaced(first, second)
+        tls.reload()
+        after = end_point_of((second / "tls.pem").read_bytes())
+        assert await told_of(port, trusting(second)) == (after, "")
+    assert after != before
+
+
+async def test_half_of_a_new_pair_leaves_the_old_one_in_use(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in (first, second):
+        make_development_certificates(folder)
+    tls = ServerTls(first / "tls.pem", first / "tls.key")
+    before = tls.end_point
+    async with listening(tell, tls=tls) as (_, port):
+        (first / "tls.pem").write_bytes((second / "tls.pem").read_bytes())
+        tls.reload()
+        assert await told_of(port, trusting(first)) == (before, "")
+        replaced(first, second)
+        tls.reload()
+        after = end_point_of((second / "tls.pem").read_bytes())
+        assert await told_of(port, trusting(second)) == (after, "")
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What `tell` told a client, and the TLS session that may go on."""
+
+    end_point: bytes
+    names: str
+    reused: bool
+    session: ssl.SSLSession
+
+
+async def resumed(port: int, context: ssl.SSLContext, session: ssl.SSLSession | None) -> Heard:
+    """Go on with a session, or begin one."""
+
+    def speak() -> Heard:
+        with (
+            socket.create_connection(("127.0.0.1", port)) as clear,
+            context.wrap_socket(clear, server_hostname="localhost", session=session) as wire,
+        ):
+            end_point, _, names = wire.recv(1000).decode().strip("\n").partition(" ")
+            assert wire.session is not None
+            return Heard(bytes.fromhex(end_point), names, bool(wire.session_reused), wire.session)
+
+    return await asyncio.to_thread(speak)
+
+
+async def test_a_session_that_goes_on_under_a_new_certificate_is_bound_to_none(
+    tmp_path: Path,
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in (first, second):
+        make_development_certificates(folder)
+    tls = ServerTls(first / "tls.pem", first / "tls.key")
+    context = trusting(first)
+
+    async with listening(tell, tls=tls) as (_, port):
+        begun = await resumed(port, context, None)
+        assert (begun.end_point, begun.reused) == (tls.end_point, False)
+        again = await resumed(port, context, begun.session)
+        assert (again.end_point, again.reused) == (tls.end_point, True)
+        replaced(first, second)
+        tls.reload()
+        after = await resumed(port, context, again.session)
+        assert (after.end_point, after.reused) == (b"", True)
+
+
+async def test_a_session_that_goes_on_keeps_the_client_s_certificate(tmp_path: Path) -> None:
+    make_development_certificates(tmp_path)
+    clients = ClientAuthority(tmp_path / "clients")
+    tls = ServerTls(tmp_path / "tls.pem", tmp_path / "tls.key", clients.certificate)
+    context = clients.issue("ann").show_in(trusting(tmp_path))
+    async with listening(tell, tls=tls) as (_, port):
+        begun = await resumed(port, context, None)
+        again = await resumed(port, context, begun.session)
+        assert (begun.names, again.names, again.reused) == ("ann", "ann", True)
+
+
+PROXIED = (
+    b"\r\n\r\n\0\r\nQUIT\n\x21\x11" + struct.pack("!H", 12 + 3 + 5 + 6)
+    + socket.inet_aton("192.0.2.1") * 2 + struct.pack("!HH", 4711, 993)
+    + b"\x20" + struct.pack("!H", 5 + 6) + b"\x03\0\0\0\0" + b"\x22" + struct.pack("!H", 3) + b"ann"
+)  # fmt: skip
+
+
+async def test_what_the_proxy_shows_is_known(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in (first, second):
+        make_development_certificates(folder)
+    now = 0.0
+    shown = ProxyCertificate(first / "tls.pem", lambda: now)
+    networks = parse_networks("127.0.0.0/8")
+
+    async def heard(port: int) -> bytes:
+        reader, writer = await connect(port)
+        writer.write(PROXIED)
+        told = await reader.read()
+        writer.close()
+        return told
+
+    def expected(folder: Path) -> bytes:
+        return end_point_of((folder / "tls.pem").read_bytes()).hex().encode() + b" ann\n"
+
+    async with listening(tell, proxies=networks, proxy_certificate=shown) as (_, port):
+        assert await heard(port) == expected(first)
+        old = expected(first)
+        replaced(first, second)
+        assert await heard(port) == old
+        now += CHECK_SECONDS + 1
+        assert await heard(port) == expected(second)
+        # What can't be read leaves what was.
+        (first / "tls.pem").write_text("nothing")
+        now += CHECK_SECONDS + 1
+        assert await heard(port) == expected(second)
+    async with listening(tell, proxies=networks) as (_, port):
+        assert await heard(port) == b" ann\n"
+
+
+def test_a_proxy_s_certificate_must_be_there(tmp_path: Path) -> None:
+    (tmp_path / "tls.pem").write_text("nothing")
+    for name in ("tls.pem", "none.pem"):
+        with pytest.raises(OSError, match=name):
+            ProxyCertificate(tmp_path / name)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 import struct
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from postroom_chassis.net.proxy import (
     SIGNATURE,
+    SSL_CLIENT_CERT,
     SSL_CN,
     SSL_VERSION,
     TLV_SSL,
@@ -19,6 +21,8 @@ from postroom_chassis.net.proxy import (
     read_header,
 )
 from postroom_chassis.net.stream import ByteStream, EndOfStream
+
+from tests.harness.client_certificates import ClientAuthority
 
 
 def parse(data: bytes) -> ProxyHeader:
@@ -88,6 +92,38 @@ def test_a_certificate_that_did_not_verify_is_not_verified() -> None:
     header = parse(v2(1, 0x21, addresses("2001:db8::1", 1) + ssl))
     assert header.tls is not None
     assert not header.tls.verified
+
+
+SHOWN, RESUMED, FOREIGN, NONE = b"\x03\0\0\0\0", b"\x05\0\0\0\0", b"\x07\0\0\0\x13", b"\x01\0\0\0\0"
+
+
+@pytest.mark.parametrize(
+    ("flags", "common_name", "names"),
+    [
+        (SHOWN, b"ann@example.org", ("ann@example.org",)),
+        (RESUMED, b"ann@example.org", ("ann@example.org",)),
+        (FOREIGN, b"ann@example.org", ()),
+        (NONE, b"ann@example.org", ()),
+        (SHOWN, b"", ()),
+        (SHOWN, b"x" * 400, ()),
+    ],
+)
+def test_only_a_verified_certificate_names_somebody(
+    flags: bytes, common_name: bytes, names: tuple[str, ...]
+) -> None:
+    ssl = tlv(TLV_SSL, flags + tlv(SSL_VERSION, b"TLSv1.3") + tlv(SSL_CN, common_name))
+    header = parse(v2(1, 0x11, addresses("192.0.2.1", 4711) + ssl))
+    assert header.tls is not None
+    assert header.tls.client_names == names
+
+
+def test_a_whole_certificate_tells_more_than_its_common_name(tmp_path: Path) -> None:
+    certificate = ClientAuthority(tmp_path).issue("ann smith", ["ann@example.org"]).der
+    inner = tlv(SSL_CN, b"ann smith") + tlv(SSL_CLIENT_CERT, certificate)
+    for flags, names in ((SHOWN, ("ann@example.org",)), (FOREIGN, ())):
+        header = parse(v2(1, 0x11, addresses("192.0.2.1", 1) + tlv(TLV_SSL, flags + inner)))
+        assert header.tls is not None
+        assert header.tls.client_names == names
 
 
 def test_version_2_local_has_no_client() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 
 from postroom_chassis.errors import Kind, PostroomError
-from postroom_pop3.ports import Answer, Client, Identity, Piece
+from postroom_pop3.ports import Answer, Client, Identity, Offer, Piece
+from postroom_pop3.protocol.capabilities import KEPT, Policy
 from postroom_pop3.protocol.maildrop import Snapshot
 
 PIECE = 256 * 1024
@@ -27,16 +29,25 @@ class Inbox:
 
 @dataclass
 class FakeAuthenticator:
-    """Knows passwords; an exchange with LOGIN asks twice."""
+    """Knows passwords; an exchange with LOGIN asks twice, APOP and RPOP take them for secrets.
+
+    Attributes:
+        offered, commands: mechanisms, and of APOP and RPOP those on offer.
+        strictest, policy: told before sign-in and after.
+    """
 
     passwords: dict[str, str] = field(default_factory=dict)
     clients: list[Client] = field(default_factory=list)
     fault: PostroomError | None = None
+    offered: tuple[str, ...] = ("PLAIN", "LOGIN")
+    commands: frozenset[str] = frozenset()
+    strictest: Policy = KEPT
+    policy: Policy = KEPT
 
-    async def mechanisms(self, client: Client) -> Sequence[str]:
+    async def offer(self, client: Client) -> Offer:
         if self.fault:
             raise self.fault
-        return ("PLAIN", "LOGIN")
+        return Offer(self.offered, self.commands, self.strictest)
 
     async def authenticate(
         self, client: Client, mechanism: str, initial: bytes | None, answer: Answer
@@ -54,11 +65,24 @@ class FakeAuthenticator:
             case "LOGIN":
                 name = initial or await self._ask(answer, b"Username:")
                 password = await self._ask(answer, b"Password:")
+            case "X-RPOP":
+                name, password = (initial or b"").split(b"\0")
+            case "X-APOP":
+                timestamp, name, digest = (initial or b"").split(b"\0")
+                password = self.passwords.get(name.decode(), "").encode()
+                if (
+                    hashlib.md5(timestamp + password, usedforsecurity=False).hexdigest().encode()
+                    != digest
+                ):
+                    password = b"wrong"
             case _:
                 raise PostroomError(Kind.UNSUPPORTED, "no such mechanism")
-        if self.passwords.get(name.decode()) != password.decode():
+        bare, _, mailbox = name.decode().partition("//")
+        if self.passwords.get(bare) != password.decode():
             raise PostroomError(Kind.UNAUTHENTICATED, "no")
-        return Identity(1, name.decode(), f"ticket of {name.decode()}", 4_000_000_000)
+        return Identity(
+            1, bare, f"ticket of {bare}", 4_000_000_000, mailbox=mailbox, policy=self.policy
+        )
 
     async def _ask(self, answer: Answer, challenge: bytes) -> bytes:
         said = await answer(challenge)
@@ -75,6 +99,7 @@ class FakeLocked:
         asked: which UIDs were read, a list for each call.
         faults: raised by the next calls.
         breaks: raised after the first piece of a message.
+        commits: the UIDs that were to be removed, a list for each call; `left`: what else it said.
     """
 
     inbox: Inbox
@@ -83,6 +108,7 @@ class FakeLocked:
     faults: list[PostroomError] = field(default_factory=list)
     breaks: PostroomError | None = None
     commits: list[list[int]] = field(default_factory=list)
+    left: list[tuple[list[int], int]] = field(default_factory=list)
 
     async def renew(self) -> None:
         self._fail()
@@ -99,12 +125,16 @@ class FakeLocked:
                 if self.breaks:
                     raise self.breaks
 
-    async def commit(self, uids: Sequence[int]) -> None:
+    async def commit(
+        self, uids: Sequence[int], retrieved: Sequence[int] = (), expire_before: int = 0
+    ) -> int:
         self.commits.append(list(uids))
+        self.left.append((list(retrieved), expire_before))
         self._fail()
         for uid in uids:
             del self.inbox.messages[uid]
         self.inbox.holder = None
+        return len(uids)
 
     def _fail(self) -> None:
         if self.faults:
@@ -119,6 +149,8 @@ class FakeMaildrops:
     locked: list[FakeLocked] = field(default_factory=list)
 
     async def lock(self, identity: Identity) -> FakeLocked:
+        if identity.mailbox:
+            raise PostroomError(Kind.NOT_FOUND, "there is no such mailbox")
         inbox = self.inboxes[identity.address]
         if inbox.holder is not None:
             raise PostroomError(Kind.IN_USE, "locked")

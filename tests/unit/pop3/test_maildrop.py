@@ -14,8 +14,8 @@ def test_marks_take_messages_out_and_reset_brings_them_back() -> None:
     maildrop = drop()
     maildrop.mark(2)
     assert (len(maildrop), maildrop.octets, maildrop.deleted_uids) == (2, 500, [12])
-    assert maildrop.scan_listing() == "1 100\r\n3 400\r\n"
-    assert maildrop.unique_id_listing() == "1 3.10\r\n3 3.19\r\n"
+    assert "".join(maildrop.scan_listing()) == "1 100\r\n3 400\r\n"
+    assert "".join(maildrop.unique_id_listing()) == "1 3.10\r\n3 3.19\r\n"
     maildrop.unmark_all()
     assert (len(maildrop), maildrop.octets, maildrop.deleted_uids) == (3, 700, [])
 

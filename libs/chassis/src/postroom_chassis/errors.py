@@ -27,6 +27,7 @@ class Kind(StrEnum):
     TOO_LARGE = "TOO_LARGE"
     LIMIT_EXCEEDED = "LIMIT_EXCEEDED"
     RATE_LIMITED = "RATE_LIMITED"
+    TOO_SOON = "TOO_SOON"
     UNAUTHENTICATED = "UNAUTHENTICATED"
     EXPIRED = "EXPIRED"
     DENIED = "DENIED"
@@ -47,6 +48,7 @@ STATUS: dict[Kind, grpc.StatusCode] = {
     Kind.TOO_LARGE: grpc.StatusCode.RESOURCE_EXHAUSTED,
     Kind.LIMIT_EXCEEDED: grpc.StatusCode.RESOURCE_EXHAUSTED,
     Kind.RATE_LIMITED: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    Kind.TOO_SOON: grpc.StatusCode.RESOURCE_EXHAUSTED,
     Kind.UNAUTHENTICATED: grpc.StatusCode.UNAUTHENTICATED,
     Kind.EXPIRED: grpc.StatusCode.UNAUTHENTICATED,
     Kind.DENIED: grpc.StatusCode.PERMISSION_DENIED,
@@ -80,6 +82,7 @@ TEMPORARY = frozenset(
         Kind.IN_USE,
         Kind.OVER_QUOTA,
         Kind.RATE_LIMITED,
+        Kind.TOO_SOON,
         Kind.UNAVAILABLE,
         Kind.DEADLINE,
         Kind.INTERNAL,

@@ -59,7 +59,7 @@ def configure(service: str, level: str, form: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler, plain]
     root.setLevel(level)
-    for noisy in ("uvicorn.access", "hpack", "mail.log", "mail.debug"):
+    for noisy in ("uvicorn.access", "hpack", "httpx", "httpcore", "mail.log", "mail.debug"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 

@@ -28,6 +28,8 @@ SCOPE_SUBMIT = "submit"
 SCOPE_QUOTA = "quota"  # to see how much there is, and nothing of what it is
 MESSAGES_CLAIM = "quota_messages"  # left out where there is no limit, as the next one
 MAILBOXES_CLAIM = "quota_mailboxes"
+APP_CLAIM = "app"  # the app password's number; left out where the account's own credential was it
+UNTIL_CLAIM = "until"  # left out where there is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,9 @@ class Ticket:
         expires_at: Unix seconds.
         quota_bytes: 0 for unlimited, as in the other quotas.
         credential: which version of the account's credentials opened it; renewal checks it.
+        app_password: the app password that opened it, which renewal checks instead; 0: none did.
+        until: Unix seconds: when what the person proved ends (a token's expiry), and every ticket
+            that is renewed from this one; 0: it doesn't age.
     """
 
     account_id: int
@@ -51,6 +56,8 @@ class Ticket:
     credential: int = 0
     quota_messages: int = 0
     quota_mailboxes: int = 0
+    app_password: int = 0
+    until: int = 0
 
     @property
     def quota(self) -> Quota:
@@ -94,12 +101,14 @@ class TicketSigner:
             "quota": ticket.quota_bytes,
             "cred": ticket.credential,
         }
-        for claim, limit in (
+        for claim, number in (
             (MESSAGES_CLAIM, ticket.quota_messages),
             (MAILBOXES_CLAIM, ticket.quota_mailboxes),
+            (APP_CLAIM, ticket.app_password),
+            (UNTIL_CLAIM, ticket.until),
         ):
-            if limit:
-                claims[claim] = limit
+            if number:
+                claims[claim] = number
         header = {"alg": ALGORITHM, "kid": self._key.kid}
         return jwt.encode(header, claims, self._key, algorithms=[ALGORITHM])
 
@@ -142,6 +151,8 @@ class TicketVerifier:
                 credential=int(claims["cred"]),
                 quota_messages=int(claims.get(MESSAGES_CLAIM, 0)),
                 quota_mailboxes=int(claims.get(MAILBOXES_CLAIM, 0)),
+                app_password=int(claims.get(APP_CLAIM, 0)),
+                until=int(claims.get(UNTIL_CLAIM, 0)),
             )
         except (JoseError, ValueError, KeyError, TypeError) as error:
             raise PostroomError(Kind.UNAUTHENTICATED, "no valid ticket") from error

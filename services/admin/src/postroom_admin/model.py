@@ -6,7 +6,7 @@ Sizes are bytes. A limit of 0 bytes means unlimited, as in the RPC API.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Generic, TypeVar
@@ -69,6 +69,10 @@ class Account:
     quota_messages: int = 0
     quota_mailboxes: int = 0
     administrator: bool = False
+    app_passwords_only: bool = False
+    pop3_delete: bool = False
+    pop3_days: int = 0
+    pop3_login_delay: int = 0
 
     @property
     def quota(self) -> Quota:
@@ -77,11 +81,95 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
+class Secret:
+    """A secret that an account shares with a client, for one mechanism: not what it is.
+
+    Attributes:
+        networks: whose clients may use it; empty: all.
+    """
+
+    secret_id: int
+    kind: str
+    networks: tuple[str, ...]
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Alias:
     """An address that delivers to others, here or elsewhere."""
 
     address: str
     targets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AppPassword:
+    """A generated password for one program; None: it never ends, or was never used."""
+
+    name: str
+    protocols: tuple[str, ...]
+    networks: tuple[str, ...]
+    created_at: datetime
+    expires_at: datetime | None
+    used_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewAppPassword:
+    """An app password that has just been made, and its text, which nobody can tell again."""
+
+    app_password: AppPassword
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """How somebody's attempt to sign in ended, or several that were alike.
+
+    `outcome` is "OK" or the kind of the error; `why` says more than the client was told.
+    """
+
+    entry_id: int
+    at: datetime
+    account: str
+    outcome: str
+    why: str
+    protocol: str
+    front: str
+    mechanism: str
+    credential: str
+    client: str
+    tls_version: str
+    times: int
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFilter:
+    """Which entries are wanted; `since` is Unix seconds, and what is empty matters not."""
+
+    account: str = ""
+    network: str = ""
+    succeeded: bool | None = None
+    since: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Whether somebody can sign in to an account now.
+
+    `locked_until` is None where it is not locked, or until somebody unlocks it; `waits_until`
+    where nobody has to wait.
+    """
+
+    address: str
+    disabled: bool
+    locked: bool
+    locked_until: datetime | None
+    failures: int
+    waits_until: datetime | None
+    locked_by_failures: bool
+    app_passwords: int
+    last_success: AuditEntry | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,19 @@ from postroom_chassis.quota import Quota
 from postroom_admin.model import (
     Account,
     Alias,
+    AppPassword,
+    AuditEntry,
+    AuditFilter,
     Collected,
     Domain,
     Mailbox,
+    NewAppPassword,
     NewMessage,
     Page,
     Progress,
     QueueEntry,
+    Secret,
+    Standing,
     StoredMessage,
     Tenant,
     Usage,
@@ -47,9 +53,16 @@ class Directory(Protocol):
     async def delete_domain(self, name: str) -> None: ...
 
     async def create_account(
-        self, address: str, password: str = "", display_name: str = "", quota_bytes: int = 0
+        self,
+        address: str,
+        password: str = "",
+        display_name: str = "",
+        quota_bytes: int = 0,
+        *,
+        accept_weak: bool = False,
     ) -> Account:
-        """Without a password nobody can sign in until one is set."""
+        """Without a password nobody can sign in until one is set. INVALID where it is easy to
+        guess, unless that is accepted."""
 
     async def get_account(self, address: str) -> Account: ...
     async def list_accounts(
@@ -65,16 +78,61 @@ class Directory(Protocol):
         quota_mailboxes: int | None = None,
         disabled: bool | None = None,
         administrator: bool | None = None,
+        app_passwords_only: bool | None = None,
+        pop3_delete: bool | None = None,
+        pop3_days: int | None = None,
+        pop3_login_delay: int | None = None,
     ) -> Account:
         """Change what is not None."""
 
-    async def set_password(self, address: str, password: str) -> Account: ...
+    async def set_password(
+        self, address: str, password: str, *, accept_weak: bool = False
+    ) -> Account: ...
     async def delete_account(self, address: str) -> int:
         """Remove an account and its aliases. Answers its id: its mail is still in the store."""
 
+    async def add_secret(
+        self, address: str, kind: str, networks: Sequence[str]
+    ) -> tuple[Secret, str]:
+        """Make a secret, and tell its text this once. UNSUPPORTED, LIMIT_EXCEEDED."""
+
+    async def list_secrets(self, address: str) -> Sequence[Secret]: ...
+    async def revoke_secret(self, address: str, secret_id: int) -> None: ...
+
     async def create_alias(self, address: str, targets: Sequence[str]) -> Alias: ...
+    async def change_alias(
+        self, address: str, added: Sequence[str], removed: Sequence[str]
+    ) -> Alias: ...
     async def list_aliases(self, domain: str = "") -> Sequence[Alias]: ...
     async def delete_alias(self, address: str) -> None: ...
+
+
+class Credentials(Protocol):
+    """How people sign in (postroom.auth.v1.AccountService). NOT_FOUND, INVALID."""
+
+    async def add_app_password(
+        self,
+        address: str,
+        name: str,
+        protocols: Sequence[str],
+        networks: Sequence[str] = (),
+        expires_at: int = 0,
+    ) -> NewAppPassword:
+        """Make one (ends at a Unix time; 0: never). ALREADY_EXISTS, CONFLICT: there are 100."""
+
+    async def list_app_passwords(self, address: str) -> Sequence[AppPassword]: ...
+    async def revoke_app_password(self, address: str, name: str) -> int:
+        """End one, or all where the name is empty; answers how many."""
+
+    async def lock(self, address: str, until: int = 0) -> Standing:
+        """Let nobody sign in before a Unix time; 0: before it is unlocked."""
+
+    async def unlock(self, address: str) -> Standing: ...
+    async def standing(self, address: str) -> Standing: ...
+    async def audit(
+        self, wanted: AuditFilter, page_token: str = "", page_size: int = 0
+    ) -> Page[AuditEntry]:
+        """Newest first."""
 
 
 class Queue(Protocol):
@@ -136,3 +194,4 @@ class Services:
     directory: Directory
     queue: Queue
     store: MailStore
+    credentials: Credentials

@@ -8,7 +8,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from postroom.auth.v1 import account_pb2, account_pb2_grpc
+from postroom.auth.v1 import (
+    account_pb2,
+    account_pb2_grpc,
+    credential_pb2,
+    secret_pb2,
+    secret_pb2_grpc,
+)
 from postroom.store.v1 import admin_pb2, admin_pb2_grpc, message_pb2, queue_pb2, queue_pb2_grpc
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.quota import Quota
@@ -17,14 +23,20 @@ from postroom_chassis.rpc.client import Channel
 from postroom_admin.model import (
     Account,
     Alias,
+    AppPassword,
+    AuditEntry,
+    AuditFilter,
     Collected,
     Domain,
     Mailbox,
+    NewAppPassword,
     NewMessage,
     Page,
     Progress,
     QueueEntry,
     QueueState,
+    Secret,
+    Standing,
     StoredMessage,
     Tenant,
     Usage,
@@ -39,6 +51,11 @@ STATES = {
     queue_pb2.QueueEntry.STATE_WAITING: QueueState.WAITING,
     queue_pb2.QueueEntry.STATE_HELD: QueueState.HELD,
     queue_pb2.QueueEntry.STATE_LEASED: QueueState.SENDING,
+}
+OUTCOMES = {
+    None: credential_pb2.ListAuditRequest.OUTCOME_UNSPECIFIED,
+    True: credential_pb2.ListAuditRequest.OUTCOME_SUCCEEDED,
+    False: credential_pb2.ListAuditRequest.OUTCOME_FAILED,
 }
 SYSTEM_FLAGS = ("\\Seen", "\\Answered", "\\Flagged", "\\Deleted", "\\Draft")
 FIRST_KEYWORD = 8  # message.proto: bit 8 + i is the keyword with number i
@@ -68,7 +85,9 @@ def owner_channels(settings: AdminSettings) -> dict[str, Channel]:
 def services_over(channels: dict[str, Channel]) -> Services:
     """The ports over channels to "auth" and "store"."""
     auth, store = channels["auth"], channels["store"]
-    return Services(RemoteDirectory(auth), RemoteQueue(store), RemoteStore(store))
+    return Services(
+        RemoteDirectory(auth), RemoteQueue(store), RemoteStore(store), RemoteCredentials(auth)
+    )
 
 
 async def check_health(channel: Channel) -> None:
@@ -84,6 +103,7 @@ class RemoteDirectory:
 
     def __init__(self, auth: Channel) -> None:
         self._stub = auth.stub(account_pb2_grpc.AccountServiceStub)
+        self._secrets = auth.stub(secret_pb2_grpc.SecretServiceStub)
 
     async def create_tenant(self, name: str) -> Tenant:
         answer = await self._stub.CreateTenant(account_pb2.CreateTenantRequest(name=name))
@@ -112,10 +132,20 @@ class RemoteDirectory:
         await self._stub.DeleteDomain(account_pb2.DeleteDomainRequest(name=name))
 
     async def create_account(
-        self, address: str, password: str = "", display_name: str = "", quota_bytes: int = 0
+        self,
+        address: str,
+        password: str = "",
+        display_name: str = "",
+        quota_bytes: int = 0,
+        *,
+        accept_weak: bool = False,
     ) -> Account:
         request = account_pb2.CreateAccountRequest(
-            address=address, password=password, display_name=display_name, quota_bytes=quota_bytes
+            address=address,
+            password=password,
+            display_name=display_name,
+            quota_bytes=quota_bytes,
+            accept_weak=accept_weak,
         )
         return _account(await self._stub.CreateAccount(request))
 
@@ -141,6 +171,10 @@ class RemoteDirectory:
         quota_mailboxes: int | None = None,
         disabled: bool | None = None,
         administrator: bool | None = None,
+        app_passwords_only: bool | None = None,
+        pop3_delete: bool | None = None,
+        pop3_days: int | None = None,
+        pop3_login_delay: int | None = None,
     ) -> Account:
         request = account_pb2.UpdateAccountRequest(
             address=address,
@@ -150,20 +184,49 @@ class RemoteDirectory:
             quota_mailboxes=quota_mailboxes,
             disabled=disabled,
             administrator=administrator,
+            app_passwords_only=app_passwords_only,
+            pop3_delete=pop3_delete,
+            pop3_days=pop3_days,
+            pop3_login_delay=pop3_login_delay,
         )
         return _account(await self._stub.UpdateAccount(request))
 
-    async def set_password(self, address: str, password: str) -> Account:
-        request = account_pb2.SetPasswordRequest(address=address, password=password)
+    async def set_password(
+        self, address: str, password: str, *, accept_weak: bool = False
+    ) -> Account:
+        request = account_pb2.SetPasswordRequest(
+            address=address, password=password, accept_weak=accept_weak
+        )
         return _account(await self._stub.SetPassword(request))
 
     async def delete_account(self, address: str) -> int:
         request = account_pb2.DeleteAccountRequest(address=address)
         return (await self._stub.DeleteAccount(request)).account_id
 
+    async def add_secret(
+        self, address: str, kind: str, networks: Sequence[str]
+    ) -> tuple[Secret, str]:
+        request = secret_pb2.AddSecretRequest(address=address, kind=kind, networks=networks)
+        answer = await self._secrets.AddSecret(request)
+        return _secret(answer.secret), answer.text
+
+    async def list_secrets(self, address: str) -> Sequence[Secret]:
+        answer = await self._secrets.ListSecrets(secret_pb2.ListSecretsRequest(address=address))
+        return [_secret(secret) for secret in answer.secrets]
+
+    async def revoke_secret(self, address: str, secret_id: int) -> None:
+        request = secret_pb2.RevokeSecretRequest(address=address, secret_id=secret_id)
+        await self._secrets.RevokeSecret(request)
+
     async def create_alias(self, address: str, targets: Sequence[str]) -> Alias:
         request = account_pb2.CreateAliasRequest(address=address, targets=targets)
         return _alias(await self._stub.CreateAlias(request))
+
+    async def change_alias(
+        self, address: str, added: Sequence[str], removed: Sequence[str]
+    ) -> Alias:
+        request = account_pb2.UpdateAliasRequest(address=address, added=added, removed=removed)
+        return _alias(await self._stub.UpdateAlias(request))
 
     async def list_aliases(self, domain: str = "") -> Sequence[Alias]:
         answer = await self._stub.ListAliases(account_pb2.ListAliasesRequest(domain=domain))
@@ -171,6 +234,70 @@ class RemoteDirectory:
 
     async def delete_alias(self, address: str) -> None:
         await self._stub.DeleteAlias(account_pb2.DeleteAliasRequest(address=address))
+
+
+class RemoteCredentials:
+    """ports.Credentials at auth."""
+
+    def __init__(self, auth: Channel) -> None:
+        self._stub = auth.stub(account_pb2_grpc.AccountServiceStub)
+
+    async def add_app_password(
+        self,
+        address: str,
+        name: str,
+        protocols: Sequence[str],
+        networks: Sequence[str] = (),
+        expires_at: int = 0,
+    ) -> NewAppPassword:
+        request = credential_pb2.CreateAppPasswordRequest(
+            address=address,
+            name=name,
+            protocols=protocols,
+            networks=networks,
+            expires_at=expires_at,
+        )
+        answer = await self._stub.CreateAppPassword(request)
+        return NewAppPassword(_app_password(answer.app_password), answer.password)
+
+    async def list_app_passwords(self, address: str) -> Sequence[AppPassword]:
+        request = credential_pb2.ListAppPasswordsRequest(address=address)
+        answer = await self._stub.ListAppPasswords(request)
+        return [_app_password(one) for one in answer.app_passwords]
+
+    async def revoke_app_password(self, address: str, name: str) -> int:
+        request = credential_pb2.RevokeAppPasswordRequest(address=address)
+        if name:
+            request.name = name
+        else:
+            request.all = True
+        return (await self._stub.RevokeAppPassword(request)).revoked
+
+    async def lock(self, address: str, until: int = 0) -> Standing:
+        request = credential_pb2.LockAccountRequest(address=address, until=until)
+        return _standing(await self._stub.LockAccount(request))
+
+    async def unlock(self, address: str) -> Standing:
+        request = credential_pb2.UnlockAccountRequest(address=address)
+        return _standing(await self._stub.UnlockAccount(request))
+
+    async def standing(self, address: str) -> Standing:
+        request = credential_pb2.GetAccountStandingRequest(address=address)
+        return _standing(await self._stub.GetAccountStanding(request))
+
+    async def audit(
+        self, wanted: AuditFilter, page_token: str = "", page_size: int = 0
+    ) -> Page[AuditEntry]:
+        request = credential_pb2.ListAuditRequest(
+            account=wanted.account,
+            network=wanted.network,
+            outcome=OUTCOMES[wanted.succeeded],
+            since=wanted.since,
+            page_token=page_token,
+            page_size=page_size,
+        )
+        answer = await self._stub.ListAudit(request)
+        return Page([_audit_entry(entry) for entry in answer.entries], answer.next_page_token)
 
 
 class RemoteQueue:
@@ -315,7 +442,60 @@ def _account(account: account_pb2.Account) -> Account:
         quota_messages=account.quota_messages,
         quota_mailboxes=account.quota_mailboxes,
         administrator=account.administrator,
+        pop3_delete=account.pop3_delete,
+        pop3_days=account.pop3_days,
+        pop3_login_delay=account.pop3_login_delay,
+        app_passwords_only=account.app_passwords_only,
     )
+
+
+def _app_password(one: credential_pb2.AppPassword) -> AppPassword:
+    return AppPassword(
+        name=one.name,
+        protocols=tuple(one.protocols),
+        networks=tuple(one.networks),
+        created_at=_time(one.created_at),
+        expires_at=_time(one.expires_at) if one.expires_at else None,
+        used_at=_time(one.used_at) if one.used_at else None,
+    )
+
+
+def _standing(standing: credential_pb2.AccountStanding) -> Standing:
+    return Standing(
+        address=standing.address,
+        disabled=standing.disabled,
+        locked=standing.locked,
+        locked_until=_time(standing.locked_until) if standing.locked_until else None,
+        failures=standing.failures,
+        waits_until=_time(standing.waits_until) if standing.waits_until else None,
+        locked_by_failures=standing.locked_by_failures,
+        app_passwords=standing.app_passwords,
+        last_success=(
+            _audit_entry(standing.last_success) if standing.HasField("last_success") else None
+        ),
+    )
+
+
+def _audit_entry(entry: credential_pb2.AuditEntry) -> AuditEntry:
+    return AuditEntry(
+        entry_id=entry.entry_id,
+        at=datetime.fromtimestamp(entry.at_ms / 1000, UTC),
+        account=entry.account,
+        outcome=entry.outcome,
+        why=entry.why,
+        protocol=entry.protocol,
+        front=entry.front,
+        mechanism=entry.mechanism,
+        credential=entry.credential,
+        client=entry.client,
+        tls_version=entry.tls_version,
+        times=entry.times,
+    )
+
+
+def _secret(secret: secret_pb2.Secret) -> Secret:
+    created = _time(secret.created_at)
+    return Secret(secret.secret_id, secret.kind, tuple(secret.networks), created)
 
 
 def _alias(alias: account_pb2.Alias) -> Alias:

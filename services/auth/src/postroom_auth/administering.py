@@ -26,7 +26,8 @@ from postroom_auth.domain.people import (
     Tenant,
     check_name,
 )
-from postroom_auth.ports import Hasher, Registry
+from postroom_auth.ports import Hasher, Registry, VerifierMaker
+from postroom_auth.strength import Strength
 
 log = logs.logger("postroom.auth.audit")
 
@@ -39,10 +40,19 @@ class Administering:
     Raises (all): PostroomError INVALID where what was typed can't be, and what Registry raises.
     """
 
-    def __init__(self, registry: Registry, directory: CachedDirectory, hasher: Hasher) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        directory: CachedDirectory,
+        hasher: Hasher,
+        verifiers: VerifierMaker,
+        strength: Strength,
+    ) -> None:
         self._registry = registry
         self._directory = directory
         self._hasher = hasher
+        self._verifiers = verifiers
+        self._strength = strength
 
     async def create_tenant(self, name: str) -> Tenant:
         with self._changing("tenant.created", name=name):
@@ -76,20 +86,31 @@ class Administering:
             await self._registry.delete_domain(DomainName.parse(name))
 
     async def create_account(
-        self, address: str, password: str, display_name: str, quota_bytes: int
+        self,
+        address: str,
+        password: str,
+        display_name: str,
+        quota_bytes: int,
+        *,
+        accept_weak: bool = False,
     ) -> Account:
-        """Make an account; without a password nobody can sign in to it yet."""
+        """Make an account; without a password nobody can sign in to it yet.
+
+        Args:
+            accept_weak: the administrator knows that the password may be easy to guess.
+        """
         with self._changing("account.created", account=address):
             new = NewAccount(
                 Address.parse(address),
                 check_name("the display name", display_name, may_be_empty=True),
                 quota_bytes,
             )
-            password_hash = await self._hash(password) if password else ""
-            return await self._registry.create_account(new, password_hash)
+            known = () if accept_weak else (new.address.key, new.display_name)
+            kept = await self._kept(password, known) if password else ("", "")
+            return await self._registry.create_account(new, *kept)
 
     async def account(self, address: str) -> Account:
-        with _told():
+        with told():
             return await self._registry.account(Address.parse(address))
 
     async def account_of(self, account_id: int) -> Account:
@@ -97,7 +118,7 @@ class Administering:
 
     async def accounts(self, domain: str, after: str, most: int) -> list[Account]:
         """At most 1,000 accounts (0: as many), from the first after a key."""
-        with _told():
+        with told():
             return await self._registry.accounts(_domain(domain), after, _page(most))
 
     async def change_account(self, address: str, changes: Changes, by: str = "") -> Account:
@@ -105,10 +126,13 @@ class Administering:
         with self._changing("account.changed", account=address, **({"by": by} if by else {})):
             return await self._registry.change_account(Address.parse(address), changes)
 
-    async def set_password(self, address: str, password: str) -> Account:
+    async def set_password(
+        self, address: str, password: str, *, accept_weak: bool = False
+    ) -> Account:
         with self._changing("account.password_set", account=address):
             parsed = Address.parse(address)
-            return await self._registry.set_password(parsed, await self._hash(password))
+            known = () if accept_weak else (parsed.key,)
+            return await self._registry.set_password(parsed, *await self._kept(password, known))
 
     async def delete_account(self, address: str) -> int:
         """Delete an account and answer its id."""
@@ -120,22 +144,38 @@ class Administering:
             parsed = tuple(Address.parse(target) for target in targets)
             return await self._registry.create_alias(Alias(Address.parse(address), parsed))
 
+    async def change_alias(
+        self, address: str, added: Sequence[str], removed: Sequence[str]
+    ) -> Alias:
+        """Add targets to an alias and take others away; what is so already stays so."""
+        with self._changing("alias.changed", alias=address, added=len(added), removed=len(removed)):
+            return await self._registry.change_alias(
+                Address.parse(address),
+                [Address.parse(target) for target in added],
+                [Address.parse(target) for target in removed],
+            )
+
     async def aliases(self, domain: str, after: str, most: int) -> list[Alias]:
         """At most 1,000 aliases (0: as many), from the first after a key."""
-        with _told():
+        with told():
             return await self._registry.aliases(_domain(domain), after, _page(most))
 
     async def delete_alias(self, address: str) -> None:
         with self._changing("alias.deleted", alias=address):
             await self._registry.delete_alias(Address.parse(address))
 
-    async def _hash(self, password: str) -> str:
-        return await self._hasher.hash(Password.prepare(password))
+    async def _kept(self, password: str, known: Sequence[str]) -> tuple[str, str]:
+        """What is kept of a password, which must be strong where something is known of its owner:
+        its hash, and the verifiers for SCRAM."""
+        prepared = Password.prepare(password)
+        if known:
+            await self._strength.check(password, known)
+        return await self._hasher.hash(prepared), await self._verifiers.make(prepared)
 
     @contextmanager
     def _changing(self, event: str, **fields: object) -> Iterator[None]:
         """Around a change: errors told in the house's terms, caches emptied, one audit line."""
-        with _told():
+        with told():
             try:
                 yield
             finally:
@@ -145,7 +185,8 @@ class Administering:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def told() -> Iterator[None]:
+    """Around what reads what somebody typed: what can't be is INVALID."""
     try:
         yield
     except (InvalidAddress, InvalidPassword, InvalidValue) as error:

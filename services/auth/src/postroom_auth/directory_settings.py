@@ -11,6 +11,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, mo
 
 from postroom_auth.domain.address import DomainName
 
+# Those that need no shared secret (RFC 7518 section 3.1, RFC 9864).
+SIGNATURES = frozenset(
+    [f"{family}{bits}" for family in ("RS", "PS", "ES") for bits in (256, 384, 512)]
+    + ["Ed25519", "EdDSA"]
+)
+DISCOVERY = "/.well-known/openid-configuration"
 LDAP_SCHEMES = ("ldap", "ldaps", "ldapi")
 
 
@@ -48,6 +54,19 @@ def _ldap_urls(text: str) -> str:
     return " ".join(urls)
 
 
+def _signature(text: str) -> str:
+    if text not in SIGNATURES:
+        raise ValueError(f"no {text!r}: there are {', '.join(sorted(SIGNATURES))}")
+    return text
+
+
+def _http_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.fragment:
+        raise ValueError(f"{text!r} is no address such as https://login.here")
+    return text
+
+
 def is_loopback(url: str) -> bool:
     """Whether what is sent to an address stays on this machine."""
     parts = urlsplit(url)
@@ -63,6 +82,7 @@ Domains = Annotated[
     tuple[Annotated[str, AfterValidator(_domain)], ...],
     Field(min_length=1, description="whose people it knows"),
 ]
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Filter = Annotated[str, AfterValidator(_filter)]
 
 
@@ -131,3 +151,75 @@ class LdapSettings(DirectorySettings):
         if bool(self.bind_dn) != bool(self.bind_password.get_secret_value()):
             raise ValueError("bind_dn and bind_password go together")
         return self
+
+
+class OidcSettings(DirectorySettings):
+    """An issuer of tokens: OpenID Connect, or OAuth 2 with JWTs (RFC 9068) or introspection."""
+
+    kind: Literal["oidc"]
+    issuer: HttpUrl = Field(description="as the tokens' iss and the configuration have it")
+    audience: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        min_length=1, description="who a token must be for, one of these: its aud"
+    )
+    address_claim: str = Field(
+        "email", min_length=1, description="claim with the account's address"
+    )
+    scopes: tuple[str, ...] = Field((), description="what a token must allow, all of these")
+    check: Literal["keys", "introspection", "both"] = Field(
+        "keys",
+        description="keys: JWTs alone, by the issuer's keys; introspection: the issuer is asked of "
+        "every token; both: JWTs by keys, and of every token the issuer is asked",
+    )
+    algorithms: tuple[Annotated[str, AfterValidator(_signature)], ...] = Field(
+        ("RS256", "ES256"), min_length=1, description="of the signatures of JWTs"
+    )
+    jwks_url: HttpUrl | None = Field(None, description="the issuer's keys; none: discovered")
+    introspection_url: HttpUrl | None = Field(
+        None, description="where the issuer is asked (RFC 7662); none: discovered"
+    )
+    client_id: str = Field("", description="as whom the issuer is asked")
+    client_secret: SecretStr = SecretStr("")
+    clock_skew_seconds: int = Field(
+        60, ge=0, le=600, description="how far the issuer's clock may be from ours"
+    )
+    keys_seconds: float = Field(3600.0, gt=0, description="after how long keys are fetched anew")
+    stale_seconds: float = Field(
+        86_400.0, gt=0, description="how long keys serve that can't be fetched anew"
+    )
+    again_seconds: float = Field(
+        10.0, gt=0, description="the least time from one fetch of the keys to the next"
+    )
+    introspected_seconds: float = Field(
+        30.0, ge=0, description="how long an answer about a token is remembered; 0: not at all"
+    )
+    create_accounts: bool = Field(
+        False, description="make an account for whoever signs in for the first time"
+    )
+    display_name_claim: str = Field("name", description="claim with a name for people")
+    authority: Path | None = Field(
+        None, description="PEM: who signs the server's certificate; none: those the system trusts"
+    )
+    proxy: HttpUrl | None = Field(None, description="by which HTTP proxy the issuer is reached")
+    connections: int = Field(8, ge=1, le=64, description="questions at a time")
+    allow_cleartext: bool = Field(False, description="ask without TLS, not over loopback alone")
+
+    @model_validator(mode="after")
+    def _is_safe(self) -> OidcSettings:
+        for url in (self.issuer, self.jwks_url, self.introspection_url):
+            if url is not None and not self.permits(url):
+                raise ValueError(f"{url} has no TLS: use https://, or allow_cleartext")
+        if self.check != "keys" and not self.client_id:
+            raise ValueError("introspection needs client_id and client_secret")
+        return self
+
+    @property
+    def configuration_url(self) -> str:
+        """Where the issuer's configuration is (OpenID Connect Discovery 1.0 section 4)."""
+        return self.issuer.rstrip("/") + DISCOVERY
+
+    def permits(self, url: str) -> bool:
+        """Whether the issuer may be asked there."""
+        return self.allow_cleartext or url.startswith("https://") or is_loopback(url)
+
+
+AnyDirectorySettings = Annotated[LdapSettings | OidcSettings, Field(discriminator="kind")]

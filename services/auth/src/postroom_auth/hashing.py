@@ -48,10 +48,10 @@ class Argon2Hasher:
         self._nobody = self._hasher.hash(b"nobody's password")
 
     async def hash(self, password: Password) -> str:
-        return await self._run(lambda: self._hasher.hash(password.prepared))
+        return await self.run(lambda: self._hasher.hash(password.prepared))
 
     async def verify(self, password_hash: str, password: Password) -> bool:
-        right = await self._run(lambda: self._verify(password_hash or self._nobody, password))
+        right = await self.run(lambda: self._verify(password_hash or self._nobody, password))
         return right and password_hash != ""
 
     def is_outdated(self, password_hash: str) -> bool:
@@ -69,7 +69,7 @@ class Argon2Hasher:
             log.error("password.hash_unreadable")
             return False
 
-    async def _run(self, work: Callable[[], T]) -> T:
+    async def run(self, work: Callable[[], T]) -> T:
         """Run in a thread once there is one; who is cancelled while waiting leaves the queue."""
         if self._waiting >= self._queue:
             raise PostroomError(Kind.UNAVAILABLE, "too many people are signing in at this moment")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.tickets import (
@@ -16,7 +16,7 @@ from postroom_chassis.tickets import (
 )
 
 from postroom_auth.domain.people import Credential
-from postroom_auth.ports import Directory
+from postroom_auth.ports import AppPasswords, Directory
 from postroom_auth.remembered import Remembered
 
 # What a person may do on a connection of each protocol, and which service frames that protocol.
@@ -59,32 +59,41 @@ class TicketOffice:
         signer: TicketSigner,
         verifier: TicketVerifier,
         directory: Directory,
+        app_passwords: AppPasswords,
         seconds: int,
         clock: Callable[[], float],
     ) -> None:
         self._signer = signer
         self.verifier = verifier
         self._directory = directory
+        self._app_passwords = app_passwords
         self._seconds = seconds
         self._clock = clock
-        self._fresh: Remembered[tuple[Credential, frozenset[str]], Issued | None] = Remembered(
+        self._fresh: Remembered[tuple[Credential, frozenset[str], int], Issued | None] = Remembered(
             seconds * REUSED_PART, REUSED_TICKETS, clock
         )
 
-    def issue(self, credential: Credential, scopes: frozenset[str]) -> Issued:
-        """A ticket for an account."""
-        key = (credential, scopes)
+    def issue(self, credential: Credential, scopes: frozenset[str], until: int = 0) -> Issued:
+        """A ticket for an account.
+
+        Args:
+            until: Unix seconds, at which what was proved ends, and the ticket with it; 0: never.
+        """
+        key = (credential, scopes, until)
         if issued := self._fresh.get(key, None):
             return issued
+        expires_at = int(self._clock()) + self._seconds
         ticket = Ticket(
             account_id=credential.account_id,
             address=credential.address,
             scopes=scopes,
-            expires_at=int(self._clock()) + self._seconds,
+            expires_at=min(expires_at, until) if until else expires_at,
             quota_bytes=credential.quota_bytes,
             quota_messages=credential.quota_messages,
             quota_mailboxes=credential.quota_mailboxes,
             credential=credential.version,
+            app_password=credential.app_password,
+            until=until,
         )
         issued = Issued(ticket, self._signer.sign(ticket))
         self._fresh.put(key, issued, self._fresh.era)
@@ -95,10 +104,20 @@ class TicketOffice:
 
         Raises:
             PostroomError: EXPIRED; UNAUTHENTICATED where it is no ticket of ours, or the account
-                is disabled or gone, or its credential has changed.
+                is disabled, locked or gone, or what somebody signed in with has changed.
         """
         ticket = self.verifier.verify(token)
         credential = await self._directory.credential_of(ticket.account_id)
-        if credential is None or credential.disabled or credential.version != ticket.credential:
+        if credential is None or credential.disabled or not await self._good(ticket, credential):
             raise PostroomError(Kind.UNAUTHENTICATED, "sign in again")
-        return self.issue(credential, ticket.scopes)
+        credential = replace(credential, app_password=ticket.app_password)
+        # No ticket lives longer than what it stands on: one that has not expired may be renewed.
+        return self.issue(credential, ticket.scopes, ticket.until)
+
+    async def _good(self, ticket: Ticket, credential: Credential) -> bool:
+        """Whether what opened a ticket would open one now. An app password and the account's own
+        password have nothing to do with each other."""
+        if not ticket.app_password:
+            return credential.version == ticket.credential
+        found = await self._app_passwords.find_by_id(ticket.account_id, ticket.app_password)
+        return found is not None and found.scope.alive(self._clock())

@@ -5,11 +5,14 @@ Errors: every method may raise PostroomError UNAVAILABLE where what stands behin
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from postroom_auth.domain.address import Address, DomainName
+from postroom_auth.domain.app_password import StoredSecret
+from postroom_auth.domain.auditing import AuditEntry
+from postroom_auth.domain.maildrop_policy import MaildropPolicy
 from postroom_auth.domain.password import Password
 from postroom_auth.domain.people import (
     Account,
@@ -21,6 +24,10 @@ from postroom_auth.domain.people import (
     Tenant,
 )
 from postroom_auth.domain.resolution import Entry, Forwarding, Hosted, Unanswered
+from postroom_auth.domain.sasl.exchange import TokenRefused
+from postroom_auth.domain.shared_secret import Network, SecretKind, SharedSecret
+from postroom_auth.domain.throttle import Pace, Record
+from postroom_auth.sealing import Sealed
 
 
 class Directory(Protocol):
@@ -69,6 +76,30 @@ class ExternalDirectory(Protocol):
         long where there is none."""
 
 
+@dataclass(frozen=True, slots=True)
+class Bearer:
+    """Whom a token is for.
+
+    Attributes:
+        until: Unix seconds: when the token has expired, the clocks' difference included.
+    """
+
+    address: Address
+    display_name: str
+    until: int
+
+
+class Issuer(Protocol):
+    """Another system that gives tokens to the people of some domains. Every answer comes in
+    bounded time."""
+
+    async def check_token(self, token: str) -> Bearer:
+        """Whom a token is for, in one of the issuer's domains. Raises TokenRefused."""
+
+    def refusal(self, status: str) -> TokenRefused:
+        """What a client is told that has no good token (RFC 7628 section 3.2.2)."""
+
+
 class Passwords(Protocol):
     """Whatever knows an account's password."""
 
@@ -97,21 +128,29 @@ class Registry(Protocol):
     async def set_catch_all(self, name: DomainName, address: Address | None) -> Domain: ...
     async def delete_domain(self, name: DomainName) -> None: ...
 
-    async def create_account(self, new: NewAccount, password_hash: str) -> Account: ...
+    async def create_account(self, new: NewAccount, password_hash: str, scram: str = "") -> Account:
+        """Add an account, with the hash of its password and the verifiers for SCRAM."""
+
     async def account(self, address: Address) -> Account: ...
     async def account_of(self, account_id: int) -> Account: ...
     async def accounts(self, domain: DomainName | None, after: str, most: int) -> list[Account]:
         """Accounts in order of address, from the first after a key."""
 
     async def change_account(self, address: Address, changes: Changes) -> Account: ...
-    async def set_password(self, address: Address, password_hash: str) -> Account: ...
-    async def rehash_password(self, credential: Credential, password_hash: str) -> None:
-        """Replace a hash by one of the same password, unless it has changed since."""
+    async def set_password(self, address: Address, password_hash: str, scram: str) -> Account: ...
+    async def rehash_password(self, credential: Credential, password_hash: str, scram: str) -> None:
+        """Replace a hash and verifiers by those of the same password, unless they have changed
+        since."""
 
     async def delete_account(self, address: Address) -> int: ...
 
     async def create_alias(self, alias: Alias) -> Alias:
         """Add an alias. INVALID where it would lead back to itself."""
+
+    async def change_alias(
+        self, address: Address, added: Sequence[Address], removed: Sequence[Address]
+    ) -> Alias:
+        """Add targets to an alias and take others away. INVALID as `create_alias`."""
 
     async def aliases(self, domain: DomainName | None, after: str, most: int) -> list[Alias]:
         """Aliases in order of address, from the first after a key."""
@@ -132,6 +171,75 @@ class Hasher(Protocol):
         """Whether the hash was made with other parameters than today's."""
 
 
+class VerifierMaker(Protocol):
+    """Makes the verifiers of passwords that SCRAM needs, slowly and on purpose."""
+
+    async def make(self, password: Password) -> str:
+        """The verifiers of a password, as they are stored; empty where none are wanted."""
+
+    def are_outdated(self, scram: str) -> bool:
+        """Whether verifiers that are wanted are missing, or were made with fewer iterations than
+        today's."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptSecret:
+    """A secret, sealed."""
+
+    secret: SharedSecret
+    account_id: int
+    sealed: Sealed
+
+
+class Secrets(Protocol):
+    """Keeps secrets that were sealed.
+
+    Raises (what names an address): PostroomError NOT_FOUND.
+    """
+
+    async def of(self, account_id: int, kind: SecretKind) -> list[KeptSecret]:
+        """Those of an account for one mechanism."""
+
+    async def add(
+        self,
+        address: Address,
+        kind: SecretKind,
+        networks: Sequence[Network],
+        seal: Callable[[int], Sealed],
+    ) -> SharedSecret:
+        """Keep a new one. Raises PostroomError LIMIT_EXCEEDED.
+
+        Args:
+            seal: seals it for an account.
+        """
+
+    async def secrets(self, address: Address) -> list[SharedSecret]:
+        """Those of an account, oldest first."""
+
+    async def revoke(self, address: Address, secret_id: int) -> None:
+        """Remove one, and let no ticket of the account be renewed."""
+
+    async def sealed_by_others(self, key_id: str, after: int, most: int) -> list[KeptSecret]:
+        """Some that other keys than this one have sealed, by id, from the first after one."""
+
+    async def replace(self, kept: KeptSecret, sealed: Sealed) -> None:
+        """Keep the same one sealed otherwise."""
+
+
+class Maildrops(Protocol):
+    """What is kept of accounts for POP3."""
+
+    async def strictest(self) -> MaildropPolicy:
+        """The shortest time that mail is kept, and the longest delay, of any account."""
+
+    async def enter(self, credential: Credential) -> None:
+        """Note that somebody signs in.
+
+        Raises:
+            PostroomError: TOO_SOON where the delay since the last time isn't over.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Subject:
     """Whose failures are counted.
@@ -145,8 +253,64 @@ class Subject:
     network: str
 
 
+class AppPasswords(Protocol):
+    """Generated passwords for single programs. What it answers may be a few seconds old."""
+
+    async def find(self, account_id: int, public_id: str) -> StoredSecret | None:
+        """The one of an account that is named so. There is none of account 0."""
+
+    async def find_by_id(self, account_id: int, app_password_id: int) -> StoredSecret | None:
+        """The one of an account that has this number."""
+
+    async def rehash(self, secret: StoredSecret, secret_hash: str) -> None:
+        """Replace a hash by one of the same password, unless it has changed since."""
+
+    def used(self, secret: StoredSecret) -> None:
+        """Somebody has signed in with it; that is written later."""
+
+
+class FailureCounts(Protocol):
+    """How often subjects have failed, counted by all replicas together."""
+
+    async def read(self, subjects: Collection[str]) -> Mapping[str, Record]:
+        """Those of some subjects that have failed."""
+
+    async def add(self, subjects: Mapping[str, Pace], now: float) -> Mapping[str, Record]:
+        """Count a failure of each subject, and answer the new counts. What is forgotten by a
+        subject's pace counts no more."""
+
+    async def clear(self, subjects: Collection[str]) -> None:
+        """Forget the failures of some subjects."""
+
+    async def clear_all_of(self, subject: str) -> None:
+        """Forget those of a subject, and of it at every network."""
+
+
+class Successes(Protocol):
+    """Remembers who has signed in from where."""
+
+    async def signed_in(self, subject: Subject) -> bool:
+        """Whether somebody has signed in to the account from the network before."""
+
+
+class Audit(Protocol):
+    """Keeps what is recorded of sign-ins."""
+
+    async def write(self, entries: Sequence[AuditEntry]) -> None: ...
+
+
+class Trail(Protocol):
+    """Takes what is to be recorded. It is written soon; nobody waits, and nothing fails."""
+
+    def record(self, entry: AuditEntry) -> None: ...
+
+
 class Throttle(Protocol):
-    """Slows down guesses. Each `begin` is followed by one of the other three."""
+    """Slows down guesses. Each `begin` is followed by one of the last three.
+
+    What can't be guessed, or is known to be right, needs no `begin`: its outcome is told with
+    `begun=False`.
+    """
 
     async def check(self, subject: Subject) -> None:
         """Raises PostroomError RATE_LIMITED where the subject must wait."""
@@ -159,10 +323,17 @@ class Throttle(Protocol):
             PostroomError: RATE_LIMITED; then nothing was counted.
         """
 
-    async def failed(self, subject: Subject) -> None:
+    async def learn(self, subject: Subject) -> None:
+        """Look what other replicas have counted, while a guess is under way.
+
+        Raises:
+            PostroomError: RATE_LIMITED: whatever the guess comes to, it is refused.
+        """
+
+    async def failed(self, subject: Subject, *, begun: bool = True) -> None:
         """The guess was wrong."""
 
-    async def succeeded(self, subject: Subject) -> None:
+    async def succeeded(self, subject: Subject, *, begun: bool = True) -> None:
         """The guess was right: the account's failures from here are forgiven."""
 
     async def withdrawn(self, subject: Subject) -> None:

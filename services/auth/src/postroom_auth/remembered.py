@@ -73,7 +73,10 @@ class CheckedPasswords:
     def digest(self, credential: Credential, password: Password) -> bytes:
         """What a password is remembered by."""
         hashed = hashlib.blake2b(key=self._key, digest_size=DIGEST_OCTETS)
-        hashed.update(b"%d %d " % (credential.account_id, credential.version))
+        # An app password lives by itself: its number is its version.
+        one = credential.app_password
+        version = b"app %d" % one if one else b"%d" % credential.version
+        hashed.update(b"%d %b " % (credential.account_id, version))
         hashed.update(password.prepared)
         return hashed.digest()
 

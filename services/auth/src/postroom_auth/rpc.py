@@ -8,27 +8,39 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 from google.protobuf.descriptor import ServiceDescriptor
-from postroom.auth.v1 import account_pb2, authentication_pb2, directory_pb2, quota_pb2
+from postroom.auth.v1 import (
+    account_pb2,
+    authentication_pb2,
+    directory_pb2,
+    quota_pb2,
+    secret_pb2,
+)
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.quota import Quota
 from postroom_chassis.rpc.server import Call
 
 from postroom_auth.administering import Administering
+from postroom_auth.credentials import Credentials
+from postroom_auth.domain.maildrop_policy import MaildropPolicy
 from postroom_auth.domain.people import CHANGEABLE, Account, Alias, Changes, Domain, InvalidValue
 from postroom_auth.domain.resolution import Kind as Outcome
 from postroom_auth.domain.resolution import Resolution
 from postroom_auth.domain.sasl import MECHANISMS
 from postroom_auth.domain.sasl.exchange import Challenge
+from postroom_auth.domain.shared_secret import SharedSecret
 from postroom_auth.issuing import Issued, TicketOffice
 from postroom_auth.quotas import Quotas
 from postroom_auth.resolving import Resolving
-from postroom_auth.signing_in import Client, SigningIn, Success
+from postroom_auth.rpc_credentials import CredentialCalls
+from postroom_auth.shared_secrets import SharedSecrets
+from postroom_auth.signing_in import POP3, Client, SigningIn, Success
 
 AUTHENTICATION: Final[ServiceDescriptor] = authentication_pb2.DESCRIPTOR.services_by_name[
     "AuthenticationService"
 ]
 DIRECTORY: Final[ServiceDescriptor] = directory_pb2.DESCRIPTOR.services_by_name["DirectoryService"]
 QUOTA: Final[ServiceDescriptor] = quota_pb2.DESCRIPTOR.services_by_name["QuotaService"]
+SECRET: Final[ServiceDescriptor] = secret_pb2.DESCRIPTOR.services_by_name["SecretService"]
 ACCOUNT: Final[ServiceDescriptor] = account_pb2.DESCRIPTOR.services_by_name["AccountService"]
 
 RESPONSE_BYTES = 1024 * 1024  # at which a page of aliases is cut
@@ -45,9 +57,12 @@ RESOLUTION_KINDS = {
 class AuthenticationService:
     """postroom.auth.v1.AuthenticationService."""
 
-    def __init__(self, signing_in: SigningIn, office: TicketOffice) -> None:
+    def __init__(
+        self, signing_in: SigningIn, office: TicketOffice, renewal_seconds: int = 0
+    ) -> None:
         self._signing_in = signing_in
         self._office = office
+        self._renewal_seconds = renewal_seconds
 
     async def Authenticate(
         self, requests: AsyncIterator[authentication_pb2.AuthenticateRequest], call: Call
@@ -66,7 +81,9 @@ class AuthenticationService:
             else:
                 yield authentication_pb2.AuthenticateResponse(
                     success=authentication_pb2.AuthenticateResponse.Success(
-                        ticket=_ticket(step.issued), additional_data=step.additional_data
+                        ticket=self._ticket(step.issued),
+                        additional_data=step.additional_data,
+                        maildrop=_maildrop(step, start.client.protocol),
                     )
                 )
 
@@ -86,7 +103,9 @@ class AuthenticationService:
         async for step in steps:
             if isinstance(step, Success):
                 return authentication_pb2.SignInResponse(
-                    ticket=_ticket(step.issued), additional_data=step.additional_data
+                    ticket=self._ticket(step.issued),
+                    additional_data=step.additional_data,
+                    maildrop=_maildrop(step, request.client.protocol),
                 )
         raise PostroomError(Kind.INTERNAL, "the exchange ended with nothing")
 
@@ -94,16 +113,50 @@ class AuthenticationService:
         self, request: authentication_pb2.ListMechanismsRequest, call: Call
     ) -> authentication_pb2.ListMechanismsResponse:
         rows = self._signing_in.mechanisms(_client(request.client))
+        policy = None
+        if request.client.protocol == POP3:
+            policy = _policy(await self._signing_in.strictest_policy())
         return authentication_pb2.ListMechanismsResponse(
             mechanisms=[row.name for row in rows if not row.private],
             private_mechanisms=[row.name for row in rows if row.private],
+            strictest_policy=policy,
         )
 
     async def Renew(
         self, request: authentication_pb2.RenewRequest, call: Call
     ) -> authentication_pb2.RenewResponse:
         issued = await self._office.renew(request.token)
-        return authentication_pb2.RenewResponse(ticket=_ticket(issued))
+        return authentication_pb2.RenewResponse(ticket=self._ticket(issued))
+
+    def _ticket(self, issued: Issued) -> authentication_pb2.Ticket:
+        ticket = _ticket(issued)
+        ticket.renew_seconds = self._renewal_seconds
+        return ticket
+
+
+class SecretService:
+    """postroom.auth.v1.SecretService."""
+
+    def __init__(self, shared_secrets: SharedSecrets) -> None:
+        self._shared_secrets = shared_secrets
+
+    async def AddSecret(
+        self, request: secret_pb2.AddSecretRequest, call: Call
+    ) -> secret_pb2.AddSecretResponse:
+        made, text = await self._shared_secrets.add(request.address, request.kind, request.networks)
+        return secret_pb2.AddSecretResponse(secret=_secret(made), text=text)
+
+    async def ListSecrets(
+        self, request: secret_pb2.ListSecretsRequest, call: Call
+    ) -> secret_pb2.ListSecretsResponse:
+        found = await self._shared_secrets.secrets(request.address)
+        return secret_pb2.ListSecretsResponse(secrets=[_secret(one) for one in found])
+
+    async def RevokeSecret(
+        self, request: secret_pb2.RevokeSecretRequest, call: Call
+    ) -> secret_pb2.RevokeSecretResponse:
+        await self._shared_secrets.revoke(request.address, request.secret_id)
+        return secret_pb2.RevokeSecretResponse()
 
 
 class QuotaService:
@@ -145,10 +198,11 @@ class DirectoryService:
         return directory_pb2.MaySendAsResponse(allowed=allowed)
 
 
-class AccountService:
+class AccountService(CredentialCalls):
     """postroom.auth.v1.AccountService."""
 
-    def __init__(self, administering: Administering) -> None:
+    def __init__(self, administering: Administering, credentials: Credentials) -> None:
+        super().__init__(credentials)
         self._administering = administering
 
     async def CreateTenant(
@@ -200,7 +254,11 @@ class AccountService:
         self, request: account_pb2.CreateAccountRequest, call: Call
     ) -> account_pb2.Account:
         account = await self._administering.create_account(
-            request.address, request.password, request.display_name, request.quota_bytes
+            request.address,
+            request.password,
+            request.display_name,
+            request.quota_bytes,
+            accept_weak=request.accept_weak,
         )
         return _account(account)
 
@@ -240,7 +298,9 @@ class AccountService:
     async def SetPassword(
         self, request: account_pb2.SetPasswordRequest, call: Call
     ) -> account_pb2.Account:
-        account = await self._administering.set_password(request.address, request.password)
+        account = await self._administering.set_password(
+            request.address, request.password, accept_weak=request.accept_weak
+        )
         return _account(account)
 
     async def DeleteAccount(
@@ -253,6 +313,14 @@ class AccountService:
         self, request: account_pb2.CreateAliasRequest, call: Call
     ) -> account_pb2.Alias:
         return _alias(await self._administering.create_alias(request.address, request.targets))
+
+    async def UpdateAlias(
+        self, request: account_pb2.UpdateAliasRequest, call: Call
+    ) -> account_pb2.Alias:
+        alias = await self._administering.change_alias(
+            request.address, request.added, request.removed
+        )
+        return _alias(alias)
 
     async def ListAliases(
         self, request: account_pb2.ListAliasesRequest, call: Call
@@ -318,6 +386,27 @@ def _ticket(issued: Issued) -> authentication_pb2.Ticket:
     )
 
 
+def _maildrop(success: Success, protocol: str) -> authentication_pb2.Maildrop | None:
+    if protocol != POP3:
+        return None
+    return authentication_pb2.Maildrop(mailbox=success.mailbox, policy=_policy(success.policy))
+
+
+def _policy(policy: MaildropPolicy) -> authentication_pb2.MaildropPolicy:
+    return authentication_pb2.MaildropPolicy(
+        expire_days=policy.expire_days, login_delay=policy.login_delay
+    )
+
+
+def _secret(secret: SharedSecret) -> secret_pb2.Secret:
+    return secret_pb2.Secret(
+        secret_id=secret.secret_id,
+        kind=secret.kind.value,
+        networks=[str(network) for network in secret.networks],
+        created_at=secret.created_at,
+    )
+
+
 def _resolution(resolution: Resolution) -> directory_pb2.Resolution:
     return directory_pb2.Resolution(
         kind=RESOLUTION_KINDS[resolution.kind],
@@ -357,6 +446,10 @@ def _account(account: Account) -> account_pb2.Account:
         quota_messages=account.quota_messages,
         quota_mailboxes=account.quota_mailboxes,
         administrator=account.administrator,
+        app_passwords_only=account.app_passwords_only,
+        pop3_delete=account.pop3_delete,
+        pop3_days=account.pop3_days,
+        pop3_login_delay=account.pop3_login_delay,
     )
 
 

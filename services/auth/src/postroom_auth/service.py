@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import sqlalchemy as sa
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from postroom_chassis import logs
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.lifecycle import Service
@@ -19,28 +23,49 @@ from postroom_chassis.tickets import (
 )
 
 from postroom_auth import rpc
+from postroom_auth.acceptor import Acceptor
 from postroom_auth.administering import Administering
+from postroom_auth.auditing import AuditTrail
 from postroom_auth.cached_directory import CachedDirectory
+from postroom_auth.certificates import CertificateChecks
 from postroom_auth.composed_directory import Belonging, ComposedDirectory
+from postroom_auth.credentials import Credentials
 from postroom_auth.database import Database, open_engine
+from postroom_auth.directory_settings import LdapSettings, OidcSettings
+from postroom_auth.domain.sasl.exchange import Need
 from postroom_auth.domain.throttle import Pace
 from postroom_auth.hashing import Argon2Hasher
+from postroom_auth.housekeeping import Housekeeping
 from postroom_auth.issuing import TicketOffice
 from postroom_auth.ldap_directory import LdapDirectory
 from postroom_auth.migrating import migrate
+from postroom_auth.oidc_issuer import OidcIssuer
 from postroom_auth.passwords import PasswordChecks
+from postroom_auth.ports import AppPasswords, FailureCounts, Successes
+from postroom_auth.principals import PrincipalChecks
 from postroom_auth.quotas import Quotas
 from postroom_auth.remembered import CheckedPasswords
 from postroom_auth.resolving import Resolving
+from postroom_auth.scram import ProofChecks, ScramVerifiers, derive_key
 from postroom_auth.settings import AuthSettings
+from postroom_auth.shared_secrets import SecretChecks, SharedSecrets
 from postroom_auth.signing_in import SigningIn
+from postroom_auth.sql_app_passwords import SqlAppPasswords
+from postroom_auth.sql_audit import SqlAudit
 from postroom_auth.sql_directory import SqlDirectory
+from postroom_auth.sql_failures import SqlFailures
+from postroom_auth.sql_locks import SqlLocks
+from postroom_auth.sql_maildrops import SqlMaildrops
 from postroom_auth.sql_registry import SqlRegistry
-from postroom_auth.throttling import MemoryThrottle
+from postroom_auth.sql_secrets import SqlSecrets
+from postroom_auth.strength import Strength
+from postroom_auth.throttling import SharedThrottle
+from postroom_auth.tokens import Issuing, TokenChecks
 
 log = logs.logger(__name__)
 
 RETRY_SECONDS = 0.5
+DAY = 86_400.0
 
 
 async def start(service: Service, settings: AuthSettings) -> None:
@@ -51,36 +76,87 @@ async def start(service: Service, settings: AuthSettings) -> None:
     service.stack.callback(hasher.close)
     registry = SqlRegistry(database, time.time)
     people = ComposedDirectory(
-        SqlDirectory(database), registry, hasher, open_directories(service, settings)
+        SqlDirectory(database, time.time), registry, hasher, open_directories(service, settings)
     )
     directory = CachedDirectory(
         people, settings.directory_seconds, settings.directory_entries, time.monotonic
     )
+    app_passwords = SqlAppPasswords(
+        database,
+        settings.directory_seconds,
+        settings.directory_entries,
+        time.monotonic,
+        time.time,
+    )
+    failures, audit = SqlFailures(database), SqlAudit(database)
+    trail = AuditTrail(audit, app_passwords.write_uses)
+    service.stack.push_async_callback(trail.close)
+    service.stack.push_async_callback(open_housekeeping(settings, audit, failures).close)
+    throttle = open_throttle(settings, failures, audit, time.time)
+    verifiers = ScramVerifiers(hasher, settings.scram_families(), settings.scram_iterations)
     checks = PasswordChecks(
         directory,
         people,
+        app_passwords,
         registry,
         hasher,
-        open_throttle(settings, time.monotonic),
+        verifiers,
+        throttle,
         CheckedPasswords(
             settings.remembered_seconds, settings.remembered_passwords, time.monotonic
         ),
         settings.default_domain,
+        time.time,
     )
     service.stack.push_async_callback(checks.close)
-    office = open_office(settings, directory)
+    office = open_office(settings, directory, app_passwords)
+    sealer, kept = settings.sealer(), SqlSecrets(database, time.time)
+    shared_secrets = SharedSecrets(kept, sealer, directory)
+    if resealed := await shared_secrets.reseal():
+        log.info("secrets.resealed", secrets=resealed)
+    issuers = open_issuers(service, settings)
+    acceptor = open_acceptor(service, settings)
+    met = {Need.ISSUER} if issuers else set()
+    if acceptor is not None:
+        met.add(Need.KEYTAB)
+    if sealer is not None:
+        met.add(Need.SECRETS_KEY)
     signing_in = SigningIn(
         checks,
+        SecretChecks(directory, kept, sealer, throttle) if sealer else None,
+        SqlMaildrops(database, time.time),
         office,
+        trail,
         settings.offers(),
-        met=(),
+        met=met,
+        proofs=open_proofs(settings, directory, throttle),
+        certificates=CertificateChecks(directory, throttle),
+        tokens=TokenChecks(directory, registry, throttle, issuers),
+        principals=PrincipalChecks(directory, throttle, acceptor, settings.realms),
         exchange_seconds=settings.exchange_seconds,
     )
-    administering = Administering(registry, directory, hasher)
+    strength = Strength(settings.password_score)
+    administering = Administering(registry, directory, hasher, verifiers, strength)
+    credentials = Credentials(
+        app_passwords,
+        SqlLocks(database),
+        failures,
+        audit,
+        directory,
+        hasher,
+        account_pace(settings),
+        time.time,
+    )
     server = Server(settings.rpc_tls, office.verifier)
-    server.add(rpc.AUTHENTICATION, rpc.AuthenticationService(signing_in, office))
+    server.add(
+        rpc.AUTHENTICATION,
+        rpc.AuthenticationService(
+            signing_in, office, min(settings.renewal_seconds, settings.ticket_seconds // 2)
+        ),
+    )
     server.add(rpc.DIRECTORY, rpc.DirectoryService(Resolving(directory, settings.postmaster)))
-    server.add(rpc.ACCOUNT, rpc.AccountService(administering))
+    server.add(rpc.ACCOUNT, rpc.AccountService(administering, credentials))
+    server.add(rpc.SECRET, rpc.SecretService(shared_secrets))
     server.add(rpc.QUOTA, rpc.QuotaService(Quotas(administering, directory, office)))
     service.ports["rpc"] = await server.start(settings.rpc_listen)
     service.stack.push_async_callback(server.stop, 0)
@@ -129,10 +205,39 @@ def open_directories(service: Service, settings: AuthSettings) -> dict[str, Belo
     """
     by_domain: dict[str, Belonging] = {}
     for name, one in settings.directories.items():
+        if not isinstance(one, LdapSettings):
+            continue
         directory = LdapDirectory(name, one)
         service.stack.push_async_callback(directory.close)
         by_domain |= dict.fromkeys(one.domains, Belonging(name, directory, one.quota_bytes))
     return by_domain
+
+
+def open_issuers(service: Service, settings: AuthSettings) -> list[Issuing]:
+    """Those whose tokens are taken. Raises OSError where a file can't be read."""
+    issuers = []
+    for name, one in settings.directories.items():
+        if not isinstance(one, OidcSettings):
+            continue
+        issuer = OidcIssuer(name, one, time.time, time.monotonic)
+        service.stack.push_async_callback(issuer.close)
+        issuers.append(
+            Issuing(name, issuer, one.issuer, one.domains, one.create_accounts, one.quota_bytes)
+        )
+    return issuers
+
+
+def open_acceptor(service: Service, settings: AuthSettings) -> Acceptor | None:
+    """What checks Kerberos's tickets, where there is a keytab. Raises OSError."""
+    if settings.keytab is None:
+        return None
+    offer = settings.offers()["pop3"]
+    kpop = "X-KPOP" in offer.secure | offer.clear
+    acceptor = Acceptor(
+        settings.keytab, settings.kerberos_hostname, settings.kerberos_threads, kpop=kpop
+    )
+    service.stack.callback(acceptor.close)
+    return acceptor
 
 
 def open_hasher(settings: AuthSettings) -> Argon2Hasher:
@@ -145,25 +250,77 @@ def open_hasher(settings: AuthSettings) -> Argon2Hasher:
     )
 
 
-def open_throttle(settings: AuthSettings, clock: Callable[[], float]) -> MemoryThrottle:
-    def pace(free: int) -> Pace:
-        return Pace(
-            free=free,
-            first=settings.throttle_first_seconds,
-            most=settings.throttle_most_seconds,
-            memory=settings.throttle_memory_seconds,
-            subjects=settings.throttle_subjects,
-        )
+def account_pace(settings: AuthSettings) -> Pace:
+    """How patient the throttle is with an account's name."""
+    return replace(
+        _pace(settings, settings.throttle_account_failures),
+        lock_after=settings.lock_failures,
+        lock=settings.lock_seconds,
+    )
 
-    return MemoryThrottle(
-        pace(settings.throttle_account_failures),
-        pace(settings.throttle_network_failures),
+
+def open_throttle(
+    settings: AuthSettings,
+    failures: FailureCounts,
+    successes: Successes,
+    clock: Callable[[], float],
+) -> SharedThrottle:
+    return SharedThrottle(
+        failures,
+        successes,
+        account_pace(settings),
+        _pace(settings, settings.throttle_network_failures),
         clock,
         settings.exempt_networks,
     )
 
 
-def open_office(settings: AuthSettings, directory: CachedDirectory) -> TicketOffice:
+def _pace(settings: AuthSettings, free: int) -> Pace:
+    return Pace(
+        free=free,
+        first=settings.throttle_first_seconds,
+        most=settings.throttle_most_seconds,
+        memory=settings.throttle_memory_seconds,
+        subjects=settings.throttle_subjects,
+    )
+
+
+def open_housekeeping(
+    settings: AuthSettings, audit: SqlAudit, failures: SqlFailures
+) -> Housekeeping:
+    return Housekeeping(
+        audit,
+        failures,
+        settings.audit_days * DAY,
+        settings.audit_entries,
+        account_pace(settings),
+        time.time,
+    )
+
+
+def open_proofs(
+    settings: AuthSettings, directory: CachedDirectory, throttle: SharedThrottle
+) -> ProofChecks:
+    """Where SCRAM's proofs are checked. Raises OSError where the ticket key can't be read."""
+    secret = read_key(settings).private_bytes_raw()
+    return ProofChecks(directory, throttle, derive_key(secret), settings.scram_iterations)
+
+
+def read_key(settings: AuthSettings) -> Ed25519PrivateKey:
+    """The key that signs tickets. Raises OSError where it can't be read."""
+    problem = f"{settings.ticket_key} holds no private Ed25519 key"
+    try:
+        key = load_pem_private_key(settings.ticket_key.read_bytes(), None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise OSError(problem) from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise OSError(problem)
+    return key
+
+
+def open_office(
+    settings: AuthSettings, directory: CachedDirectory, app_passwords: AppPasswords
+) -> TicketOffice:
     """Where tickets are issued. Raises OSError where the key can't be read."""
     pem = settings.ticket_key.read_bytes()
     try:
@@ -171,4 +328,6 @@ def open_office(settings: AuthSettings, directory: CachedDirectory) -> TicketOff
     except ValueError as error:
         raise OSError(f"{settings.ticket_key} holds no private Ed25519 key") from error
     verifier = TicketVerifier(read_verification_keys([pem]))
-    return TicketOffice(TicketSigner(key), verifier, directory, settings.ticket_seconds, time.time)
+    return TicketOffice(
+        TicketSigner(key), verifier, directory, app_passwords, settings.ticket_seconds, time.time
+    )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from postroom_chassis import logs
@@ -11,27 +13,42 @@ from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.net.address import network_of
 from prometheus_client import Counter
 
+from postroom_auth.certificates import CertificateChecks
+from postroom_auth.domain.auditing import SUCCEEDED, AuditEntry
+from postroom_auth.domain.mailbox_name import split_name
+from postroom_auth.domain.maildrop_policy import MaildropPolicy
 from postroom_auth.domain.password import Password
 from postroom_auth.domain.people import Credential
 from postroom_auth.domain.sasl import MECHANISMS
 from postroom_auth.domain.sasl.exchange import (
     Challenge,
+    Failed,
     Malformed,
     Mechanism,
     Need,
     NotAuthorized,
+    Proven,
+    RequestAnswer,
+    SecurityContext,
 )
 from postroom_auth.domain.sasl.offer import Offer
+from postroom_auth.domain.scram import Verifier
+from postroom_auth.domain.shared_secret import SecretKind
 from postroom_auth.issuing import PROTOCOLS_OF, SCOPES, Issued, TicketOffice
-from postroom_auth.passwords import REFUSED, PasswordChecks
+from postroom_auth.passwords import REFUSED, PasswordChecks, Tried
+from postroom_auth.ports import Maildrops, Subject, Trail
+from postroom_auth.principals import PrincipalChecks
+from postroom_auth.scram import ProofChecks
+from postroom_auth.shared_secrets import SecretChecks
+from postroom_auth.tokens import TokenChecks
 
 log = logs.logger("postroom.auth.audit")
 
 LOGINS = Counter(
     "postroom_auth_logins_total", "Exchanges that ended", ["protocol", "mechanism", "outcome"]
 )
-SUCCEEDED = "OK"
 UNKNOWN = "unknown"
+POP3 = "pop3"
 END_POINT_OCTETS = 64  # SHA-512 is the longest hash that RFC 5929 section 4.1 may lead to
 CERTIFICATE_NAMES = 32
 CERTIFICATE_NAME_OCTETS = 320
@@ -82,48 +99,154 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Success:
-    """The end of an exchange that proved who the client is."""
+    """The end of an exchange that proved who the client is.
+
+    Attributes:
+        mailbox: for POP3: the one that the name asked for; empty: INBOX.
+        policy: for POP3: how the account's mail is kept.
+    """
 
     issued: Issued
     additional_data: bytes
+    mailbox: str
+    policy: MaildropPolicy
 
 
 class _Attempt:
     """What one exchange claims, on its way to be checked; remembers the name for the audit."""
 
-    def __init__(self, checks: PasswordChecks, client: Client) -> None:
+    def __init__(
+        self,
+        checks: PasswordChecks,
+        proofs: ProofChecks,
+        certificates: CertificateChecks,
+        secret_checks: SecretChecks | None,
+        tokens: TokenChecks,
+        principals: PrincipalChecks,
+        client: Client,
+        offered: Collection[str],
+    ) -> None:
         self._checks = checks
+        self._proofs = proofs
+        self._certificates = certificates
+        self._secret_checks = secret_checks
+        self._tokens = tokens
+        self._principals = principals
         self._client = client
+        self.offered = offered
         self.account = ""
+        self.mailbox = ""
+        self.tried = Tried()
+
+    @property
+    def end_point(self) -> bytes:
+        return self._client.tls_server_end_point
 
     async def check_password(self, name: str, password: Password) -> Credential:
+        key = await self._locate(name)
+        client = self._client
+        return await self._checks.check(key, password, client.protocol, client.address, self.tried)
+
+    async def check_secret(
+        self, kind: SecretKind, name: str, fits: Callable[[bytes], bool]
+    ) -> Credential:
+        if self._secret_checks is None:
+            raise PostroomError(Kind.UNSUPPORTED, "there are no secrets here")
+        key = await self._locate(name)
+        subject = Subject(key, self._client.network)
+        return await self._secret_checks.check(
+            kind, subject, self._client.address, fits, self.tried
+        )
+
+    async def _locate(self, name: str) -> str:
+        """The key of the account that a name means; for POP3 it may ask for a mailbox, too."""
         self.account = self._checks.key(name)
-        return await self._checks.check(self.account, password, self._client.network)
+        bare, mailbox = split_name(name)
+        if self._client.protocol == POP3 and mailbox:
+            if not await self._checks.exists(self.account):
+                self.account, self.mailbox = self._checks.key(bare), mailbox
+        return self.account
+
+    async def scram_verifier(self, name: str, family: str) -> Verifier:
+        key = await self._locate(name)
+        return await self._proofs.verifier(key, name, family, self._client.network)
+
+    async def check_proof(
+        self, name: str, verifier: Verifier, auth_message: bytes, proof: bytes
+    ) -> Credential:
+        subject = Subject(await self._locate(name), self._client.network)
+        return await self._proofs.check(subject, verifier, auth_message, proof, self.tried)
+
+    async def check_certificate(self, name: str) -> Credential:
+        named = [self._checks.key(one) for one in self._client.certificate_names]
+        wanted = await self._locate(name) if name else None
+        self.account = wanted or next(filter(None, named), "")
+        credential = await self._certificates.check(wanted, named, self._client.network, self.tried)
+        self.account = credential.address
+        return credential
+
+    async def check_token(self, name: str, token: str) -> Proven:
+        key = await self._locate(name) if name else ""
+        return await self._tokens.check(name, key, token, self._client.network, self.tried)
+
+    async def begin_context(self) -> SecurityContext:
+        client = self._client
+        return await self._principals.begin_context(client.protocol, client.network, self.tried)
+
+    async def check_request(self, request: bytes) -> RequestAnswer:
+        return await self._principals.check_request(request, self._client.network, self.tried)
 
     def same_person(self, one: str, other: str) -> bool:
         return one == other or self._checks.key(one) == self._checks.key(other) != ""
+
+
+def _kind_of(why: Exception) -> Kind:
+    return Kind.INVALID if isinstance(why, Malformed) else Kind.UNAUTHENTICATED
 
 
 class SigningIn:
     """Runs exchanges.
 
     Args:
+        secret_checks: None where there is no key to keep secrets with.
         offers: the mechanisms on offer, by protocol.
         met: what this deployment has of all that mechanisms need.
+        proofs: SCRAM's.
+        certificates: EXTERNAL's.
+        tokens: OAuth's.
+        principals: Kerberos's.
         exchange_seconds: how long a client may take for a response.
+        trail: takes how each exchange ended.
+        clock: Unix seconds.
     """
 
     def __init__(
         self,
         checks: PasswordChecks,
+        secret_checks: SecretChecks | None,
+        maildrops: Maildrops,
         office: TicketOffice,
+        trail: Trail,
         offers: Mapping[str, Offer],
         met: Collection[Need],
         *,
+        proofs: ProofChecks,
+        certificates: CertificateChecks,
+        tokens: TokenChecks,
+        principals: PrincipalChecks,
         exchange_seconds: float,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._checks = checks
+        self._proofs = proofs
+        self._certificates = certificates
+        self._secret_checks = secret_checks
+        self._maildrops = maildrops
+        self._tokens = tokens
+        self._principals = principals
         self._office = office
+        self._trail = trail
+        self._clock = clock
         self._offers = offers
         self._met = frozenset(met)
         self._exchange_seconds = exchange_seconds
@@ -137,6 +260,10 @@ class SigningIn:
             met.add(Need.CERTIFICATE)
         offer = self._offers[client.protocol]
         return list(offer.mechanisms(client.protocol, met, secure=client.secure))
+
+    async def strictest_policy(self) -> MaildropPolicy:
+        """What POP3 tells before it knows who the client is (RFC 2449 section 5)."""
+        return await self._maildrops.strictest()
 
     async def exchange(
         self,
@@ -155,7 +282,17 @@ class SigningIn:
         Raises:
             PostroomError: as AuthenticationService.Authenticate says, and DENIED.
         """
-        attempt = _Attempt(self._checks, client)
+        offered = frozenset(row.name for row in self.mechanisms(client))
+        attempt = _Attempt(
+            self._checks,
+            self._proofs,
+            self._certificates,
+            self._secret_checks,
+            self._tokens,
+            self._principals,
+            client,
+            offered,
+        )
         outcome = Kind.INTERNAL.value
         try:
             if PROTOCOLS_OF.get(caller) != client.protocol:
@@ -165,7 +302,15 @@ class SigningIn:
             while isinstance(step, Challenge):
                 yield step
                 step = await begun.asend(await self._response(responses))
-            issued = self._office.issue(step.credential, SCOPES[client.protocol])
+            if isinstance(step, Failed):
+                outcome = _kind_of(step.why).value
+                yield Challenge(step.data)
+                await self._heard(responses)
+                raise step.why
+            attempt.account = step.credential.address
+            if client.protocol == POP3:
+                await self._maildrops.enter(step.credential)
+            issued = self._office.issue(step.credential, SCOPES[client.protocol], step.until)
             outcome = SUCCEEDED
         except PostroomError as error:
             outcome = error.kind.value
@@ -173,15 +318,17 @@ class SigningIn:
         except Malformed as error:
             outcome = Kind.INVALID.value
             raise PostroomError(Kind.INVALID, str(error)) from None
-        except NotAuthorized:
+        except NotAuthorized as error:
             outcome = Kind.UNAUTHENTICATED.value
-            raise PostroomError(Kind.UNAUTHENTICATED, REFUSED) from None
+            raise PostroomError(Kind.UNAUTHENTICATED, str(error) or REFUSED) from None
         except (asyncio.CancelledError, GeneratorExit):
-            outcome = "CANCELLED"
+            if outcome == Kind.INTERNAL.value:
+                outcome = "CANCELLED"
             raise
         finally:
-            self._audit(attempt.account, mechanism, client, outcome)
-        yield Success(issued, step.additional_data)
+            self._audit(attempt, mechanism, client, caller, outcome)
+        policy = step.credential.maildrop_policy
+        yield Success(issued, step.additional_data, attempt.mailbox, policy)
 
     def _mechanism(self, name: str, client: Client) -> Mechanism:
         for mechanism in self.mechanisms(client):
@@ -200,13 +347,22 @@ class SigningIn:
         except TimeoutError:
             raise PostroomError(Kind.INVALID, "the client took too long to answer") from None
 
-    @staticmethod
-    def _audit(account: str, mechanism: str, client: Client, outcome: str) -> None:
+    async def _heard(self, responses: AsyncIterator[bytes]) -> None:
+        """Wait until the client has heard why it failed; what it answers changes nothing."""
+        with suppress(PostroomError):
+            await self._response(responses)
+
+    def _audit(
+        self, attempt: _Attempt, mechanism: str, client: Client, caller: str, outcome: str
+    ) -> None:
         if mechanism not in MECHANISMS:
             mechanism = UNKNOWN
         LOGINS.labels(client.protocol, mechanism, outcome).inc()
         succeeded = outcome == SUCCEEDED
+        account = attempt.account or attempt.tried.account
         fields = {} if succeeded else {"reason": outcome}
+        if attempt.tried.credential.startswith("app:"):
+            fields["credential"] = attempt.tried.credential
         log.info(
             "login.succeeded" if succeeded else "login.failed",
             account=account,
@@ -215,4 +371,19 @@ class SigningIn:
             mechanism=mechanism,
             tls=client.tls_version or client.secure,
             **fields,
+        )
+        self._trail.record(
+            AuditEntry(
+                at=int(self._clock() * 1000),
+                account=account,
+                outcome=outcome,
+                why=attempt.tried.why,
+                protocol=client.protocol,
+                front=caller,
+                mechanism=mechanism,
+                credential=attempt.tried.credential,
+                address=client.address,
+                network=client.network,
+                tls=client.tls_version,
+            )
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import sqlalchemy as sa
 from postroom_chassis.errors import Kind, PostroomError
 
@@ -26,13 +28,49 @@ def create_alias(connection: sa.Connection, alias: Alias) -> Alias:
     Raises:
         PostroomError: NOT_FOUND, ALREADY_EXISTS; INVALID where it leads back to itself or too far.
     """
-    if connection.dialect.name == "postgresql":
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(ALIAS_LOCK)))
+    _take_turns(connection)
     domain_id = domain_id_of(connection, alias.address.domain)
     refuse_taken(connection, alias.address)
     _refuse_loop(connection, alias)
     key = alias.address.key
     connection.execute(sa.insert(addresses).values(address=key, domain_id=domain_id))
+    return _insert_targets(connection, alias)
+
+
+def change_alias(
+    connection: sa.Connection,
+    address: Address,
+    added: Sequence[Address],
+    removed: Sequence[Address],
+) -> Alias:
+    """Add targets to an alias, after those that it has, and take others away.
+
+    Raises:
+        PostroomError: NOT_FOUND; INVALID as in `create_alias`.
+        InvalidValue: no target is left, or there are too many.
+    """
+    _take_turns(connection)
+    found = read_targets(connection, [address.key]).get(address.key)
+    if found is None:
+        raise PostroomError(Kind.NOT_FOUND, f"there is no alias {address}")
+    targets = {target.key: target for target in found.targets}
+    for target in removed:
+        targets.pop(target.key, None)
+    for target in added:
+        targets.setdefault(target.key, target)
+    alias = Alias(address, tuple(targets.values()))
+    _refuse_loop(connection, alias)
+    connection.execute(sa.delete(alias_targets).where(alias_targets.c.address == address.key))
+    return _insert_targets(connection, alias)
+
+
+def _take_turns(connection: sa.Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(ALIAS_LOCK)))
+
+
+def _insert_targets(connection: sa.Connection, alias: Alias) -> Alias:
+    key = alias.address.key
     connection.execute(
         sa.insert(alias_targets),
         [

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import groupby, islice
 from typing import Any
 
@@ -20,12 +21,18 @@ CREDENTIAL = sa.select(
     accounts.c.account_id,
     accounts.c.address,
     accounts.c.quota_bytes,
-    accounts.c.disabled,
+    # Who is locked is disabled until then: no mechanism can forget it.
+    sa.or_(accounts.c.disabled, accounts.c.locked_until > sa.bindparam("now")),
     credentials.c.password_hash,
     credentials.c.version,
     accounts.c.quota_messages,
     accounts.c.quota_mailboxes,
     accounts.c.external,
+    accounts.c.app_passwords_only,
+    credentials.c.scram,
+    accounts.c.pop3_delete,
+    accounts.c.pop3_days,
+    accounts.c.pop3_login_delay,
 ).join_from(accounts, credentials)
 CREDENTIAL_BY_ADDRESS = CREDENTIAL.where(accounts.c.address == sa.bindparam("key"))
 CREDENTIAL_BY_ID = CREDENTIAL.where(accounts.c.account_id == sa.bindparam("key"))
@@ -57,16 +64,21 @@ TARGETS = sa.select(alias_targets.c.address, alias_targets.c.target).order_by(
 
 
 class SqlDirectory:
-    """Directory (see ports) over a database."""
+    """Directory (see ports) over a database.
 
-    def __init__(self, database: Database) -> None:
+    Args:
+        clock: Unix seconds.
+    """
+
+    def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
         self._database = database
+        self._clock = clock
 
     async def credential(self, key: str) -> Credential | None:
-        return await self._database.read(_credential, CREDENTIAL_BY_ADDRESS, key)
+        return await self._credential(CREDENTIAL_BY_ADDRESS, key)
 
     async def credential_of(self, account_id: int) -> Credential | None:
-        return await self._database.read(_credential, CREDENTIAL_BY_ID, account_id)
+        return await self._credential(CREDENTIAL_BY_ID, account_id)
 
     async def domains(self, names: Collection[str]) -> Mapping[str, Hosted | None]:
         return await self._database.read(read_domains, names)
@@ -74,11 +86,14 @@ class SqlDirectory:
     async def entries(self, keys: Collection[str]) -> Mapping[str, Entry | None]:
         return await self._database.read(read_entries, keys)
 
+    async def _credential(self, query: sa.Select[Any], key: str | int) -> Credential | None:
+        return await self._database.read(_credential, query, key, int(self._clock()))
+
 
 def _credential(
-    connection: sa.Connection, query: sa.Select[Any], key: str | int
+    connection: sa.Connection, query: sa.Select[Any], key: str | int, now: int
 ) -> Credential | None:
-    row = connection.execute(query, {"key": key}).one_or_none()
+    row = connection.execute(query, {"key": key, "now": now}).one_or_none()
     return None if row is None else Credential(*row)
 
 

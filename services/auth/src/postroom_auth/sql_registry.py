@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,7 +21,13 @@ from postroom_auth.domain.people import (
     NewAccount,
     Tenant,
 )
-from postroom_auth.sql_aliases import create_alias, delete_alias, list_aliases, remove_target
+from postroom_auth.sql_aliases import (
+    change_alias,
+    create_alias,
+    delete_alias,
+    list_aliases,
+    remove_target,
+)
 from postroom_auth.sql_lookups import domain_id_of, exists, refuse_taken
 from postroom_auth.tables import accounts, addresses, credentials, domains, tenants
 
@@ -37,6 +43,10 @@ ACCOUNT: sa.Select[Any] = (
         accounts.c.quota_messages,
         accounts.c.quota_mailboxes,
         accounts.c.administrator,
+        accounts.c.app_passwords_only,
+        accounts.c.pop3_delete,
+        accounts.c.pop3_days,
+        accounts.c.pop3_login_delay,
     )
     .join_from(accounts, domains, accounts.c.domain_id == domains.c.domain_id)
     .join(tenants)
@@ -89,9 +99,9 @@ class SqlRegistry:
     async def delete_domain(self, name: DomainName) -> None:
         await self._database.write(_delete_domain, name)
 
-    async def create_account(self, new: NewAccount, password_hash: str) -> Account:
+    async def create_account(self, new: NewAccount, password_hash: str, scram: str = "") -> Account:
         now = int(self._clock())
-        return await self._database.write(_create_account, new, password_hash, now)
+        return await self._database.write(_create_account, new, password_hash, scram, now)
 
     async def account(self, address: Address) -> Account:
         return await self._database.read(_account, accounts.c.address == address.key)
@@ -105,18 +115,23 @@ class SqlRegistry:
     async def change_account(self, address: Address, changes: Changes) -> Account:
         return await self._database.write(_change_account, address, changes)
 
-    async def set_password(self, address: Address, password_hash: str) -> Account:
+    async def set_password(self, address: Address, password_hash: str, scram: str) -> Account:
         now = int(self._clock())
-        return await self._database.write(_set_password, address, password_hash, now)
+        return await self._database.write(_set_password, address, password_hash, scram, now)
 
-    async def rehash_password(self, credential: Credential, password_hash: str) -> None:
-        await self._database.write(_rehash_password, credential, password_hash)
+    async def rehash_password(self, credential: Credential, password_hash: str, scram: str) -> None:
+        await self._database.write(_rehash_password, credential, password_hash, scram)
 
     async def delete_account(self, address: Address) -> int:
         return await self._database.write(_delete_account, address)
 
     async def create_alias(self, alias: Alias) -> Alias:
         return await self._database.write(create_alias, alias)
+
+    async def change_alias(
+        self, address: Address, added: Sequence[Address], removed: Sequence[Address]
+    ) -> Alias:
+        return await self._database.write(change_alias, address, added, removed)
 
     async def aliases(self, domain: DomainName | None, after: str, most: int) -> list[Alias]:
         return await self._database.read(list_aliases, domain, after, most)
@@ -188,7 +203,7 @@ def _delete_domain(connection: sa.Connection, name: DomainName) -> None:
 
 
 def _create_account(
-    connection: sa.Connection, new: NewAccount, password_hash: str, now: int
+    connection: sa.Connection, new: NewAccount, password_hash: str, scram: str, now: int
 ) -> Account:
     domain_id = domain_id_of(connection, new.address.domain)
     refuse_taken(connection, new.address)
@@ -210,7 +225,11 @@ def _create_account(
     )
     connection.execute(
         sa.insert(credentials).values(
-            account_id=account_id, password_hash=password_hash, version=1, changed_at=now
+            account_id=account_id,
+            password_hash=password_hash,
+            scram=scram,
+            version=1,
+            changed_at=now,
         )
     )
     return _account(connection, accounts.c.account_id == account_id)
@@ -243,7 +262,7 @@ def _change_account(connection: sa.Connection, address: Address, changes: Change
 
 
 def _set_password(
-    connection: sa.Connection, address: Address, password_hash: str, now: int
+    connection: sa.Connection, address: Address, password_hash: str, scram: str, now: int
 ) -> Account:
     account = _account(connection, accounts.c.address == address.key)
     if exists(connection, sa.and_(accounts.c.address == address.key, accounts.c.external)):
@@ -251,20 +270,28 @@ def _set_password(
     connection.execute(
         sa.update(credentials)
         .where(credentials.c.account_id == account.account_id)
-        .values(password_hash=password_hash, version=credentials.c.version + 1, changed_at=now)
+        .values(
+            password_hash=password_hash,
+            scram=scram,
+            version=credentials.c.version + 1,
+            changed_at=now,
+        )
     )
     return account
 
 
-def _rehash_password(connection: sa.Connection, credential: Credential, new: str) -> None:
+def _rehash_password(
+    connection: sa.Connection, credential: Credential, password_hash: str, scram: str
+) -> None:
     connection.execute(
         sa.update(credentials)
         .where(
             credentials.c.account_id == credential.account_id,
             credentials.c.version == credential.version,
             credentials.c.password_hash == credential.password_hash,
+            credentials.c.scram == credential.scram,
         )
-        .values(password_hash=new)
+        .values(password_hash=password_hash, scram=scram)
     )
 
 

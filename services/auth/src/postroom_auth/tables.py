@@ -10,12 +10,15 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Double,
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     Text,
+    UniqueConstraint,
     false,
 )
 
@@ -64,7 +67,20 @@ accounts = Table(
     Column("administrator", Boolean, nullable=False, server_default=false()),
     # Made because another system's directory knows the person.
     Column("external", Boolean, nullable=False, server_default=false()),
+    # Unix seconds; FOR_GOOD: until somebody unlocks it.
+    Column("locked_until", BigInteger, nullable=False, server_default="0"),
+    Column("app_passwords_only", Boolean, nullable=False, server_default=false()),
+    # For POP3: what was retrieved goes at the end of a session; else what was read goes after so
+    # many days (0: never); seconds between sign-ins; when the last one was.
+    Column("pop3_delete", Boolean, nullable=False, server_default=false()),
+    Column("pop3_days", BigInteger, nullable=False, server_default="0"),
+    Column("pop3_login_delay", BigInteger, nullable=False, server_default="0"),
+    Column("pop3_login_at", BigInteger, nullable=False, server_default="0"),
     Index("accounts_by_domain", "domain_id", "address"),
+    # The strictest policy of all is asked for often.
+    Index("accounts_by_pop3_delete", "pop3_delete"),
+    Index("accounts_by_pop3_days", "pop3_days"),
+    Index("accounts_by_pop3_login_delay", "pop3_login_delay"),
     sqlite_autoincrement=True,
 )
 
@@ -80,6 +96,75 @@ credentials = Table(
     Column("password_hash", Text, nullable=False),
     Column("version", BigInteger, nullable=False),
     Column("changed_at", BigInteger, nullable=False),
+    # Verifiers of the same password (RFC 5803), parted by blanks.
+    Column("scram", Text, nullable=False, server_default=""),
+)
+
+# protocols, networks: words. Times are Unix seconds; 0: never.
+app_passwords = Table(
+    "app_passwords",
+    metadata,
+    Column("app_password_id", Id, primary_key=True),
+    Column("account_id", ForeignKey("accounts.account_id", ondelete="CASCADE"), nullable=False),
+    Column("public_id", Name, nullable=False),
+    Column("name", Name, nullable=False),
+    Column("secret_hash", Text, nullable=False),
+    Column("protocols", Text, nullable=False),
+    Column("networks", Text, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("used_at", BigInteger, nullable=False),
+    UniqueConstraint("account_id", "public_id"),
+    UniqueConstraint("account_id", "name"),
+    sqlite_autoincrement=True,
+)
+
+# Of names and networks; a row for each that has failed of late. last: Unix seconds.
+failures = Table(
+    "failures",
+    metadata,
+    Column("subject", Name, primary_key=True),
+    Column("count", Integer, nullable=False),
+    Column("last", Double, nullable=False, index=True),
+)
+
+# Every end of an exchange. at: Unix milliseconds of the first of `times` that were alike.
+# address_order: 32 hexadecimal digits, so that a network is a range.
+audit = Table(
+    "audit",
+    metadata,
+    Column("audit_id", Id, primary_key=True),
+    Column("at", BigInteger, nullable=False, index=True),
+    Column("account", Name, nullable=False),
+    Column("outcome", Name, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("protocol", Name, nullable=False),
+    Column("front", Name, nullable=False),
+    Column("mechanism", Name, nullable=False),
+    Column("credential", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("address_order", Name, nullable=False, index=True),
+    Column("network", Name, nullable=False),
+    Column("tls", Text, nullable=False),
+    Column("times", Integer, nullable=False),
+    Index("audit_by_account", "account", "network"),
+    sqlite_autoincrement=True,
+)
+
+# Secrets that an account shares with a client, each for one mechanism (see shared_secret.py).
+# networks: parted by spaces; key_id: of the key that sealed it.
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("secret_id", Id, primary_key=True),
+    Column("account_id", ForeignKey("accounts.account_id", ondelete="CASCADE"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("networks", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Index("secrets_by_account", "account_id", "kind"),
+    sqlite_autoincrement=True,
 )
 
 # account_id: the account whose main address it is; null: an alias.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from postroom_chassis.lifecycle import Service, run
 from postroom_chassis.net.listener import Limits, Listener
-from postroom_chassis.net.tls import ServerTls
+from postroom_chassis.net.tls import ProxyCertificate, ServerTls
 from postroom_chassis.rpc.client import Channel
 
 from postroom_imap.accounts import AccountViews
@@ -83,7 +83,7 @@ async def serve(service: Service, settings: ImapSettings, ports: Ports) -> None:
     sweeper = asyncio.create_task(views.sweep_forever())
     service.stack.callback(sweeper.cancel)
     tls = (
-        ServerTls(settings.tls_certificate, settings.tls_key)
+        ServerTls(settings.tls_certificate, settings.tls_key, settings.tls_client_authority)
         if settings.tls_certificate and settings.tls_key
         else None
     )
@@ -108,12 +108,14 @@ async def serve(service: Service, settings: ImapSettings, ports: Ports) -> None:
         tls=tls,
         server_annotations=settings.server_annotations,
     )
+    shown = ProxyCertificate(settings.proxy_certificate) if settings.proxy_certificate else None
     for address in settings.addresses:
         listener = Listener(
             address.name,
             front.serve,
             tls=tls if address.tls else None,
             proxies=settings.proxies if address.proxy else (),
+            proxy_certificate=shown,
             limits=Limits(settings.connections, settings.connections_per_address),
             refusal=REFUSED,
         )

@@ -18,6 +18,7 @@ CODES: dict[Kind, bytes | None] = {
     Kind.TOO_LARGE: codes.TOO_BIG,
     Kind.LIMIT_EXCEEDED: codes.LIMIT,
     Kind.RATE_LIMITED: codes.UNAVAILABLE,
+    Kind.TOO_SOON: codes.UNAVAILABLE,
     Kind.UNAUTHENTICATED: codes.AUTHENTICATION_FAILED,
     Kind.EXPIRED: codes.EXPIRED,
     Kind.DENIED: codes.NO_PERMISSION,

@@ -77,7 +77,7 @@ LARGEST_BODY = 256 * 1024
 
 TURN_COMMANDS = 32  # commands of one client that may run before the others get a turn
 TURN_BYTES = 32 * 1024  # of one answer: half a millisecond of rendering
-RENEW_AT = (0.5, 0.8)  # of a ticket's life: renewed at a random moment between
+RENEW_AT = (0.6, 0.9)  # of the time that there is: renewed at a random moment between
 RENEW_RETRY_SECONDS = 15.0
 
 # What the selected mailbox has come to, these need not know: they leave it.
@@ -316,7 +316,9 @@ class Session:
         """The connection as authentication sees it."""
         tls = self.connection.tls
         peer = self.connection.peer
-        return Client(peer.address, self.secure, tls.version if tls else "")
+        if tls is None:
+            return Client(peer.address, self.secure)
+        return Client(peer.address, True, tls.version, tls.end_point, tls.client_names)
 
     @property
     def secure(self) -> bool:
@@ -582,7 +584,7 @@ class Session:
 
     def _plan_renewal(self) -> None:
         life = max(1.0, self.ticket.expires_at - time.time())
-        delay = life * random.uniform(*RENEW_AT)  # noqa: S311 (spreads load, hides nothing)
+        delay = min(life, self.ticket.renew_seconds or life) * random.uniform(*RENEW_AT)  # noqa: S311 (spreads load, hides nothing)
         self._renew_in(delay)
 
     def _renew_in(self, seconds: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from postroom_chassis.lifecycle import Service, run
 from postroom_chassis.net.listener import Limits, Listener
-from postroom_chassis.net.tls import ServerTls
+from postroom_chassis.net.tls import ProxyCertificate, ServerTls
 from postroom_chassis.rpc.client import Channel
 
 from postroom_pop3.front import REFUSED, Front
@@ -21,19 +21,23 @@ async def start(service: Service, settings: Pop3Settings) -> None:
     service.ready_when("auth", lambda: check(auth))
     service.ready_when("store", lambda: check(store))
     tls = (
-        ServerTls(settings.tls_certificate, settings.tls_key)
+        ServerTls(settings.tls_certificate, settings.tls_key, settings.tls_client_authority)
         if settings.tls_certificate and settings.tls_key
         else None
     )
     front = Front(authenticator, RemoteMaildrops(store, authenticator), tls, settings)
-    for address in settings.addresses:
+    shown = ProxyCertificate(settings.proxy_certificate) if settings.proxy_certificate else None
+    for address in (*settings.addresses, *settings.kpop_addresses):
+        kpop = address in settings.kpop_addresses
         listener = Listener(
             address.name,
-            front.serve,
+            front.serve_kpop if kpop else front.serve,
             tls=tls if address.tls else None,
             proxies=settings.proxies if address.proxy else (),
+            proxy_certificate=shown,
             limits=Limits(settings.connections, settings.connections_per_address),
-            refusal=REFUSED,
+            # Before Kerberos has had its say no line can be told.
+            refusal=b"" if kpop else REFUSED,
         )
         service.ports[address.name] = await listener.start(address.host, address.port)
         service.on_drain(listener.drain)

@@ -16,7 +16,15 @@ from postroom_chassis.net.tls import ServerTls
 from prometheus_client import Counter
 
 from postroom_pop3.dialogue import Dialogue, Row, Table, language
-from postroom_pop3.ports import Authenticator, Client, Identity, LockedMaildrop
+from postroom_pop3.ports import (
+    APOP,
+    RPOP,
+    Authenticator,
+    Client,
+    Identity,
+    LockedMaildrop,
+    Offer,
+)
 from postroom_pop3.protocol import command, replies
 from postroom_pop3.protocol.capabilities import capabilities
 from postroom_pop3.protocol.command import SaslStart
@@ -25,6 +33,8 @@ log = logs.logger(__name__)
 
 LOGINS = Counter("postroom_pop3_logins_total", "Sign-ins", ["outcome"])
 
+PLAIN = "PLAIN"  # what USER and PASS are to auth
+NO_COMMAND = "no such command"
 TLS_FIRST = "passwords in clear text aren't taken here: use STLS first"
 
 Enter = Callable[[Identity], Awaitable[LockedMaildrop]]
@@ -59,6 +69,7 @@ class Authorization:
         identity: who signed in.
         locked: that person's maildrop; set together with `identity`.
         utf8: the client takes messages with UTF-8 in their headers.
+        timestamp: of the greeting, for APOP; empty: there is none.
     """
 
     admission: Admission
@@ -67,6 +78,7 @@ class Authorization:
     identity: Identity | None = None
     locked: LockedMaildrop | None = None
     utf8: bool = False
+    timestamp: str = ""
     _name: bytes | None = None
     _failures: int = field(default=0)
 
@@ -74,8 +86,9 @@ class Authorization:
     def client(self) -> Client:
         connection = self.dialogue.connection
         tls, peer = connection.tls, connection.peer
-        secure = tls is not None or peer.loopback
-        return Client(peer.address, secure, tls.version if tls else "")
+        if tls is None:
+            return Client(peer.address, peer.loopback)
+        return Client(peer.address, True, tls.version, tls.end_point, tls.client_names)
 
     @property
     def permitted(self) -> bool:
@@ -87,11 +100,16 @@ class Authorization:
         return self.admission.tls is not None and self.dialogue.connection.tls is None
 
     async def capa(self, _: None) -> bytes:
-        mechanisms = await self._mechanisms() if self.permitted else ()
-        return replies.multiline(
-            "capabilities",
-            capabilities(user=self.permitted, stls=self.tls_offered, mechanisms=mechanisms),
+        offer = await self.offer()
+        lines = capabilities(
+            # While auth can't be asked, what is usual is told.
+            user=self.permitted and (PLAIN in offer.mechanisms or offer == Offer()),
+            stls=self.tls_offered,
+            mechanisms=offer.mechanisms if self.permitted else (),
+            policy=self.identity.policy if self.identity else offer.policy,
+            before_sign_in=self.identity is None,
         )
+        return replies.multiline("capabilities", lines)
 
     async def user(self, name: bytes) -> bytes:
         if not self.permitted:
@@ -106,13 +124,31 @@ class Authorization:
         name, self._name = self._name, None
         if name is None:
             return replies.err("USER comes first")
-        return await self._sign_in("PLAIN", b"\0" + name + b"\0" + password)
+        return await self._sign_in(PLAIN, b"\0" + name + b"\0" + password)
+
+    async def apop(self, arguments: tuple[bytes, bytes]) -> bytes:
+        """APOP (RFC 1939 section 7): nothing in it is worth hearing twice."""
+        if not self.timestamp or APOP not in (await self.offer()).commands:
+            return replies.err(NO_COMMAND)
+        self._name = None
+        name, digest = arguments
+        initial = b"\0".join((self.timestamp.encode(), name, digest))
+        return await self._sign_in(APOP, initial)
+
+    async def rpop(self, shown: bytes) -> bytes:
+        """RPOP (RFC 1081), in place of PASS."""
+        if RPOP not in (await self.offer()).commands:
+            return replies.err(NO_COMMAND if self.permitted else TLS_FIRST)
+        name, self._name = self._name, None
+        if name is None:
+            return replies.err("USER comes first")
+        return await self._sign_in(RPOP, name + b"\0" + shown)
 
     async def auth(self, start: SaslStart | None) -> bytes:
         if not self.permitted:
             return replies.err(TLS_FIRST)
         if start is None:
-            return replies.multiline("mechanisms", await self._mechanisms())
+            return replies.multiline("mechanisms", (await self.offer()).mechanisms)
         return await self._sign_in(start.mechanism, start.initial)
 
     async def stls(self, _: None) -> bytes:
@@ -126,7 +162,7 @@ class Authorization:
         connection.write(replies.ok("begin TLS"))
         # RFC 2595 section 4: what was learnt in clear text is forgotten.
         self._name = None
-        await connection.start_tls(tls.context)
+        await connection.start_tls(tls)
         return b""
 
     async def unicode(self, _: None) -> bytes:
@@ -141,12 +177,14 @@ class Authorization:
         self.done = True
         return replies.ok("good-bye")
 
-    async def _mechanisms(self) -> tuple[str, ...]:
-        """Those on offer; none while auth is away, so that the other capabilities are told."""
+    async def offer(self) -> Offer:
+        """How the client may sign in; not at all while auth is away, so that the other
+        capabilities are told.
+        """
         try:
-            return tuple(await self.admission.authenticator.mechanisms(self.client))
+            return await self.admission.authenticator.offer(self.client)
         except PostroomError:
-            return ()
+            return Offer()
 
     async def _answer(self, challenge: bytes) -> bytes | None:
         encoded = binascii.b2a_base64(challenge, newline=False)
@@ -157,9 +195,16 @@ class Authorization:
             identity = await self.admission.authenticator.authenticate(
                 self.client, mechanism, initial, self._answer
             )
-            self.locked = await self.admission.enter(identity)
         except PostroomError as error:
             return self._refuse(mechanism, error)
+        try:
+            self.locked = await self.admission.enter(identity)
+        except PostroomError as error:
+            reply = self._refuse(mechanism, error)
+            if error.kind in (Kind.NOT_FOUND, Kind.INVALID):
+                # They are who they say, and named a mailbox that isn't there.
+                return replies.err("there is no such mailbox", replies.PERMANENT)
+            return reply
         self.identity = identity
         self.done = True
         LOGINS.labels("ok").inc()
@@ -185,6 +230,8 @@ COMMANDS: dict[bytes, Row[Authorization]] = {
     b"CAPA": Row(command.no_arguments, Authorization.capa),
     b"USER": Row(command.text, Authorization.user),
     b"PASS": Row(command.text, Authorization.password),
+    b"APOP": Row(command.name_and_digest, Authorization.apop),
+    b"RPOP": Row(command.text, Authorization.rpop),
     b"AUTH": Row(command.sasl_start, Authorization.auth),
     b"STLS": Row(command.no_arguments, Authorization.stls),
     b"UTF8": Row(command.no_arguments, Authorization.unicode),

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from postroom_pop3.protocol.capabilities import KEPT, Policy
 from postroom_pop3.protocol.maildrop import Snapshot
 
 
@@ -19,11 +20,21 @@ class Client:
         address: IP address.
         secure: TLS or loopback.
         tls_version: empty in clear text.
+        tls_server_end_point: the hash of the certificate that it saw (RFC 5929 section 4); empty:
+            unknown.
+        certificate_names: the names in a certificate that it showed and that was verified.
     """
 
     address: str
     secure: bool
     tls_version: str = ""
+    tls_server_end_point: bytes = b""
+    certificate_names: tuple[str, ...] = ()
+
+    @property
+    def standing(self) -> tuple[bool, bool, bool]:
+        """What the mechanisms on offer depend on."""
+        return self.secure, bool(self.tls_server_end_point), bool(self.certificate_names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +43,38 @@ class Identity:
 
     Attributes:
         expires_at: Unix seconds, of the ticket.
+        renew_seconds: within these the front asks whether it still may; 0: nobody said.
+        mailbox: the one that the name asked for; empty: INBOX.
+        policy: how the account's mail is kept.
     """
 
     account_id: int
     address: str
     ticket: str = field(repr=False)
     expires_at: int = 0
+    renew_seconds: int = 0
+    mailbox: str = ""
+    policy: Policy = KEPT
+
+
+# Commands of POP3's own that prove who a client is, as auth calls them.
+APOP = "X-APOP"
+RPOP = "X-RPOP"
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """How clients of a connection may sign in.
+
+    Attributes:
+        mechanisms: of SASL, strongest first.
+        commands: of APOP and RPOP.
+        policy: the strictest of any account.
+    """
+
+    mechanisms: tuple[str, ...] = ()
+    commands: frozenset[str] = frozenset()
+    policy: Policy = KEPT
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +92,8 @@ Answer = Callable[[bytes], Awaitable[bytes | None]]
 class Authenticator(Protocol):
     """Proves who a person is (RFC 4422); mechanisms live behind it."""
 
-    async def mechanisms(self, client: Client) -> Sequence[str]:
-        """The mechanisms on offer for a connection, strongest first."""
+    async def offer(self, client: Client) -> Offer:
+        """How clients of a connection may sign in."""
 
     async def authenticate(
         self, client: Client, mechanism: str, initial: bytes | None, answer: Answer
@@ -65,7 +102,7 @@ class Authenticator(Protocol):
 
         Raises:
             PostroomError: UNAUTHENTICATED, RATE_LIMITED, UNSUPPORTED; INVALID for bad syntax and
-                where the client cancels.
+                where the client cancels; TOO_SOON where the account's policy puts it off.
             Whatever `answer` raises.
         """
 
@@ -87,10 +124,24 @@ class LockedMaildrop(Protocol):
     def retrieve(self, uids: Sequence[int]) -> AsyncGenerator[Piece, None]:
         """The contents of messages, ascending; those that are gone are passed over."""
 
-    async def commit(self, uids: Sequence[int]) -> None:
-        """Remove messages and give the maildrop back, in one transaction. May be repeated."""
+    async def commit(
+        self, uids: Sequence[int], retrieved: Sequence[int] = (), expire_before: int = 0
+    ) -> int:
+        """Remove messages and give the maildrop back, in one transaction. May be repeated.
+
+        Args:
+            retrieved: UIDs of messages that the client has read now.
+            expire_before: messages that were read and came in before this go, too (Unix seconds);
+                0: none.
+
+        Returns:
+            How many were removed.
+        """
 
 
 class Maildrops(Protocol):
     async def lock(self, identity: Identity) -> LockedMaildrop:
-        """Take a person's maildrop. Raises PostroomError IN_USE."""
+        """Take a person's maildrop, the mailbox that they named.
+
+        Raises PostroomError IN_USE, NOT_FOUND, INVALID.
+        """

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from array import array
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import TypeVar, cast
 
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -16,12 +18,15 @@ from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.rpc.client import Channel, ticketed, together
 from postroom_chassis.rpc.repeating import repeat
 
-from postroom_pop3.ports import Answer, Client, Identity, Piece
+from postroom_pop3.ports import Answer, Client, Identity, Offer, Piece
+from postroom_pop3.protocol.capabilities import Policy
 from postroom_pop3.protocol.maildrop import Snapshot
 
 MECHANISMS_SECONDS = 60.0  # how long an answer about mechanisms is kept
 EXCHANGE_SECONDS = 300.0
-TICKET_MARGIN_SECONDS = 60.0  # a ticket that ends within these is renewed
+RENEW_SECONDS = 60  # where auth doesn't say how soon a ticket is to be renewed
+TICKET_MARGIN_SECONDS = 60.0  # a ticket that ends within these is renewed, however new it is
+RENEW_AT = 0.6  # of the time that there is; the lease's next renewal after that does it
 
 T = TypeVar("T")
 
@@ -42,14 +47,14 @@ class RemoteAuthenticator:
 
     def __init__(self, auth: Channel) -> None:
         self._stub = auth.stub(authentication_pb2_grpc.AuthenticationServiceStub)
-        self._offers: dict[bool, tuple[float, tuple[str, ...]]] = {}
+        self._offers: dict[tuple[bool, bool, bool], tuple[float, Offer]] = {}
 
-    async def mechanisms(self, client: Client) -> Sequence[str]:
-        expires, offer = self._offers.get(client.secure, (0.0, ()))
+    async def offer(self, client: Client) -> Offer:
+        expires, offer = self._offers.get(client.standing, (0.0, Offer()))
         if time.monotonic() >= expires:
             request = authentication_pb2.ListMechanismsRequest(client=_client(client))
-            offer = tuple((await self._stub.ListMechanisms(request)).mechanisms)
-            self._offers[client.secure] = (time.monotonic() + MECHANISMS_SECONDS, offer)
+            offer = _offer(await self._stub.ListMechanisms(request))
+            self._offers[client.standing] = (time.monotonic() + MECHANISMS_SECONDS, offer)
         return offer
 
     async def authenticate(
@@ -92,7 +97,13 @@ class RemoteAuthenticator:
     async def renew(self, identity: Identity) -> Identity:
         """A fresh ticket for the same person. Raises UNAUTHENTICATED, EXPIRED."""
         request = authentication_pb2.RenewRequest(token=identity.ticket)
-        return _identity((await self._stub.Renew(request)).ticket)
+        ticket = (await self._stub.Renew(request)).ticket
+        return replace(
+            identity,
+            ticket=ticket.token,
+            expires_at=ticket.expires_at,
+            renew_seconds=ticket.renew_seconds,
+        )
 
 
 class RemoteMaildrops:
@@ -104,13 +115,14 @@ class RemoteMaildrops:
 
     async def lock(self, identity: Identity) -> RemoteMaildrop:
         # The key makes every attempt take one and the same lease.
-        request = maildrop_pb2.LockRequest(idempotency_key=secrets.token_bytes(16))
+        request = maildrop_pb2.LockRequest(
+            idempotency_key=secrets.token_bytes(16), mailbox=identity.mailbox
+        )
         return await repeat(lambda: self._lock(identity, request))
 
     async def _lock(self, identity: Identity, request: maildrop_pb2.LockRequest) -> RemoteMaildrop:
         lease_id, uid_validity = b"", 0
-        uids: list[int] = []
-        sizes: list[int] = []
+        uids, sizes = array("I"), array("I")  # UIDs and sizes have 32 bits: four octets each
         call = self._stub.Lock(request, metadata=together(ticketed(identity.ticket), 0))
         async with _closing(call) as responses:
             async for response in responses:
@@ -138,12 +150,25 @@ class RemoteMaildrop:
         self._identity = identity
         self._lease_id = lease_id
         self.snapshot = snapshot
+        self._renewed_at = time.monotonic()
 
     async def renew(self) -> None:
-        if self._identity.expires_at - time.time() < TICKET_MARGIN_SECONDS:
-            self._identity = await self._authenticator.renew(self._identity)
+        seconds = self._identity.renew_seconds or RENEW_SECONDS
+        late = time.monotonic() - self._renewed_at >= seconds * RENEW_AT
+        if late or self._identity.expires_at - time.time() < TICKET_MARGIN_SECONDS:
+            await self._renew_ticket()
         request = maildrop_pb2.RenewLeaseRequest(lease_id=self._lease_id)
         await self._stub.RenewLease(request, metadata=ticketed(self._identity.ticket))
+
+    async def _renew_ticket(self) -> None:
+        try:
+            self._identity = await self._authenticator.renew(self._identity)
+        except PostroomError as error:
+            # While auth is away the ticket is good for as long as it says.
+            if not error.temporary or self._identity.expires_at <= time.time():
+                raise
+        else:
+            self._renewed_at = time.monotonic()
 
     async def retrieve(self, uids: Sequence[int]) -> AsyncGenerator[Piece, None]:
         request = maildrop_pb2.RetrieveRequest(lease_id=self._lease_id, uids=uids)
@@ -153,9 +178,17 @@ class RemoteMaildrop:
                 for uid, data in zip(response.uids, response.contents, strict=True):
                     yield Piece(uid, data)
 
-    async def commit(self, uids: Sequence[int]) -> None:
-        request = maildrop_pb2.CommitRequest(lease_id=self._lease_id, deleted_uids=uids)
-        await self._stub.Commit(request, metadata=ticketed(self._identity.ticket))
+    async def commit(
+        self, uids: Sequence[int], retrieved: Sequence[int] = (), expire_before: int = 0
+    ) -> int:
+        request = maildrop_pb2.CommitRequest(
+            lease_id=self._lease_id,
+            deleted_uids=uids,
+            retrieved_uids=retrieved,
+            expire_before=expire_before,
+        )
+        answer = await self._stub.Commit(request, metadata=ticketed(self._identity.ticket))
+        return answer.removed
 
 
 async def _taken(
@@ -171,7 +204,16 @@ async def _signed_in(
     # RFC 5034 section 4: data that end an exchange travel as a last challenge.
     if success.additional_data and await answer(success.additional_data) is None:
         raise PostroomError(Kind.INVALID, "cancelled")
-    return _identity(success.ticket)
+    ticket, maildrop = success.ticket, success.maildrop
+    return Identity(
+        ticket.account_id,
+        ticket.address,
+        ticket.token,
+        ticket.expires_at,
+        ticket.renew_seconds,
+        maildrop.mailbox,
+        _policy(maildrop.policy),
+    )
 
 
 def _closing(call: AsyncIterable[T]) -> aclosing[AsyncGenerator[T, None]]:
@@ -185,8 +227,19 @@ def _client(client: Client) -> authentication_pb2.Client:
         address=client.address,
         secure=client.secure,
         tls_version=client.tls_version,
+        tls_server_end_point=client.tls_server_end_point,
+        certificate_names=client.certificate_names,
     )
 
 
-def _identity(ticket: authentication_pb2.Ticket) -> Identity:
-    return Identity(ticket.account_id, ticket.address, ticket.token, ticket.expires_at)
+def _offer(answer: authentication_pb2.ListMechanismsResponse) -> Offer:
+    return Offer(
+        tuple(answer.mechanisms),
+        frozenset(answer.private_mechanisms),
+        _policy(answer.strictest_policy),
+    )
+
+
+def _policy(policy: authentication_pb2.MaildropPolicy) -> Policy:
+    expire_days = policy.expire_days if policy.HasField("expire_days") else None
+    return Policy(expire_days, policy.login_delay)

@@ -17,9 +17,18 @@ class Pop3Settings(ServiceSettings):
     listeners: str = Field(
         "pop3=127.0.0.1:1110", description="name=host:port[;tls][;proxy], comma separated"
     )
+    kpop_listeners: str = Field(
+        "", description="name=host:port[;proxy], ...: POP3 after Kerberos's sendauth (KPOP)"
+    )
     proxy_networks: str = Field("", description="whose PROXY headers are believed")
     tls_certificate: Path | None = Field(None, description="PEM chain that clients see")
     tls_key: Path | None = Field(None, description="PEM private key of the chain")
+    tls_client_authority: Path | None = Field(
+        None, description="PEM: who signs clients' certificates; none: clients are asked for none"
+    )
+    proxy_certificate: Path | None = Field(
+        None, description="PEM: what the proxy shows to clients; none: channels aren't bound to it"
+    )
     auth_address: str = Field(description="host:port of auth")
     store_address: str = Field(description="host:port of store")
     clear_text_login: bool = Field(
@@ -41,7 +50,7 @@ class Pop3Settings(ServiceSettings):
         False, description="rewrite UTF-8 in headers for clients without UTF8 (RFC 6857)"
     )
 
-    @field_validator("listeners")
+    @field_validator("listeners", "kpop_listeners")
     @classmethod
     def _check_listeners(cls, value: str) -> str:
         parse_listeners(value)
@@ -55,15 +64,23 @@ class Pop3Settings(ServiceSettings):
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
+        if any(one.tls for one in self.kpop_addresses):
+            raise ValueError("KPOP knows no TLS")
+        if {one.name for one in self.addresses} & {one.name for one in self.kpop_addresses}:
+            raise ValueError("two listeners have one name")
         if any(one.tls for one in self.addresses) and not (self.tls_certificate and self.tls_key):
             raise ValueError("a listener with TLS needs tls_certificate and tls_key")
-        if any(one.proxy for one in self.addresses) and not self.proxies:
+        if any(one.proxy for one in (*self.addresses, *self.kpop_addresses)) and not self.proxies:
             raise ValueError("a listener behind a proxy needs proxy_networks")
         return self
 
     @property
     def addresses(self) -> tuple[ListenAddress, ...]:
         return parse_listeners(self.listeners)
+
+    @property
+    def kpop_addresses(self) -> tuple[ListenAddress, ...]:
+        return parse_listeners(self.kpop_listeners)
 
     @property
     def proxies(self) -> tuple[Network, ...]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
+from collections.abc import Iterator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from postroom_chassis import logs
 from postroom_chassis.errors import Kind, PostroomError
@@ -17,6 +18,7 @@ from postroom_pop3.authorization import Authorization
 from postroom_pop3.dialogue import Row, Table, language
 from postroom_pop3.ports import LockedMaildrop
 from postroom_pop3.protocol import command, replies
+from postroom_pop3.protocol.capabilities import KEPT, Policy
 from postroom_pop3.protocol.content import Stuffer, Top
 from postroom_pop3.protocol.maildrop import Maildrop
 from postroom_pop3.retrieval import Retrieval
@@ -26,6 +28,7 @@ log = logs.logger(__name__)
 MESSAGES = Counter("postroom_pop3_messages_total", "Messages sent or removed", ["command"])
 _RETRIEVED, _TOPPED, _DELETED = (MESSAGES.labels(verb) for verb in ("RETR", "TOP", "DELE"))
 
+DAY_SECONDS = 86_400
 COMMIT_ATTEMPTS = 3  # at least, and as many as fit in
 COMMIT_SECONDS = 10.0  # which a restart of the store takes at most
 COMMIT_PAUSE = (0.1, 2.0)  # seconds: the first, and the longest
@@ -40,6 +43,7 @@ class Transaction:
         surrogates: the client is shown ASCII alone in headers (RFC 6857).
         committed: QUIT was answered, and the maildrop given back.
         retrieved: how many messages were sent.
+        removed: how many went at QUIT.
     """
 
     admitted: Authorization
@@ -50,6 +54,8 @@ class Transaction:
     done: bool = False
     committed: bool = False
     retrieved: int = 0
+    removed: int = 0
+    _read: set[int] = field(default_factory=set)
 
     async def capa(self, _: None) -> bytes:
         return await self.admitted.capa(None)
@@ -59,14 +65,14 @@ class Transaction:
 
     async def scan(self, number: int | None) -> bytes:
         if number is None:
-            listing = self.maildrop.scan_listing()
-            return replies.ok(f"{len(self.maildrop)} messages") + f"{listing}.\r\n".encode()
+            opening = replies.ok(f"{len(self.maildrop)} messages")
+            return await self._list(opening, self.maildrop.scan_listing())
         size = self.maildrop.snapshot.sizes[self.maildrop.index(number)]
         return replies.ok(f"{number} {size}")
 
     async def uidl(self, number: int | None) -> bytes:
         if number is None:
-            return f"+OK\r\n{self.maildrop.unique_id_listing()}.\r\n".encode()
+            return await self._list(replies.ok(), self.maildrop.unique_id_listing())
         return replies.ok(f"{number} {self.maildrop.unique_id(self.maildrop.index(number))}")
 
     async def retr(self, number: int) -> bytes:
@@ -80,6 +86,7 @@ class Transaction:
             opening = replies.ok(f"{len(content)} octets")
             reply = opening + stuffer.feed(content) + stuffer.end()
         self.retrieved += 1
+        self._read.add(index)
         _RETRIEVED.inc()
         return reply
 
@@ -111,28 +118,57 @@ class Transaction:
     async def quit(self, _: None) -> bytes:
         """UPDATE: all that is marked goes, or nothing does; the session ends either way."""
         self.done = True
-        uids = self.maildrop.deleted_uids
-        await self._commit(uids)
+        self.removed = await self._commit(*self._left())
         self.committed = True
-        _DELETED.inc(len(uids))
-        return replies.ok(f"good-bye, {len(uids)} messages removed")
+        _DELETED.inc(self.removed)
+        return replies.ok(f"good-bye, {self.removed} messages removed")
 
-    async def _commit(self, uids: list[int]) -> None:
+    def _left(self) -> tuple[list[int], list[int], int]:
+        """What the session leaves behind, as commit takes it: the account's policy adds to what
+        the client has marked (RFC 2449 section 6.7).
+        """
+        uids = self.maildrop.snapshot.uids
+        read = sorted(uids[index] for index in self._read)
+        match self.policy.expire_days:
+            case None:
+                return self.maildrop.deleted_uids, [], 0
+            case 0:
+                return sorted({*self.maildrop.deleted_uids, *read}), [], 0
+            case days:
+                return self.maildrop.deleted_uids, read, int(time.time()) - days * DAY_SECONDS
+
+    @property
+    def policy(self) -> Policy:
+        return self.admitted.identity.policy if self.admitted.identity else KEPT
+
+    async def _commit(self, uids: list[int], read: list[int], expire_before: int) -> int:
         """Commit, again where the answer was lost: a repeat does no harm."""
         pause, longest = COMMIT_PAUSE
         give_up_at = time.monotonic() + COMMIT_SECONDS
         for attempt in itertools.count(1):
             try:
-                await self.locked.commit(uids)
+                return await self.locked.commit(uids, read, expire_before)
             except PostroomError as error:
                 lost = error.kind in (Kind.UNAVAILABLE, Kind.DEADLINE)
                 if not lost or (attempt >= COMMIT_ATTEMPTS and time.monotonic() >= give_up_at):
                     raise
                 log.info("pop3.commit_repeated", attempt=attempt, why=error.kind)
-            else:
-                return
             await asyncio.sleep(pause)
             pause = min(pause * 2, longest)
+        raise AssertionError("attempts have no end")
+
+    async def _list(self, opening: bytes, pieces: Iterator[str]) -> bytes:
+        """Send a listing piece by piece, so that a long one holds nobody else up; answer what is
+        left to be sent.
+        """
+        connection = self.admitted.dialogue.connection
+        pending = opening + next(pieces, "").encode()
+        for piece in pieces:
+            connection.write(pending)
+            await connection.drain()
+            await asyncio.sleep(0)
+            pending = piece.encode()
+        return pending + b".\r\n"
 
     def _readable(self, content: bytes) -> bytes:
         """A message as the client is shown it."""
@@ -182,4 +218,4 @@ COMMANDS: dict[bytes, Row[Transaction]] = {
     b"QUIT": Row(command.no_arguments, Transaction.quit),
 }
 
-TABLE = Table(COMMANDS, frozenset({b"USER", b"PASS", b"AUTH", b"STLS", b"UTF8"}))
+TABLE = Table(COMMANDS, frozenset({b"USER", b"PASS", b"APOP", b"RPOP", b"AUTH", b"STLS", b"UTF8"}))

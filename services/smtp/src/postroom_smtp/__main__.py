@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from postroom_chassis.lifecycle import Service, run
 from postroom_chassis.net.listener import Limits, Listener
-from postroom_chassis.net.tls import ServerTls
+from postroom_chassis.net.tls import ProxyCertificate, ServerTls
 from postroom_chassis.rpc.client import Channel
 
 from postroom_smtp.front import REFUSED, Front
@@ -20,26 +20,43 @@ async def start(service: Service, settings: SmtpSettings) -> None:
     service.stack.push_async_callback(store.close)
     service.ready_when("auth", lambda: check(auth))
     service.ready_when("store", lambda: check(store))
-    tls = (
-        ServerTls(settings.tls_certificate, settings.tls_key)
-        if settings.tls_certificate and settings.tls_key
-        else None
+    tls = open_tls(settings)
+    authenticator, directory, mail = (
+        RemoteAuthenticator(auth),
+        RemoteDirectory(auth),
+        RemoteStore(store),
     )
-    house = House(
-        RemoteAuthenticator(auth), RemoteDirectory(auth), RemoteStore(store), tls, settings
-    )
-    fronts = {role: Front(house, role) for role in Role}
+    fronts = {
+        role: Front(House(authenticator, directory, mail, tls[role], settings), role)
+        for role in Role
+    }
+    shown = ProxyCertificate(settings.proxy_certificate) if settings.proxy_certificate else None
     for address in settings.addresses:
+        role = role_of(address)
         listener = Listener(
             address.name,
-            fronts[role_of(address)].serve,
-            tls=tls if address.tls else None,
+            fronts[role].serve,
+            tls=tls[role] if address.tls else None,
             proxies=settings.proxies if address.proxy else (),
+            proxy_certificate=shown,
             limits=Limits(settings.connections, settings.connections_per_address),
             refusal=REFUSED,
         )
         service.ports[address.name] = await listener.start(address.host, address.port)
         service.on_drain(listener.drain)
+
+
+def open_tls(settings: SmtpSettings) -> dict[Role, ServerTls | None]:
+    """TLS by role: other servers are asked for no certificate, which would turn away those that
+    show one of another authority's.
+    """
+    certificate, key = settings.tls_certificate, settings.tls_key
+    if certificate is None or key is None:
+        return dict.fromkeys(Role)
+    return {
+        Role.MX: ServerTls(certificate, key),
+        Role.SUBMISSION: ServerTls(certificate, key, settings.tls_client_authority),
+    }
 
 
 if __name__ == "__main__":

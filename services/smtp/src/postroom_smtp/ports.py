@@ -18,11 +18,21 @@ class Client:
         address: IP address.
         secure: TLS or loopback.
         tls_version: empty in clear text.
+        tls_server_end_point: the hash of the certificate that it saw (RFC 5929 section 4); empty:
+            unknown.
+        certificate_names: the names in a certificate that it showed and that was verified.
     """
 
     address: str
     secure: bool
     tls_version: str = ""
+    tls_server_end_point: bytes = b""
+    certificate_names: tuple[str, ...] = ()
+
+    @property
+    def standing(self) -> tuple[bool, bool, bool]:
+        """What the mechanisms on offer depend on."""
+        return self.secure, bool(self.tls_server_end_point), bool(self.certificate_names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +41,14 @@ class Identity:
 
     Attributes:
         expires_at: Unix seconds; from then on the ticket must be renewed to be worth anything.
+        renew_seconds: within these the front asks whether it still may; 0: nobody said.
     """
 
     account_id: int
     address: str
     ticket: str = field(repr=False)
     expires_at: int = 0
+    renew_seconds: int = 0
 
 
 # Sends a challenge and gives the client's response, None where the client cancels.

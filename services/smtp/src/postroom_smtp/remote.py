@@ -91,14 +91,14 @@ class RemoteAuthenticator:
 
     def __init__(self, auth: Channel) -> None:
         self._stub = auth.stub(authentication_pb2_grpc.AuthenticationServiceStub)
-        self._offers = Recent[bool, tuple[str, ...]](MECHANISMS_SECONDS, 2)
+        self._offers = Recent[tuple[bool, bool, bool], tuple[str, ...]](MECHANISMS_SECONDS, 8)
 
     async def mechanisms(self, client: Client) -> Sequence[str]:
-        offer = self._offers.get(client.secure)
+        offer = self._offers.get(client.standing)
         if offer is None:
             request = authentication_pb2.ListMechanismsRequest(client=_client(client))
             offer = tuple((await self._stub.ListMechanisms(request)).mechanisms)
-            self._offers.put(client.secure, offer)
+            self._offers.put(client.standing, offer)
         return offer
 
     async def authenticate(
@@ -303,8 +303,16 @@ def _client(client: Client) -> authentication_pb2.Client:
         address=client.address,
         secure=client.secure,
         tls_version=client.tls_version,
+        tls_server_end_point=client.tls_server_end_point,
+        certificate_names=client.certificate_names,
     )
 
 
 def _identity(ticket: authentication_pb2.Ticket) -> Identity:
-    return Identity(ticket.account_id, ticket.address, ticket.token, ticket.expires_at)
+    return Identity(
+        ticket.account_id,
+        ticket.address,
+        ticket.token,
+        ticket.expires_at,
+        ticket.renew_seconds,
+    )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import binascii
+import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -27,6 +29,8 @@ from postroom_smtp.transaction import Transaction
 log = logs.logger(__name__)
 
 TICKET_MARGIN_SECONDS = 60  # that a ticket must last when a delivery begins
+RENEW_AT = (0.6, 0.9)  # of the time that there is: renewed at a random moment between
+RENEW_RETRY_SECONDS = 15.0
 
 LOGINS = Counter("postroom_smtp_logins_total", "Sign-ins", ["outcome"])
 
@@ -73,6 +77,8 @@ class Session:
     over: bool = False
     trusted: bool = field(init=False)
     _failures: int = 0
+    _keeper: asyncio.Task[None] | None = None
+    _revoked: bool = False
 
     def __post_init__(self) -> None:
         networks = self.house.settings.trusted
@@ -83,7 +89,9 @@ class Session:
     @property
     def client(self) -> Client:
         tls, peer = self.connection.tls, self.connection.peer
-        return Client(peer.address, tls is not None or peer.loopback, tls.version if tls else "")
+        if tls is None:
+            return Client(peer.address, peer.loopback)
+        return Client(peer.address, True, tls.version, tls.end_point, tls.client_names)
 
     @property
     def tls_offered(self) -> bool:
@@ -98,6 +106,16 @@ class Session:
     def greet(self, name: str, *, extended: bool) -> None:
         """The client has said who it is, which ends what went before (RFC 5321 section 4.1.4)."""
         self.name, self.extended, self.transaction = name, extended, None
+
+    @property
+    def farewell(self) -> Reply | None:
+        """Why the session must end, where whoever signed in may act no longer."""
+        return reply.SIGN_IN_AGAIN if self._revoked else None
+
+    def close(self) -> None:
+        """The connection has ended."""
+        if self._keeper is not None:
+            self._keeper.cancel()
 
     def forget(self) -> None:
         """TLS has begun: what was learnt in clear text is forgotten (RFC 3207 section 4.2)."""
@@ -143,6 +161,7 @@ class Session:
             )
         except PostroomError as error:
             return self._refuse_sign_in(start.mechanism, error)
+        self._keeper = asyncio.create_task(self._keep(self.identity))
         LOGINS.labels("ok").inc()
         log.info("smtp.login", account=self.identity.address, mechanism=start.mechanism)
         return reply.SIGNED_IN
@@ -229,6 +248,9 @@ class Session:
 
     async def _renew(self) -> Reply | None:
         """Have a ticket that lasts for a delivery where somebody signed in, or say why not."""
+        if self._revoked:
+            self.over = True
+            return reply.SIGN_IN_AGAIN
         identity = self.identity
         if identity is None or identity.expires_at - TICKET_MARGIN_SECONDS > time.time():
             return None
@@ -240,6 +262,24 @@ class Session:
             self.over = True
             return reply.SIGN_IN_AGAIN
         return None
+
+    async def _keep(self, identity: Identity) -> None:
+        """Ask now and then whether who signed in may go on; end the session where not."""
+        while True:
+            life = max(1.0, identity.expires_at - time.time())
+            part = random.uniform(*RENEW_AT)  # noqa: S311 (spreads load, hides nothing)
+            await asyncio.sleep(part * min(life, identity.renew_seconds or life))
+            while True:
+                try:
+                    identity = self.identity = await self.house.authenticator.renew(identity)
+                    break
+                except PostroomError as error:
+                    if not error.temporary or identity.expires_at <= time.time():
+                        log.info("smtp.renewal_refused", why=error.kind)
+                        self._revoked = True
+                        self.connection.wake_for_drain()
+                        return
+                await asyncio.sleep(RENEW_RETRY_SECONDS)
 
     def _refuse_sign_in(self, mechanism: str, error: PostroomError) -> Reply:
         LOGINS.labels(error.kind.lower()).inc()

@@ -52,6 +52,12 @@ class SmtpSettings(ServiceSettings):
     trusted_networks: str = Field("", description="who may send to anybody without signing in")
     tls_certificate: Path | None = Field(None, description="PEM chain that clients see")
     tls_key: Path | None = Field(None, description="PEM private key of the chain")
+    tls_client_authority: Path | None = Field(
+        None, description="PEM: who signs clients' certificates; none: clients are asked for none"
+    )
+    proxy_certificate: Path | None = Field(
+        None, description="PEM: what the proxy shows to clients; none: channels aren't bound to it"
+    )
     auth_address: str = Field(description="host:port of auth")
     store_address: str = Field(description="host:port of store")
     postmaster: str = Field(

@@ -117,16 +117,25 @@ class Smtpd(aiosmtpd.SMTP):
         """The next command line; replies to what isn't one."""
         while True:
             try:
-                line = await self._read_line(boundary=self._mail.transaction is None)
+                line = await self._read_line(boundary=self._may_end)
             except LineTooLong:
                 await self.push(str(reply.BAD_SYNTAX))
             except Draining:
-                await self._end(reply.GOING_DOWN)
+                if self._may_end:
+                    await self._end(self._mail.farewell or reply.GOING_DOWN)
             else:
                 # A lone CR or LF is what command smuggling is made of (RFC 5321 section 2.3.8).
                 if line.endswith(b"\r\n") and b"\r" not in line[:-2] and b"\0" not in line:
                     return line
                 await self.push(str(reply.BAD_SYNTAX))
+
+    @property
+    def _may_end(self) -> bool:
+        """Whether the wait for a command may be ended: a service that goes down lets the
+        transaction under way come to its end, one whose client may act no longer doesn't."""
+        mail = self._mail
+        between = mail.transaction is None or not self._connection.draining
+        return between or mail.farewell is not None
 
     async def push(self, status: str | bytes) -> None:
         """Send a reply: a whole one of ours, or the library's with an enhanced code put in."""
@@ -173,7 +182,7 @@ class Smtpd(aiosmtpd.SMTP):
         if await self.check_helo_needed("EHLO"):
             return
         if self._connection.draining and self._mail.transaction is None:
-            await self._end(reply.GOING_DOWN)
+            await self._end(self._mail.farewell or reply.GOING_DOWN)
         await self._answer(self._begin(arg))
 
     @syntax("RCPT TO:<forward-path>")
@@ -208,7 +217,7 @@ class Smtpd(aiosmtpd.SMTP):
             await self.push(str(reply.NO_TLS))
         else:
             await self._send(str(reply.TLS_READY))
-            await self._connection.start_tls(tls.context)
+            await self._connection.start_tls(tls)
             self._mail.forget()
             self.session = aiosmtpd.Session(self.loop)
 

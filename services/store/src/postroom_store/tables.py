@@ -300,13 +300,15 @@ url_keys = Table(
     PrimaryKeyConstraint("account_id", "mailbox_id"),
 )
 
-# Who has an account's maildrop (RFC 1939 section 3).
+# Who has a mailbox as a maildrop (RFC 1939 section 3).
 leases = Table(
-    "leases",
+    "maildrop_leases",
     metadata,
-    Column("account_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("account_id", BigInteger, nullable=False),
+    Column("mailbox_id", BigInteger, nullable=False),
     Column("lease_id", LargeBinary, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("account_id", "mailbox_id"),
 )
 
 # Mail that waits to be sent elsewhere: one row a recipient, under the account that submitted it

@@ -21,8 +21,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from postroom_chassis.net.deflate import Deflation, Inflation
+from postroom_chassis.net.end_point import names_in
 from postroom_chassis.net.proxy import ProxyTls
 from postroom_chassis.net.stream import ByteStream, Reader
+from postroom_chassis.net.tls import ServerTls
 
 if TYPE_CHECKING:
     from postroom_chassis.net.listener import Listener
@@ -47,10 +49,18 @@ class TimedOut(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """What is known of the TLS connection with the client, wherever it ends."""
+    """What is known of the TLS connection with the client, wherever it ends.
+
+    Attributes:
+        end_point: the hash of the certificate that the client saw (RFC 5929 section 4); empty:
+            unknown.
+        client_names: the names in a certificate that the client showed and that was verified.
+    """
 
     version: str
     cipher: str
+    end_point: bytes = b""
+    client_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,17 +238,18 @@ class Connection(asyncio.Protocol):
         if self._closed:
             raise ConnectionResetError
 
-    async def accept_tls(self, accepted: socket.socket, context: ssl.SSLContext) -> None:
+    async def accept_tls(self, accepted: socket.socket, tls: ServerTls) -> None:
         """Begin with a TLS handshake. Raises ConnectionResetError where it fails."""
+        context, end_point = tls.context, tls.end_point
         try:
             await self._loop.connect_accepted_socket(
                 lambda: self, accepted, ssl=context, ssl_handshake_timeout=HANDSHAKE_SECONDS
             )
         except (OSError, ssl.SSLError, TimeoutError) as error:
             raise ConnectionResetError("the TLS handshake failed") from error
-        self._note_tls()
+        self._note_tls(tls, end_point)
 
-    async def start_tls(self, context: ssl.SSLContext) -> None:
+    async def start_tls(self, tls: ServerTls) -> None:
         """Negotiate TLS; what came before it in clear text is forgotten (RFC 3207 section 4.2).
 
         Raises ConnectionResetError where the handshake fails.
@@ -247,6 +258,7 @@ class Connection(asyncio.Protocol):
             raise ConnectionResetError
         self.stream.clear()
         self._send()
+        context, end_point = tls.context, tls.end_point
         try:
             transport = await self._loop.start_tls(
                 self._transport,
@@ -261,7 +273,7 @@ class Connection(asyncio.Protocol):
         if transport is None:
             raise ConnectionResetError
         self._transport = transport
-        self._note_tls()
+        self._note_tls(tls, end_point)
 
     def start_compression(self) -> None:
         """Deflate what is written from now on, and inflate what arrives."""
@@ -281,12 +293,16 @@ class Connection(asyncio.Protocol):
         self._deflation = None
         self._inflation.end()
 
-    def proxied(self, peer: Peer, tls: ProxyTls | None) -> None:
-        """Take over what a trusted proxy says of the client."""
+    def proxied(self, peer: Peer, tls: ProxyTls | None, end_point: bytes = b"") -> None:
+        """Take over what a trusted proxy says of the client.
+
+        Args:
+            end_point: of the certificate that the proxy shows.
+        """
         self._listener.readdressed(self, peer)
         self.peer = peer
         if tls is not None:
-            self.tls = Tls(tls.version, tls.cipher)
+            self.tls = Tls(tls.version, tls.cipher, end_point, tls.client_names)
 
     def wake_for_drain(self) -> None:
         """The service is going down: end the wait for a command, if that is what goes on."""
@@ -385,10 +401,19 @@ class Connection(asyncio.Protocol):
         if self._inflation is None:
             self.stream.feed_eof()
 
-    def _note_tls(self) -> None:
+    def _note_tls(self, ours: ServerTls, end_point: bytes) -> None:
         tls = self._transport.get_extra_info("ssl_object") if self._transport else None
-        if tls is not None:
-            self.tls = Tls(tls.version() or "", (tls.cipher() or ("",))[0])
+        if tls is None:
+            return
+        if tls.session_reused and ours.renewed:
+            end_point = b""  # the client saw a certificate when the session began: which, is lost
+        shown = tls.getpeercert(binary_form=True)
+        self.tls = Tls(
+            tls.version() or "",
+            (tls.cipher() or ("",))[0],
+            end_point,
+            names_in(shown) if shown else (),
+        )
 
     async def _wait(self, boundary: bool) -> None:
         if self._paused_reading and self._transport is not None and not self._closed:

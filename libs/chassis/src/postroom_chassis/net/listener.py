@@ -22,7 +22,7 @@ from postroom_chassis.net.address import network_of
 from postroom_chassis.net.connection import Connection, Draining, Peer, TimedOut
 from postroom_chassis.net.proxy import ProxyError, read_header
 from postroom_chassis.net.stream import EndOfStream
-from postroom_chassis.net.tls import ServerTls
+from postroom_chassis.net.tls import ProxyCertificate, ServerTls
 
 log = logs.logger(__name__)
 
@@ -59,6 +59,7 @@ class Listener:
         session: serves one connection to its end.
         tls: implicit TLS where given.
         proxies: networks whose connections begin with a PROXY header; others are refused then.
+        proxy_certificate: what they show to clients, if it is known.
         refusal: what a client that is over a limit is told before it is closed; with implicit TLS
             it is just closed, since it could be told after a handshake only.
     """
@@ -70,6 +71,7 @@ class Listener:
         *,
         tls: ServerTls | None = None,
         proxies: Sequence[Network] = (),
+        proxy_certificate: ProxyCertificate | None = None,
         limits: Limits | None = None,
         refusal: bytes = b"",
     ) -> None:
@@ -78,6 +80,7 @@ class Listener:
         self._session = session
         self._tls = tls
         self._proxies = tuple(proxies)
+        self._proxy_certificate = proxy_certificate
         self._limits = limits or Limits()
         self._refusal = refusal
         self._connections: dict[Connection, asyncio.Task[None]] = {}
@@ -165,7 +168,7 @@ class Listener:
                 f"{self.name} connection", kind=trace.SpanKind.SERVER
             ):
                 if accepted is not None and self._tls is not None:
-                    await connection.accept_tls(accepted, self._tls.context)
+                    await connection.accept_tls(accepted, self._tls)
                 if not self._proxies or await self._read_proxy_header(connection):
                     await self._session(connection)
         except (TimedOut, Draining, EndOfStream, ConnectionError) as ended:
@@ -205,7 +208,8 @@ class Listener:
             REFUSED.labels(self.name, "per_address").inc()
             connection.write(self._refusal)
             return False
-        connection.proxied(peer, header.tls)
+        shown = self._proxy_certificate
+        connection.proxied(peer, header.tls, shown.end_point if shown else b"")
         return True
 
     def _release(self, key: str) -> None:

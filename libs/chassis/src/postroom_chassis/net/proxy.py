@@ -10,6 +10,7 @@ import ipaddress
 import struct
 from dataclasses import dataclass
 
+from postroom_chassis.net.end_point import bounded, names_in
 from postroom_chassis.net.stream import ByteStream, EndOfStream, LineTooLong, Reader
 
 SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
@@ -24,6 +25,7 @@ SSL_CIPHER = 0x23
 SSL_CLIENT_CERT = 0x28
 CLIENT_SSL = 0x01
 CLIENT_CERT_CONN = 0x02
+CLIENT_CERT_SESS = 0x04
 
 
 class ProxyError(Exception):
@@ -36,7 +38,8 @@ class ProxyTls:
 
     Attributes:
         version: as OpenSSL names it ("TLSv1.3").
-        verified: the client presented a certificate and it was found good.
+        verified: the client presented a certificate, on this connection or on the one whose
+            session it resumes, and it was found good.
         common_name: of the client's certificate.
     """
 
@@ -46,6 +49,13 @@ class ProxyTls:
     common_name: str = ""
     server_name: str = ""
     certificate: bytes = b""
+
+    @property
+    def client_names(self) -> tuple[str, ...]:
+        """Whom the client's certificate names, if it was found good."""
+        if not self.verified:
+            return ()
+        return names_in(self.certificate) if self.certificate else bounded([self.common_name])
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +140,8 @@ def _tls(value: bytes, tlvs: dict[int, bytes]) -> ProxyTls | None:
     return ProxyTls(
         version=text(inner.get(SSL_VERSION, b"")),
         cipher=text(inner.get(SSL_CIPHER, b"")),
-        verified=bool(value[0] & CLIENT_CERT_CONN) and value[1:5] == b"\0\0\0\0",
+        verified=bool(value[0] & (CLIENT_CERT_CONN | CLIENT_CERT_SESS))
+        and value[1:5] == b"\0\0\0\0",
         common_name=text(inner.get(SSL_CN, b"")),
         server_name=text(tlvs.get(TLV_AUTHORITY, b"")),
         certificate=inner.get(SSL_CLIENT_CERT, b""),

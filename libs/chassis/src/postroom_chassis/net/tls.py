@@ -4,13 +4,50 @@ from __future__ import annotations
 
 import ssl
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from postroom_chassis import logs
+from postroom_chassis.net.end_point import end_point_of
 
 log = logs.logger(__name__)
 
 CHECK_SECONDS = 5.0
+
+
+class _Followed:
+    """Files whose changes are taken up.
+
+    Args:
+        clock: seconds, monotonic.
+    """
+
+    def __init__(self, files: Sequence[Path], clock: Callable[[], float]) -> None:
+        self._files = files
+        self._clock = clock
+        self._checked = clock()
+        self._seen = self._times()
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time to look again."""
+        now = self._clock()
+        if now - self._checked <= CHECK_SECONDS:
+            return False
+        self._checked = now
+        return True
+
+    @property
+    def changed(self) -> tuple[int, ...] | None:
+        """What `taken` is to be told once the files were read; None: they are as before."""
+        times = self._times()
+        return None if times == self._seen else times
+
+    def taken(self, times: tuple[int, ...]) -> None:
+        self._seen = times
+
+    def _times(self) -> tuple[int, ...]:
+        return tuple(file.stat().st_mtime_ns if file.exists() else 0 for file in self._files)
 
 
 class ServerTls:
@@ -19,44 +56,109 @@ class ServerTls:
     Loading a chain into a context that is in use changes new handshakes alone (OpenSSL keeps the
     old chain for connections that have it).
 
+    Attributes:
+        end_point: the hash of the certificate by which channels are bound to it (RFC 5929 section
+            4); empty where that is not defined.
+        renewed: another certificate was shown before.
+
     Args:
         certificate: PEM chain.
         key: PEM private key.
+        client_authority: PEM: who signs the certificates that clients may show; None: they are
+            asked for none. Read once.
     """
 
-    def __init__(self, certificate: Path, key: Path) -> None:
+    def __init__(
+        self,
+        certificate: Path,
+        key: Path,
+        client_authority: Path | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._certificate = certificate
         self._key = key
-        self._checked = 0.0
-        self._seen = self._times()
+        self._followed = _Followed((certificate, key), clock)
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.minimum_version = ssl.TLSVersion.TLSv1_2
         # RFC 7525 section 3.3, RFC 9325: no compression; renegotiation serves nobody.
         self._context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
         self._context.load_cert_chain(certificate, key)
+        if client_authority is not None:
+            self._context.load_verify_locations(client_authority)
+            self._context.verify_mode = ssl.CERT_OPTIONAL
+        self.end_point = self._read_end_point()
+        self.renewed = False
 
     @property
     def context(self) -> ssl.SSLContext:
         """The context, with the newest certificate that could be read."""
-        now = time.monotonic()
-        if now - self._checked > CHECK_SECONDS:
-            self._checked = now
+        if self._followed.due:
             self.reload()
         return self._context
 
     def reload(self) -> None:
         """Take up the files if they changed; a broken pair is logged and the old one stays."""
-        times = self._times()
-        if times == self._seen:
+        times = self._followed.changed
+        if times is None:
             return
         try:
+            # On trial: a key of another certificate would leave a context in use with neither.
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self._certificate, self._key)
             self._context.load_cert_chain(self._certificate, self._key)
         except (OSError, ssl.SSLError) as error:
             log.error("tls.certificate_unusable", file=str(self._certificate), error=str(error))
             return
-        self._seen = times
+        self.end_point = self._read_end_point()
+        self.renewed = True
+        self._followed.taken(times)
         log.info("tls.certificate_loaded", file=str(self._certificate))
 
-    def _times(self) -> tuple[int, ...]:
-        files = (self._certificate, self._key)
-        return tuple(file.stat().st_mtime_ns if file.exists() else 0 for file in files)
+    def _read_end_point(self) -> bytes:
+        try:
+            return end_point_of(self._certificate.read_bytes())
+        except (OSError, ValueError) as error:
+            # OpenSSL reads more forms than we: TLS works, and channels are not bound to it.
+            log.warning("tls.no_end_point", file=str(self._certificate), error=str(error))
+            return b""
+
+
+class ProxyCertificate:
+    """The certificate that a proxy shows to clients, whose file is followed.
+
+    Args:
+        file: PEM; the certificate of the proxy itself comes first, and keys are not read.
+        clock: seconds, monotonic.
+
+    Raises:
+        OSError: there is no certificate to be read.
+    """
+
+    def __init__(self, file: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        self._file = file
+        self._followed = _Followed((file,), clock)
+        try:
+            self._end_point = end_point_of(file.read_bytes())
+        except ValueError as error:
+            raise OSError(f"{file} holds no certificate") from error
+
+    @property
+    def end_point(self) -> bytes:
+        """Its hash by which channels are bound to it (RFC 5929 section 4); empty where that is
+        not defined.
+        """
+        if self._followed.due:
+            self.reload()
+        return self._end_point
+
+    def reload(self) -> None:
+        """Take up the file if it changed; one that can't be read leaves what was."""
+        times = self._followed.changed
+        if times is None:
+            return
+        try:
+            self._end_point = end_point_of(self._file.read_bytes())
+        except (OSError, ValueError) as error:
+            log.error("proxy.certificate_unusable", file=str(self._file), error=str(error))
+            return
+        self._followed.taken(times)
+        log.info("proxy.certificate_loaded", file=str(self._file))

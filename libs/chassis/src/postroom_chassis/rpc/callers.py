@@ -18,6 +18,7 @@ CALLERS: dict[str, frozenset[str]] = {
     "postroom.auth.v1.DirectoryService": frozenset({"smtp", "imap", "admin"}),
     "postroom.auth.v1.AccountService": frozenset({"admin"}),
     "postroom.auth.v1.QuotaService": frozenset({"imap"}),
+    "postroom.auth.v1.SecretService": frozenset({"admin"}),
     "postroom.store.v1.MailboxService": frozenset({"imap"}),
     "postroom.store.v1.MessageService": frozenset({"imap"}),
     "postroom.store.v1.QuotaService": frozenset({"imap"}),

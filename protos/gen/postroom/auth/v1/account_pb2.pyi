@@ -292,6 +292,10 @@ class Account(_message.Message):
     QUOTA_MESSAGES_FIELD_NUMBER: _builtins.int
     QUOTA_MAILBOXES_FIELD_NUMBER: _builtins.int
     ADMINISTRATOR_FIELD_NUMBER: _builtins.int
+    POP3_DELETE_FIELD_NUMBER: _builtins.int
+    POP3_DAYS_FIELD_NUMBER: _builtins.int
+    POP3_LOGIN_DELAY_FIELD_NUMBER: _builtins.int
+    APP_PASSWORDS_ONLY_FIELD_NUMBER: _builtins.int
     account_id: _builtins.int
     address: _builtins.str
     tenant: _builtins.str
@@ -307,6 +311,14 @@ class Account(_message.Message):
     """0: unlimited"""
     administrator: _builtins.bool
     """may set quotas of the tenant's accounts by IMAP"""
+    pop3_delete: _builtins.bool
+    """what was retrieved by POP3 goes when the session ends with QUIT"""
+    pop3_days: _builtins.int
+    """after how many days read mail goes when a POP3 session ends with QUIT; 0: never"""
+    pop3_login_delay: _builtins.int
+    """seconds from one sign-in by POP3 to the next; 0: none"""
+    app_passwords_only: _builtins.bool
+    """its own password opens nothing"""
     def __init__(
         self,
         *,
@@ -320,10 +332,14 @@ class Account(_message.Message):
         quota_messages: _builtins.int = ...,
         quota_mailboxes: _builtins.int = ...,
         administrator: _builtins.bool = ...,
+        pop3_delete: _builtins.bool = ...,
+        pop3_days: _builtins.int = ...,
+        pop3_login_delay: _builtins.int = ...,
+        app_passwords_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "address", b"address", "administrator", b"administrator", "created_at", b"created_at", "disabled", b"disabled", "display_name", b"display_name", "quota_bytes", b"quota_bytes", "quota_mailboxes", b"quota_mailboxes", "quota_messages", b"quota_messages", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "address", b"address", "administrator", b"administrator", "app_passwords_only", b"app_passwords_only", "created_at", b"created_at", "disabled", b"disabled", "display_name", b"display_name", "pop3_days", b"pop3_days", "pop3_delete", b"pop3_delete", "pop3_login_delay", b"pop3_login_delay", "quota_bytes", b"quota_bytes", "quota_mailboxes", b"quota_mailboxes", "quota_messages", b"quota_messages", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -337,11 +353,14 @@ class CreateAccountRequest(_message.Message):
     PASSWORD_FIELD_NUMBER: _builtins.int
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
     QUOTA_BYTES_FIELD_NUMBER: _builtins.int
+    ACCEPT_WEAK_FIELD_NUMBER: _builtins.int
     address: _builtins.str
     password: _builtins.str
     """empty: nobody can sign in until one is set"""
     display_name: _builtins.str
     quota_bytes: _builtins.int
+    accept_weak: _builtins.bool
+    """take the password even where it is easy to guess"""
     def __init__(
         self,
         *,
@@ -349,10 +368,11 @@ class CreateAccountRequest(_message.Message):
         password: _builtins.str = ...,
         display_name: _builtins.str = ...,
         quota_bytes: _builtins.int = ...,
+        accept_weak: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "display_name", b"display_name", "password", b"password", "quota_bytes", b"quota_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_weak", b"accept_weak", "address", b"address", "display_name", b"display_name", "password", b"password", "quota_bytes", b"quota_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -445,6 +465,10 @@ class UpdateAccountRequest(_message.Message):
     QUOTA_MESSAGES_FIELD_NUMBER: _builtins.int
     QUOTA_MAILBOXES_FIELD_NUMBER: _builtins.int
     ADMINISTRATOR_FIELD_NUMBER: _builtins.int
+    POP3_DELETE_FIELD_NUMBER: _builtins.int
+    POP3_DAYS_FIELD_NUMBER: _builtins.int
+    POP3_LOGIN_DELAY_FIELD_NUMBER: _builtins.int
+    APP_PASSWORDS_ONLY_FIELD_NUMBER: _builtins.int
     address: _builtins.str
     display_name: _builtins.str
     quota_bytes: _builtins.int
@@ -452,6 +476,12 @@ class UpdateAccountRequest(_message.Message):
     quota_messages: _builtins.int
     quota_mailboxes: _builtins.int
     administrator: _builtins.bool
+    pop3_delete: _builtins.bool
+    pop3_days: _builtins.int
+    """up to 36,500"""
+    pop3_login_delay: _builtins.int
+    """up to 86,400"""
+    app_passwords_only: _builtins.bool
     def __init__(
         self,
         *,
@@ -462,17 +492,29 @@ class UpdateAccountRequest(_message.Message):
         quota_messages: _builtins.int | None = ...,
         quota_mailboxes: _builtins.int | None = ...,
         administrator: _builtins.bool | None = ...,
+        pop3_delete: _builtins.bool | None = ...,
+        pop3_days: _builtins.int | None = ...,
+        pop3_login_delay: _builtins.int | None = ...,
+        app_passwords_only: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_administrator", b"_administrator", "_disabled", b"_disabled", "_display_name", b"_display_name", "_quota_bytes", b"_quota_bytes", "_quota_mailboxes", b"_quota_mailboxes", "_quota_messages", b"_quota_messages", "administrator", b"administrator", "disabled", b"disabled", "display_name", b"display_name", "quota_bytes", b"quota_bytes", "quota_mailboxes", b"quota_mailboxes", "quota_messages", b"quota_messages"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_administrator", b"_administrator", "_app_passwords_only", b"_app_passwords_only", "_disabled", b"_disabled", "_display_name", b"_display_name", "_pop3_days", b"_pop3_days", "_pop3_delete", b"_pop3_delete", "_pop3_login_delay", b"_pop3_login_delay", "_quota_bytes", b"_quota_bytes", "_quota_mailboxes", b"_quota_mailboxes", "_quota_messages", b"_quota_messages", "administrator", b"administrator", "app_passwords_only", b"app_passwords_only", "disabled", b"disabled", "display_name", b"display_name", "pop3_days", b"pop3_days", "pop3_delete", b"pop3_delete", "pop3_login_delay", b"pop3_login_delay", "quota_bytes", b"quota_bytes", "quota_mailboxes", b"quota_mailboxes", "quota_messages", b"quota_messages"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_administrator", b"_administrator", "_disabled", b"_disabled", "_display_name", b"_display_name", "_quota_bytes", b"_quota_bytes", "_quota_mailboxes", b"_quota_mailboxes", "_quota_messages", b"_quota_messages", "address", b"address", "administrator", b"administrator", "disabled", b"disabled", "display_name", b"display_name", "quota_bytes", b"quota_bytes", "quota_mailboxes", b"quota_mailboxes", "quota_messages", b"quota_messages"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_administrator", b"_administrator", "_app_passwords_only", b"_app_passwords_only", "_disabled", b"_disabled", "_display_name", b"_display_name", "_pop3_days", b"_pop3_days", "_pop3_delete", b"_pop3_delete", "_pop3_login_delay", b"_pop3_login_delay", "_quota_bytes", b"_quota_bytes", "_quota_mailboxes", b"_quota_mailboxes", "_quota_messages", b"_quota_messages", "address", b"address", "administrator", b"administrator", "app_passwords_only", b"app_passwords_only", "disabled", b"disabled", "display_name", b"display_name", "pop3_days", b"pop3_days", "pop3_delete", b"pop3_delete", "pop3_login_delay", b"pop3_login_delay", "quota_bytes", b"quota_bytes", "quota_mailboxes", b"quota_mailboxes", "quota_messages", b"quota_messages"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__administrator: _TypeAlias = _typing.Literal["administrator"]  # noqa: Y015
     _WhichOneofArgType__administrator: _TypeAlias = _typing.Literal["_administrator", b"_administrator"]  # noqa: Y015
+    _WhichOneofReturnType__app_passwords_only: _TypeAlias = _typing.Literal["app_passwords_only"]  # noqa: Y015
+    _WhichOneofArgType__app_passwords_only: _TypeAlias = _typing.Literal["_app_passwords_only", b"_app_passwords_only"]  # noqa: Y015
     _WhichOneofReturnType__disabled: _TypeAlias = _typing.Literal["disabled"]  # noqa: Y015
     _WhichOneofArgType__disabled: _TypeAlias = _typing.Literal["_disabled", b"_disabled"]  # noqa: Y015
     _WhichOneofReturnType__display_name: _TypeAlias = _typing.Literal["display_name"]  # noqa: Y015
     _WhichOneofArgType__display_name: _TypeAlias = _typing.Literal["_display_name", b"_display_name"]  # noqa: Y015
+    _WhichOneofReturnType__pop3_days: _TypeAlias = _typing.Literal["pop3_days"]  # noqa: Y015
+    _WhichOneofArgType__pop3_days: _TypeAlias = _typing.Literal["_pop3_days", b"_pop3_days"]  # noqa: Y015
+    _WhichOneofReturnType__pop3_delete: _TypeAlias = _typing.Literal["pop3_delete"]  # noqa: Y015
+    _WhichOneofArgType__pop3_delete: _TypeAlias = _typing.Literal["_pop3_delete", b"_pop3_delete"]  # noqa: Y015
+    _WhichOneofReturnType__pop3_login_delay: _TypeAlias = _typing.Literal["pop3_login_delay"]  # noqa: Y015
+    _WhichOneofArgType__pop3_login_delay: _TypeAlias = _typing.Literal["_pop3_login_delay", b"_pop3_login_delay"]  # noqa: Y015
     _WhichOneofReturnType__quota_bytes: _TypeAlias = _typing.Literal["quota_bytes"]  # noqa: Y015
     _WhichOneofArgType__quota_bytes: _TypeAlias = _typing.Literal["_quota_bytes", b"_quota_bytes"]  # noqa: Y015
     _WhichOneofReturnType__quota_mailboxes: _TypeAlias = _typing.Literal["quota_mailboxes"]  # noqa: Y015
@@ -482,9 +524,17 @@ class UpdateAccountRequest(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__administrator) -> _WhichOneofReturnType__administrator | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__app_passwords_only) -> _WhichOneofReturnType__app_passwords_only | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__disabled) -> _WhichOneofReturnType__disabled | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__display_name) -> _WhichOneofReturnType__display_name | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__pop3_days) -> _WhichOneofReturnType__pop3_days | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__pop3_delete) -> _WhichOneofReturnType__pop3_delete | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__pop3_login_delay) -> _WhichOneofReturnType__pop3_login_delay | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__quota_bytes) -> _WhichOneofReturnType__quota_bytes | None: ...
     @_typing.overload
@@ -500,17 +550,21 @@ class SetPasswordRequest(_message.Message):
 
     ADDRESS_FIELD_NUMBER: _builtins.int
     PASSWORD_FIELD_NUMBER: _builtins.int
+    ACCEPT_WEAK_FIELD_NUMBER: _builtins.int
     address: _builtins.str
     password: _builtins.str
+    accept_weak: _builtins.bool
+    """take it even where it is easy to guess"""
     def __init__(
         self,
         *,
         address: _builtins.str = ...,
         password: _builtins.str = ...,
+        accept_weak: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "password", b"password"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_weak", b"accept_weak", "address", b"address", "password", b"password"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -601,6 +655,37 @@ class CreateAliasRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CreateAliasRequest: _TypeAlias = CreateAliasRequest  # noqa: Y015
+
+@_typing.final
+class UpdateAliasRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    ADDED_FIELD_NUMBER: _builtins.int
+    REMOVED_FIELD_NUMBER: _builtins.int
+    address: _builtins.str
+    @_builtins.property
+    def added(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """those that are among the targets already stay where they are"""
+
+    @_builtins.property
+    def removed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """those that are not don't matter"""
+
+    def __init__(
+        self,
+        *,
+        address: _builtins.str = ...,
+        added: _abc.Iterable[_builtins.str] | None = ...,
+        removed: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["added", b"added", "address", b"address", "removed", b"removed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateAliasRequest: _TypeAlias = UpdateAliasRequest  # noqa: Y015
 
 @_typing.final
 class ListAliasesRequest(_message.Message):

@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from postroom.auth.v1 import account_pb2 as postroom_dot_auth_dot_v1_dot_account__pb2
+from postroom.auth.v1 import credential_pb2 as postroom_dot_auth_dot_v1_dot_credential__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -109,6 +110,11 @@ class AccountServiceStub:
                 request_serializer=postroom_dot_auth_dot_v1_dot_account__pb2.CreateAliasRequest.SerializeToString,
                 response_deserializer=postroom_dot_auth_dot_v1_dot_account__pb2.Alias.FromString,
                 _registered_method=True)
+        self.UpdateAlias = channel.unary_unary(
+                '/postroom.auth.v1.AccountService/UpdateAlias',
+                request_serializer=postroom_dot_auth_dot_v1_dot_account__pb2.UpdateAliasRequest.SerializeToString,
+                response_deserializer=postroom_dot_auth_dot_v1_dot_account__pb2.Alias.FromString,
+                _registered_method=True)
         self.ListAliases = channel.unary_unary(
                 '/postroom.auth.v1.AccountService/ListAliases',
                 request_serializer=postroom_dot_auth_dot_v1_dot_account__pb2.ListAliasesRequest.SerializeToString,
@@ -118,6 +124,41 @@ class AccountServiceStub:
                 '/postroom.auth.v1.AccountService/DeleteAlias',
                 request_serializer=postroom_dot_auth_dot_v1_dot_account__pb2.DeleteAliasRequest.SerializeToString,
                 response_deserializer=postroom_dot_auth_dot_v1_dot_account__pb2.DeleteAliasResponse.FromString,
+                _registered_method=True)
+        self.CreateAppPassword = channel.unary_unary(
+                '/postroom.auth.v1.AccountService/CreateAppPassword',
+                request_serializer=postroom_dot_auth_dot_v1_dot_credential__pb2.CreateAppPasswordRequest.SerializeToString,
+                response_deserializer=postroom_dot_auth_dot_v1_dot_credential__pb2.CreateAppPasswordResponse.FromString,
+                _registered_method=True)
+        self.ListAppPasswords = channel.unary_unary(
+                '/postroom.auth.v1.AccountService/ListAppPasswords',
+                request_serializer=postroom_dot_auth_dot_v1_dot_credential__pb2.ListAppPasswordsRequest.SerializeToString,
+                response_deserializer=postroom_dot_auth_dot_v1_dot_credential__pb2.ListAppPasswordsResponse.FromString,
+                _registered_method=True)
+        self.RevokeAppPassword = channel.unary_unary(
+                '/postroom.auth.v1.AccountService/RevokeAppPassword',
+                request_serializer=postroom_dot_auth_dot_v1_dot_credential__pb2.RevokeAppPasswordRequest.SerializeToString,
+                response_deserializer=postroom_dot_auth_dot_v1_dot_credential__pb2.RevokeAppPasswordResponse.FromString,
+                _registered_method=True)
+        self.LockAccount = channel.unary_unary(
+                '/postroom.auth.v1.AccountService/LockAccount',
+                request_serializer=postroom_dot_auth_dot_v1_dot_credential__pb2.LockAccountRequest.SerializeToString,
+                response_deserializer=postroom_dot_auth_dot_v1_dot_credential__pb2.AccountStanding.FromString,
+                _registered_method=True)
+        self.UnlockAccount = channel.unary_unary(
+                '/postroom.auth.v1.AccountService/UnlockAccount',
+                request_serializer=postroom_dot_auth_dot_v1_dot_credential__pb2.UnlockAccountRequest.SerializeToString,
+                response_deserializer=postroom_dot_auth_dot_v1_dot_credential__pb2.AccountStanding.FromString,
+                _registered_method=True)
+        self.GetAccountStanding = channel.unary_unary(
+                '/postroom.auth.v1.AccountService/GetAccountStanding',
+                request_serializer=postroom_dot_auth_dot_v1_dot_credential__pb2.GetAccountStandingRequest.SerializeToString,
+                response_deserializer=postroom_dot_auth_dot_v1_dot_credential__pb2.AccountStanding.FromString,
+                _registered_method=True)
+        self.ListAudit = channel.unary_unary(
+                '/postroom.auth.v1.AccountService/ListAudit',
+                request_serializer=postroom_dot_auth_dot_v1_dot_credential__pb2.ListAuditRequest.SerializeToString,
+                response_deserializer=postroom_dot_auth_dot_v1_dot_credential__pb2.ListAuditResponse.FromString,
                 _registered_method=True)
 
 
@@ -200,7 +241,8 @@ class AccountServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SetPassword(self, request, context):
-        """Replaces the password. Tickets issued before can't be renewed any more.
+        """Replaces the password. Tickets issued before can't be renewed any more. INVALID where it is too easy to guess, as
+        in CreateAccount; the text says what to do.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -220,6 +262,13 @@ class AccountServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateAlias(self, request, context):
+        """Adds targets to an alias, after those that it has, and takes others away: a group's members come and go.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListAliases(self, request, context):
         """Pages in order of address.
         """
@@ -229,6 +278,57 @@ class AccountServiceServicer:
 
     def DeleteAlias(self, request, context):
         """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateAppPassword(self, request, context):
+        """Makes an app password: generated, for one program, good for what is named. Its text is in this answer alone.
+        ALREADY_EXISTS where the account has one of that name: whoever lost the answer revokes it and makes another.
+        CONFLICT where the account has 100.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAppPasswords(self, request, context):
+        """In order of name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeAppPassword(self, request, context):
+        """Ends app passwords. Tickets that they opened can't be renewed any more.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LockAccount(self, request, context):
+        """Lets nobody sign in to an account for a time; it still receives. Tickets can't be renewed while it is locked.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnlockAccount(self, request, context):
+        """Ends a lock, an administrator's and one by failures, and forgets the account's failures.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetAccountStanding(self, request, context):
+        """Whether somebody can sign in to an account now.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAudit(self, request, context):
+        """How people's exchanges ended, newest first, in pages. An entry is here a second after its end at the latest.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -306,6 +406,11 @@ def add_AccountServiceServicer_to_server(servicer, server):
                     request_deserializer=postroom_dot_auth_dot_v1_dot_account__pb2.CreateAliasRequest.FromString,
                     response_serializer=postroom_dot_auth_dot_v1_dot_account__pb2.Alias.SerializeToString,
             ),
+            'UpdateAlias': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateAlias,
+                    request_deserializer=postroom_dot_auth_dot_v1_dot_account__pb2.UpdateAliasRequest.FromString,
+                    response_serializer=postroom_dot_auth_dot_v1_dot_account__pb2.Alias.SerializeToString,
+            ),
             'ListAliases': grpc.unary_unary_rpc_method_handler(
                     servicer.ListAliases,
                     request_deserializer=postroom_dot_auth_dot_v1_dot_account__pb2.ListAliasesRequest.FromString,
@@ -315,6 +420,41 @@ def add_AccountServiceServicer_to_server(servicer, server):
                     servicer.DeleteAlias,
                     request_deserializer=postroom_dot_auth_dot_v1_dot_account__pb2.DeleteAliasRequest.FromString,
                     response_serializer=postroom_dot_auth_dot_v1_dot_account__pb2.DeleteAliasResponse.SerializeToString,
+            ),
+            'CreateAppPassword': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateAppPassword,
+                    request_deserializer=postroom_dot_auth_dot_v1_dot_credential__pb2.CreateAppPasswordRequest.FromString,
+                    response_serializer=postroom_dot_auth_dot_v1_dot_credential__pb2.CreateAppPasswordResponse.SerializeToString,
+            ),
+            'ListAppPasswords': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAppPasswords,
+                    request_deserializer=postroom_dot_auth_dot_v1_dot_credential__pb2.ListAppPasswordsRequest.FromString,
+                    response_serializer=postroom_dot_auth_dot_v1_dot_credential__pb2.ListAppPasswordsResponse.SerializeToString,
+            ),
+            'RevokeAppPassword': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeAppPassword,
+                    request_deserializer=postroom_dot_auth_dot_v1_dot_credential__pb2.RevokeAppPasswordRequest.FromString,
+                    response_serializer=postroom_dot_auth_dot_v1_dot_credential__pb2.RevokeAppPasswordResponse.SerializeToString,
+            ),
+            'LockAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.LockAccount,
+                    request_deserializer=postroom_dot_auth_dot_v1_dot_credential__pb2.LockAccountRequest.FromString,
+                    response_serializer=postroom_dot_auth_dot_v1_dot_credential__pb2.AccountStanding.SerializeToString,
+            ),
+            'UnlockAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnlockAccount,
+                    request_deserializer=postroom_dot_auth_dot_v1_dot_credential__pb2.UnlockAccountRequest.FromString,
+                    response_serializer=postroom_dot_auth_dot_v1_dot_credential__pb2.AccountStanding.SerializeToString,
+            ),
+            'GetAccountStanding': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAccountStanding,
+                    request_deserializer=postroom_dot_auth_dot_v1_dot_credential__pb2.GetAccountStandingRequest.FromString,
+                    response_serializer=postroom_dot_auth_dot_v1_dot_credential__pb2.AccountStanding.SerializeToString,
+            ),
+            'ListAudit': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAudit,
+                    request_deserializer=postroom_dot_auth_dot_v1_dot_credential__pb2.ListAuditRequest.FromString,
+                    response_serializer=postroom_dot_auth_dot_v1_dot_credential__pb2.ListAuditResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -711,6 +851,33 @@ class AccountService:
             _registered_method=True)
 
     @staticmethod
+    def UpdateAlias(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/postroom.auth.v1.AccountService/UpdateAlias',
+            postroom_dot_auth_dot_v1_dot_account__pb2.UpdateAliasRequest.SerializeToString,
+            postroom_dot_auth_dot_v1_dot_account__pb2.Alias.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def ListAliases(request,
             target,
             options=(),
@@ -754,6 +921,195 @@ class AccountService:
             '/postroom.auth.v1.AccountService/DeleteAlias',
             postroom_dot_auth_dot_v1_dot_account__pb2.DeleteAliasRequest.SerializeToString,
             postroom_dot_auth_dot_v1_dot_account__pb2.DeleteAliasResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateAppPassword(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/postroom.auth.v1.AccountService/CreateAppPassword',
+            postroom_dot_auth_dot_v1_dot_credential__pb2.CreateAppPasswordRequest.SerializeToString,
+            postroom_dot_auth_dot_v1_dot_credential__pb2.CreateAppPasswordResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAppPasswords(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/postroom.auth.v1.AccountService/ListAppPasswords',
+            postroom_dot_auth_dot_v1_dot_credential__pb2.ListAppPasswordsRequest.SerializeToString,
+            postroom_dot_auth_dot_v1_dot_credential__pb2.ListAppPasswordsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeAppPassword(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/postroom.auth.v1.AccountService/RevokeAppPassword',
+            postroom_dot_auth_dot_v1_dot_credential__pb2.RevokeAppPasswordRequest.SerializeToString,
+            postroom_dot_auth_dot_v1_dot_credential__pb2.RevokeAppPasswordResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LockAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/postroom.auth.v1.AccountService/LockAccount',
+            postroom_dot_auth_dot_v1_dot_credential__pb2.LockAccountRequest.SerializeToString,
+            postroom_dot_auth_dot_v1_dot_credential__pb2.AccountStanding.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnlockAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/postroom.auth.v1.AccountService/UnlockAccount',
+            postroom_dot_auth_dot_v1_dot_credential__pb2.UnlockAccountRequest.SerializeToString,
+            postroom_dot_auth_dot_v1_dot_credential__pb2.AccountStanding.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetAccountStanding(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/postroom.auth.v1.AccountService/GetAccountStanding',
+            postroom_dot_auth_dot_v1_dot_credential__pb2.GetAccountStandingRequest.SerializeToString,
+            postroom_dot_auth_dot_v1_dot_credential__pb2.AccountStanding.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAudit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/postroom.auth.v1.AccountService/ListAudit',
+            postroom_dot_auth_dot_v1_dot_credential__pb2.ListAuditRequest.SerializeToString,
+            postroom_dot_auth_dot_v1_dot_credential__pb2.ListAuditResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from grpc import aio as _aio
 from postroom.auth.v1 import account_pb2 as _account_pb2
+from postroom.auth.v1 import credential_pb2 as _credential_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -54,14 +55,35 @@ class AccountServiceStub:
     UpdateAccount: _grpc.UnaryUnaryMultiCallable[_account_pb2.UpdateAccountRequest, _account_pb2.Account]
     """Changes only the fields that are present."""
     SetPassword: _grpc.UnaryUnaryMultiCallable[_account_pb2.SetPasswordRequest, _account_pb2.Account]
-    """Replaces the password. Tickets issued before can't be renewed any more."""
+    """Replaces the password. Tickets issued before can't be renewed any more. INVALID where it is too easy to guess, as
+    in CreateAccount; the text says what to do.
+    """
     DeleteAccount: _grpc.UnaryUnaryMultiCallable[_account_pb2.DeleteAccountRequest, _account_pb2.DeleteAccountResponse]
     """Removes the account with its aliases; its mail stays until the store is told (store.v1.AdminService.PurgeAccount)."""
     CreateAlias: _grpc.UnaryUnaryMultiCallable[_account_pb2.CreateAliasRequest, _account_pb2.Alias]
     """An address that delivers to one or more others, here or elsewhere."""
+    UpdateAlias: _grpc.UnaryUnaryMultiCallable[_account_pb2.UpdateAliasRequest, _account_pb2.Alias]
+    """Adds targets to an alias, after those that it has, and takes others away: a group's members come and go."""
     ListAliases: _grpc.UnaryUnaryMultiCallable[_account_pb2.ListAliasesRequest, _account_pb2.ListAliasesResponse]
     """Pages in order of address."""
     DeleteAlias: _grpc.UnaryUnaryMultiCallable[_account_pb2.DeleteAliasRequest, _account_pb2.DeleteAliasResponse]
+    CreateAppPassword: _grpc.UnaryUnaryMultiCallable[_credential_pb2.CreateAppPasswordRequest, _credential_pb2.CreateAppPasswordResponse]
+    """Makes an app password: generated, for one program, good for what is named. Its text is in this answer alone.
+    ALREADY_EXISTS where the account has one of that name: whoever lost the answer revokes it and makes another.
+    CONFLICT where the account has 100.
+    """
+    ListAppPasswords: _grpc.UnaryUnaryMultiCallable[_credential_pb2.ListAppPasswordsRequest, _credential_pb2.ListAppPasswordsResponse]
+    """In order of name."""
+    RevokeAppPassword: _grpc.UnaryUnaryMultiCallable[_credential_pb2.RevokeAppPasswordRequest, _credential_pb2.RevokeAppPasswordResponse]
+    """Ends app passwords. Tickets that they opened can't be renewed any more."""
+    LockAccount: _grpc.UnaryUnaryMultiCallable[_credential_pb2.LockAccountRequest, _credential_pb2.AccountStanding]
+    """Lets nobody sign in to an account for a time; it still receives. Tickets can't be renewed while it is locked."""
+    UnlockAccount: _grpc.UnaryUnaryMultiCallable[_credential_pb2.UnlockAccountRequest, _credential_pb2.AccountStanding]
+    """Ends a lock, an administrator's and one by failures, and forgets the account's failures."""
+    GetAccountStanding: _grpc.UnaryUnaryMultiCallable[_credential_pb2.GetAccountStandingRequest, _credential_pb2.AccountStanding]
+    """Whether somebody can sign in to an account now."""
+    ListAudit: _grpc.UnaryUnaryMultiCallable[_credential_pb2.ListAuditRequest, _credential_pb2.ListAuditResponse]
+    """How people's exchanges ended, newest first, in pages. An entry is here a second after its end at the latest."""
 
 @_typing.type_check_only
 class AccountServiceAsyncStub(AccountServiceStub):
@@ -89,14 +111,35 @@ class AccountServiceAsyncStub(AccountServiceStub):
     UpdateAccount: _aio.UnaryUnaryMultiCallable[_account_pb2.UpdateAccountRequest, _account_pb2.Account]  # type: ignore[assignment]
     """Changes only the fields that are present."""
     SetPassword: _aio.UnaryUnaryMultiCallable[_account_pb2.SetPasswordRequest, _account_pb2.Account]  # type: ignore[assignment]
-    """Replaces the password. Tickets issued before can't be renewed any more."""
+    """Replaces the password. Tickets issued before can't be renewed any more. INVALID where it is too easy to guess, as
+    in CreateAccount; the text says what to do.
+    """
     DeleteAccount: _aio.UnaryUnaryMultiCallable[_account_pb2.DeleteAccountRequest, _account_pb2.DeleteAccountResponse]  # type: ignore[assignment]
     """Removes the account with its aliases; its mail stays until the store is told (store.v1.AdminService.PurgeAccount)."""
     CreateAlias: _aio.UnaryUnaryMultiCallable[_account_pb2.CreateAliasRequest, _account_pb2.Alias]  # type: ignore[assignment]
     """An address that delivers to one or more others, here or elsewhere."""
+    UpdateAlias: _aio.UnaryUnaryMultiCallable[_account_pb2.UpdateAliasRequest, _account_pb2.Alias]  # type: ignore[assignment]
+    """Adds targets to an alias, after those that it has, and takes others away: a group's members come and go."""
     ListAliases: _aio.UnaryUnaryMultiCallable[_account_pb2.ListAliasesRequest, _account_pb2.ListAliasesResponse]  # type: ignore[assignment]
     """Pages in order of address."""
     DeleteAlias: _aio.UnaryUnaryMultiCallable[_account_pb2.DeleteAliasRequest, _account_pb2.DeleteAliasResponse]  # type: ignore[assignment]
+    CreateAppPassword: _aio.UnaryUnaryMultiCallable[_credential_pb2.CreateAppPasswordRequest, _credential_pb2.CreateAppPasswordResponse]  # type: ignore[assignment]
+    """Makes an app password: generated, for one program, good for what is named. Its text is in this answer alone.
+    ALREADY_EXISTS where the account has one of that name: whoever lost the answer revokes it and makes another.
+    CONFLICT where the account has 100.
+    """
+    ListAppPasswords: _aio.UnaryUnaryMultiCallable[_credential_pb2.ListAppPasswordsRequest, _credential_pb2.ListAppPasswordsResponse]  # type: ignore[assignment]
+    """In order of name."""
+    RevokeAppPassword: _aio.UnaryUnaryMultiCallable[_credential_pb2.RevokeAppPasswordRequest, _credential_pb2.RevokeAppPasswordResponse]  # type: ignore[assignment]
+    """Ends app passwords. Tickets that they opened can't be renewed any more."""
+    LockAccount: _aio.UnaryUnaryMultiCallable[_credential_pb2.LockAccountRequest, _credential_pb2.AccountStanding]  # type: ignore[assignment]
+    """Lets nobody sign in to an account for a time; it still receives. Tickets can't be renewed while it is locked."""
+    UnlockAccount: _aio.UnaryUnaryMultiCallable[_credential_pb2.UnlockAccountRequest, _credential_pb2.AccountStanding]  # type: ignore[assignment]
+    """Ends a lock, an administrator's and one by failures, and forgets the account's failures."""
+    GetAccountStanding: _aio.UnaryUnaryMultiCallable[_credential_pb2.GetAccountStandingRequest, _credential_pb2.AccountStanding]  # type: ignore[assignment]
+    """Whether somebody can sign in to an account now."""
+    ListAudit: _aio.UnaryUnaryMultiCallable[_credential_pb2.ListAuditRequest, _credential_pb2.ListAuditResponse]  # type: ignore[assignment]
+    """How people's exchanges ended, newest first, in pages. An entry is here a second after its end at the latest."""
 
 class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
     """Tenants, domains, accounts, aliases and their credentials, for administrators.
@@ -193,7 +236,9 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _account_pb2.SetPasswordRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_account_pb2.Account, _abc.Awaitable[_account_pb2.Account]]:
-        """Replaces the password. Tickets issued before can't be renewed any more."""
+        """Replaces the password. Tickets issued before can't be renewed any more. INVALID where it is too easy to guess, as
+        in CreateAccount; the text says what to do.
+        """
 
     @_abc_1.abstractmethod
     def DeleteAccount(
@@ -212,6 +257,14 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         """An address that delivers to one or more others, here or elsewhere."""
 
     @_abc_1.abstractmethod
+    def UpdateAlias(
+        self,
+        request: _account_pb2.UpdateAliasRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_pb2.Alias, _abc.Awaitable[_account_pb2.Alias]]:
+        """Adds targets to an alias, after those that it has, and takes others away: a group's members come and go."""
+
+    @_abc_1.abstractmethod
     def ListAliases(
         self,
         request: _account_pb2.ListAliasesRequest,
@@ -225,5 +278,64 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _account_pb2.DeleteAliasRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_account_pb2.DeleteAliasResponse, _abc.Awaitable[_account_pb2.DeleteAliasResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def CreateAppPassword(
+        self,
+        request: _credential_pb2.CreateAppPasswordRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_credential_pb2.CreateAppPasswordResponse, _abc.Awaitable[_credential_pb2.CreateAppPasswordResponse]]:
+        """Makes an app password: generated, for one program, good for what is named. Its text is in this answer alone.
+        ALREADY_EXISTS where the account has one of that name: whoever lost the answer revokes it and makes another.
+        CONFLICT where the account has 100.
+        """
+
+    @_abc_1.abstractmethod
+    def ListAppPasswords(
+        self,
+        request: _credential_pb2.ListAppPasswordsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_credential_pb2.ListAppPasswordsResponse, _abc.Awaitable[_credential_pb2.ListAppPasswordsResponse]]:
+        """In order of name."""
+
+    @_abc_1.abstractmethod
+    def RevokeAppPassword(
+        self,
+        request: _credential_pb2.RevokeAppPasswordRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_credential_pb2.RevokeAppPasswordResponse, _abc.Awaitable[_credential_pb2.RevokeAppPasswordResponse]]:
+        """Ends app passwords. Tickets that they opened can't be renewed any more."""
+
+    @_abc_1.abstractmethod
+    def LockAccount(
+        self,
+        request: _credential_pb2.LockAccountRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_credential_pb2.AccountStanding, _abc.Awaitable[_credential_pb2.AccountStanding]]:
+        """Lets nobody sign in to an account for a time; it still receives. Tickets can't be renewed while it is locked."""
+
+    @_abc_1.abstractmethod
+    def UnlockAccount(
+        self,
+        request: _credential_pb2.UnlockAccountRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_credential_pb2.AccountStanding, _abc.Awaitable[_credential_pb2.AccountStanding]]:
+        """Ends a lock, an administrator's and one by failures, and forgets the account's failures."""
+
+    @_abc_1.abstractmethod
+    def GetAccountStanding(
+        self,
+        request: _credential_pb2.GetAccountStandingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_credential_pb2.AccountStanding, _abc.Awaitable[_credential_pb2.AccountStanding]]:
+        """Whether somebody can sign in to an account now."""
+
+    @_abc_1.abstractmethod
+    def ListAudit(
+        self,
+        request: _credential_pb2.ListAuditRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_credential_pb2.ListAuditResponse, _abc.Awaitable[_credential_pb2.ListAuditResponse]]:
+        """How people's exchanges ended, newest first, in pages. An entry is here a second after its end at the latest."""
 
 def add_AccountServiceServicer_to_server(servicer: AccountServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%postroom/auth/v1/authentication.proto\x12\x10postroom.auth.v1\"\x89\x01\n\x06\x43lient\x12\x10\n\x08protocol\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x0e\n\x06secure\x18\x03 \x01(\x08\x12\x13\n\x0btls_version\x18\x04 \x01(\t\x12\x1c\n\x14tls_server_end_point\x18\x05 \x01(\x0c\x12\x19\n\x11\x63\x65rtificate_names\x18\x06 \x03(\t\"\xfb\x01\n\x13\x41uthenticateRequest\x12<\n\x05start\x18\x01 \x01(\x0b\x32+.postroom.auth.v1.AuthenticateRequest.StartH\x00\x12\x12\n\x08response\x18\x02 \x01(\x0cH\x00\x12\x10\n\x06\x63\x61ncel\x18\x03 \x01(\x08H\x00\x1ax\n\x05Start\x12\x11\n\tmechanism\x18\x01 \x01(\t\x12\x1d\n\x10initial_response\x18\x02 \x01(\x0cH\x00\x88\x01\x01\x12(\n\x06\x63lient\x18\x03 \x01(\x0b\x32\x18.postroom.auth.v1.ClientB\x13\n\x11_initial_responseB\x06\n\x04step\"\xc4\x01\n\x14\x41uthenticateResponse\x12\x13\n\tchallenge\x18\x01 \x01(\x0cH\x00\x12\x41\n\x07success\x18\x02 \x01(\x0b\x32..postroom.auth.v1.AuthenticateResponse.SuccessH\x00\x1aL\n\x07Success\x12(\n\x06ticket\x18\x01 \x01(\x0b\x32\x18.postroom.auth.v1.Ticket\x12\x17\n\x0f\x61\x64\x64itional_data\x18\x02 \x01(\x0c\x42\x06\n\x04step\"f\n\rSignInRequest\x12\x11\n\tmechanism\x18\x01 \x01(\t\x12\x18\n\x10initial_response\x18\x02 \x01(\x0c\x12(\n\x06\x63lient\x18\x03 \x01(\x0b\x32\x18.postroom.auth.v1.Client\"S\n\x0eSignInResponse\x12(\n\x06ticket\x18\x01 \x01(\x0b\x32\x18.postroom.auth.v1.Ticket\x12\x17\n\x0f\x61\x64\x64itional_data\x18\x02 \x01(\x0c\"e\n\x06Ticket\x12\r\n\x05token\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\x03\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x12\n\nexpires_at\x18\x04 \x01(\x03\x12\x13\n\x0bquota_bytes\x18\x05 \x01(\x03\"A\n\x15ListMechanismsRequest\x12(\n\x06\x63lient\x18\x01 \x01(\x0b\x32\x18.postroom.auth.v1.Client\"H\n\x16ListMechanismsResponse\x12\x12\n\nmechanisms\x18\x01 \x03(\t\x12\x1a\n\x12private_mechanisms\x18\x02 \x03(\t\"\x1d\n\x0cRenewRequest\x12\r\n\x05token\x18\x01 \x01(\t\"9\n\rRenewResponse\x12(\n\x06ticket\x18\x01 \x01(\x0b\x32\x18.postroom.auth.v1.Ticket2\xf6\x02\n\x15\x41uthenticationService\x12\x61\n\x0c\x41uthenticate\x12%.postroom.auth.v1.AuthenticateRequest\x1a&.postroom.auth.v1.AuthenticateResponse(\x01\x30\x01\x12K\n\x06SignIn\x12\x1f.postroom.auth.v1.SignInRequest\x1a .postroom.auth.v1.SignInResponse\x12\x63\n\x0eListMechanisms\x12\'.postroom.auth.v1.ListMechanismsRequest\x1a(.postroom.auth.v1.ListMechanismsResponse\x12H\n\x05Renew\x12\x1e.postroom.auth.v1.RenewRequest\x1a\x1f.postroom.auth.v1.RenewResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%postroom/auth/v1/authentication.proto\x12\x10postroom.auth.v1\"\x89\x01\n\x06\x43lient\x12\x10\n\x08protocol\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x0e\n\x06secure\x18\x03 \x01(\x08\x12\x13\n\x0btls_version\x18\x04 \x01(\t\x12\x1c\n\x14tls_server_end_point\x18\x05 \x01(\x0c\x12\x19\n\x11\x63\x65rtificate_names\x18\x06 \x03(\t\"\xfb\x01\n\x13\x41uthenticateRequest\x12<\n\x05start\x18\x01 \x01(\x0b\x32+.postroom.auth.v1.AuthenticateRequest.StartH\x00\x12\x12\n\x08response\x18\x02 \x01(\x0cH\x00\x12\x10\n\x06\x63\x61ncel\x18\x03 \x01(\x08H\x00\x1ax\n\x05Start\x12\x11\n\tmechanism\x18\x01 \x01(\t\x12\x1d\n\x10initial_response\x18\x02 \x01(\x0cH\x00\x88\x01\x01\x12(\n\x06\x63lient\x18\x03 \x01(\x0b\x32\x18.postroom.auth.v1.ClientB\x13\n\x11_initial_responseB\x06\n\x04step\"\xf2\x01\n\x14\x41uthenticateResponse\x12\x13\n\tchallenge\x18\x01 \x01(\x0cH\x00\x12\x41\n\x07success\x18\x02 \x01(\x0b\x32..postroom.auth.v1.AuthenticateResponse.SuccessH\x00\x1az\n\x07Success\x12(\n\x06ticket\x18\x01 \x01(\x0b\x32\x18.postroom.auth.v1.Ticket\x12\x17\n\x0f\x61\x64\x64itional_data\x18\x02 \x01(\x0c\x12,\n\x08maildrop\x18\x03 \x01(\x0b\x32\x1a.postroom.auth.v1.MaildropB\x06\n\x04step\"f\n\rSignInRequest\x12\x11\n\tmechanism\x18\x01 \x01(\t\x12\x18\n\x10initial_response\x18\x02 \x01(\x0c\x12(\n\x06\x63lient\x18\x03 \x01(\x0b\x32\x18.postroom.auth.v1.Client\"\x81\x01\n\x0eSignInResponse\x12(\n\x06ticket\x18\x01 \x01(\x0b\x32\x18.postroom.auth.v1.Ticket\x12\x17\n\x0f\x61\x64\x64itional_data\x18\x02 \x01(\x0c\x12,\n\x08maildrop\x18\x03 \x01(\x0b\x32\x1a.postroom.auth.v1.Maildrop\"M\n\x08Maildrop\x12\x0f\n\x07mailbox\x18\x01 \x01(\t\x12\x30\n\x06policy\x18\x02 \x01(\x0b\x32 .postroom.auth.v1.MaildropPolicy\"O\n\x0eMaildropPolicy\x12\x18\n\x0b\x65xpire_days\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x13\n\x0blogin_delay\x18\x02 \x01(\rB\x0e\n\x0c_expire_days\"|\n\x06Ticket\x12\r\n\x05token\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\x03\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x12\n\nexpires_at\x18\x04 \x01(\x03\x12\x13\n\x0bquota_bytes\x18\x05 \x01(\x03\x12\x15\n\rrenew_seconds\x18\x14 \x01(\x05\"A\n\x15ListMechanismsRequest\x12(\n\x06\x63lient\x18\x01 \x01(\x0b\x32\x18.postroom.auth.v1.Client\"\x84\x01\n\x16ListMechanismsResponse\x12\x12\n\nmechanisms\x18\x01 \x03(\t\x12\x1a\n\x12private_mechanisms\x18\x02 \x03(\t\x12:\n\x10strictest_policy\x18\x03 \x01(\x0b\x32 .postroom.auth.v1.MaildropPolicy\"\x1d\n\x0cRenewRequest\x12\r\n\x05token\x18\x01 \x01(\t\"9\n\rRenewResponse\x12(\n\x06ticket\x18\x01 \x01(\x0b\x32\x18.postroom.auth.v1.Ticket2\xf6\x02\n\x15\x41uthenticationService\x12\x61\n\x0c\x41uthenticate\x12%.postroom.auth.v1.AuthenticateRequest\x1a&.postroom.auth.v1.AuthenticateResponse(\x01\x30\x01\x12K\n\x06SignIn\x12\x1f.postroom.auth.v1.SignInRequest\x1a .postroom.auth.v1.SignInResponse\x12\x63\n\x0eListMechanisms\x12\'.postroom.auth.v1.ListMechanismsRequest\x1a(.postroom.auth.v1.ListMechanismsResponse\x12H\n\x05Renew\x12\x1e.postroom.auth.v1.RenewRequest\x1a\x1f.postroom.auth.v1.RenewResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,23 +38,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AUTHENTICATEREQUEST_START']._serialized_start=323
   _globals['_AUTHENTICATEREQUEST_START']._serialized_end=443
   _globals['_AUTHENTICATERESPONSE']._serialized_start=454
-  _globals['_AUTHENTICATERESPONSE']._serialized_end=650
+  _globals['_AUTHENTICATERESPONSE']._serialized_end=696
   _globals['_AUTHENTICATERESPONSE_SUCCESS']._serialized_start=566
-  _globals['_AUTHENTICATERESPONSE_SUCCESS']._serialized_end=642
-  _globals['_SIGNINREQUEST']._serialized_start=652
-  _globals['_SIGNINREQUEST']._serialized_end=754
-  _globals['_SIGNINRESPONSE']._serialized_start=756
-  _globals['_SIGNINRESPONSE']._serialized_end=839
-  _globals['_TICKET']._serialized_start=841
-  _globals['_TICKET']._serialized_end=942
-  _globals['_LISTMECHANISMSREQUEST']._serialized_start=944
-  _globals['_LISTMECHANISMSREQUEST']._serialized_end=1009
-  _globals['_LISTMECHANISMSRESPONSE']._serialized_start=1011
-  _globals['_LISTMECHANISMSRESPONSE']._serialized_end=1083
-  _globals['_RENEWREQUEST']._serialized_start=1085
-  _globals['_RENEWREQUEST']._serialized_end=1114
-  _globals['_RENEWRESPONSE']._serialized_start=1116
-  _globals['_RENEWRESPONSE']._serialized_end=1173
-  _globals['_AUTHENTICATIONSERVICE']._serialized_start=1176
-  _globals['_AUTHENTICATIONSERVICE']._serialized_end=1550
+  _globals['_AUTHENTICATERESPONSE_SUCCESS']._serialized_end=688
+  _globals['_SIGNINREQUEST']._serialized_start=698
+  _globals['_SIGNINREQUEST']._serialized_end=800
+  _globals['_SIGNINRESPONSE']._serialized_start=803
+  _globals['_SIGNINRESPONSE']._serialized_end=932
+  _globals['_MAILDROP']._serialized_start=934
+  _globals['_MAILDROP']._serialized_end=1011
+  _globals['_MAILDROPPOLICY']._serialized_start=1013
+  _globals['_MAILDROPPOLICY']._serialized_end=1092
+  _globals['_TICKET']._serialized_start=1094
+  _globals['_TICKET']._serialized_end=1218
+  _globals['_LISTMECHANISMSREQUEST']._serialized_start=1220
+  _globals['_LISTMECHANISMSREQUEST']._serialized_end=1285
+  _globals['_LISTMECHANISMSRESPONSE']._serialized_start=1288
+  _globals['_LISTMECHANISMSRESPONSE']._serialized_end=1420
+  _globals['_RENEWREQUEST']._serialized_start=1422
+  _globals['_RENEWREQUEST']._serialized_end=1451
+  _globals['_RENEWRESPONSE']._serialized_start=1453
+  _globals['_RENEWRESPONSE']._serialized_end=1510
+  _globals['_AUTHENTICATIONSERVICE']._serialized_start=1513
+  _globals['_AUTHENTICATIONSERVICE']._serialized_end=1887
 # @@protoc_insertion_point(module_scope)

@@ -133,25 +133,32 @@ class AuthenticateResponse(_message.Message):
 
         TICKET_FIELD_NUMBER: _builtins.int
         ADDITIONAL_DATA_FIELD_NUMBER: _builtins.int
+        MAILDROP_FIELD_NUMBER: _builtins.int
         additional_data: _builtins.bytes
         """for mechanisms that end with data (RFC 4422 section 3.6)"""
         @_builtins.property
         def ticket(self) -> Global___Ticket: ...
+        @_builtins.property
+        def maildrop(self) -> Global___Maildrop:
+            """where the protocol is POP3"""
+
         def __init__(
             self,
             *,
             ticket: Global___Ticket | None = ...,
             additional_data: _builtins.bytes = ...,
+            maildrop: Global___Maildrop | None = ...,
         ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _typing.Literal["ticket", b"ticket"]  # noqa: Y015
+        _HasFieldArgType: _TypeAlias = _typing.Literal["maildrop", b"maildrop", "ticket", b"ticket"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["additional_data", b"additional_data", "ticket", b"ticket"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["additional_data", b"additional_data", "maildrop", b"maildrop", "ticket", b"ticket"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
     CHALLENGE_FIELD_NUMBER: _builtins.int
     SUCCESS_FIELD_NUMBER: _builtins.int
     challenge: _builtins.bytes
+    """the last before an error may tell the client why (SCRAM's "e=")"""
     @_builtins.property
     def success(self) -> Global___AuthenticateResponse.Success: ...
     def __init__(
@@ -203,29 +210,90 @@ class SignInResponse(_message.Message):
 
     TICKET_FIELD_NUMBER: _builtins.int
     ADDITIONAL_DATA_FIELD_NUMBER: _builtins.int
+    MAILDROP_FIELD_NUMBER: _builtins.int
     additional_data: _builtins.bytes
     """for mechanisms that end with data (RFC 4422 section 3.6)"""
     @_builtins.property
     def ticket(self) -> Global___Ticket: ...
+    @_builtins.property
+    def maildrop(self) -> Global___Maildrop:
+        """where the protocol is POP3"""
+
     def __init__(
         self,
         *,
         ticket: Global___Ticket | None = ...,
         additional_data: _builtins.bytes = ...,
+        maildrop: Global___Maildrop | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["ticket", b"ticket"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["maildrop", b"maildrop", "ticket", b"ticket"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["additional_data", b"additional_data", "ticket", b"ticket"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["additional_data", b"additional_data", "maildrop", b"maildrop", "ticket", b"ticket"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SignInResponse: _TypeAlias = SignInResponse  # noqa: Y015
 
 @_typing.final
+class Maildrop(_message.Message):
+    """What POP3 has to know of somebody who signed in."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MAILBOX_FIELD_NUMBER: _builtins.int
+    POLICY_FIELD_NUMBER: _builtins.int
+    mailbox: _builtins.str
+    """The mailbox that the name asked for: "name+mailbox@domain", where no account has that address; empty: INBOX."""
+    @_builtins.property
+    def policy(self) -> Global___MaildropPolicy: ...
+    def __init__(
+        self,
+        *,
+        mailbox: _builtins.str = ...,
+        policy: Global___MaildropPolicy | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["mailbox", b"mailbox", "policy", b"policy"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Maildrop: _TypeAlias = Maildrop  # noqa: Y015
+
+@_typing.final
+class MaildropPolicy(_message.Message):
+    """How long an account's mail stays for POP3, and how often it may be asked for (EXPIRE and LOGIN-DELAY of RFC 2449)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPIRE_DAYS_FIELD_NUMBER: _builtins.int
+    LOGIN_DELAY_FIELD_NUMBER: _builtins.int
+    expire_days: _builtins.int
+    """0: what was retrieved goes at QUIT; none: nothing goes"""
+    login_delay: _builtins.int
+    """seconds from one sign-in to the next; 0: none"""
+    def __init__(
+        self,
+        *,
+        expire_days: _builtins.int | None = ...,
+        login_delay: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expire_days", b"_expire_days", "expire_days", b"expire_days"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expire_days", b"_expire_days", "expire_days", b"expire_days", "login_delay", b"login_delay"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__expire_days: _TypeAlias = _typing.Literal["expire_days"]  # noqa: Y015
+    _WhichOneofArgType__expire_days: _TypeAlias = _typing.Literal["_expire_days", b"_expire_days"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expire_days) -> _WhichOneofReturnType__expire_days | None: ...
+
+Global___MaildropPolicy: _TypeAlias = MaildropPolicy  # noqa: Y015
+
+@_typing.final
 class Ticket(_message.Message):
     """What lets a front act for one person: a JWT (RFC 7519) signed with Ed25519 (RFC 8037), checked offline by the
     store on every call. Claims: sub = account id, scope, exp, iat, jti, name = the account's address,
-    quota = bytes (0: unlimited), quota_messages and quota_mailboxes where these are limited.
+    quota = bytes (0: unlimited), quota_messages and quota_mailboxes where these are limited, app = the app password that
+    opened it, until = when what the person proved ends, a token's expiry, which no renewal outlives.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -235,6 +303,7 @@ class Ticket(_message.Message):
     ADDRESS_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_FIELD_NUMBER: _builtins.int
     QUOTA_BYTES_FIELD_NUMBER: _builtins.int
+    RENEW_SECONDS_FIELD_NUMBER: _builtins.int
     token: _builtins.str
     account_id: _builtins.int
     address: _builtins.str
@@ -243,6 +312,10 @@ class Ticket(_message.Message):
     """Unix seconds"""
     quota_bytes: _builtins.int
     """0: unlimited"""
+    renew_seconds: _builtins.int
+    """Within so many seconds a front asks by Renew whether the session may go on; 0: once half of the ticket's life is
+    over. While it can't ask, the session goes on until the ticket expires.
+    """
     def __init__(
         self,
         *,
@@ -251,10 +324,11 @@ class Ticket(_message.Message):
         address: _builtins.str = ...,
         expires_at: _builtins.int = ...,
         quota_bytes: _builtins.int = ...,
+        renew_seconds: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "address", b"address", "expires_at", b"expires_at", "quota_bytes", b"quota_bytes", "token", b"token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "address", b"address", "expires_at", b"expires_at", "quota_bytes", b"quota_bytes", "renew_seconds", b"renew_seconds", "token", b"token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -286,6 +360,7 @@ class ListMechanismsResponse(_message.Message):
 
     MECHANISMS_FIELD_NUMBER: _builtins.int
     PRIVATE_MECHANISMS_FIELD_NUMBER: _builtins.int
+    STRICTEST_POLICY_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def mechanisms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """IANA names, to be shown to clients"""
@@ -294,17 +369,24 @@ class ListMechanismsResponse(_message.Message):
     def private_mechanisms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Those that are framed as commands of a protocol's own and never shown as SASL mechanisms: "X-APOP", "X-RPOP",
         "X-KPOP" (POP3).
+        X-KPOP: the initial response is an AP-REQ (RFC 4120 section 5.5.1), the challenge an AP-REP or nothing, and the
+        response to it the name that USER gives; a challenge that is a KRB-ERROR is for the client, and then to be cancelled.
         """
+
+    @_builtins.property
+    def strictest_policy(self) -> Global___MaildropPolicy:
+        """For POP3: the shortest `expire_days` and the longest `login_delay` of any account."""
 
     def __init__(
         self,
         *,
         mechanisms: _abc.Iterable[_builtins.str] | None = ...,
         private_mechanisms: _abc.Iterable[_builtins.str] | None = ...,
+        strictest_policy: Global___MaildropPolicy | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["strictest_policy", b"strictest_policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["mechanisms", b"mechanisms", "private_mechanisms", b"private_mechanisms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["mechanisms", b"mechanisms", "private_mechanisms", b"private_mechanisms", "strictest_policy", b"strictest_policy"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -71,10 +71,12 @@ class AuthenticationServiceServicer:
         """One SASL exchange. The first request is `start`; every later one answers a challenge (or
         cancels). The stream ends after `success`, or with an error:
         UNAUTHENTICATED  the credentials are wrong, the account is disabled or unknown (one text and one
-        duration for all of them);
+        duration for all of them); the certificate names somebody else; the channel is bound to
+        another certificate;
         RATE_LIMITED     too many failures from this address or for this account: come back later;
         INVALID          the exchange breaks the mechanism's syntax, or the client cancelled;
         UNSUPPORTED      no such mechanism here, or not on a connection like this one;
+        TOO_SOON         the credentials are right, and the account's policy lets nobody in for now (POP3's LOGIN-DELAY);
         UNAVAILABLE      the directory can't be asked now.
         Not idempotent, and safe to repeat.
         """
@@ -102,7 +104,7 @@ class AuthenticationServiceServicer:
 
     def Renew(self, request, context):
         """Exchanges a ticket that has not expired for a fresh one. EXPIRED when it has, UNAUTHENTICATED when the account
-        is disabled or gone or its credentials have changed since: the session must end. Safe to repeat.
+        is disabled, locked or gone or what opened the ticket has changed since: the session must end. Safe to repeat.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

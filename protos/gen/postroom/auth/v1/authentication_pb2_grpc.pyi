@@ -41,10 +41,12 @@ class AuthenticationServiceStub:
     """One SASL exchange. The first request is `start`; every later one answers a challenge (or
     cancels). The stream ends after `success`, or with an error:
       UNAUTHENTICATED  the credentials are wrong, the account is disabled or unknown (one text and one
-                       duration for all of them);
+                       duration for all of them); the certificate names somebody else; the channel is bound to
+                       another certificate;
       RATE_LIMITED     too many failures from this address or for this account: come back later;
       INVALID          the exchange breaks the mechanism's syntax, or the client cancelled;
       UNSUPPORTED      no such mechanism here, or not on a connection like this one;
+      TOO_SOON         the credentials are right, and the account's policy lets nobody in for now (POP3's LOGIN-DELAY);
       UNAVAILABLE      the directory can't be asked now.
     Not idempotent, and safe to repeat.
     """
@@ -60,7 +62,7 @@ class AuthenticationServiceStub:
     """
     Renew: _grpc.UnaryUnaryMultiCallable[_authentication_pb2.RenewRequest, _authentication_pb2.RenewResponse]
     """Exchanges a ticket that has not expired for a fresh one. EXPIRED when it has, UNAUTHENTICATED when the account
-    is disabled or gone or its credentials have changed since: the session must end. Safe to repeat.
+    is disabled, locked or gone or what opened the ticket has changed since: the session must end. Safe to repeat.
     """
 
 @_typing.type_check_only
@@ -76,10 +78,12 @@ class AuthenticationServiceAsyncStub(AuthenticationServiceStub):
     """One SASL exchange. The first request is `start`; every later one answers a challenge (or
     cancels). The stream ends after `success`, or with an error:
       UNAUTHENTICATED  the credentials are wrong, the account is disabled or unknown (one text and one
-                       duration for all of them);
+                       duration for all of them); the certificate names somebody else; the channel is bound to
+                       another certificate;
       RATE_LIMITED     too many failures from this address or for this account: come back later;
       INVALID          the exchange breaks the mechanism's syntax, or the client cancelled;
       UNSUPPORTED      no such mechanism here, or not on a connection like this one;
+      TOO_SOON         the credentials are right, and the account's policy lets nobody in for now (POP3's LOGIN-DELAY);
       UNAVAILABLE      the directory can't be asked now.
     Not idempotent, and safe to repeat.
     """
@@ -95,7 +99,7 @@ class AuthenticationServiceAsyncStub(AuthenticationServiceStub):
     """
     Renew: _aio.UnaryUnaryMultiCallable[_authentication_pb2.RenewRequest, _authentication_pb2.RenewResponse]  # type: ignore[assignment]
     """Exchanges a ticket that has not expired for a fresh one. EXPIRED when it has, UNAUTHENTICATED when the account
-    is disabled or gone or its credentials have changed since: the session must end. Safe to repeat.
+    is disabled, locked or gone or what opened the ticket has changed since: the session must end. Safe to repeat.
     """
 
 class AuthenticationServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -114,10 +118,12 @@ class AuthenticationServiceServicer(metaclass=_abc_1.ABCMeta):
         """One SASL exchange. The first request is `start`; every later one answers a challenge (or
         cancels). The stream ends after `success`, or with an error:
           UNAUTHENTICATED  the credentials are wrong, the account is disabled or unknown (one text and one
-                           duration for all of them);
+                           duration for all of them); the certificate names somebody else; the channel is bound to
+                           another certificate;
           RATE_LIMITED     too many failures from this address or for this account: come back later;
           INVALID          the exchange breaks the mechanism's syntax, or the client cancelled;
           UNSUPPORTED      no such mechanism here, or not on a connection like this one;
+          TOO_SOON         the credentials are right, and the account's policy lets nobody in for now (POP3's LOGIN-DELAY);
           UNAVAILABLE      the directory can't be asked now.
         Not idempotent, and safe to repeat.
         """
@@ -151,7 +157,7 @@ class AuthenticationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_authentication_pb2.RenewResponse, _abc.Awaitable[_authentication_pb2.RenewResponse]]:
         """Exchanges a ticket that has not expired for a fresh one. EXPIRED when it has, UNAUTHENTICATED when the account
-        is disabled or gone or its credentials have changed since: the session must end. Safe to repeat.
+        is disabled, locked or gone or what opened the ticket has changed since: the session must end. Safe to repeat.
         """
 
 def add_AuthenticationServiceServicer_to_server(servicer: AuthenticationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

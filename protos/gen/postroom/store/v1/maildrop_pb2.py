@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n postroom/store/v1/maildrop.proto\x12\x11postroom.store.v1\"&\n\x0bLockRequest\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\x0c\"g\n\x0cLockResponse\x12\x10\n\x08lease_id\x18\x01 \x01(\x0c\x12\x14\n\x0cuid_validity\x18\x02 \x01(\r\x12\x12\n\nmailbox_id\x18\x03 \x01(\x03\x12\x0c\n\x04uids\x18\x04 \x03(\x07\x12\r\n\x05sizes\x18\x05 \x03(\x07\"%\n\x11RenewLeaseRequest\x12\x10\n\x08lease_id\x18\x01 \x01(\x0c\"\x14\n\x12RenewLeaseResponse\"1\n\x0fRetrieveRequest\x12\x10\n\x08lease_id\x18\x01 \x01(\x0c\x12\x0c\n\x04uids\x18\x02 \x03(\x07\"@\n\x10RetrieveResponse\x12\x0c\n\x04uids\x18\x01 \x03(\x07\x12\x10\n\x08\x63ontents\x18\x02 \x03(\x0c\x12\x0c\n\x04more\x18\x03 \x01(\x08\"7\n\rCommitRequest\x12\x10\n\x08lease_id\x18\x01 \x01(\x0c\x12\x14\n\x0c\x64\x65leted_uids\x18\x02 \x03(\x07\"!\n\x0e\x43ommitResponse\x12\x0f\n\x07removed\x18\x01 \x01(\r2\xdd\x02\n\x0fMaildropService\x12I\n\x04Lock\x12\x1e.postroom.store.v1.LockRequest\x1a\x1f.postroom.store.v1.LockResponse0\x01\x12Y\n\nRenewLease\x12$.postroom.store.v1.RenewLeaseRequest\x1a%.postroom.store.v1.RenewLeaseResponse\x12U\n\x08Retrieve\x12\".postroom.store.v1.RetrieveRequest\x1a#.postroom.store.v1.RetrieveResponse0\x01\x12M\n\x06\x43ommit\x12 .postroom.store.v1.CommitRequest\x1a!.postroom.store.v1.CommitResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n postroom/store/v1/maildrop.proto\x12\x11postroom.store.v1\"7\n\x0bLockRequest\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\x0c\x12\x0f\n\x07mailbox\x18\x02 \x01(\t\"g\n\x0cLockResponse\x12\x10\n\x08lease_id\x18\x01 \x01(\x0c\x12\x14\n\x0cuid_validity\x18\x02 \x01(\r\x12\x12\n\nmailbox_id\x18\x03 \x01(\x03\x12\x0c\n\x04uids\x18\x04 \x03(\x07\x12\r\n\x05sizes\x18\x05 \x03(\x07\"%\n\x11RenewLeaseRequest\x12\x10\n\x08lease_id\x18\x01 \x01(\x0c\"\x14\n\x12RenewLeaseResponse\"1\n\x0fRetrieveRequest\x12\x10\n\x08lease_id\x18\x01 \x01(\x0c\x12\x0c\n\x04uids\x18\x02 \x03(\x07\"@\n\x10RetrieveResponse\x12\x0c\n\x04uids\x18\x01 \x03(\x07\x12\x10\n\x08\x63ontents\x18\x02 \x03(\x0c\x12\x0c\n\x04more\x18\x03 \x01(\x08\"f\n\rCommitRequest\x12\x10\n\x08lease_id\x18\x01 \x01(\x0c\x12\x14\n\x0c\x64\x65leted_uids\x18\x02 \x03(\x07\x12\x16\n\x0eretrieved_uids\x18\x03 \x03(\x07\x12\x15\n\rexpire_before\x18\x04 \x01(\x03\"!\n\x0e\x43ommitResponse\x12\x0f\n\x07removed\x18\x01 \x01(\r2\xdd\x02\n\x0fMaildropService\x12I\n\x04Lock\x12\x1e.postroom.store.v1.LockRequest\x1a\x1f.postroom.store.v1.LockResponse0\x01\x12Y\n\nRenewLease\x12$.postroom.store.v1.RenewLeaseRequest\x1a%.postroom.store.v1.RenewLeaseResponse\x12U\n\x08Retrieve\x12\".postroom.store.v1.RetrieveRequest\x1a#.postroom.store.v1.RetrieveResponse0\x01\x12M\n\x06\x43ommit\x12 .postroom.store.v1.CommitRequest\x1a!.postroom.store.v1.CommitResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,21 +32,21 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'postroom.store.v1.maildrop_
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_LOCKREQUEST']._serialized_start=55
-  _globals['_LOCKREQUEST']._serialized_end=93
-  _globals['_LOCKRESPONSE']._serialized_start=95
-  _globals['_LOCKRESPONSE']._serialized_end=198
-  _globals['_RENEWLEASEREQUEST']._serialized_start=200
-  _globals['_RENEWLEASEREQUEST']._serialized_end=237
-  _globals['_RENEWLEASERESPONSE']._serialized_start=239
-  _globals['_RENEWLEASERESPONSE']._serialized_end=259
-  _globals['_RETRIEVEREQUEST']._serialized_start=261
-  _globals['_RETRIEVEREQUEST']._serialized_end=310
-  _globals['_RETRIEVERESPONSE']._serialized_start=312
-  _globals['_RETRIEVERESPONSE']._serialized_end=376
-  _globals['_COMMITREQUEST']._serialized_start=378
-  _globals['_COMMITREQUEST']._serialized_end=433
-  _globals['_COMMITRESPONSE']._serialized_start=435
-  _globals['_COMMITRESPONSE']._serialized_end=468
-  _globals['_MAILDROPSERVICE']._serialized_start=471
-  _globals['_MAILDROPSERVICE']._serialized_end=820
+  _globals['_LOCKREQUEST']._serialized_end=110
+  _globals['_LOCKRESPONSE']._serialized_start=112
+  _globals['_LOCKRESPONSE']._serialized_end=215
+  _globals['_RENEWLEASEREQUEST']._serialized_start=217
+  _globals['_RENEWLEASEREQUEST']._serialized_end=254
+  _globals['_RENEWLEASERESPONSE']._serialized_start=256
+  _globals['_RENEWLEASERESPONSE']._serialized_end=276
+  _globals['_RETRIEVEREQUEST']._serialized_start=278
+  _globals['_RETRIEVEREQUEST']._serialized_end=327
+  _globals['_RETRIEVERESPONSE']._serialized_start=329
+  _globals['_RETRIEVERESPONSE']._serialized_end=393
+  _globals['_COMMITREQUEST']._serialized_start=395
+  _globals['_COMMITREQUEST']._serialized_end=497
+  _globals['_COMMITRESPONSE']._serialized_start=499
+  _globals['_COMMITRESPONSE']._serialized_end=532
+  _globals['_MAILDROPSERVICE']._serialized_start=535
+  _globals['_MAILDROPSERVICE']._serialized_end=884
 # @@protoc_insertion_point(module_scope)

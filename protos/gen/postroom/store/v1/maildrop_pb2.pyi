@@ -23,15 +23,19 @@ class LockRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    MAILBOX_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.bytes
+    mailbox: _builtins.str
+    """of the account's own; empty: INBOX"""
     def __init__(
         self,
         *,
         idempotency_key: _builtins.bytes = ...,
+        mailbox: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["idempotency_key", b"idempotency_key"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["idempotency_key", b"idempotency_key", "mailbox", b"mailbox"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -166,20 +170,30 @@ class CommitRequest(_message.Message):
 
     LEASE_ID_FIELD_NUMBER: _builtins.int
     DELETED_UIDS_FIELD_NUMBER: _builtins.int
+    RETRIEVED_UIDS_FIELD_NUMBER: _builtins.int
+    EXPIRE_BEFORE_FIELD_NUMBER: _builtins.int
     lease_id: _builtins.bytes
+    expire_before: _builtins.int
+    """Unix seconds: what is seen and came in before is removed; 0: nothing"""
     @_builtins.property
     def deleted_uids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """may be empty: just give it back"""
+
+    @_builtins.property
+    def retrieved_uids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """become seen"""
 
     def __init__(
         self,
         *,
         lease_id: _builtins.bytes = ...,
         deleted_uids: _abc.Iterable[_builtins.int] | None = ...,
+        retrieved_uids: _abc.Iterable[_builtins.int] | None = ...,
+        expire_before: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deleted_uids", b"deleted_uids", "lease_id", b"lease_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deleted_uids", b"deleted_uids", "expire_before", b"expire_before", "lease_id", b"lease_id", "retrieved_uids", b"retrieved_uids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

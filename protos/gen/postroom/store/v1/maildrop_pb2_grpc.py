@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class MaildropServiceStub:
-    """POP3's view of INBOX: one session at a time, a snapshot, deletions at the end (RFC 1939).
+    """POP3's view of a mailbox, mostly INBOX: one session at a time, a snapshot, deletions at the end (RFC 1939).
 
     Callers: pop3, with a ticket of scope "maildrop" or "mail". Errors: UNAUTHENTICATED, EXPIRED, and, after Lock,
     LEASE_LOST when another session has the maildrop since this one's lease ran out.
@@ -61,7 +61,7 @@ class MaildropServiceStub:
 
 
 class MaildropServiceServicer:
-    """POP3's view of INBOX: one session at a time, a snapshot, deletions at the end (RFC 1939).
+    """POP3's view of a mailbox, mostly INBOX: one session at a time, a snapshot, deletions at the end (RFC 1939).
 
     Callers: pop3, with a ticket of scope "maildrop" or "mail". Errors: UNAUTHENTICATED, EXPIRED, and, after Lock,
     LEASE_LOST when another session has the maildrop since this one's lease ran out.
@@ -69,7 +69,8 @@ class MaildropServiceServicer:
 
     def Lock(self, request, context):
         """Takes the maildrop for this session and reads it. IN_USE while another session holds it. The lease runs out by itself
-        (30 seconds) unless renewed. `idempotency_key` names the session: repeating gets the same lease.
+        (30 seconds) unless renewed. `idempotency_key` names the session: repeating gets the same lease. NOT_FOUND where the
+        account has no such mailbox. Each mailbox has a lease of its own.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -91,7 +92,8 @@ class MaildropServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Commit(self, request, context):
-        """Removes the messages and gives the maildrop back, in one transaction. Safe to repeat.
+        """Removes the messages and gives the maildrop back, in one transaction; before that it marks those that were retrieved as
+        seen, and removes what is seen and old, where that is asked for. Safe to repeat.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -129,7 +131,7 @@ def add_MaildropServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class MaildropService:
-    """POP3's view of INBOX: one session at a time, a snapshot, deletions at the end (RFC 1939).
+    """POP3's view of a mailbox, mostly INBOX: one session at a time, a snapshot, deletions at the end (RFC 1939).
 
     Callers: pop3, with a ticket of scope "maildrop" or "mail". Errors: UNAUTHENTICATED, EXPIRED, and, after Lock,
     LEASE_LOST when another session has the maildrop since this one's lease ran out.

@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class MaildropServiceStub:
-    """POP3's view of INBOX: one session at a time, a snapshot, deletions at the end (RFC 1939).
+    """POP3's view of a mailbox, mostly INBOX: one session at a time, a snapshot, deletions at the end (RFC 1939).
 
     Callers: pop3, with a ticket of scope "maildrop" or "mail". Errors: UNAUTHENTICATED, EXPIRED, and, after Lock,
     LEASE_LOST when another session has the maildrop since this one's lease ran out.
@@ -39,7 +39,8 @@ class MaildropServiceStub:
     def __new__(cls, channel: _aio.Channel) -> MaildropServiceAsyncStub: ...
     Lock: _grpc.UnaryStreamMultiCallable[_maildrop_pb2.LockRequest, _maildrop_pb2.LockResponse]
     """Takes the maildrop for this session and reads it. IN_USE while another session holds it. The lease runs out by itself
-    (30 seconds) unless renewed. `idempotency_key` names the session: repeating gets the same lease.
+    (30 seconds) unless renewed. `idempotency_key` names the session: repeating gets the same lease. NOT_FOUND where the
+    account has no such mailbox. Each mailbox has a lease of its own.
     """
     RenewLease: _grpc.UnaryUnaryMultiCallable[_maildrop_pb2.RenewLeaseRequest, _maildrop_pb2.RenewLeaseResponse]
     """Keeps the lease. Safe to repeat."""
@@ -48,11 +49,13 @@ class MaildropServiceStub:
     several to read ahead.
     """
     Commit: _grpc.UnaryUnaryMultiCallable[_maildrop_pb2.CommitRequest, _maildrop_pb2.CommitResponse]
-    """Removes the messages and gives the maildrop back, in one transaction. Safe to repeat."""
+    """Removes the messages and gives the maildrop back, in one transaction; before that it marks those that were retrieved as
+    seen, and removes what is seen and old, where that is asked for. Safe to repeat.
+    """
 
 @_typing.type_check_only
 class MaildropServiceAsyncStub(MaildropServiceStub):
-    """POP3's view of INBOX: one session at a time, a snapshot, deletions at the end (RFC 1939).
+    """POP3's view of a mailbox, mostly INBOX: one session at a time, a snapshot, deletions at the end (RFC 1939).
 
     Callers: pop3, with a ticket of scope "maildrop" or "mail". Errors: UNAUTHENTICATED, EXPIRED, and, after Lock,
     LEASE_LOST when another session has the maildrop since this one's lease ran out.
@@ -61,7 +64,8 @@ class MaildropServiceAsyncStub(MaildropServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Lock: _aio.UnaryStreamMultiCallable[_maildrop_pb2.LockRequest, _maildrop_pb2.LockResponse]  # type: ignore[assignment]
     """Takes the maildrop for this session and reads it. IN_USE while another session holds it. The lease runs out by itself
-    (30 seconds) unless renewed. `idempotency_key` names the session: repeating gets the same lease.
+    (30 seconds) unless renewed. `idempotency_key` names the session: repeating gets the same lease. NOT_FOUND where the
+    account has no such mailbox. Each mailbox has a lease of its own.
     """
     RenewLease: _aio.UnaryUnaryMultiCallable[_maildrop_pb2.RenewLeaseRequest, _maildrop_pb2.RenewLeaseResponse]  # type: ignore[assignment]
     """Keeps the lease. Safe to repeat."""
@@ -70,10 +74,12 @@ class MaildropServiceAsyncStub(MaildropServiceStub):
     several to read ahead.
     """
     Commit: _aio.UnaryUnaryMultiCallable[_maildrop_pb2.CommitRequest, _maildrop_pb2.CommitResponse]  # type: ignore[assignment]
-    """Removes the messages and gives the maildrop back, in one transaction. Safe to repeat."""
+    """Removes the messages and gives the maildrop back, in one transaction; before that it marks those that were retrieved as
+    seen, and removes what is seen and old, where that is asked for. Safe to repeat.
+    """
 
 class MaildropServiceServicer(metaclass=_abc_1.ABCMeta):
-    """POP3's view of INBOX: one session at a time, a snapshot, deletions at the end (RFC 1939).
+    """POP3's view of a mailbox, mostly INBOX: one session at a time, a snapshot, deletions at the end (RFC 1939).
 
     Callers: pop3, with a ticket of scope "maildrop" or "mail". Errors: UNAUTHENTICATED, EXPIRED, and, after Lock,
     LEASE_LOST when another session has the maildrop since this one's lease ran out.
@@ -86,7 +92,8 @@ class MaildropServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_maildrop_pb2.LockResponse], _abc.AsyncIterator[_maildrop_pb2.LockResponse]]:
         """Takes the maildrop for this session and reads it. IN_USE while another session holds it. The lease runs out by itself
-        (30 seconds) unless renewed. `idempotency_key` names the session: repeating gets the same lease.
+        (30 seconds) unless renewed. `idempotency_key` names the session: repeating gets the same lease. NOT_FOUND where the
+        account has no such mailbox. Each mailbox has a lease of its own.
         """
 
     @_abc_1.abstractmethod
@@ -113,6 +120,8 @@ class MaildropServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _maildrop_pb2.CommitRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_maildrop_pb2.CommitResponse, _abc.Awaitable[_maildrop_pb2.CommitResponse]]:
-        """Removes the messages and gives the maildrop back, in one transaction. Safe to repeat."""
+        """Removes the messages and gives the maildrop back, in one transaction; before that it marks those that were retrieved as
+        seen, and removes what is seen and old, where that is asked for. Safe to repeat.
+        """
 
 def add_MaildropServiceServicer_to_server(servicer: MaildropServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -18,6 +18,7 @@ from postroom_admin.api.directory import directory_routes
 from postroom_admin.api.page import render
 from postroom_admin.api.problems import RESPONSES, Problem, answer_with_problems, problem
 from postroom_admin.api.queue import queue_routes, usage_routes
+from postroom_admin.api.signing_in import signing_in_routes
 from postroom_admin.ports import Services
 from postroom_admin.tokens import TokenFile
 
@@ -77,7 +78,12 @@ def build_api(services: Services, tokens: TokenFile) -> FastAPI:
         docs_url=None,  # FastAPI's would load scripts from elsewhere
         redoc_url=None,
     )
-    for routes in (directory_routes(services), queue_routes(services), usage_routes(services)):
+    for routes in (
+        directory_routes(services),
+        signing_in_routes(services),
+        queue_routes(services),
+        usage_routes(services),
+    ):
         app.include_router(
             routes, prefix="/v1", dependencies=[Depends(authenticate)], responses=RESPONSES
         )

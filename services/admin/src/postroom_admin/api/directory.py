@@ -9,7 +9,7 @@ from postroom_chassis.errors import Kind, PostroomError
 
 from postroom_admin.accounts import remove_account, usage_of
 from postroom_admin.api import resources as r
-from postroom_admin.model import PAGE, Account, Alias, Domain, Page, Tenant, Usage
+from postroom_admin.model import PAGE, Account, Alias, Domain, Page, Secret, Tenant, Usage
 from postroom_admin.ports import Services
 
 Address = Annotated[
@@ -35,6 +35,7 @@ def directory_routes(services: Services) -> APIRouter:
     routes.include_router(_domains(services), tags=["domains"])
     routes.include_router(_accounts(services), tags=["accounts"])
     routes.include_router(_account_details(services), tags=["accounts"])
+    routes.include_router(_secrets(services), tags=["secrets"])
     routes.include_router(_aliases(services), tags=["aliases"])
     return routes
 
@@ -126,7 +127,11 @@ def _accounts(services: Services) -> APIRouter:
     async def create_account(body: r.NewAccount, response: Response) -> Account:
         password = body.password.get_secret_value() if body.password else ""
         made = await directory.create_account(
-            body.address, password, body.display_name, body.quota_bytes
+            body.address,
+            password,
+            body.display_name,
+            body.quota_bytes,
+            accept_weak=body.accept_weak,
         )
         response.headers["Location"] = f"/v1/accounts/{made.address}"
         return made
@@ -145,6 +150,10 @@ def _accounts(services: Services) -> APIRouter:
             quota_mailboxes=body.quota_mailboxes,
             disabled=body.disabled,
             administrator=body.administrator,
+            app_passwords_only=body.app_passwords_only,
+            pop3_delete=body.pop3_delete,
+            pop3_days=body.pop3_days,
+            pop3_login_delay=body.pop3_login_delay,
         )
 
     @routes.delete(
@@ -165,7 +174,9 @@ def _account_details(services: Services) -> APIRouter:
 
     @routes.put("/password", summary="Set the password; open sessions end soon", status_code=204)
     async def set_password(address: Address, body: r.NewPassword) -> None:
-        await directory.set_password(address, body.password.get_secret_value())
+        await directory.set_password(
+            address, body.password.get_secret_value(), accept_weak=body.accept_weak
+        )
 
     @routes.get("/quota", summary="Show what may be kept, and what is", response_model=r.Quota)
     async def get_quota(address: Address) -> r.Quota:
@@ -197,6 +208,32 @@ def _account_details(services: Services) -> APIRouter:
     return routes
 
 
+def _secrets(services: Services) -> APIRouter:
+    routes = APIRouter(prefix="/accounts/{address}/secrets")
+    directory = services.directory
+
+    @routes.get("", summary="List an account's secrets", response_model=r.Listing[r.Secret])
+    async def list_secrets(address: Address) -> Page[Secret]:
+        return Page(await directory.list_secrets(address))
+
+    @routes.post("", summary="Make a secret for one mechanism", status_code=201)
+    async def add_secret(address: Address, body: r.NewSecret) -> r.MadeSecret:
+        made, text = await directory.add_secret(address, body.kind, body.networks)
+        return r.MadeSecret(
+            secret_id=made.secret_id,
+            kind=made.kind,
+            networks=list(made.networks),
+            created_at=made.created_at,
+            text=text,
+        )
+
+    @routes.delete("/{secret_id}", summary="End a secret; open sessions end soon", status_code=204)
+    async def revoke_secret(address: Address, secret_id: int) -> None:
+        await directory.revoke_secret(address, secret_id)
+
+    return routes
+
+
 def _aliases(services: Services) -> APIRouter:
     routes = APIRouter(prefix="/aliases")
     directory = services.directory
@@ -212,6 +249,10 @@ def _aliases(services: Services) -> APIRouter:
         made = await directory.create_alias(body.address, body.targets)
         response.headers["Location"] = f"/v1/aliases/{made.address}"
         return made
+
+    @routes.patch("/{address}", summary="Add and remove targets", response_model=r.Alias)
+    async def change_alias(address: Address, body: r.AliasChange) -> Alias:
+        return await directory.change_alias(address, body.added, body.removed)
 
     @routes.delete("/{address}", summary="Remove an alias", status_code=204)
     async def delete_alias(address: Address) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
@@ -20,12 +21,31 @@ QuotaField = Annotated[
     int,
     Field(ge=0, le=LARGEST, description="bytes; 0 means unlimited", examples=[2_147_483_648]),
 ]
+DaysField = Annotated[
+    int,
+    Field(
+        ge=0,
+        le=36_500,
+        description="after how many days read mail goes when a POP3 session ends; 0 means never",
+        examples=[30],
+    ),
+]
+DelayField = Annotated[
+    int,
+    Field(
+        ge=0,
+        le=86_400,
+        description="seconds from one sign-in by POP3 to the next; 0 means none",
+        examples=[60],
+    ),
+]
 CountField = Annotated[
     int, Field(ge=0, le=LARGEST, description="0 means unlimited", examples=[100_000])
 ]
 PasswordField = Annotated[
     SecretStr, Field(min_length=1, max_length=1024, examples=["correct horse battery staple"])
 ]
+ACCEPT_WEAK = "take the password even where it is easy to guess"
 
 
 class Request(BaseModel):
@@ -86,6 +106,12 @@ class Account(Resource):
     quota_messages: CountField
     quota_mailboxes: CountField
     administrator: bool = Field(description="may set quotas of the tenant's accounts by IMAP")
+    app_passwords_only: bool = Field(description="its own password opens nothing")
+    pop3_delete: bool = Field(
+        description="what was retrieved by POP3 goes when the session ends with QUIT"
+    )
+    pop3_days: DaysField
+    pop3_login_delay: DelayField
 
 
 class NewAccount(Request):
@@ -95,6 +121,7 @@ class NewAccount(Request):
     )
     display_name: str = Field("", max_length=255, examples=["Ann Example"])
     quota_bytes: QuotaField = 0
+    accept_weak: bool = Field(False, description=ACCEPT_WEAK)
 
 
 class AccountChange(Request):
@@ -106,10 +133,80 @@ class AccountChange(Request):
     quota_mailboxes: CountField | None = None
     disabled: bool | None = None
     administrator: bool | None = None
+    app_passwords_only: bool | None = None
+    pop3_delete: bool | None = None
+    pop3_days: DaysField | None = None
+    pop3_login_delay: DelayField | None = None
 
 
 class NewPassword(Request):
     password: PasswordField
+    accept_weak: bool = Field(False, description=ACCEPT_WEAK)
+
+
+class Protocol(StrEnum):
+    IMAP = "imap"
+    POP3 = "pop3"
+    SMTP = "smtp"
+    API = "api"
+
+
+class AppPassword(Resource):
+    name: str = Field(examples=["Ann's phone"])
+    protocols: list[Protocol]
+    networks: list[str] = Field(description="where it may be used; empty: everywhere")
+    created_at: datetime
+    expires_at: datetime | None = Field(description="null: never")
+    used_at: datetime | None = Field(description="give or take a minute; null: never")
+
+
+class NewAppPassword(Request):
+    name: str = Field(min_length=1, max_length=200, examples=["Ann's phone"])
+    protocols: list[Protocol] = Field(min_length=1, max_length=4)
+    networks: list[str] = Field([], max_length=32, examples=[["192.0.2.0/24"]])
+    expires_at: datetime | None = Field(None, description="null: never")
+
+
+class MadeAppPassword(Resource):
+    """An app password with its text, which nobody can tell again."""
+
+    app_password: AppPassword
+    password: str
+
+
+class AuditEntry(Resource):
+    """How somebody's attempt to sign in ended, or several within a second that were alike."""
+
+    entry_id: int
+    at: datetime
+    account: str = Field(description="the address that was given; empty: it was none")
+    outcome: str = Field(examples=["OK", "UNAUTHENTICATED", "RATE_LIMITED"])
+    why: str = Field(description="more than the client was told", examples=["expired"])
+    protocol: str
+    front: str
+    mechanism: str
+    credential: str = Field(examples=["password", "app:Ann's phone"])
+    client: str = Field(examples=["192.0.2.1"])
+    tls_version: str = Field(description="empty: in clear text", examples=["TLSv1.3"])
+    times: int
+
+
+class Standing(Resource):
+    """Whether somebody can sign in to an account now."""
+
+    address: AddressField
+    disabled: bool
+    locked: bool = Field(description="by an administrator")
+    locked_until: datetime | None = Field(description="null: until it is unlocked")
+    failures: int = Field(description="of late, from networks that are strange to the account")
+    waits_until: datetime | None = Field(description="before that attempts from there are refused")
+    locked_by_failures: bool
+    app_passwords: int
+    last_success: AuditEntry | None
+
+
+class Lock(Request):
+    until: datetime | None = Field(None, description="null: until it is unlocked")
 
 
 class Quota(Resource):
@@ -129,6 +226,29 @@ class NewQuota(Request):
     quota_mailboxes: CountField | None = None
 
 
+class Secret(Resource):
+    """A secret that an account shares with a client, for one mechanism."""
+
+    secret_id: int
+    kind: str = Field(description="`apop`, `cram-md5` or `rpop`", examples=["apop"])
+    networks: list[str] = Field(
+        description="whose clients may use it; empty: all", examples=[["192.0.2.0/24"]]
+    )
+    created_at: datetime
+
+
+class NewSecret(Request):
+    kind: str = Field(max_length=20, examples=["apop"])
+    networks: list[Annotated[str, Field(max_length=50)]] = Field([], max_length=20)
+
+
+class MadeSecret(Secret):
+    text: str = Field(
+        description="what the client is given; it is not told again",
+        examples=["abcde-fghij-kmnpq-rstuv-wxyz2"],
+    )
+
+
 class Alias(Resource):
     address: AddressField
     targets: list[str] = Field(examples=[["ann@example.org", "ben@example.net"]])
@@ -137,6 +257,11 @@ class Alias(Resource):
 class NewAlias(Request):
     address: AddressField
     targets: list[AddressField] = Field(min_length=1, max_length=1000)
+
+
+class AliasChange(Request):
+    added: list[AddressField] = Field([], max_length=1000)
+    removed: list[AddressField] = Field([], max_length=1000)
 
 
 class QueueEntry(Resource):

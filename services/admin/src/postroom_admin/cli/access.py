@@ -144,13 +144,16 @@ def set_password(
     generate: secret.Generate = False,
     stdin: secret.Stdin = False,
     password: secret.Argument = None,
+    accept_weak: secret.AcceptWeak = False,
 ) -> None:
     """Set an account's password. Asks for it, unless told where it comes from.
 
-    Sessions that are open end within minutes.
+    Sessions that are open end within a minute.
     """
     chosen = secret.chosen(generate=generate, stdin=stdin, argument=password)
-    of(ctx).run(lambda services: services.directory.set_password(address, chosen))
+    of(ctx).run(
+        lambda services: services.directory.set_password(address, chosen, accept_weak=accept_weak)
+    )
     say(f"The password of {address} is set.")
     if generate:
         say(f"It is {chosen}")

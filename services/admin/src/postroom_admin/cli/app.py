@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from postroom_admin.cli import access, directory, mail, queue, upkeep
+from postroom_admin.cli import access, directory, mail, queue, shared_secret, signing_in, upkeep
 from postroom_admin.cli.session import Session, examples
 
 if TYPE_CHECKING:
@@ -56,9 +56,12 @@ app.add_typer(directory.alias, name="alias")
 app.add_typer(access.quota, name="quota")
 app.add_typer(access.password, name="password")
 app.add_typer(access.token, name="token")
+app.add_typer(signing_in.app_password, name="app-password")
+app.add_typer(shared_secret.secret, name="secret")
 app.add_typer(queue.queue, name="queue")
 app.add_typer(mail.imports, name="import")
 mail.add_commands(app)
+signing_in.add_commands(app, directory.account)
 upkeep.add_commands(app)
 
 

@@ -18,7 +18,7 @@ from postroom_admin.cli.output import (
     show_table,
     size,
 )
-from postroom_admin.cli.session import examples, of
+from postroom_admin.cli.session import examples, fail, of
 from postroom_admin.model import Account, every
 from postroom_admin.ports import Services
 
@@ -161,12 +161,15 @@ def add_account(
         bool, typer.Option("--no-password", help="Nobody can sign in until one is set.")
     ] = False,
     password: secret.Argument = None,
+    accept_weak: secret.AcceptWeak = False,
 ) -> None:
     """Make an account. Asks for its password, unless told where it comes from."""
     quota_bytes = parse_size(quota)
     chosen = "" if no_password else secret.chosen(generate=generate, stdin=stdin, argument=password)
     made = of(ctx).run(
-        lambda services: services.directory.create_account(address, chosen, name, quota_bytes)
+        lambda services: services.directory.create_account(
+            address, chosen, name, quota_bytes, accept_weak=accept_weak
+        )
     )
     say(f"Account {made.address} is made.")
     if generate:
@@ -222,7 +225,9 @@ def show_account(ctx: typer.Context, address: Address, as_json: AsJson = False) 
             ("Created", account.created_at),
             ("Disabled", account.disabled),
             ("Administrator", account.administrator),
+            ("App passwords only", account.app_passwords_only),
             ("Quota", limit(account.quota_bytes)),
+            ("POP3", _kept(account)),
             ("Used", f"{size(usage.bytes)} in {usage.messages:,} messages"),
             ("Mailboxes", usage.mailboxes),
         ]
@@ -281,10 +286,10 @@ def enable(ctx: typer.Context, address: Address) -> None:
 def disable(ctx: typer.Context, address: Address) -> None:
     """Let nobody sign in to an account; it still receives mail.
 
-    Sessions that are open end within minutes.
+    Sessions that are open end within a minute.
     """
     of(ctx).run(lambda services: services.directory.update_account(address, disabled=True))
-    say(f"Account {address} is disabled. Its open sessions end within minutes.")
+    say(f"Account {address} is disabled. Its open sessions end within a minute.")
 
 
 @account.command("appoint", epilog=examples("postroom account appoint ann@example.org"))
@@ -299,6 +304,61 @@ def dismiss(ctx: typer.Context, address: Address) -> None:
     """Let a person set quotas no more."""
     of(ctx).run(lambda services: services.directory.update_account(address, administrator=False))
     say(f"{address} administers nothing any more.")
+
+
+@account.command(
+    "pop3",
+    epilog=examples(
+        "postroom account pop3 ann@example.org --delete",
+        "postroom account pop3 ann@example.org --days 30 --login-delay 60",
+        "postroom account pop3 ann@example.org --keep",
+    ),
+)
+def set_pop3(
+    ctx: typer.Context,
+    address: Address,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep mail until it is deleted, as for everybody.")
+    ] = False,
+    delete: Annotated[
+        bool, typer.Option("--delete", help="Remove what was retrieved when a session ends.")
+    ] = False,
+    days: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Remove read mail when it is so many days old."),
+    ] = None,
+    login_delay: Annotated[
+        int | None,
+        typer.Option(metavar="SECONDS", min=0, help="From one sign-in to the next; 0 for none."),
+    ] = None,
+) -> None:
+    """Set how an account's mail is kept for POP3, and how often it may be asked for.
+
+    Clients are told: EXPIRE and LOGIN-DELAY. What isn't named stays as it is.
+    """
+    chosen = keep + delete + (days is not None)
+    if chosen > 1 or (not chosen and login_delay is None):
+        fail("say one of --keep, --delete and --days, or --login-delay")
+    changed = of(ctx).run(
+        lambda services: services.directory.update_account(
+            address,
+            pop3_delete=delete if chosen else None,
+            pop3_days=(days or 0) if chosen else None,
+            pop3_login_delay=login_delay,
+        )
+    )
+    say(f"POP3 for {address}: {_kept(changed)}.")
+
+
+def _kept(account: Account) -> str:
+    """How mail is kept for POP3."""
+    kept = "mail is kept"
+    if account.pop3_delete:
+        kept = "what was retrieved goes at the end"
+    elif account.pop3_days:
+        kept = f"read mail goes after {account.pop3_days:,} days"
+    delay = account.pop3_login_delay
+    return f"{kept}, {delay:,} seconds between sign-ins" if delay else kept
 
 
 @alias.command(
@@ -317,6 +377,32 @@ def add_alias(
 ) -> None:
     """Let an address deliver to one or more others."""
     made = of(ctx).run(lambda services: services.directory.create_alias(address, targets))
+    say(f"{made.address} delivers to {', '.join(made.targets)}.")
+
+
+@alias.command(
+    "change",
+    epilog=examples(
+        "postroom alias change team@example.org --add eve@example.org",
+        "postroom alias change team@example.org --remove ben@example.net",
+    ),
+)
+def change_alias(
+    ctx: typer.Context,
+    address: Annotated[str, typer.Argument(metavar="ADDRESS")],
+    added: Annotated[
+        list[str] | None, typer.Option("--add", metavar="TARGET", help="Deliver there, too.")
+    ] = None,
+    removed: Annotated[
+        list[str] | None, typer.Option("--remove", metavar="TARGET", help="Not there any more.")
+    ] = None,
+) -> None:
+    """Let an alias deliver to others, too, or to some no more: a group's members come and go."""
+    if not added and not removed:
+        raise typer.BadParameter("say --add TARGET or --remove TARGET")
+    made = of(ctx).run(
+        lambda services: services.directory.change_alias(address, added or (), removed or ())
+    )
     say(f"{made.address} delivers to {', '.join(made.targets)}.")
 
 

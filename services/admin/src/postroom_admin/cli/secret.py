@@ -21,6 +21,9 @@ Argument = Annotated[
         help="The password itself: others on this machine can read it in the list of processes.",
     ),
 ]
+AcceptWeak = Annotated[
+    bool, typer.Option("--accept-weak", help="Take it even where it is easy to guess.")
+]
 
 
 def chosen(*, generate: bool, stdin: bool, argument: str | None) -> str:

@@ -6,6 +6,7 @@ import unicodedata
 from dataclasses import dataclass, fields
 
 from postroom_auth.domain.address import Address
+from postroom_auth.domain.maildrop_policy import DAYS, DELAY_SECONDS, MaildropPolicy
 
 NAME_CHARACTERS = 200
 QUOTA_BYTES = 2**62
@@ -76,6 +77,8 @@ class Account:
         quota_bytes: 0 for unlimited, as in the other quotas.
         created_at: Unix seconds.
         administrator: may set the quotas of the tenant's accounts.
+        app_passwords_only: its own password opens nothing, app passwords alone do.
+        pop3_delete, pop3_days, pop3_login_delay: how its mail is kept for POP3.
     """
 
     account_id: int
@@ -88,6 +91,10 @@ class Account:
     quota_messages: int = 0
     quota_mailboxes: int = 0
     administrator: bool = False
+    app_passwords_only: bool = False
+    pop3_delete: bool = False
+    pop3_days: int = 0
+    pop3_login_delay: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +132,10 @@ class Changes:
     quota_messages: int | None = None
     quota_mailboxes: int | None = None
     administrator: bool | None = None
+    app_passwords_only: bool | None = None
+    pop3_delete: bool | None = None
+    pop3_days: int | None = None
+    pop3_login_delay: int | None = None
 
     def __post_init__(self) -> None:
         if self.display_name is not None:
@@ -134,6 +145,10 @@ class Changes:
         for count in (self.quota_messages, self.quota_mailboxes):
             if count is not None:
                 check_count(count)
+        if not 0 <= (self.pop3_days or 0) <= DAYS:
+            raise InvalidValue(f"mail is kept for 1 to {DAYS:,} days, or for ever (0)")
+        if not 0 <= (self.pop3_login_delay or 0) <= DELAY_SECONDS:
+            raise InvalidValue(f"a delay is a number of seconds from 0 to {DELAY_SECONDS:,}")
 
 
 CHANGEABLE = tuple(each.name for each in fields(Changes))
@@ -166,8 +181,13 @@ class Credential:
 
     Attributes:
         password_hash: a PHC string, or empty where nobody can sign in with a password.
+        disabled: by an administrator, or locked for now.
         version: grows with each change of the credential; tickets carry it.
         external: another system's directory knows the person, and checks the password.
+        app_passwords_only: the account's own password opens nothing.
+        scram: the password's verifiers (see domain/scram.py); empty: none.
+        pop3_delete, pop3_days, pop3_login_delay: as of the account.
+        app_password: the number of the app password that somebody has signed in with; 0: none.
     """
 
     account_id: int
@@ -179,6 +199,17 @@ class Credential:
     quota_messages: int = 0
     quota_mailboxes: int = 0
     external: bool = False
+    app_passwords_only: bool = False
+    scram: str = ""
+    pop3_delete: bool = False
+    pop3_days: int = 0
+    pop3_login_delay: int = 0
+    app_password: int = 0
+
+    @property
+    def maildrop_policy(self) -> MaildropPolicy:
+        expire_days = 0 if self.pop3_delete else self.pop3_days or None
+        return MaildropPolicy(expire_days, self.pop3_login_delay)
 
     def __repr__(self) -> str:
         return f"Credential({self.address}, version={self.version})"

@@ -3,7 +3,7 @@
 An account is one quota root, which is named by its address. Its limits are what its ticket says and
 the store holds it to. Whoever administers their tenant sees and sets those of its accounts; auth
 knows who does. SETQUOTA gives the session a fresh ticket where the account is its own; other
-sessions of the account are held to the new limits when theirs is renewed, within minutes.
+sessions of the account are held to the new limits when theirs is renewed, within a minute.
 
 Of a mailbox that is shared, the owner's root is told, and what the owner keeps is not.
 """

@@ -14,4 +14,4 @@ async def starttls(session: Session, tag: bytes, command: StartTls) -> None:
         return
     session.write(status.ok(tag, "Begin TLS negotiation now"))
     # Drops what was sent in clear text behind the command (RFC 9051 section 6.2.1).
-    await session.connection.start_tls(tls.context)
+    await session.connection.start_tls(tls)

@@ -15,21 +15,36 @@ class Client:
         address: IP address.
         secure: TLS, or loopback.
         tls_version: empty in clear text.
+        tls_server_end_point: the hash of the certificate that it saw (RFC 5929 section 4); empty:
+            unknown.
+        certificate_names: the names in a certificate that it showed and that was verified.
     """
 
     address: str
     secure: bool
     tls_version: str = ""
+    tls_server_end_point: bytes = b""
+    certificate_names: tuple[str, ...] = ()
+
+    @property
+    def standing(self) -> tuple[bool, bool, bool]:
+        """What the mechanisms on offer depend on."""
+        return self.secure, bool(self.tls_server_end_point), bool(self.certificate_names)
 
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """What lets the front act for one person until `expires_at` (Unix seconds)."""
+    """What lets the front act for one person until `expires_at` (Unix seconds).
+
+    Attributes:
+        renew_seconds: within these the front asks whether it still may; 0: nobody said.
+    """
 
     token: str = field(repr=False)
     account_id: int
     address: str
     expires_at: int
+    renew_seconds: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,14 +25,14 @@ class RemoteAuthenticator:
 
     def __init__(self, auth: Channel) -> None:
         self._stub = auth.stub(authentication_pb2_grpc.AuthenticationServiceStub)
-        self._offers: dict[bool, tuple[float, tuple[str, ...]]] = {}
+        self._offers: dict[tuple[bool, bool, bool], tuple[float, tuple[str, ...]]] = {}
 
     async def mechanisms(self, client: Client) -> tuple[str, ...]:
-        expires, offer = self._offers.get(client.secure, (0.0, ()))
+        expires, offer = self._offers.get(client.standing, (0.0, ()))
         if time.monotonic() >= expires:
             request = authentication_pb2.ListMechanismsRequest(client=_client(client))
             offer = tuple((await self._stub.ListMechanisms(request)).mechanisms)
-            self._offers[client.secure] = (time.monotonic() + MECHANISMS_SECONDS, offer)
+            self._offers[client.standing] = (time.monotonic() + MECHANISMS_SECONDS, offer)
         return offer
 
     async def authenticate(
@@ -95,9 +95,13 @@ def _client(client: Client) -> authentication_pb2.Client:
         address=client.address,
         secure=client.secure,
         tls_version=client.tls_version,
+        tls_server_end_point=client.tls_server_end_point,
+        certificate_names=client.certificate_names,
     )
 
 
 def ticket_of(ticket: authentication_pb2.Ticket) -> Ticket:
     """A ticket that auth gave."""
-    return Ticket(ticket.token, ticket.account_id, ticket.address, ticket.expires_at)
+    return Ticket(
+        ticket.token, ticket.account_id, ticket.address, ticket.expires_at, ticket.renew_seconds
+    )

@@ -90,6 +90,14 @@ def message_number_and_lines(arguments: bytes) -> tuple[int, int]:
     return message_number(words[0]), int(words[1])
 
 
+def name_and_digest(arguments: bytes) -> tuple[bytes, bytes]:
+    """What APOP takes: a name, which may hold spaces, and a digest (RFC 1939 section 7)."""
+    name, space, digest = arguments.rstrip(b" ").rpartition(b" ")
+    if not space:
+        raise SyntaxFault("a name and a digest are needed")
+    return text(name), text(digest)
+
+
 def text(arguments: bytes) -> bytes:
     """A name or a password: everything after the first space (RFC 1939 section 7, PASS), in UTF-8
     (RFC 6856 section 2.2).
@@ -100,6 +108,11 @@ def text(arguments: bytes) -> bytes:
         arguments.decode()
     except UnicodeDecodeError:
         raise SyntaxFault("that is not UTF-8") from None
+    return arguments
+
+
+def anything(arguments: bytes) -> bytes:
+    """What nobody reads."""
     return arguments
 
 

@@ -28,6 +28,7 @@ REFUSALS: dict[Kind, tuple[str, str]] = {
     Kind.EXPIRED: (AUTH, "sign in again"),
     Kind.IN_USE: (IN_USE, "another session has this maildrop"),
     Kind.LEASE_LOST: (IN_USE, "another session has taken this maildrop"),
+    Kind.TOO_SOON: (LOGIN_DELAY, "you were here a short while ago, come back later"),
     Kind.RATE_LIMITED: (TEMPORARY, "too many failures, come back later"),
     Kind.UNAVAILABLE: (TEMPORARY, "try again later"),
     Kind.DEADLINE: (TEMPORARY, "try again later"),

@@ -41,6 +41,14 @@ TRANSLATIONS: dict[str, tuple[str, str]] = {
         "dieses Konto darf POP3 nicht benutzen",
         "ce compte ne peut pas utiliser POP3",
     ),
+    "you were here a short while ago, come back later": (
+        "Sie waren eben erst hier, bitte später wiederkommen",
+        "vous étiez ici il y a peu, revenez plus tard",
+    ),
+    "there is no such mailbox": (
+        "dieses Postfach gibt es hier nicht",
+        "cette boîte n'existe pas ici",
+    ),
     "sign in again": ("bitte neu anmelden", "veuillez vous reconnecter"),
     "too many failures, come back later": (
         "zu viele Fehlversuche, bitte später wiederkommen",
@@ -105,6 +113,10 @@ TRANSLATIONS: dict[str, tuple[str, str]] = {
     "a mechanism and at most an initial response are needed": (
         "ein Verfahren fehlt, mit höchstens einer ersten Antwort",
         "il faut un mécanisme et au plus une réponse initiale",
+    ),
+    "a name and a digest are needed": (
+        "ein Name und eine Prüfsumme fehlen",
+        "il faut un nom et une empreinte",
     ),
     "a language is needed": ("eine Sprache fehlt", "il faut une langue"),
     "that was one bad command too many": (

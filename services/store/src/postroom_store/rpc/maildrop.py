@@ -1,4 +1,4 @@
-"""MaildropService: POP3's view of INBOX."""
+"""MaildropService: POP3's view of a mailbox."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from postroom_store import maildrop, reading
 from postroom_store.answers import once
 from postroom_store.blobs import BlobFiles
 from postroom_store.database import Readers
-from postroom_store.domain.names import INBOX
 from postroom_store.messages import ranges_of
 from postroom_store.reading import Fetch, Wanted
 from postroom_store.rpc.fetching import PIECE_BYTES
@@ -51,12 +50,12 @@ class MaildropService:
         account_id = call.ticket.account_id
         await self._provision(account_id)
         lease_id = hashlib.blake2b(request.idempotency_key, digest_size=16).digest()
-        await self._writers.run(
+        mailbox_id = await self._writers.run(
             account_id,
-            lambda t: maildrop.lock(t, account_id, lease_id, self._lease_seconds),
+            lambda t: maildrop.lock(t, account_id, request.mailbox, lease_id, self._lease_seconds),
             durable=False,
         )
-        drop = await self._readers.run(lambda c: maildrop.snapshot(c, account_id))
+        drop = await self._readers.run(lambda c: maildrop.snapshot(c, account_id, mailbox_id))
         response = maildrop_pb2.LockResponse(
             lease_id=lease_id, uid_validity=drop.uid_validity, mailbox_id=drop.mailbox_id
         )
@@ -85,8 +84,7 @@ class MaildropService:
         account_id = call.ticket.account_id
 
         def find(connection: Connection) -> int:
-            maildrop.check(connection, account_id, request.lease_id)
-            return reading.find_mailbox_named(connection, account_id, INBOX).mailbox_id
+            return maildrop.find(connection, account_id, request.lease_id)
 
         mailbox_id = await self._readers.run(find)
         ranges = ranges_of(sorted(set(request.uids)))
@@ -107,10 +105,12 @@ class MaildropService:
     ) -> maildrop_pb2.CommitResponse:
         account_id = call.ticket.account_id
 
+        left = maildrop.Update(
+            list(request.deleted_uids), list(request.retrieved_uids), request.expire_before
+        )
+
         def commit(transaction: Transaction) -> bytes:
-            removed = maildrop.commit(
-                transaction, account_id, request.lease_id, list(request.deleted_uids)
-            )
+            removed = maildrop.commit(transaction, account_id, request.lease_id, left)
             return maildrop_pb2.CommitResponse(removed=removed).SerializeToString()
 
         # The lease names the session, so it names its one commit too.
