@@ -341,7 +341,13 @@ def test_nobody_without_a_certificate_is_told_anything(system: MailSystem, owner
 @pytest.mark.parametrize(
     ("owner", "services"),
     [
-        ("auth", {"AccountService", "AuthenticationService", "DirectoryService", "QuotaService"}),
+        (
+            "auth",
+            {
+                *("AccountService", "AuthenticationService", "DirectoryService", "QuotaService"),
+                "SecretService",
+            },
+        ),
         (
             "store",
             {
