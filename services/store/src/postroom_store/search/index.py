@@ -43,6 +43,7 @@ GATHER_SECONDS = 0.25
 ATTEMPTS = 2  # to take the text out of one message
 MOST_UNREAD = 50  # messages that can't be read just now: the others will hardly fare better
 MOST_PAUSE = 0.25
+COMING_SECONDS = 1.0  # since something came: more may be on its way
 RETRY_SECONDS = 5.0
 
 # What `emails.indexed` says: NOT_YET; the index has the text WHOLE, or IN_PART where there is too
@@ -352,10 +353,15 @@ class Indexer:
         self._extraction = extraction or Extraction()
         self._loop = asyncio.get_running_loop()
         self._woken = asyncio.Event()
+        self._came_at = -COMING_SECONDS
 
     def wake(self) -> None:
         """There is something to index; from any thread."""
-        self._loop.call_soon_threadsafe(self._woken.set)
+        self._loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
+        self._came_at = self._loop.time()
+        self._woken.set()
 
     async def run(self) -> None:
         """Index what is there and what comes, until cancelled."""
@@ -432,8 +438,9 @@ class Indexer:
         began = self._loop.time()
         await self._writers.run(account_id, work, durable=False)
         # While mail comes in, a quarter of the writer's time is enough: the index may lag behind.
-        coming = self._woken.is_set()
-        await asyncio.sleep(min(3 * (self._loop.time() - began), MOST_PAUSE) if coming else 0)
+        now = self._loop.time()
+        coming = now - self._came_at < COMING_SECONDS
+        await asyncio.sleep(min(3 * (now - began), MOST_PAUSE) if coming else 0)
 
     def _read(self, position: tuple[int, int], connection: Connection) -> _Work | None:
         """The contents of the next emails, of one account, that are not indexed yet."""
