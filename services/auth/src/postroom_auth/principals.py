@@ -10,7 +10,6 @@ from postroom_chassis import logs
 from postroom_chassis.errors import Kind, PostroomError
 
 from postroom_auth.acceptor import REFUSED, Acceptor, Context
-from postroom_auth.counting import count_failure
 from postroom_auth.domain.address import DomainName
 from postroom_auth.domain.principal import address_of
 from postroom_auth.domain.sasl.exchange import Principal, Proven, RequestAnswer
@@ -96,7 +95,7 @@ class PrincipalChecks:
         return self._acceptor
 
     async def _count(self, network: str) -> None:
-        await count_failure(self._throttle, _subject(network))
+        await self._throttle.failed(_subject(network), begun=False)
 
 
 class CheckedContext:

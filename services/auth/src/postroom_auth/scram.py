@@ -7,6 +7,7 @@ from collections.abc import Collection
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from joserfc.jwk import OKPKey
 from postroom_chassis import logs
 from postroom_chassis.errors import Kind, PostroomError
 
@@ -29,8 +30,9 @@ KEY_OCTETS = 32
 KEY_PURPOSE = b"postroom: salts of accounts without SCRAM verifiers"
 
 
-def derive_key(secret: bytes) -> bytes:
-    """The key that salts are made up with, out of a secret that all replicas share."""
+def derive_key(signing_key: OKPKey) -> bytes:
+    """The key that salts are made up with, out of one that all replicas share."""
+    secret = str(signing_key.as_dict(private=True)["d"]).encode()  # RFC 8037 section 2
     return HKDF(SHA256(), KEY_OCTETS, salt=None, info=KEY_PURPOSE).derive(secret)
 
 

@@ -8,9 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import sqlalchemy as sa
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from joserfc.jwk import OKPKey
 from postroom_chassis import logs
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.lifecycle import Service
@@ -41,7 +39,7 @@ from postroom_auth.ldap_directory import LdapDirectory
 from postroom_auth.migrating import migrate
 from postroom_auth.oidc_issuer import OidcIssuer
 from postroom_auth.passwords import PasswordChecks
-from postroom_auth.ports import AppPasswords, FailureCounts, Successes
+from postroom_auth.ports import FailureCounts, Successes
 from postroom_auth.principals import PrincipalChecks
 from postroom_auth.quotas import Quotas
 from postroom_auth.remembered import CheckedPasswords
@@ -49,7 +47,7 @@ from postroom_auth.resolving import Resolving
 from postroom_auth.scram import ProofChecks, ScramVerifiers, derive_key
 from postroom_auth.settings import AuthSettings
 from postroom_auth.shared_secrets import SecretChecks, SharedSecrets
-from postroom_auth.signing_in import SigningIn
+from postroom_auth.signing_in import Checks, SigningIn
 from postroom_auth.sql_app_passwords import SqlAppPasswords
 from postroom_auth.sql_audit import SqlAudit
 from postroom_auth.sql_directory import SqlDirectory
@@ -94,7 +92,7 @@ async def start(service: Service, settings: AuthSettings) -> None:
     service.stack.push_async_callback(open_housekeeping(settings, audit, failures).close)
     throttle = open_throttle(settings, failures, audit, time.time)
     verifiers = ScramVerifiers(hasher, settings.scram_families(), settings.scram_iterations)
-    checks = PasswordChecks(
+    passwords = PasswordChecks(
         directory,
         people,
         app_passwords,
@@ -108,8 +106,16 @@ async def start(service: Service, settings: AuthSettings) -> None:
         settings.default_domain,
         time.time,
     )
-    service.stack.push_async_callback(checks.close)
-    office = open_office(settings, directory, app_passwords)
+    service.stack.push_async_callback(passwords.close)
+    pem, key = read_ticket_key(settings)
+    office = TicketOffice(
+        TicketSigner(key),
+        TicketVerifier(read_verification_keys([pem])),
+        directory,
+        app_passwords,
+        settings.ticket_seconds,
+        time.time,
+    )
     sealer, kept = settings.sealer(), SqlSecrets(database, time.time)
     shared_secrets = SharedSecrets(kept, sealer, directory)
     if resealed := await shared_secrets.reseal():
@@ -122,17 +128,19 @@ async def start(service: Service, settings: AuthSettings) -> None:
     if sealer is not None:
         met.add(Need.SECRETS_KEY)
     signing_in = SigningIn(
-        checks,
-        SecretChecks(directory, kept, sealer, throttle) if sealer else None,
+        Checks(
+            passwords,
+            ProofChecks(directory, throttle, derive_key(key), settings.scram_iterations),
+            CertificateChecks(directory, throttle),
+            SecretChecks(directory, kept, sealer, throttle) if sealer else None,
+            TokenChecks(directory, registry, throttle, issuers),
+            PrincipalChecks(directory, throttle, acceptor, settings.realms),
+        ),
         SqlMaildrops(database, time.time),
         office,
         trail,
         settings.offers(),
         met=met,
-        proofs=open_proofs(settings, directory, throttle),
-        certificates=CertificateChecks(directory, throttle),
-        tokens=TokenChecks(directory, registry, throttle, issuers),
-        principals=PrincipalChecks(directory, throttle, acceptor, settings.realms),
         exchange_seconds=settings.exchange_seconds,
     )
     strength = Strength(settings.password_score)
@@ -298,36 +306,10 @@ def open_housekeeping(
     )
 
 
-def open_proofs(
-    settings: AuthSettings, directory: CachedDirectory, throttle: SharedThrottle
-) -> ProofChecks:
-    """Where SCRAM's proofs are checked. Raises OSError where the ticket key can't be read."""
-    secret = read_key(settings).private_bytes_raw()
-    return ProofChecks(directory, throttle, derive_key(secret), settings.scram_iterations)
-
-
-def read_key(settings: AuthSettings) -> Ed25519PrivateKey:
-    """The key that signs tickets. Raises OSError where it can't be read."""
-    problem = f"{settings.ticket_key} holds no private Ed25519 key"
-    try:
-        key = load_pem_private_key(settings.ticket_key.read_bytes(), None)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise OSError(problem) from error
-    if not isinstance(key, Ed25519PrivateKey):
-        raise OSError(problem)
-    return key
-
-
-def open_office(
-    settings: AuthSettings, directory: CachedDirectory, app_passwords: AppPasswords
-) -> TicketOffice:
-    """Where tickets are issued. Raises OSError where the key can't be read."""
+def read_ticket_key(settings: AuthSettings) -> tuple[bytes, OKPKey]:
+    """The key that signs tickets, as its file has it and as it is used. Raises OSError."""
     pem = settings.ticket_key.read_bytes()
     try:
-        key = read_signing_key(pem)
+        return pem, read_signing_key(pem)
     except ValueError as error:
         raise OSError(f"{settings.ticket_key} holds no private Ed25519 key") from error
-    verifier = TicketVerifier(read_verification_keys([pem]))
-    return TicketOffice(
-        TicketSigner(key), verifier, directory, app_passwords, settings.ticket_seconds, time.time
-    )

@@ -112,26 +112,31 @@ class Success:
     policy: MaildropPolicy
 
 
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """What claims are checked by.
+
+    Attributes:
+        proofs: SCRAM's.
+        certificates: EXTERNAL's.
+        secrets: APOP's, CRAM-MD5's and RPOP's; None where there is no key to keep secrets with.
+        tokens: OAuth's.
+        principals: Kerberos's.
+    """
+
+    passwords: PasswordChecks
+    proofs: ProofChecks
+    certificates: CertificateChecks
+    secrets: SecretChecks | None
+    tokens: TokenChecks
+    principals: PrincipalChecks
+
+
 class _Attempt:
     """What one exchange claims, on its way to be checked; remembers the name for the audit."""
 
-    def __init__(
-        self,
-        checks: PasswordChecks,
-        proofs: ProofChecks,
-        certificates: CertificateChecks,
-        secret_checks: SecretChecks | None,
-        tokens: TokenChecks,
-        principals: PrincipalChecks,
-        client: Client,
-        offered: Collection[str],
-    ) -> None:
+    def __init__(self, checks: Checks, client: Client, offered: Collection[str]) -> None:
         self._checks = checks
-        self._proofs = proofs
-        self._certificates = certificates
-        self._secret_checks = secret_checks
-        self._tokens = tokens
-        self._principals = principals
         self._client = client
         self.offered = offered
         self.account = ""
@@ -145,59 +150,67 @@ class _Attempt:
     async def check_password(self, name: str, password: Password) -> Credential:
         key = await self._locate(name)
         client = self._client
-        return await self._checks.check(key, password, client.protocol, client.address, self.tried)
+        return await self._checks.passwords.check(
+            key, password, client.protocol, client.address, self.tried
+        )
 
     async def check_secret(
         self, kind: SecretKind, name: str, fits: Callable[[bytes], bool]
     ) -> Credential:
-        if self._secret_checks is None:
+        if self._checks.secrets is None:
             raise PostroomError(Kind.UNSUPPORTED, "there are no secrets here")
-        key = await self._locate(name)
-        subject = Subject(key, self._client.network)
-        return await self._secret_checks.check(
-            kind, subject, self._client.address, fits, self.tried
-        )
+        subject = Subject(await self._locate(name), self._client.network)
+        address = self._client.address
+        return await self._checks.secrets.check(kind, subject, address, fits, self.tried)
 
     async def _locate(self, name: str) -> str:
         """The key of the account that a name means; for POP3 it may ask for a mailbox, too."""
-        self.account = self._checks.key(name)
+        self.account = self._key(name)
         bare, mailbox = split_name(name)
         if self._client.protocol == POP3 and mailbox:
-            if not await self._checks.exists(self.account):
-                self.account, self.mailbox = self._checks.key(bare), mailbox
+            if not await self._checks.passwords.exists(self.account):
+                self.account, self.mailbox = self._key(bare), mailbox
         return self.account
 
     async def scram_verifier(self, name: str, family: str) -> Verifier:
         key = await self._locate(name)
-        return await self._proofs.verifier(key, name, family, self._client.network)
+        return await self._checks.proofs.verifier(key, name, family, self._client.network)
 
     async def check_proof(
         self, name: str, verifier: Verifier, auth_message: bytes, proof: bytes
     ) -> Credential:
         subject = Subject(await self._locate(name), self._client.network)
-        return await self._proofs.check(subject, verifier, auth_message, proof, self.tried)
+        return await self._checks.proofs.check(subject, verifier, auth_message, proof, self.tried)
 
     async def check_certificate(self, name: str) -> Credential:
-        named = [self._checks.key(one) for one in self._client.certificate_names]
+        named = [self._key(one) for one in self._client.certificate_names]
         wanted = await self._locate(name) if name else None
         self.account = wanted or next(filter(None, named), "")
-        credential = await self._certificates.check(wanted, named, self._client.network, self.tried)
+        network = self._client.network
+        credential = await self._checks.certificates.check(wanted, named, network, self.tried)
         self.account = credential.address
         return credential
 
     async def check_token(self, name: str, token: str) -> Proven:
         key = await self._locate(name) if name else ""
-        return await self._tokens.check(name, key, token, self._client.network, self.tried)
+        return await self._checks.tokens.check(name, key, token, self._client.network, self.tried)
 
     async def begin_context(self) -> SecurityContext:
         client = self._client
-        return await self._principals.begin_context(client.protocol, client.network, self.tried)
+        return await self._checks.principals.begin_context(
+            client.protocol, client.network, self.tried
+        )
 
     async def check_request(self, request: bytes) -> RequestAnswer:
-        return await self._principals.check_request(request, self._client.network, self.tried)
+        return await self._checks.principals.check_request(
+            request, self._client.network, self.tried
+        )
+
+    def _key(self, name: str) -> str:
+        return self._checks.passwords.key(name)
 
     def same_person(self, one: str, other: str) -> bool:
-        return one == other or self._checks.key(one) == self._checks.key(other) != ""
+        return one == other or self._key(one) == self._key(other) != ""
 
 
 def _kind_of(why: Exception) -> Kind:
@@ -208,13 +221,8 @@ class SigningIn:
     """Runs exchanges.
 
     Args:
-        secret_checks: None where there is no key to keep secrets with.
         offers: the mechanisms on offer, by protocol.
         met: what this deployment has of all that mechanisms need.
-        proofs: SCRAM's.
-        certificates: EXTERNAL's.
-        tokens: OAuth's.
-        principals: Kerberos's.
         exchange_seconds: how long a client may take for a response.
         trail: takes how each exchange ended.
         clock: Unix seconds.
@@ -222,28 +230,18 @@ class SigningIn:
 
     def __init__(
         self,
-        checks: PasswordChecks,
-        secret_checks: SecretChecks | None,
+        checks: Checks,
         maildrops: Maildrops,
         office: TicketOffice,
         trail: Trail,
         offers: Mapping[str, Offer],
         met: Collection[Need],
         *,
-        proofs: ProofChecks,
-        certificates: CertificateChecks,
-        tokens: TokenChecks,
-        principals: PrincipalChecks,
         exchange_seconds: float,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._checks = checks
-        self._proofs = proofs
-        self._certificates = certificates
-        self._secret_checks = secret_checks
         self._maildrops = maildrops
-        self._tokens = tokens
-        self._principals = principals
         self._office = office
         self._trail = trail
         self._clock = clock
@@ -283,16 +281,7 @@ class SigningIn:
             PostroomError: as AuthenticationService.Authenticate says, and DENIED.
         """
         offered = frozenset(row.name for row in self.mechanisms(client))
-        attempt = _Attempt(
-            self._checks,
-            self._proofs,
-            self._certificates,
-            self._secret_checks,
-            self._tokens,
-            self._principals,
-            client,
-            offered,
-        )
+        attempt = _Attempt(self._checks, client, offered)
         outcome = Kind.INTERNAL.value
         try:
             if PROTOCOLS_OF.get(caller) != client.protocol:

@@ -9,7 +9,6 @@ from typing import Protocol
 from postroom_chassis import logs
 from postroom_chassis.errors import Kind, PostroomError
 
-from postroom_auth.counting import count_failure
 from postroom_auth.domain.people import NAME_CHARACTERS, Credential, NewAccount
 from postroom_auth.domain.sasl.exchange import Proven, TokenExpired, TokenRefused
 from postroom_auth.oidc_issuer import INVALID_TOKEN, named_issuer
@@ -93,7 +92,7 @@ class TokenChecks:
         except TokenExpired:
             raise  # an old token is no guess
         except TokenRefused:
-            await count_failure(self._throttle, subject)
+            await self._throttle.failed(subject, begun=False)
             raise
         await self._throttle.succeeded(subject, begun=False)
         return Proven(credential, until=bearer.until)
