@@ -204,6 +204,19 @@ def test_recent_counts_fall_with_expunges() -> None:
     assert tracker.tell() == [b"* 2 EXPUNGE\r\n", b"* 1 RECENT\r\n"]
 
 
+def test_who_changed_more_than_is_remembered_is_not_told_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(view, "MOST_NEWS", 4)
+    feed = Feed(5)
+    mine, other = Tracker(feed.standing, read_only=False), Tracker(feed.standing, read_only=False)
+    feed.flag(1, 2, 3, 4, 5, origin=mine)
+    assert mine.tell() == []
+    assert len(other.tell()) == 5
+    feed.flag(1, flags=FLAGGED)
+    assert feed.view.news_since(0) is None
+
+
 def test_a_session_that_lags_far_behind_is_told_all_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

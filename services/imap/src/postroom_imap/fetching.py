@@ -319,11 +319,10 @@ async def read_ahead(
     plan: Plan,
     position: int,
     cache: ItemCache,
-    most: int = AHEAD_MESSAGES,
 ) -> None:
     """Fetch a message and those behind it into the cache, up to a number and a size."""
     view = tracker.view
-    stop = min(position + most, tracker.exists)
+    stop = min(position + AHEAD_MESSAGES, tracker.exists)
     uids = ((tracker.uids[position], tracker.uids[stop - 1]),)
     stream = messages.fetch(ticket, view.key, uids, plan.columns, plan.sections)
     size = 0

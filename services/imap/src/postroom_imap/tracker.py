@@ -52,7 +52,6 @@ class Tracker:
         heed: which news it is told.
         annotates: selected with ANNOTATE: it is told of annotations that change (RFC 5257
             section 4.4).
-        person: whose private annotations those are.
         uids: message n of the session has UID uids[n - 1], up to `exists`.
         recent: ranges of UIDs that are \\Recent in this session, ascending.
         leaving: what is told before messages, by their UIDs, are expunged.
@@ -71,7 +70,6 @@ class Tracker:
         "exists",
         "heed",
         "leaving",
-        "person",
         "read_only",
         "recent",
         "saved",
@@ -93,7 +91,6 @@ class Tracker:
         self.read_only = read_only
         self.dialect = dialect
         self.annotates = annotates
-        self.person = standing.ticket.account_id
         self.heed = Heed.ALL
         self.uids = view.uids
         self.exists = len(view.uids)
@@ -313,7 +310,7 @@ class Tracker:
         found: dict[int, dict[str, None]] = {}
         for one in news:
             for uid, entry, holder in one.annotated:
-                if holder in (0, self.person):
+                if holder in (0, self.standing.ticket.account_id):
                     found.setdefault(uid, {})[entry] = None
         return found
 

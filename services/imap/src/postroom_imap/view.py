@@ -174,7 +174,8 @@ class MailboxView:
         """Take up what happened; `origin` is the session that did it."""
         if change.rights_changed and change.modseq > self.rights_modseq:
             self.rights_modseq = change.modseq
-            self.call_listeners()
+            if change.modseq <= self.modseq or change.previous > self.modseq:
+                self.call_listeners()
         if change.modseq <= self.modseq:
             self._attribute(change, origin)
             return
@@ -357,7 +358,9 @@ class MailboxView:
     def _tell(self, news: News) -> None:
         self._news.append(news)
         self._news_weight += news.weight
-        while self._news_weight > MOST_NEWS or (self._news and not self.sessions):
+        # The newest stays, however much it is: who made it must not be told of it.
+        least = 1 if self.sessions else 0
+        while len(self._news) > least and (self._news_weight > MOST_NEWS or not self.sessions):
             oldest = self._news.popleft()
             self._news_weight -= oldest.weight
 

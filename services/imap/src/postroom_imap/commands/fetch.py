@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager, nullcontext
 from typing import cast
 
 from postroom_chassis.errors import Kind, PostroomError
 
 from postroom_imap import replies
 from postroom_imap.fetching import Fetching, Rows, read_ahead
+from postroom_imap.items import ItemCache
 from postroom_imap.keywords import SEEN
 from postroom_imap.message_limit import cut, limited, refuses_all
 from postroom_imap.plan import Plan, compile_plan
 from postroom_imap.ports.columns import MOST_RANGES, Ranges
 from postroom_imap.ports.messages import Batch, FlagMode
 from postroom_imap.protocol import flag
-from postroom_imap.protocol.commands import Fetch, FetchAttribute, FetchItems
+from postroom_imap.protocol.commands import Fetch, FetchAttribute
 from postroom_imap.protocol.commands.fetch import FetchModifiers
 from postroom_imap.protocol.extension import Extension
 from postroom_imap.protocol.responses import codes, messages
@@ -57,12 +58,10 @@ async def fetch(session: Session, tag: bytes, command: Fetch) -> None:
     positions, code = limited(session, positions)
     gone = 0
     if positions:
-        marked = items.sets_seen and await _mark_seen(session, items, positions)
-        # What others did comes first: it may hold a FLAGS response that these flags need.
-        session.write(b"".join(tracker.tell(expunge=False, uid=command.uid)))
-        plan = compile_plan(items, marked, session.dialect)
+        unseen = _unseen(session, positions) if items.sets_seen else ()
+        plan = compile_plan(items, bool(unseen), session.dialect)
         try:
-            gone = await send_messages(session, plan, positions)
+            gone = await _send(session, plan, positions, unseen, uid=command.uid)
         except PostroomError as error:
             if not plan.decodes or error.kind is not Kind.UNSUPPORTED:
                 raise
@@ -83,66 +82,107 @@ async def _tell_vanished(session: Session, uids: SequenceSet, since: int) -> Non
         session.write(messages.vanished(told, earlier=True))
 
 
-async def _mark_seen(session: Session, items: FetchItems, positions: Sequence[range]) -> bool:
-    """Set \\Seen on those messages that lack it, by one call; says whether there were any.
+def _unseen(session: Session, positions: Sequence[range]) -> Ranges:
+    """The messages that lack \\Seen; none where the person may not set it.
 
-    A single message, which is what people open, is fetched meanwhile: both calls travel together.
     Whoever may not reads them as they are (RFC 4314 section 4).
     """
-    tracker, front = session.selected, session.front
+    tracker = session.selected
     if tracker.read_only or KEEP_SEEN not in tracker.standing.rights:
-        return False
+        return ()
     rows = Rows(tracker, positions)
     unseen = [uid for uid, mask in zip(rows.uids, rows.flags, strict=True) if not mask & SEEN]
-    if not unseen:
-        return False
-    view = tracker.view
-    ranges: Ranges = SequenceSet.of(unseen).ranges
-    if len(ranges) > MOST_RANGES:
-        ranges = tracker.ranges_at(positions)  # as few as the client named; the seen stay as is
-    storing = front.messages.store_flags(
-        session.ticket, view.key, ranges, FlagMode.ADD, (flag.SEEN,)
-    )
+    ranges: Ranges = SequenceSet.of(unseen).ranges if unseen else ()
+    # As few as the client named, where they lie apart; those that are seen stay as they are.
+    return ranges if len(ranges) <= MOST_RANGES else tracker.ranges_at(positions)
+
+
+async def _mark_seen(session: Session, unseen: Ranges) -> None:
+    """Set \\Seen, by one call."""
+    tracker, front = session.selected, session.front
     try:
-        if len(rows) == 1:
-            stored, _ = await asyncio.gather(storing, _look(session, items, positions[0].start))
-        else:
-            stored = await storing
+        stored = await front.messages.store_flags(
+            session.ticket, tracker.view.key, unseen, FlagMode.ADD, (flag.SEEN,)
+        )
     except PostroomError as error:
-        if error.kind is not Kind.DENIED:
+        if error.kind is not Kind.DENIED:  # the right has just been taken away
             raise
-        return False
-    await front.views.take(tracker.standing, stored.change, tracker)
-    return True
-
-
-async def _look(session: Session, items: FetchItems, position: int) -> None:
-    """Bring a message into the cache, unless it is there or too large for it."""
-    tracker, front = session.selected, session.front
-    plan = compile_plan(items, False, session.dialect)
-    cache = front.bodies if plan.bodies else front.items
-    rows = Rows(tracker, [range(position, position + 1)])
-    if not plan.kept or not Fetching(tracker, plan, rows, cache, session).look_up():
         return
-    with suppress(PostroomError):  # the fetch that follows tells why
-        await read_ahead(front.messages, session.ticket, tracker, plan, position, cache, most=1)
+    await front.views.take(tracker.standing, stored.change, tracker)
 
 
-async def send_messages(session: Session, plan: Plan, positions: Sequence[range]) -> int:
-    """Write the responses; answers how many messages were gone."""
+async def _send(
+    session: Session, plan: Plan, positions: Sequence[range], unseen: Ranges, *, uid: bool
+) -> int:
+    """Mark messages as seen, tell what others did, and write; answers how many were gone.
+
+    A single message, which is what people open, is asked for at once: both calls travel together.
+    """
+    tracker = session.selected
+    missing: Ranges = ()
+    if unseen and sum(map(len, positions)) == 1 and not _walks(session, tracker, plan, positions):
+        missing = _fetching(session, plan, Rows(tracker, positions)).look_up()
+    async with _begun(_batches(session, plan, missing)) if missing else nullcontext() as batches:
+        if unseen:
+            await _mark_seen(session, unseen)
+        # What others did comes first: it may hold a FLAGS response that these flags need.
+        session.write(b"".join(tracker.tell(expunge=False, uid=uid)))
+        return await send_messages(session, plan, positions, batches)
+
+
+async def send_messages(
+    session: Session,
+    plan: Plan,
+    positions: Sequence[range],
+    batches: AsyncIterator[Batch] | None = None,
+) -> int:
+    """Write the responses; answers how many messages were gone.
+
+    Args:
+        batches: what the store has of the messages, where that was asked for already.
+    """
     tracker, front = session.selected, session.front
-    cache = front.bodies if plan.bodies else front.items
     rows = Rows(tracker, positions)
-    fetching = Fetching(tracker, plan, rows, cache, session)
+    fetching = _fetching(session, plan, rows)
     missing = fetching.look_up()
     if missing and _walks(session, tracker, plan, positions):
+        cache = _cache(session, plan)
         await read_ahead(front.messages, session.ticket, tracker, plan, positions[0].start, cache)
         missing = fetching.look_up()
     _note_walk(session, plan, positions)
     if not missing:
         return rows.gone + await fetching.write_all()
+    if batches is not None:
+        return rows.gone + await fetching.write_from(batches)
     async with aclosing(_batches(session, plan, missing)) as batches:
         return rows.gone + await fetching.write_from(batches)
+
+
+def _cache(session: Session, plan: Plan) -> ItemCache:
+    return session.front.bodies if plan.bodies else session.front.items
+
+
+def _fetching(session: Session, plan: Plan, rows: Rows) -> Fetching:
+    return Fetching(session.selected, plan, rows, _cache(session, plan), session)
+
+
+@asynccontextmanager
+async def _begun(batches: AsyncGenerator[Batch, None]) -> AsyncIterator[AsyncIterator[Batch]]:
+    """Batches of which the first is asked for at once."""
+    first = asyncio.ensure_future(anext(batches, None))
+
+    async def each() -> AsyncIterator[Batch]:
+        batch = await first
+        while batch is not None:
+            yield batch
+            batch = await anext(batches, None)
+
+    try:
+        yield each()
+    finally:
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        await batches.aclose()
 
 
 async def _batches(session: Session, plan: Plan, uids: Ranges) -> AsyncGenerator[Batch, None]:
