@@ -19,14 +19,16 @@ from postroom_store import (
     reading,
     tables,
 )
-from postroom_store.annotation import SHARED, Annotation, Setting, Wanted
+from postroom_store.annotation import Annotation, Setting, Wanted
 from postroom_store.domain import annotation_names as naming
 from postroom_store.domain.change import Annotated
 from postroom_store.ingest import Ingest
-from postroom_store.messages import Arrival, Ranges, Stored
+from postroom_store.messages import Arrival, Stored
+from postroom_store.metadata import SHARED
 from postroom_store.reading import Fetch
 from postroom_store.search import program
 from postroom_store.search.collation import OCTET, UNICODE, Collation
+from postroom_store.uid_ranges import Ranges
 from sqlalchemy import Connection, func, select
 
 from .conftest import Store

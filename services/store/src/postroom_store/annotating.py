@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
 
@@ -11,11 +11,13 @@ from postroom_mime import decode_structure, find_part
 from sqlalchemy import and_, bindparam, delete, func, or_, select, update
 
 from postroom_store import annotation, tables
-from postroom_store.annotation import HERE, IS_SET, PORTION, REMOVED, SHARED, Setting
+from postroom_store.annotation import HERE, IS_SET, PORTION, Setting
 from postroom_store.database import Prepared
 from postroom_store.domain import annotation_names as naming
-from postroom_store.messages import Ranges, Stored, range_choices, ranges_of, read_flags
+from postroom_store.messages import Stored, read_flags
+from postroom_store.metadata import REMOVED, SHARED
 from postroom_store.transaction import Mailbox, Transaction
+from postroom_store.uid_ranges import Ranges, range_choices, ranges_of
 
 _a = tables.message_annotations.c
 _p = tables.placements.c
@@ -74,7 +76,8 @@ def store(
         if unchanged_since is not None and modseq > unchanged_since
     ]
     left = frozenset(modified)
-    known = _known(transaction, mailbox, ranges, settings)
+    annotated = annotation.has_any(transaction, mailbox)
+    known = _known(transaction, mailbox, ranges, settings) if annotated else _Known()
     changing: dict[int, int] = {}  # flags by UID
     steps: list[tuple[int, Setting]] = []
     for uid, flags, _ in messages:
@@ -84,7 +87,8 @@ def store(
             changing[uid] = flags
     if not steps:
         return Stored(None, modified)
-    _check_room(transaction, mailbox, ranges, steps, known, person)
+    seen = _seen(transaction, mailbox, ranges, person) if annotated else {}
+    _check_room(transaction, mailbox, steps, known, seen)
     change = transaction.begin_change(transaction.account(mailbox.account_id), mailbox)
     change.flagged.uids.extend(changing)
     change.flagged.flags.extend(changing.values())
@@ -105,7 +109,7 @@ def _known(
     transaction: Transaction, mailbox: Mailbox, ranges: Ranges, settings: Sequence[Setting]
 ) -> _Known:
     known = _Known()
-    if not settings or not annotation.has_any(transaction, mailbox):
+    if not settings:
         return known
     values = {(one.holder, one.entry): one.value for one in settings}
     named = or_(*(and_(_a.holder_id == h, _a.entry == entry) for h, entry in values))
@@ -129,13 +133,26 @@ def _differs(known: _Known, uid: int, setting: Setting) -> bool:
     return key not in known.same
 
 
+def _seen(
+    transaction: Transaction, mailbox: Mailbox, ranges: Ranges, person: int
+) -> dict[int, tuple[int, int]]:
+    """How many annotations of messages somebody sees, and of how many bytes, by UID."""
+    found: dict[int, tuple[int, int]] = {}
+    here = {"account": mailbox.account_id, "mailbox": mailbox.mailbox_id}
+    statement = select(_a.uid, func.count(), func.sum(_a.size)).group_by(_a.uid)
+    visible = or_(_a.holder_id == SHARED, _a.holder_id == person)
+    for chosen in range_choices(ranges, _a.uid):
+        rows = transaction.execute(statement.where(HERE, chosen, visible, IS_SET), here)
+        found.update((uid, (count, int(size))) for uid, count, size in rows)
+    return found
+
+
 def _check_room(
     transaction: Transaction,
     mailbox: Mailbox,
-    ranges: Ranges,
     steps: Sequence[tuple[int, Setting]],
     known: _Known,
-    person: int,
+    seen: Mapping[int, tuple[int, int]],
 ) -> None:
     """Raise PostroomError where a message, or the account, would have too much."""
     more: dict[int, tuple[int, int]] = {}
@@ -145,17 +162,9 @@ def _check_room(
         count += (one.value is not None) - (before != REMOVED)
         size += len(one.value or b"") - max(before, 0)
         more[uid] = (count, size)
-    there: dict[int, tuple[int, int]] = {}
-    if annotation.has_any(transaction, mailbox):
-        here = {"account": mailbox.account_id, "mailbox": mailbox.mailbox_id}
-        statement = select(_a.uid, func.count(), func.sum(_a.size)).group_by(_a.uid)
-        seen = or_(_a.holder_id == SHARED, _a.holder_id == person)
-        for chosen in range_choices(ranges, _a.uid):
-            rows = transaction.execute(statement.where(HERE, chosen, seen, IS_SET), here)
-            there.update((uid, (count, int(size))) for uid, count, size in rows)
     for uid, (count, size) in more.items():
         if count > 0 or size > 0:  # whoever has too much may still take away
-            held, held_bytes = there.get(uid, (0, 0))
+            held, held_bytes = seen.get(uid, (0, 0))
             annotation.check_message(held + count, held_bytes + size)
     counts, sizes = zip(*more.values(), strict=True)
     annotation.check_account(transaction, mailbox.account_id, sum(counts), sum(sizes))
@@ -177,17 +186,7 @@ def _write(
     if old:
         transaction.run(_FORGET, old)
     for number, (uid, one) in enumerate(steps, 1):
-        row = {
-            "account_id": mailbox.account_id,
-            "mailbox_id": mailbox.mailbox_id,
-            "uid": uid,
-            "holder_id": one.holder,
-            "entry": one.entry,
-            "size": REMOVED if one.value is None else len(one.value),
-            "modseq": modseq,
-            "value": one.value or b"",
-        }
-        transaction.add(tables.message_annotations, row)
+        annotation.add(transaction, mailbox, uid, [one], modseq)
         if number % PORTION == 0:
             transaction.flush()
     if any(one.value is None for _, one in steps):

@@ -17,14 +17,12 @@ from postroom_store import tables
 from postroom_store.database import Prepared
 from postroom_store.domain import annotation_names as naming
 from postroom_store.domain.change import Annotated
+from postroom_store.metadata import MOST_VALUE_BYTES, REMOVED, SHARED
 from postroom_store.transaction import Mailbox, Transaction
-
-SHARED = 0  # in the place of a holder's id
-REMOVED = -1  # in the place of a size
+from postroom_store.uid_ranges import Ranges, range_choices
 
 MOST_SETTINGS = 100  # in one call, or with one message
 MOST_PATTERNS = 100  # in one call
-MOST_VALUE_BYTES = 65_536
 MOST_OF_MESSAGE = 100  # that one person sees
 MOST_BYTES_OF_MESSAGE = 1024 * 1024  # of those
 MOST_BYTES = 64 * 1024 * 1024  # of one account
@@ -45,9 +43,9 @@ _FORGET = Prepared(delete(tables.message_annotations).where(HERE, _BETWEEN))
 _FORGET_HOLDER = Prepared(
     delete(tables.message_annotations).where(HERE, _a.holder_id == bindparam("holder"))
 )
-_ALL = Prepared(
-    select(_a.uid, _a.holder_id, _a.entry, _a.size, _a.value)
-    .where(HERE, _BETWEEN, IS_SET)
+_ALL = (
+    select(_a.uid, _a.holder_id, _a.entry, _a.value)
+    .where(HERE, IS_SET)
     .order_by(_a.uid, _a.entry, _a.holder_id)
 )
 _SEEN = (
@@ -60,10 +58,8 @@ _WEIGHTS = Prepared(
     .where(HERE, _BETWEEN, _VISIBLE, IS_SET)
     .group_by(_a.uid)
 )
-_SIZES = Prepared(
-    select(_a.holder_id, func.count(), func.sum(_a.size))
-    .where(HERE, _BETWEEN, IS_SET)
-    .group_by(_a.holder_id)
+_SIZES = (
+    select(_a.holder_id, func.count(), func.sum(_a.size)).where(HERE, IS_SET).group_by(_a.holder_id)
 )
 _HELD = Prepared(
     select(func.count(), func.coalesce(func.sum(_a.size), 0)).where(
@@ -76,8 +72,6 @@ _CHANGED = Prepared(
     .order_by(_a.modseq, _a.uid, _a.entry)
     .limit(MOST_TOLD)
 )
-
-Ranges = Sequence[tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,11 +133,10 @@ def check_copies(
     transaction: Transaction, source: Mailbox, ranges: Ranges, holders: Collection[int] | None
 ) -> None:
     """Raise PostroomError OVER_QUOTA where there is no room for copies of annotations."""
-    if not has_any(transaction, source):
-        return
     count = size = 0
-    for between in _betweens(source, ranges):
-        for holder, some, weight in transaction.rows(_SIZES, between):
+    here = {"account": source.account_id, "mailbox": source.mailbox_id}
+    for chosen in range_choices(ranges, _a.uid):
+        for holder, some, weight in transaction.execute(_SIZES.where(chosen), here):
             if holders is None or holder in holders:
                 count, size = count + some, size + int(weight)
     check_account(transaction, source.account_id, count, size)
@@ -159,10 +152,10 @@ def add(
     transaction: Transaction,
     mailbox: Mailbox,
     uid: int,
-    annotations: Iterable[Annotation],
+    annotations: Iterable[Annotation | Setting],
     modseq: int,
 ) -> None:
-    """Annotate a message that has none of these yet."""
+    """Annotate a message that has none of these yet, or note that it has them no more."""
     for one in annotations:
         row = {
             "account_id": mailbox.account_id,
@@ -170,9 +163,9 @@ def add(
             "uid": uid,
             "holder_id": one.holder,
             "entry": one.entry,
-            "size": len(one.value),
+            "size": REMOVED if one.value is None else len(one.value),
             "modseq": modseq,
-            "value": one.value,
+            "value": one.value or b"",
         }
         transaction.add(tables.message_annotations, row)
 
@@ -192,12 +185,9 @@ def copy(
         uids: of the copies, by those of the originals.
         holders: whose annotations go along; None: everybody's.
     """
-    if not has_any(transaction, source):
-        return
-    for number, between in enumerate(_betweens(source, ranges)):
-        if number % PORTION == 0:
-            transaction.flush()
-        for uid, holder, entry, _, value in transaction.rows(_ALL, between):
+    here = {"account": source.account_id, "mailbox": source.mailbox_id}
+    for chosen in range_choices(ranges, _a.uid):
+        for uid, holder, entry, value in transaction.execute(_ALL.where(chosen), here):
             if uid in uids and (holders is None or holder in holders):
                 copied = Annotation(entry, holder, bytes(value))
                 add(transaction, target, uids[uid], [copied], modseq)
@@ -206,18 +196,15 @@ def copy(
 def forget(transaction: Transaction, mailbox: Mailbox, ranges: Ranges) -> None:
     """Remove all annotations of messages that go."""
     if has_any(transaction, mailbox):
-        transaction.run(_FORGET, _betweens(mailbox, ranges))
+        here = {"account": mailbox.account_id, "mailbox": mailbox.mailbox_id}
+        betweens = [here | {"first": first, "last": last} for first, last in ranges]
+        transaction.run(_FORGET, betweens)
 
 
 def forget_holder(transaction: Transaction, mailbox: Mailbox, holder: int) -> None:
     """Remove one person's private annotations of the messages of a mailbox."""
     here = {"account": mailbox.account_id, "mailbox": mailbox.mailbox_id}
     transaction.run(_FORGET_HOLDER, [here | {"holder": holder}])
-
-
-def _betweens(mailbox: Mailbox, ranges: Ranges) -> list[dict[str, int]]:
-    here = {"account": mailbox.account_id, "mailbox": mailbox.mailbox_id}
-    return [here | {"first": first, "last": last} for first, last in ranges]
 
 
 # Reading.

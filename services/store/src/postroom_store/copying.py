@@ -23,16 +23,15 @@ from postroom_store.domain.rights import INSERT, READ
 from postroom_store.ingest import thread_of
 from postroom_store.messages import (
     Copied,
-    Ranges,
     check_quota,
     check_room,
     learn,
     place,
-    range_choices,
     translation,
 )
 from postroom_store.sharing import Place, find_mailbox, find_mailbox_named
 from postroom_store.transaction import Mailbox, Transaction
+from postroom_store.uid_ranges import Ranges, range_choices
 from postroom_store.uploads import Contents
 from postroom_store.writer import Writers
 

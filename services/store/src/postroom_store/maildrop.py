@@ -19,6 +19,7 @@ from postroom_store.domain.flags import SEEN
 from postroom_store.domain.names import INBOX, canonical
 from postroom_store.reading import find_mailbox
 from postroom_store.transaction import Mailbox, Transaction
+from postroom_store.uid_ranges import ranges_of
 
 _l = tables.leases.c
 _p = tables.placements.c
@@ -140,11 +141,11 @@ def _update(transaction: Transaction, mailbox: Mailbox, left: Update) -> int:
     read, going = set(left.retrieved), set(left.deleted)
     if left.expire_before:
         going.update(_expired(transaction, mailbox, read, left.expire_before))
-    if seen := messages.ranges_of(sorted(read - going)):
+    if seen := ranges_of(sorted(read - going)):
         messages.store_flags(transaction, mailbox, seen, "add", ["\\Seen"], None)
     if not going:
         return 0
-    change = messages.remove(transaction, mailbox, messages.ranges_of(sorted(going)))
+    change = messages.remove(transaction, mailbox, ranges_of(sorted(going)))
     return len(change.expunged) if change else 0
 
 

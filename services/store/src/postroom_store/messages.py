@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, repeat
+from itertools import repeat
 from operator import itemgetter
 from typing import Any
 
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.quota import Quota
-from sqlalchemy import ColumnElement, and_, bindparam, delete, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, delete, select, update
 
 from postroom_store import annotation, tables
 from postroom_store.annotation import Annotation
@@ -23,13 +22,12 @@ from postroom_store.domain.rights import EVERY_FLAG
 from postroom_store.ingest import Content, add_email
 from postroom_store.progress import NO_PROGRESS, Progress
 from postroom_store.transaction import Account, Mailbox, Transaction
+from postroom_store.uid_ranges import MOST_RANGES, Ranges, range_choices, ranges_of
 
 MOST_MESSAGES = 1_000_000  # of a mailbox: a change of all of them fits one answer
 NO_EMAIL = 0  # of a tombstone: there is nothing to bring back any more
 PORTION = 1000  # messages of a copy that are written at once
-MOST_RANGES = 400  # in one statement; more are taken in several
 
-Ranges = Sequence[tuple[int, int]]
 
 _p = tables.placements.c
 _MESSAGE = (_p.uid, _p.email_id, _p.flags, _p.modseq, _p.size)
@@ -243,7 +241,7 @@ def _write_flags(
         value = _p.flags.op("&")(~mask)
     elif kept:
         value = _p.flags.op("&")(kept).op("|")(mask)
-    for chosen in _choices([uid for uid, _, _ in changing]):
+    for chosen in range_choices(ranges_of(uid for uid, _, _ in changing)):
         statement = update(tables.placements).where(_HERE, chosen)
         transaction.execute(statement.values(flags=value, modseq=change.modseq), here)
 
@@ -276,6 +274,8 @@ def copy(
         return Copied(target.uid_validity, [], [], None)
     if not move:
         check_quota(account, quota, sum(message.size for message in messages), len(messages))
+    annotated = annotation.has_any(transaction, source)
+    if annotated and not move:
         annotation.check_copies(transaction, source, ranges, holders)
     check_room(target, len(messages))
     used = 0
@@ -293,7 +293,8 @@ def copy(
         place(transaction, account, target, change, message.email_id, flags, message.size)
     uids = [message.uid for message in messages]
     copies = dict(zip(uids, change.added.uids, strict=True))
-    annotation.copy(transaction, source, ranges, target, copies, holders, change.modseq)
+    if annotated:
+        annotation.copy(transaction, source, ranges, target, copies, holders, change.modseq)
     source_change = _remove(transaction, source, messages) if move else None
     return Copied(target.uid_validity, uids, change.added.uids, change, source_change)
 
@@ -370,52 +371,6 @@ def _read(
     if len(ranges) > MOST_RANGES:
         found = sorted({row[0]: row for row in found}.values(), key=itemgetter(0))
     return found
-
-
-def range_choices(ranges: Ranges, uid: ColumnElement[int] = _p.uid) -> list[ColumnElement[bool]]:
-    """Conditions on UIDs, one a statement, that together choose some ranges."""
-    if len(ranges) == 1:
-        first, last = ranges[0]
-        return [uid == first if first == last else uid.between(first, last)]
-    return [
-        or_(
-            uid.in_([first for first, last in part if first == last]),
-            *(uid.between(first, last) for first, last in part if first != last),
-        )
-        for part in (ranges[n : n + MOST_RANGES] for n in range(0, len(ranges), MOST_RANGES))
-    ]
-
-
-def _choices(uids: Sequence[int]) -> list[ColumnElement[bool]]:
-    return range_choices(ranges_of(uids))
-
-
-def is_within(ranges: Ranges) -> Callable[[int], bool]:
-    """Whether a UID is in one of some ranges, in any order."""
-    ordered = sorted(ranges)
-    firsts = [first for first, _ in ordered]
-    lasts = list(accumulate((last for _, last in ordered), max))
-
-    def holds(uid: int) -> bool:
-        number = bisect_right(firsts, uid)
-        return number > 0 and uid <= lasts[number - 1]
-
-    return holds
-
-
-def ranges_of(uids: Iterable[int]) -> list[tuple[int, int]]:
-    """Ascending UIDs as ranges of neighbours."""
-    ranges: list[tuple[int, int]] = []
-    first = last = -1
-    for uid in uids:
-        if uid != last + 1:
-            if first >= 0:
-                ranges.append((first, last))
-            first = uid
-        last = uid
-    if first >= 0:
-        ranges.append((first, last))
-    return ranges
 
 
 def place(

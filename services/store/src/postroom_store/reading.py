@@ -26,7 +26,6 @@ from postroom_store.database import Prepared
 from postroom_store.domain.change import Change, Columns
 from postroom_store.domain.names import OTHER_USERS, canonical
 from postroom_store.mailboxes import COUNT_MAILBOXES
-from postroom_store.messages import Ranges, is_within, ranges_of
 from postroom_store.transaction import (
     FIND_MAILBOX,
     FIND_MAILBOX_NAMED,
@@ -34,6 +33,7 @@ from postroom_store.transaction import (
     Mailbox,
     mailbox_of_row,
 )
+from postroom_store.uid_ranges import Ranges, is_within, ranges_of
 
 BATCH_BYTES = 256 * 1024
 BATCH_ROWS = 512
@@ -212,7 +212,8 @@ def changes_since(
     change.added = _columns(_ADDED.rows(connection, parameters))
     change.flagged = _columns(_FLAGGED.rows(connection, parameters))
     change.expunged.extend(row[0] for row in _EXPUNGED.rows(connection, parameters))
-    change.annotated = annotation.changed(connection, account_id, mailbox_id, since)
+    if change.added.uids or change.flagged.uids:  # whatever was annotated is among them
+        change.annotated = annotation.changed(connection, account_id, mailbox_id, since)
     return change
 
 
@@ -298,12 +299,13 @@ class Fetch:
                 "most": most,
             }
             found = statement.rows(connection, parameters)
-            weights = [self._weight(row) for row in found]
-            if found:
+            taken = len(found)
+            if found and (self.sections or self.annotated is not None):
+                weights = [self._weight(row) for row in found]
                 noted += self._weigh_annotations(connection, found, weights)
-            taken = _fit(weights, weight)
+                taken = _fit(weights, weight)
+                weight += sum(weights[:taken])
             rows += found[:taken]
-            weight += sum(weights[:taken])
             if taken < len(found) or len(found) == most:
                 uid = found[taken - 1][0] + 1
             else:

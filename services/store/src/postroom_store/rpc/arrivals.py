@@ -10,9 +10,10 @@ from postroom_chassis.errors import Kind, PostroomError
 
 from postroom_store import annotation
 from postroom_store.annotating import check_parts
-from postroom_store.annotation import SHARED, Annotation, Setting
+from postroom_store.annotation import Annotation, Setting
 from postroom_store.ingest import Content
 from postroom_store.messages import Arrival
+from postroom_store.metadata import SHARED
 from postroom_store.references import Reference
 from postroom_store.transaction import Transaction
 from postroom_store.uploads import Contents, sizes_of
@@ -41,6 +42,7 @@ class Arrivals:
     Args:
         account_id: whose uploads they may name.
         read_reference: reads what a piece of a catenation refers to; None where there can be none.
+        annotator: whose the private annotations are that come along; None where there can be none.
         stays: whether the messages go to that account.
 
     Attributes:
@@ -53,11 +55,13 @@ class Arrivals:
         account_id: int,
         read_reference: ReadReference | None = None,
         *,
+        annotator: int | None = None,
         stays: bool = False,
     ) -> None:
         self._contents = contents
         self._account_id = account_id
         self._read_reference = read_reference
+        self._annotator = annotator
         self._stays = stays
         self._upload_ids: list[bytes] = []
         self._room = contents.most_bytes
@@ -107,9 +111,9 @@ class Arrivals:
         """The annotations that a message comes with. Raises PostroomError: INVALID, TOO_LARGE."""
         if not message.annotations:
             return ()
-        if self._read_reference is None:
+        if self._annotator is None:
             raise PostroomError(Kind.INVALID, "nothing can be annotated here")
-        settings = settings_of_messages(message.annotations, self._account_id)
+        settings = settings_of_messages(message.annotations, self._annotator)
         annotation.check(settings)
         check_parts(content.derived.structure, settings)
         return [

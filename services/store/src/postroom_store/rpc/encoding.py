@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from postroom.store.v1 import mailbox_pb2, message_pb2
 from postroom_chassis.errors import Kind, PostroomError
 
-from postroom_store.annotation import SHARED
 from postroom_store.domain.change import Annotated, Change, Columns
 from postroom_store.domain.rights import READ
 from postroom_store.domain.special_uses import numbers_of
+from postroom_store.metadata import SHARED
 from postroom_store.reading import ListedMailbox
 from postroom_store.sharing import SharedMailbox
 from postroom_store.transaction import Mailbox
@@ -61,6 +61,8 @@ def annotated_message(
     annotated: Annotated, people: Collection[int]
 ) -> message_pb2.Annotated | None:
     """Which of the annotations that these people see were set or removed."""
+    if not annotated.uids:
+        return None
     message = message_pb2.Annotated()
     places: dict[str, int] = {}
     rows = zip(annotated.uids, annotated.entries, annotated.holders, strict=True)

@@ -14,11 +14,11 @@ from postroom_store import maildrop, reading
 from postroom_store.answers import once
 from postroom_store.blobs import BlobFiles
 from postroom_store.database import Readers
-from postroom_store.messages import ranges_of
 from postroom_store.reading import Fetch, Wanted
 from postroom_store.rpc.fetching import PIECE_BYTES
 from postroom_store.rpc.mailboxes import Provision
 from postroom_store.transaction import Transaction
+from postroom_store.uid_ranges import ranges_of
 from postroom_store.writer import Writers
 
 ROWS = 50_000  # messages in one response: 400 KB

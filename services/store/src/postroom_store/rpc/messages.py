@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 
 from postroom_store import annotating, annotation, copying, messages, reading
 from postroom_store.acl import Access, admit
-from postroom_store.annotation import SHARED, Setting
+from postroom_store.annotation import Setting
 from postroom_store.answers import once
 from postroom_store.blobs import BlobFiles
 from postroom_store.database import Readers
@@ -33,6 +33,7 @@ from postroom_store.domain.rights import (
     settable,
 )
 from postroom_store.messages import Message
+from postroom_store.metadata import SHARED
 from postroom_store.references import Reference, References
 from postroom_store.rpc.arrivals import Arrivals, BadReference, ReadReference, settings_of_messages
 from postroom_store.rpc.encoding import (
@@ -67,6 +68,7 @@ from postroom_store.sharing import (
     guarded,
 )
 from postroom_store.transaction import Mailbox, Transaction
+from postroom_store.uid_ranges import Ranges, ranges_of
 from postroom_store.uploads import Contents
 from postroom_store.writer import Writers
 
@@ -222,9 +224,10 @@ class MessageService:
 
         def append(transaction: Transaction) -> bytes:
             mailbox = transaction.mailbox_named(place.owner, place.name)
-            annotated = [one for arrival in arrivals.ready for one in arrival.annotations]
-            needed = _needed_to_annotate([one.holder for one in annotated])
-            rights = admit(transaction, access, mailbox, INSERT + needed)
+            holders = {one.holder for arrival in arrivals.ready for one in arrival.annotations}
+            # RFC 5257 section 3.4
+            needed = INSERT + READ * bool(holders - {SHARED}) + ANNOTATE * (SHARED in holders)
+            rights = admit(transaction, access, mailbox, needed)
             arrivals.check(transaction)
             source = _replaced(transaction, access, replaced) if replaced is not None else None
             permitted = arrivals.ready
@@ -242,6 +245,7 @@ class MessageService:
             self._contents,
             ticket.account_id,
             self._reading_references(ticket),
+            annotator=ticket.account_id,
             stays=not access.guest,
         )
         try:
@@ -308,7 +312,7 @@ class MessageService:
         settings = settings_of_messages(request.annotations, call.ticket.account_id)
         annotation.check(settings)
         since = request.unchanged_since if request.HasField("unchanged_since") else None
-        needed = READ + _needed_to_annotate([one.holder for one in settings]).replace(READ, "")
+        needed = READ + ANNOTATE * any(one.holder == SHARED for one in settings)
         access = await self._enter(request, call, needed)
         if any(naming.part_of(one.entry) for one in settings):
             await self._check_parts(access, request.mailbox_id, ranges, settings)
@@ -325,7 +329,7 @@ class MessageService:
         return message_pb2.StoreAnnotationsResponse.FromString(answer)
 
     async def _check_parts(
-        self, access: Access, mailbox_id: int, ranges: messages.Ranges, settings: Sequence[Setting]
+        self, access: Access, mailbox_id: int, ranges: Ranges, settings: Sequence[Setting]
     ) -> None:
         """See that each message has the parts that are annotated: what it is made of never changes.
 
@@ -386,7 +390,7 @@ class MessageService:
     async def _copy_across(
         self,
         request: message_pb2.CopyRequest,
-        ranges: messages.Ranges,
+        ranges: Ranges,
         access: Access,
         place: Place,
         quota: Quota,
@@ -420,7 +424,7 @@ class MessageService:
         def take_away(transaction: Transaction) -> bytes:
             source = transaction.mailbox(access.owner, request.mailbox_id)
             admit(transaction, access, source, READ + DELETE_MESSAGES + EXPUNGE)
-            gone = messages.remove(transaction, source, messages.ranges_of(answer.source_uids))
+            gone = messages.remove(transaction, source, ranges_of(answer.source_uids))
             return message_pb2.CopyResponse(source_change=_told(gone, access)).SerializeToString()
 
         answer.MergeFromString(await self._once(access, key, take_away))
@@ -551,12 +555,6 @@ def _quota(ticket: Ticket, access: Access, owner_quota: mailbox_pb2.OwnerQuota) 
 def _told(change: Change | None, access: Access) -> message_pb2.Change | None:
     """A change as who made it is told of it."""
     return change_message(change, (access.person,), access.owner if access.guest else 0)
-
-
-def _needed_to_annotate(holders: Sequence[int]) -> str:
-    """The rights that annotations need (RFC 5257 section 3.4)."""
-    private = READ if any(holder != SHARED for holder in holders) else ""
-    return private + (ANNOTATE if SHARED in holders else "")
 
 
 def _holders(access: Access, rights: str) -> tuple[int, ...]:

@@ -9,8 +9,8 @@ from typing import Any
 from postroom.store.v1 import message_pb2
 from postroom_chassis.errors import Kind, PostroomError
 
-from postroom_store.annotation import SHARED
 from postroom_store.domain import annotation_names as naming
+from postroom_store.metadata import SHARED
 from postroom_store.rpc.encoding import ranges_of_message
 from postroom_store.search.collation import ASCII, OCTET, UNICODE, Collation
 from postroom_store.search.program import (

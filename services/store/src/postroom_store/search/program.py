@@ -24,7 +24,6 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func,
 from postroom_store import annotation, tables
 from postroom_store.blobs import BlobFiles
 from postroom_store.domain import flags as flagging
-from postroom_store.messages import Ranges, is_within
 from postroom_store.progress import NO_PROGRESS, Progress
 from postroom_store.reading import find_mailbox
 from postroom_store.search import index, sorting
@@ -32,6 +31,7 @@ from postroom_store.search.collation import UNICODE, Collation
 from postroom_store.search.fuzzy import ENOUGH, Phrases, phrases_of
 from postroom_store.search.long_text import body_text, found_in, text_of
 from postroom_store.transaction import Mailbox
+from postroom_store.uid_ranges import Ranges, is_within
 
 STAR = 0
 FEW = 500  # UIDs that are named in a statement; where it is about more, all are read
