@@ -19,6 +19,7 @@ import psutil
 import pytest
 
 from tests.harness.clients import run_client
+from tests.harness.ports import free_base
 from tests.harness.wire import Wire
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -150,11 +151,12 @@ def test_the_lines_to_paste_work(tmp_path: Path) -> None:
 
 
 def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:
-    with socket.create_server((HOST, 43_993)):
-        ran = refused("--state", str(tmp_path), "--port-base", "43000")
+    base = free_base()
+    with socket.create_server((HOST, base + 993)):
+        ran = refused("--state", str(tmp_path), "--port-base", str(base))
 
     assert ran == (
-        "Port 43993 (imaps) is taken: stop what listens there, or choose others, "
+        f"Port {base + 993} (imaps) is taken: stop what listens there, or choose others, "
         "as in: make run ARGS='--port-base 22000'\n"
     )
 

@@ -7,21 +7,25 @@ import socket
 import pytest
 
 from deploy.local import ports
+from tests.harness.ports import free_base
 
 
 def test_the_base_moves_all() -> None:
-    chosen = ports.fixed(41_000)
+    base = free_base()
 
-    assert chosen.public["imap"] == 41_143
-    assert chosen.address("smtp") == "127.0.0.1:41525"
+    chosen = ports.fixed(base)
+
+    assert chosen.public["imap"] == base + 143
+    assert chosen.address("smtp") == f"127.0.0.1:{base + 525}"
 
 
 def test_a_taken_port_is_named_with_the_remedy() -> None:
-    with socket.create_server((ports.HOST, 42_143)):
+    base = free_base()
+    with socket.create_server((ports.HOST, base + 143)):
         with pytest.raises(ports.PortTaken) as taken:
-            ports.fixed(42_000)
+            ports.fixed(base)
 
-    assert "Port 42143 (imap) is taken" in str(taken.value)
+    assert f"Port {base + 143} (imap) is taken" in str(taken.value)
     assert "--port-base" in str(taken.value)
 
 
