@@ -276,7 +276,7 @@ async def test_others_hear_of_names(imap: Imap) -> None:
     await client.ok("STORE 2 +FLAGS (\\Seen)")
     assert await watcher.ok("STORE 1 +FLAGS (\\Flagged)") == [
         "* 1 FETCH (FLAGS (\\Flagged) ANNOTATION (/altsubject))",
-        "* 2 FETCH (FLAGS (\\Seen) ANNOTATION (/comment /altsubject))",
+        "* 2 FETCH (FLAGS (\\Seen) ANNOTATION (/altsubject /comment))",
         "* 1 FETCH (FLAGS (\\Flagged))",
     ]
     # What it does itself it isn't told of.

@@ -162,7 +162,7 @@ def test_what_is_told(entries: list[str], attributes: list[str], data: bytes) ->
 
 def test_nothing_is_told_of_what_is_not_there() -> None:
     assert annotation_data(AnnotationItem(("/%",), ("value.priv",)), {}) == b""
-    assert changed_annotations(["/comment", "/vendor/a b"]) == (
+    assert changed_annotations(["/vendor/a b", "/comment"]) == (
         b'ANNOTATION (/comment "/vendor/a b")'
     )
 

@@ -284,7 +284,7 @@ class Tracker:
             return []
         news = view.news_since(self._flags_told)
         changed: Collection[int] = ()
-        annotated: dict[int, dict[str, None]] = {}
+        annotated: dict[int, set[str]] = {}
         if news is None:
             changed = view.changed_since(self._modseq_told)
         else:
@@ -305,13 +305,13 @@ class Tracker:
             out.append(self.dialect.flags(position + 1, number, flags, modseq, uid_too=uid))
         return out
 
-    def _annotated(self, news: Iterable[News]) -> dict[int, dict[str, None]]:
+    def _annotated(self, news: Iterable[News]) -> dict[int, set[str]]:
         """Names of annotations that changed, as far as the session sees them, by UID."""
-        found: dict[int, dict[str, None]] = {}
+        found: dict[int, set[str]] = {}
         for one in news:
             for uid, entry, holder in one.annotated:
                 if holder in (0, self.standing.ticket.account_id):
-                    found.setdefault(uid, {})[entry] = None
+                    found.setdefault(uid, set()).add(entry)
         return found
 
     def _tell_new(self, recent_before: int) -> list[bytes]:

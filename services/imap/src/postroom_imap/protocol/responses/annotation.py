@@ -30,8 +30,10 @@ def annotation_data(item: AnnotationItem, values: Values) -> bytes:
 
 
 def changed_annotations(entries: Iterable[str]) -> bytes:
-    """``ANNOTATION (entry …)``, which nobody asked for: names without values."""
-    return b"ANNOTATION (%b)" % b" ".join(astring(entry.encode()) for entry in entries)
+    """``ANNOTATION (entry …)``, which nobody asked for: names without values, in one order however
+    they came to be known.
+    """
+    return b"ANNOTATION (%b)" % b" ".join(astring(entry.encode()) for entry in sorted(entries))
 
 
 def is_name(entry: str) -> bool:
