@@ -8,6 +8,7 @@ import pytest
 
 from tests.protocol.imap.client import ImapClient
 from tests.protocol.imap.front import Deployment
+from tests.protocol.imap.sharing import share, shared
 from tests.protocol.imap.system import Imap, small
 from tests.protocol.imap.test_condstore import modseq_of
 
@@ -329,6 +330,40 @@ async def test_in_another_process(deployment: Deployment) -> None:
         '* 2 FETCH (ANNOTATION (/altsubject (value.priv "z" value.shared NIL)'
         ' /comment (value.priv NIL value.shared "y")))'
     ]
+
+
+async def test_several_people_at_one_front(deployment: Deployment) -> None:
+    """Each hears of what they have done elsewhere, and of nobody else's private annotations."""
+    owner = Imap(deployment.fronts[0], await deployment.person())
+    guest = Imap(deployment.fronts[0], await deployment.person())
+    near = await share(owner, guest, "lrswn")
+    await near.append("Work", small(1))
+    hearing = []
+    for imap, name in ((owner, "Work"), (guest, shared(owner))):
+        client = await imap.login()
+        await client.ok(f"SELECT {name} (ANNOTATE)")
+        tag = await client.start("IDLE")
+        await client.expect("+ ...")
+        hearing.append((client, tag))
+    elsewhere = []
+    for person, name in ((owner.person, "Work"), (guest.person, shared(owner))):
+        client = await Imap(deployment.fronts[-1], person).login()
+        await client.ok(f"SELECT {name}")
+        elsewhere.append(client)
+    for number, (client, tag) in enumerate(hearing):
+        await elsewhere[number].ok(f'STORE 1 ANNOTATION (/comment (value.priv "{number}"))')
+        while (heard := (await client.hear()).decode()) != (
+            "* 1 FETCH (FLAGS () ANNOTATION (/comment))"
+        ):
+            assert "ANNOTATION" not in heard
+        await elsewhere[number].ok(f'STORE 1 ANNOTATION (/altsubject (value.shared "{number}"))')
+        for other, _ in hearing:
+            while "/altsubject" not in (heard := (await other.hear()).decode()):
+                assert "/comment" not in heard
+        await client.send(b"DONE\r\n")
+        await client.finish(tag)
+        hearing[number] = (client, await client.start("IDLE"))
+        await client.expect("+ ...")
 
 
 async def test_notify(imap: Imap) -> None:

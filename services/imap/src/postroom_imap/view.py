@@ -68,7 +68,7 @@ class MailboxView:
 
     Attributes:
         account_id: the owner's.
-        ticket: of a session that has it open: what the change stream is asked with.
+        ticket: of a session that has it open: what the change stream is asked with first.
         standings: of those who have it open, by account.
         rights_modseq: what others than the owner may do has changed at this modseq, or may have.
         applied: how many changes were applied ever; news are numbered by it.
@@ -136,6 +136,15 @@ class MailboxView:
     def key(self) -> MailboxKey:
         """How the mailbox is named to the ports."""
         return self.account_id, self.mailbox_id
+
+    @property
+    def tickets(self) -> Sequence[Ticket]:
+        """One of each person for whom the mailbox is watched: private annotations are told to whom
+        they belong.
+        """
+        first = self.ticket.account_id
+        others = (one for one in self.standings.values() if not one.ended)
+        return [self.ticket, *(o.ticket for o in others if o.ticket.account_id != first)]
 
     # -- looking
 

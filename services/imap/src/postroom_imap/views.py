@@ -88,6 +88,8 @@ class Views:
         if standing is None:
             standing = Standing(view, ticket, name, rights, modseq)
             view.standings[ticket.account_id] = standing
+            if len(view.standings) > 1 and not view.stale:
+                self._changes.add(view)  # for one person more
         standing.learn(rights, modseq)
         standing.name = name
         standing.sessions += 1

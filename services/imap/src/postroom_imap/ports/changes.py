@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from postroom_imap.ports.columns import Change
@@ -12,13 +13,16 @@ class Follower(Protocol):
     """A view of a mailbox that wants to hear what happens to it.
 
     Attributes:
-        account_id: that the mailbox is in, whosever the ticket is.
+        account_id: that the mailbox is in, whosever the tickets are.
+        tickets: one of each person for whom it is watched.
     """
 
     account_id: int
     mailbox_id: int
     modseq: int
-    ticket: Ticket
+
+    @property
+    def tickets(self) -> Sequence[Ticket]: ...
 
     def follow(self, change: Change) -> None:
         """Something happened: changes after `modseq`, in order, without gaps."""

@@ -77,14 +77,15 @@ class RemoteChanges:
             await asyncio.gather(self._runner, return_exceptions=True)
 
     def _ask(self, key: tuple[int, int], follower: Follower) -> None:
-        add = change_pb2.WatchRequest.Add(
-            ticket=follower.ticket.token,
-            mailbox_id=follower.mailbox_id,
-            since=follower.modseq,
-            account_id=key[0],
-            owner=owner_of(follower.ticket, key),
-        )
-        self._requests.put_nowait(change_pb2.WatchRequest(add=add))
+        for ticket in follower.tickets:
+            add = change_pb2.WatchRequest.Add(
+                ticket=ticket.token,
+                mailbox_id=follower.mailbox_id,
+                since=follower.modseq,
+                account_id=key[0],
+                owner=owner_of(ticket, key),
+            )
+            self._requests.put_nowait(change_pb2.WatchRequest(add=add))
 
     def _ask_account(self, follower: AccountFollower) -> None:
         add = change_pb2.WatchRequest.AddAccount(

@@ -20,8 +20,8 @@ from postroom_store.sharing import find_mailbox
 from postroom_store.watch import BATCH_WEIGHT, ChangeHub, Watcher
 
 Provision = Callable[[int], Awaitable[None]]  # makes sure that there is something of an account
-Guests = dict[tuple[int, int], Access]  # who watches what another shares, by account and mailbox
-People = dict[tuple[int, int], set[int]]  # for whom a mailbox is watched
+# For whom mailboxes are watched: by account and mailbox, and by person.
+People = dict[tuple[int, int], dict[int, Access]]
 
 
 class ChangeService:
@@ -46,14 +46,13 @@ class ChangeService:
     ) -> AsyncIterator[change_pb2.WatchResponse]:
         watcher = Watcher(self._hub)
         answers = _Answers()
-        guests: Guests = {}
         people: People = {}
         self._streams.add(answers)
         tasks = [
             asyncio.create_task(
-                answers.until_end(self._receive(requests, watcher, answers, guests, people))
+                answers.until_end(self._receive(requests, watcher, answers, people))
             ),
-            asyncio.create_task(answers.until_end(self._tell(watcher, answers, guests, people))),
+            asyncio.create_task(answers.until_end(self._tell(watcher, answers, people))),
         ]
         try:
             while (answer := await answers.take()) is not None:
@@ -69,13 +68,11 @@ class ChangeService:
         requests: AsyncIterator[change_pb2.WatchRequest],
         watcher: Watcher,
         answers: _Answers,
-        guests: Guests,
         people: People,
     ) -> None:
         async for request in requests:
             match request.WhichOneof("request"):
                 case "remove":
-                    guests.pop((request.remove.account_id, request.remove.mailbox_id), None)
                     people.pop((request.remove.account_id, request.remove.mailbox_id), None)
                     watcher.leave(request.remove.account_id, request.remove.mailbox_id)
                 case "remove_account":
@@ -83,25 +80,43 @@ class ChangeService:
                 case "add_account":
                     await answers.put(await self._add_account(watcher, request.add_account))
                 case _:
-                    await answers.put(await self._add(watcher, request.add, guests, people))
+                    await answers.put(await self._add(watcher, request.add, people))
 
     async def _add(
-        self, watcher: Watcher, add: change_pb2.WatchRequest.Add, guests: Guests, people: People
+        self, watcher: Watcher, add: change_pb2.WatchRequest.Add, people: People
     ) -> change_pb2.WatchResponse:
         try:
             ticket = self._verify(add.ticket)
             access = Access(ticket.account_id, add.owner or ticket.account_id)
             key = (access.owner, add.mailbox_id)
             # Noted first: rights that go away from now on are looked at again in `_tell`.
-            guests.pop(key, None)
-            if access.guest:
-                guests[key] = access
-                await self._readers.run(lambda c: find_mailbox(c, access, add.mailbox_id, READ))
+            people.setdefault(key, {})[access.person] = access
+            if failure := await self._look(access, key, people):
+                raise failure
         except PostroomError as error:
             return _refusal(error, add.account_id, add.mailbox_id)
-        people.setdefault(key, set()).add(access.person)
         watcher.follow(access.owner, add.mailbox_id, add.since)
         return _watching(access.owner, add.mailbox_id)
+
+    async def _look(
+        self, access: Access, key: tuple[int, int], people: People
+    ) -> PostroomError | None:
+        """See whether somebody may read a mailbox, who is left out where not.
+
+        Answers why not, where nobody is left then for whom it is watched.
+        """
+        if not access.guest:
+            return None
+        try:
+            await self._readers.run(lambda c: find_mailbox(c, access, key[1], READ))
+        except PostroomError as error:
+            there = people.get(key, {})
+            there.pop(access.person, None)
+            if there:
+                return None
+            people.pop(key, None)
+            return error
+        return None
 
     async def _add_account(
         self, watcher: Watcher, add: change_pb2.WatchRequest.AddAccount
@@ -120,9 +135,7 @@ class ChangeService:
             raise PostroomError(Kind.DENIED, "the ticket is for something else")
         return ticket
 
-    async def _tell(
-        self, watcher: Watcher, answers: _Answers, guests: Guests, people: People
-    ) -> None:
+    async def _tell(self, watcher: Watcher, answers: _Answers, people: People) -> None:
         while True:
             response = change_pb2.WatchResponse()
             weight = 0
@@ -130,10 +143,9 @@ class ChangeService:
             for told in await watcher.wait():
                 if isinstance(told, Published):
                     key = (told.account_id, told.change.mailbox_id)
-                    refusal = None if key in lost else await self._refused(told, guests)
+                    refusal = None if key in lost else await self._refused(told, people)
                     if refusal is not None:
                         lost.add(key)
-                        people.pop(key, None)
                         watcher.leave(*key)
                         response.MergeFrom(refusal)
                     if key in lost:
@@ -151,20 +163,18 @@ class ChangeService:
             await answers.put(response)
 
     async def _refused(
-        self, published: Published, guests: Guests
+        self, published: Published, people: People
     ) -> change_pb2.WatchResponse | None:
-        """The refusal, where a change of rights took the mailbox from a guest who watches it.
+        """The refusal, where a change of rights took the mailbox from all guests who watch it.
 
         What else happened to it isn't told from then on.
         """
-        account_id, mailbox_id = published.account_id, published.change.mailbox_id
-        access = guests.get((account_id, mailbox_id))
-        if access is None or not published.change.rights_changed:
+        if not published.change.rights_changed:
             return None
-        try:
-            await self._readers.run(lambda c: find_mailbox(c, access, mailbox_id, READ))
-        except PostroomError as error:
-            return _refusal(error, account_id, mailbox_id)
+        key = (published.account_id, published.change.mailbox_id)
+        for access in [*people.get(key, {}).values()]:
+            if failure := await self._look(access, key, people):
+                return _refusal(failure, *key)
         return None
 
 
