@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -17,6 +18,28 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _Notify:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _NotifyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Notify.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    NOTIFY_UNSPECIFIED: _Notify.ValueType  # 0
+    NOTIFY_NEVER: _Notify.ValueType  # 1
+    NOTIFY_SUCCESS: _Notify.ValueType  # 2
+    NOTIFY_FAILURE: _Notify.ValueType  # 3
+    NOTIFY_DELAY: _Notify.ValueType  # 4
+
+class Notify(_Notify, metaclass=_NotifyEnumTypeWrapper):
+    """RFC 3461 section 4.1. NEVER stands alone."""
+
+NOTIFY_UNSPECIFIED: Notify.ValueType  # 0
+NOTIFY_NEVER: Notify.ValueType  # 1
+NOTIFY_SUCCESS: Notify.ValueType  # 2
+NOTIFY_FAILURE: Notify.ValueType  # 3
+NOTIFY_DELAY: Notify.ValueType  # 4
+Global___Notify: _TypeAlias = Notify  # noqa: Y015
 
 @_typing.final
 class AdmitRequest(_message.Message):
@@ -99,6 +122,8 @@ class Delivery(_message.Message):
     QUEUE_FIELD_NUMBER: _builtins.int
     TRACE_ID_FIELD_NUMBER: _builtins.int
     SUBMITTER_TICKET_FIELD_NUMBER: _builtins.int
+    REQUEST_FIELD_NUMBER: _builtins.int
+    RECEPTION_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.bytes
     sender: _builtins.str
     """reverse-path; empty: the null sender"""
@@ -115,6 +140,14 @@ class Delivery(_message.Message):
     def local(self) -> _containers.RepeatedCompositeFieldContainer[Global___LocalRecipient]: ...
     @_builtins.property
     def queue(self) -> _containers.RepeatedCompositeFieldContainer[Global___QueueRecipient]: ...
+    @_builtins.property
+    def request(self) -> Global___Request:
+        """of the sender, kept with the queue entries"""
+
+    @_builtins.property
+    def reception(self) -> Global___Reception:
+        """kept with the message in every mailbox"""
+
     def __init__(
         self,
         *,
@@ -126,16 +159,140 @@ class Delivery(_message.Message):
         queue: _abc.Iterable[Global___QueueRecipient] | None = ...,
         trace_id: _builtins.str = ...,
         submitter_ticket: _builtins.str = ...,
+        request: Global___Request | None = ...,
+        reception: Global___Reception | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "source", b"source", "upload_id", b"upload_id"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "reception", b"reception", "request", b"request", "source", b"source", "upload_id", b"upload_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "idempotency_key", b"idempotency_key", "local", b"local", "queue", b"queue", "sender", b"sender", "source", b"source", "submitter_ticket", b"submitter_ticket", "trace_id", b"trace_id", "upload_id", b"upload_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "idempotency_key", b"idempotency_key", "local", b"local", "queue", b"queue", "reception", b"reception", "request", b"request", "sender", b"sender", "source", b"source", "submitter_ticket", b"submitter_ticket", "trace_id", b"trace_id", "upload_id", b"upload_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["content", "upload_id"]  # noqa: Y015
     _WhichOneofArgType_source: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_source) -> _WhichOneofReturnType_source | None: ...
 
 Global___Delivery: _TypeAlias = Delivery  # noqa: Y015
+
+@_typing.final
+class Request(_message.Message):
+    """What a sender may ask for a message, beside what it asks for each recipient. Fields that aren't there ask for nothing."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Return:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _ReturnEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Request._Return.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        RETURN_UNSPECIFIED: Request._Return.ValueType  # 0
+        """as the reporting system sees fit"""
+        RETURN_FULL: Request._Return.ValueType  # 1
+        RETURN_HEADERS: Request._Return.ValueType  # 2
+
+    class Return(_Return, metaclass=_ReturnEnumTypeWrapper): ...
+    RETURN_UNSPECIFIED: Request.Return.ValueType  # 0
+    """as the reporting system sees fit"""
+    RETURN_FULL: Request.Return.ValueType  # 1
+    RETURN_HEADERS: Request.Return.ValueType  # 2
+
+    class _Body:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _BodyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Request._Body.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        BODY_UNSPECIFIED: Request._Body.ValueType  # 0
+        """7BIT"""
+        BODY_8BITMIME: Request._Body.ValueType  # 1
+        BODY_BINARYMIME: Request._Body.ValueType  # 2
+
+    class Body(_Body, metaclass=_BodyEnumTypeWrapper): ...
+    BODY_UNSPECIFIED: Request.Body.ValueType  # 0
+    """7BIT"""
+    BODY_8BITMIME: Request.Body.ValueType  # 1
+    BODY_BINARYMIME: Request.Body.ValueType  # 2
+
+    RET_FIELD_NUMBER: _builtins.int
+    ENVID_FIELD_NUMBER: _builtins.int
+    REQUIRE_TLS_FIELD_NUMBER: _builtins.int
+    SMTPUTF8_FIELD_NUMBER: _builtins.int
+    BODY_FIELD_NUMBER: _builtins.int
+    HOLD_UNTIL_FIELD_NUMBER: _builtins.int
+    DELIVER_BY_FIELD_NUMBER: _builtins.int
+    BY_RETURNS_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    ret: Global___Request.Return.ValueType
+    """RFC 3461 section 4.3"""
+    envid: _builtins.str
+    """RFC 3461 section 4.4, without its xtext"""
+    require_tls: _builtins.bool
+    """RFC 8689"""
+    smtputf8: _builtins.bool
+    """RFC 6531"""
+    body: Global___Request.Body.ValueType
+    """RFC 6152, RFC 3030"""
+    hold_until: _builtins.int
+    """RFC 4865, Unix seconds; 0: at once"""
+    deliver_by: _builtins.int
+    """RFC 2852, Unix seconds; 0: no matter"""
+    by_returns: _builtins.bool
+    """what is late is returned, where it would otherwise only be told of (RFC 2852's mode R)"""
+    priority: _builtins.int
+    """RFC 6710, -9 to 9"""
+    def __init__(
+        self,
+        *,
+        ret: Global___Request.Return.ValueType = ...,
+        envid: _builtins.str = ...,
+        require_tls: _builtins.bool = ...,
+        smtputf8: _builtins.bool = ...,
+        body: Global___Request.Body.ValueType = ...,
+        hold_until: _builtins.int = ...,
+        deliver_by: _builtins.int = ...,
+        by_returns: _builtins.bool = ...,
+        priority: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "by_returns", b"by_returns", "deliver_by", b"deliver_by", "envid", b"envid", "hold_until", b"hold_until", "priority", b"priority", "require_tls", b"require_tls", "ret", b"ret", "smtputf8", b"smtputf8"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Request: _TypeAlias = Request  # noqa: Y015
+
+@_typing.final
+class Reception(_message.Message):
+    """How a message came, for `TraceService` and for whoever looks into a complaint."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    CLIENT_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
+    message_id: _builtins.str
+    """the front's, as in its reply and the Received field"""
+    client: _builtins.str
+    """IP address"""
+    name: _builtins.str
+    """what the client called itself"""
+    verdict: _builtins.str
+    """the resinfo of an Authentication-Results field (RFC 8601), and what filters said; at most 4 KiB"""
+    def __init__(
+        self,
+        *,
+        message_id: _builtins.str = ...,
+        client: _builtins.str = ...,
+        name: _builtins.str = ...,
+        verdict: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client", b"client", "message_id", b"message_id", "name", b"name", "verdict", b"verdict"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Reception: _TypeAlias = Reception  # noqa: Y015
 
 @_typing.final
 class LocalRecipient(_message.Message):
@@ -169,15 +326,29 @@ class QueueRecipient(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ADDRESS_FIELD_NUMBER: _builtins.int
+    ORIGINAL_FIELD_NUMBER: _builtins.int
+    NOTIFY_FIELD_NUMBER: _builtins.int
+    SENDER_FIELD_NUMBER: _builtins.int
     address: _builtins.str
+    original: _builtins.str
+    """RFC 3461's ORCPT: its type and its address without xtext, as in "rfc822;ann@example.org" """
+    sender: _builtins.str
+    """the reverse-path of this recipient, where it has one of its own (SRS); empty: the delivery's"""
+    @_builtins.property
+    def notify(self) -> _containers.RepeatedScalarFieldContainer[Global___Notify.ValueType]:
+        """none: failures, and delays where they are told"""
+
     def __init__(
         self,
         *,
         address: _builtins.str = ...,
+        original: _builtins.str = ...,
+        notify: _abc.Iterable[Global___Notify.ValueType] | None = ...,
+        sender: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "notify", b"notify", "original", b"original", "sender", b"sender"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -24,25 +24,53 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dpostroom/store/v1/queue.proto\x12\x11postroom.store.v1\"\xd3\x02\n\nQueueEntry\x12\x10\n\x08queue_id\x18\x01 \x01(\x03\x12\x12\n\naccount_id\x18\x02 \x01(\x03\x12\x0e\n\x06sender\x18\x03 \x01(\t\x12\x11\n\trecipient\x18\x04 \x01(\t\x12\x32\n\x05state\x18\x05 \x01(\x0e\x32#.postroom.store.v1.QueueEntry.State\x12\x0c\n\x04size\x18\x06 \x01(\x04\x12\x12\n\ncreated_at\x18\x07 \x01(\x03\x12\x17\n\x0fnext_attempt_at\x18\x08 \x01(\x03\x12\x10\n\x08\x61ttempts\x18\t \x01(\r\x12\x12\n\nlast_reply\x18\n \x01(\t\x12\x12\n\nmessage_id\x18\x0b \x01(\t\"S\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_WAITING\x10\x01\x12\x0e\n\nSTATE_HELD\x10\x02\x12\x10\n\x0cSTATE_LEASED\x10\x03\"I\n\x10ListQueueRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\"k\n\x11ListQueueResponse\x12.\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1d.postroom.store.v1.QueueEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\r\n\x05total\x18\x03 \x01(\x04\"(\n\x13QueueEntriesRequest\x12\x11\n\tqueue_ids\x18\x01 \x03(\x03\"\'\n\x14QueueEntriesResponse\x12\x0f\n\x07\x63hanged\x18\x01 \x01(\r2\xf1\x02\n\x0cQueueService\x12Q\n\x04List\x12#.postroom.store.v1.ListQueueRequest\x1a$.postroom.store.v1.ListQueueResponse\x12W\n\x04Hold\x12&.postroom.store.v1.QueueEntriesRequest\x1a\'.postroom.store.v1.QueueEntriesResponse\x12Z\n\x07Release\x12&.postroom.store.v1.QueueEntriesRequest\x1a\'.postroom.store.v1.QueueEntriesResponse\x12Y\n\x06\x43\x61ncel\x12&.postroom.store.v1.QueueEntriesRequest\x1a\'.postroom.store.v1.QueueEntriesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dpostroom/store/v1/queue.proto\x12\x11postroom.store.v1\"\xe6\x02\n\nQueueEntry\x12\x10\n\x08queue_id\x18\x01 \x01(\x03\x12\x12\n\naccount_id\x18\x02 \x01(\x03\x12\x0e\n\x06sender\x18\x03 \x01(\t\x12\x11\n\trecipient\x18\x04 \x01(\t\x12\x32\n\x05state\x18\x05 \x01(\x0e\x32#.postroom.store.v1.QueueEntry.State\x12\x0c\n\x04size\x18\x06 \x01(\x04\x12\x12\n\ncreated_at\x18\x07 \x01(\x03\x12\x17\n\x0fnext_attempt_at\x18\x08 \x01(\x03\x12\x10\n\x08\x61ttempts\x18\t \x01(\r\x12\x12\n\nlast_reply\x18\n \x01(\t\x12\x12\n\nmessage_id\x18\x0b \x01(\t\x12\x11\n\tlast_host\x18\x0c \x01(\t\"S\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_WAITING\x10\x01\x12\x0e\n\nSTATE_HELD\x10\x02\x12\x10\n\x0cSTATE_LEASED\x10\x03\")\n\x15ShowQueueEntryRequest\x12\x10\n\x08queue_id\x18\x01 \x01(\x03\"t\n\x16ShowQueueEntryResponse\x12,\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x1d.postroom.store.v1.QueueEntry\x12,\n\x08\x61ttempts\x18\x02 \x03(\x0b\x32\x1a.postroom.store.v1.Attempt\"l\n\x07\x41ttempt\x12\n\n\x02\x61t\x18\x01 \x01(\x03\x12+\n\x07outcome\x18\x02 \x01(\x0e\x32\x1a.postroom.store.v1.Outcome\x12\r\n\x05reply\x18\x03 \x01(\t\x12\x0c\n\x04host\x18\x04 \x01(\t\x12\x0b\n\x03tls\x18\x05 \x01(\t\"\x17\n\x15SummarizeQueueRequest\"\xed\x01\n\x16SummarizeQueueResponse\x12\x41\n\x07\x64omains\x18\x01 \x03(\x0b\x32\x30.postroom.store.v1.SummarizeQueueResponse.Domain\x12\r\n\x05total\x18\x02 \x01(\x04\x1a\x80\x01\n\x06\x44omain\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12\x0f\n\x07waiting\x18\x02 \x01(\x04\x12\x0c\n\x04held\x18\x03 \x01(\x04\x12\x0e\n\x06leased\x18\x04 \x01(\x04\x12\x11\n\toldest_at\x18\x05 \x01(\x03\x12\x10\n\x08retry_at\x18\x06 \x01(\x03\x12\x12\n\nlast_reply\x18\x07 \x01(\t\"B\n\x0bSuppression\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\ncreated_at\x18\x03 \x01(\x03\"-\n\x17ListSuppressionsRequest\x12\x12\n\npage_token\x18\x01 \x01(\t\"i\n\x18ListSuppressionsResponse\x12\x34\n\x0csuppressions\x18\x01 \x03(\x0b\x32\x1e.postroom.store.v1.Suppression\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"2\n\x0fSuppressRequest\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x12\n\x10SuppressResponse\"$\n\x11UnsuppressRequest\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\"\x14\n\x12UnsuppressResponse\"I\n\x10ListQueueRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\"k\n\x11ListQueueResponse\x12.\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1d.postroom.store.v1.QueueEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\r\n\x05total\x18\x03 \x01(\x04\"(\n\x13QueueEntriesRequest\x12\x11\n\tqueue_ids\x18\x01 \x03(\x03\"\'\n\x14QueueEntriesResponse\x12\x0f\n\x07\x63hanged\x18\x01 \x01(\r*x\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x15\n\x11OUTCOME_DELIVERED\x10\x01\x12\x13\n\x0fOUTCOME_RELAYED\x10\x02\x12\x14\n\x10OUTCOME_DEFERRED\x10\x03\x12\x12\n\x0eOUTCOME_FAILED\x10\x04\x32\xa7\x07\n\x0cQueueService\x12Q\n\x04List\x12#.postroom.store.v1.ListQueueRequest\x1a$.postroom.store.v1.ListQueueResponse\x12[\n\x04Show\x12(.postroom.store.v1.ShowQueueEntryRequest\x1a).postroom.store.v1.ShowQueueEntryResponse\x12`\n\tSummarize\x12(.postroom.store.v1.SummarizeQueueRequest\x1a).postroom.store.v1.SummarizeQueueResponse\x12W\n\x04Hold\x12&.postroom.store.v1.QueueEntriesRequest\x1a\'.postroom.store.v1.QueueEntriesResponse\x12Z\n\x07Release\x12&.postroom.store.v1.QueueEntriesRequest\x1a\'.postroom.store.v1.QueueEntriesResponse\x12X\n\x05Retry\x12&.postroom.store.v1.QueueEntriesRequest\x1a\'.postroom.store.v1.QueueEntriesResponse\x12Y\n\x06\x43\x61ncel\x12&.postroom.store.v1.QueueEntriesRequest\x1a\'.postroom.store.v1.QueueEntriesResponse\x12k\n\x10ListSuppressions\x12*.postroom.store.v1.ListSuppressionsRequest\x1a+.postroom.store.v1.ListSuppressionsResponse\x12S\n\x08Suppress\x12\".postroom.store.v1.SuppressRequest\x1a#.postroom.store.v1.SuppressResponse\x12Y\n\nUnsuppress\x12$.postroom.store.v1.UnsuppressRequest\x1a%.postroom.store.v1.UnsuppressResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'postroom.store.v1.queue_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_OUTCOME']._serialized_start=1570
+  _globals['_OUTCOME']._serialized_end=1690
   _globals['_QUEUEENTRY']._serialized_start=53
-  _globals['_QUEUEENTRY']._serialized_end=392
-  _globals['_QUEUEENTRY_STATE']._serialized_start=309
-  _globals['_QUEUEENTRY_STATE']._serialized_end=392
-  _globals['_LISTQUEUEREQUEST']._serialized_start=394
-  _globals['_LISTQUEUEREQUEST']._serialized_end=467
-  _globals['_LISTQUEUERESPONSE']._serialized_start=469
-  _globals['_LISTQUEUERESPONSE']._serialized_end=576
-  _globals['_QUEUEENTRIESREQUEST']._serialized_start=578
-  _globals['_QUEUEENTRIESREQUEST']._serialized_end=618
-  _globals['_QUEUEENTRIESRESPONSE']._serialized_start=620
-  _globals['_QUEUEENTRIESRESPONSE']._serialized_end=659
-  _globals['_QUEUESERVICE']._serialized_start=662
-  _globals['_QUEUESERVICE']._serialized_end=1031
+  _globals['_QUEUEENTRY']._serialized_end=411
+  _globals['_QUEUEENTRY_STATE']._serialized_start=328
+  _globals['_QUEUEENTRY_STATE']._serialized_end=411
+  _globals['_SHOWQUEUEENTRYREQUEST']._serialized_start=413
+  _globals['_SHOWQUEUEENTRYREQUEST']._serialized_end=454
+  _globals['_SHOWQUEUEENTRYRESPONSE']._serialized_start=456
+  _globals['_SHOWQUEUEENTRYRESPONSE']._serialized_end=572
+  _globals['_ATTEMPT']._serialized_start=574
+  _globals['_ATTEMPT']._serialized_end=682
+  _globals['_SUMMARIZEQUEUEREQUEST']._serialized_start=684
+  _globals['_SUMMARIZEQUEUEREQUEST']._serialized_end=707
+  _globals['_SUMMARIZEQUEUERESPONSE']._serialized_start=710
+  _globals['_SUMMARIZEQUEUERESPONSE']._serialized_end=947
+  _globals['_SUMMARIZEQUEUERESPONSE_DOMAIN']._serialized_start=819
+  _globals['_SUMMARIZEQUEUERESPONSE_DOMAIN']._serialized_end=947
+  _globals['_SUPPRESSION']._serialized_start=949
+  _globals['_SUPPRESSION']._serialized_end=1015
+  _globals['_LISTSUPPRESSIONSREQUEST']._serialized_start=1017
+  _globals['_LISTSUPPRESSIONSREQUEST']._serialized_end=1062
+  _globals['_LISTSUPPRESSIONSRESPONSE']._serialized_start=1064
+  _globals['_LISTSUPPRESSIONSRESPONSE']._serialized_end=1169
+  _globals['_SUPPRESSREQUEST']._serialized_start=1171
+  _globals['_SUPPRESSREQUEST']._serialized_end=1221
+  _globals['_SUPPRESSRESPONSE']._serialized_start=1223
+  _globals['_SUPPRESSRESPONSE']._serialized_end=1241
+  _globals['_UNSUPPRESSREQUEST']._serialized_start=1243
+  _globals['_UNSUPPRESSREQUEST']._serialized_end=1279
+  _globals['_UNSUPPRESSRESPONSE']._serialized_start=1281
+  _globals['_UNSUPPRESSRESPONSE']._serialized_end=1301
+  _globals['_LISTQUEUEREQUEST']._serialized_start=1303
+  _globals['_LISTQUEUEREQUEST']._serialized_end=1376
+  _globals['_LISTQUEUERESPONSE']._serialized_start=1378
+  _globals['_LISTQUEUERESPONSE']._serialized_end=1485
+  _globals['_QUEUEENTRIESREQUEST']._serialized_start=1487
+  _globals['_QUEUEENTRIESREQUEST']._serialized_end=1527
+  _globals['_QUEUEENTRIESRESPONSE']._serialized_start=1529
+  _globals['_QUEUEENTRIESRESPONSE']._serialized_end=1568
+  _globals['_QUEUESERVICE']._serialized_start=1693
+  _globals['_QUEUESERVICE']._serialized_end=2628
 # @@protoc_insertion_point(module_scope)

@@ -19,6 +19,33 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _Outcome:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Outcome.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    OUTCOME_UNSPECIFIED: _Outcome.ValueType  # 0
+    OUTCOME_DELIVERED: _Outcome.ValueType  # 1
+    """the peer took it, and says what becomes of it"""
+    OUTCOME_RELAYED: _Outcome.ValueType  # 2
+    """the peer took it, and will say nothing (RFC 3461 section 5.2.2)"""
+    OUTCOME_DEFERRED: _Outcome.ValueType  # 3
+    OUTCOME_FAILED: _Outcome.ValueType  # 4
+    """for good"""
+
+class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper): ...
+
+OUTCOME_UNSPECIFIED: Outcome.ValueType  # 0
+OUTCOME_DELIVERED: Outcome.ValueType  # 1
+"""the peer took it, and says what becomes of it"""
+OUTCOME_RELAYED: Outcome.ValueType  # 2
+"""the peer took it, and will say nothing (RFC 3461 section 5.2.2)"""
+OUTCOME_DEFERRED: Outcome.ValueType  # 3
+OUTCOME_FAILED: Outcome.ValueType  # 4
+"""for good"""
+Global___Outcome: _TypeAlias = Outcome  # noqa: Y015
+
 @_typing.final
 class QueueEntry(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
@@ -51,6 +78,7 @@ class QueueEntry(_message.Message):
     ATTEMPTS_FIELD_NUMBER: _builtins.int
     LAST_REPLY_FIELD_NUMBER: _builtins.int
     MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    LAST_HOST_FIELD_NUMBER: _builtins.int
     queue_id: _builtins.int
     account_id: _builtins.int
     """who submitted it; 0: a trusted network"""
@@ -64,6 +92,8 @@ class QueueEntry(_message.Message):
     attempts: _builtins.int
     last_reply: _builtins.str
     message_id: _builtins.str
+    last_host: _builtins.str
+    """whose reply `last_reply` is; empty: nobody's"""
     def __init__(
         self,
         *,
@@ -78,14 +108,312 @@ class QueueEntry(_message.Message):
         attempts: _builtins.int = ...,
         last_reply: _builtins.str = ...,
         message_id: _builtins.str = ...,
+        last_host: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "attempts", b"attempts", "created_at", b"created_at", "last_reply", b"last_reply", "message_id", b"message_id", "next_attempt_at", b"next_attempt_at", "queue_id", b"queue_id", "recipient", b"recipient", "sender", b"sender", "size", b"size", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "attempts", b"attempts", "created_at", b"created_at", "last_host", b"last_host", "last_reply", b"last_reply", "message_id", b"message_id", "next_attempt_at", b"next_attempt_at", "queue_id", b"queue_id", "recipient", b"recipient", "sender", b"sender", "size", b"size", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___QueueEntry: _TypeAlias = QueueEntry  # noqa: Y015
+
+@_typing.final
+class ShowQueueEntryRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUEUE_ID_FIELD_NUMBER: _builtins.int
+    queue_id: _builtins.int
+    def __init__(
+        self,
+        *,
+        queue_id: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["queue_id", b"queue_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ShowQueueEntryRequest: _TypeAlias = ShowQueueEntryRequest  # noqa: Y015
+
+@_typing.final
+class ShowQueueEntryResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRY_FIELD_NUMBER: _builtins.int
+    ATTEMPTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def entry(self) -> Global___QueueEntry: ...
+    @_builtins.property
+    def attempts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Attempt]: ...
+    def __init__(
+        self,
+        *,
+        entry: Global___QueueEntry | None = ...,
+        attempts: _abc.Iterable[Global___Attempt] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "entry", b"entry"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ShowQueueEntryResponse: _TypeAlias = ShowQueueEntryResponse  # noqa: Y015
+
+@_typing.final
+class Attempt(_message.Message):
+    """One try to send one entry."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AT_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    REPLY_FIELD_NUMBER: _builtins.int
+    HOST_FIELD_NUMBER: _builtins.int
+    TLS_FIELD_NUMBER: _builtins.int
+    at: _builtins.int
+    """Unix seconds"""
+    outcome: Global___Outcome.ValueType
+    reply: _builtins.str
+    """the peer's, or what went wrong here"""
+    host: _builtins.str
+    """the peer's name and address; empty where none was reached"""
+    tls: _builtins.str
+    """version and policy, as in "TLSv1.3 dane"; empty in clear text"""
+    def __init__(
+        self,
+        *,
+        at: _builtins.int = ...,
+        outcome: Global___Outcome.ValueType = ...,
+        reply: _builtins.str = ...,
+        host: _builtins.str = ...,
+        tls: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "host", b"host", "outcome", b"outcome", "reply", b"reply", "tls", b"tls"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Attempt: _TypeAlias = Attempt  # noqa: Y015
+
+@_typing.final
+class SummarizeQueueRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SummarizeQueueRequest: _TypeAlias = SummarizeQueueRequest  # noqa: Y015
+
+@_typing.final
+class SummarizeQueueResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Domain(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        DOMAIN_FIELD_NUMBER: _builtins.int
+        WAITING_FIELD_NUMBER: _builtins.int
+        HELD_FIELD_NUMBER: _builtins.int
+        LEASED_FIELD_NUMBER: _builtins.int
+        OLDEST_AT_FIELD_NUMBER: _builtins.int
+        RETRY_AT_FIELD_NUMBER: _builtins.int
+        LAST_REPLY_FIELD_NUMBER: _builtins.int
+        domain: _builtins.str
+        waiting: _builtins.int
+        held: _builtins.int
+        leased: _builtins.int
+        oldest_at: _builtins.int
+        """Unix seconds"""
+        retry_at: _builtins.int
+        """the destination is left alone until then; 0: it isn't"""
+        last_reply: _builtins.str
+        """of the destination as a whole"""
+        def __init__(
+            self,
+            *,
+            domain: _builtins.str = ...,
+            waiting: _builtins.int = ...,
+            held: _builtins.int = ...,
+            leased: _builtins.int = ...,
+            oldest_at: _builtins.int = ...,
+            retry_at: _builtins.int = ...,
+            last_reply: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["domain", b"domain", "held", b"held", "last_reply", b"last_reply", "leased", b"leased", "oldest_at", b"oldest_at", "retry_at", b"retry_at", "waiting", b"waiting"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    DOMAINS_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    total: _builtins.int
+    """entries in all domains"""
+    @_builtins.property
+    def domains(self) -> _containers.RepeatedCompositeFieldContainer[Global___SummarizeQueueResponse.Domain]: ...
+    def __init__(
+        self,
+        *,
+        domains: _abc.Iterable[Global___SummarizeQueueResponse.Domain] | None = ...,
+        total: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["domains", b"domains", "total", b"total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SummarizeQueueResponse: _TypeAlias = SummarizeQueueResponse  # noqa: Y015
+
+@_typing.final
+class Suppression(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    CREATED_AT_FIELD_NUMBER: _builtins.int
+    address: _builtins.str
+    reason: _builtins.str
+    created_at: _builtins.int
+    def __init__(
+        self,
+        *,
+        address: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        created_at: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "created_at", b"created_at", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Suppression: _TypeAlias = Suppression  # noqa: Y015
+
+@_typing.final
+class ListSuppressionsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_token: _builtins.str
+    def __init__(
+        self,
+        *,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSuppressionsRequest: _TypeAlias = ListSuppressionsRequest  # noqa: Y015
+
+@_typing.final
+class ListSuppressionsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUPPRESSIONS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    @_builtins.property
+    def suppressions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Suppression]:
+        """at most 1,000"""
+
+    def __init__(
+        self,
+        *,
+        suppressions: _abc.Iterable[Global___Suppression] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "suppressions", b"suppressions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSuppressionsResponse: _TypeAlias = ListSuppressionsResponse  # noqa: Y015
+
+@_typing.final
+class SuppressRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    address: _builtins.str
+    reason: _builtins.str
+    def __init__(
+        self,
+        *,
+        address: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SuppressRequest: _TypeAlias = SuppressRequest  # noqa: Y015
+
+@_typing.final
+class SuppressResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SuppressResponse: _TypeAlias = SuppressResponse  # noqa: Y015
+
+@_typing.final
+class UnsuppressRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    address: _builtins.str
+    def __init__(
+        self,
+        *,
+        address: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnsuppressRequest: _TypeAlias = UnsuppressRequest  # noqa: Y015
+
+@_typing.final
+class UnsuppressResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnsuppressResponse: _TypeAlias = UnsuppressResponse  # noqa: Y015
 
 @_typing.final
 class ListQueueRequest(_message.Message):

@@ -26,9 +26,10 @@ if _version_not_supported:
 
 
 class QueueServiceStub:
-    """Mail that waits to be sent elsewhere: one entry a recipient. Durable, in the store, worked by any smtp replica.
+    """Mail that waits to be sent elsewhere, as administrators see it: one entry a recipient. Durable, in the store, worked through
+    `SendingService` by any smtp replica.
 
-    Callers: smtp, admin. Errors: NOT_FOUND; CONFLICT when an entry is being sent.
+    Callers: admin. Errors: NOT_FOUND; CONFLICT when an entry is being sent.
     """
 
     def __init__(self, channel):
@@ -42,6 +43,16 @@ class QueueServiceStub:
                 request_serializer=postroom_dot_store_dot_v1_dot_queue__pb2.ListQueueRequest.SerializeToString,
                 response_deserializer=postroom_dot_store_dot_v1_dot_queue__pb2.ListQueueResponse.FromString,
                 _registered_method=True)
+        self.Show = channel.unary_unary(
+                '/postroom.store.v1.QueueService/Show',
+                request_serializer=postroom_dot_store_dot_v1_dot_queue__pb2.ShowQueueEntryRequest.SerializeToString,
+                response_deserializer=postroom_dot_store_dot_v1_dot_queue__pb2.ShowQueueEntryResponse.FromString,
+                _registered_method=True)
+        self.Summarize = channel.unary_unary(
+                '/postroom.store.v1.QueueService/Summarize',
+                request_serializer=postroom_dot_store_dot_v1_dot_queue__pb2.SummarizeQueueRequest.SerializeToString,
+                response_deserializer=postroom_dot_store_dot_v1_dot_queue__pb2.SummarizeQueueResponse.FromString,
+                _registered_method=True)
         self.Hold = channel.unary_unary(
                 '/postroom.store.v1.QueueService/Hold',
                 request_serializer=postroom_dot_store_dot_v1_dot_queue__pb2.QueueEntriesRequest.SerializeToString,
@@ -52,21 +63,56 @@ class QueueServiceStub:
                 request_serializer=postroom_dot_store_dot_v1_dot_queue__pb2.QueueEntriesRequest.SerializeToString,
                 response_deserializer=postroom_dot_store_dot_v1_dot_queue__pb2.QueueEntriesResponse.FromString,
                 _registered_method=True)
+        self.Retry = channel.unary_unary(
+                '/postroom.store.v1.QueueService/Retry',
+                request_serializer=postroom_dot_store_dot_v1_dot_queue__pb2.QueueEntriesRequest.SerializeToString,
+                response_deserializer=postroom_dot_store_dot_v1_dot_queue__pb2.QueueEntriesResponse.FromString,
+                _registered_method=True)
         self.Cancel = channel.unary_unary(
                 '/postroom.store.v1.QueueService/Cancel',
                 request_serializer=postroom_dot_store_dot_v1_dot_queue__pb2.QueueEntriesRequest.SerializeToString,
                 response_deserializer=postroom_dot_store_dot_v1_dot_queue__pb2.QueueEntriesResponse.FromString,
                 _registered_method=True)
+        self.ListSuppressions = channel.unary_unary(
+                '/postroom.store.v1.QueueService/ListSuppressions',
+                request_serializer=postroom_dot_store_dot_v1_dot_queue__pb2.ListSuppressionsRequest.SerializeToString,
+                response_deserializer=postroom_dot_store_dot_v1_dot_queue__pb2.ListSuppressionsResponse.FromString,
+                _registered_method=True)
+        self.Suppress = channel.unary_unary(
+                '/postroom.store.v1.QueueService/Suppress',
+                request_serializer=postroom_dot_store_dot_v1_dot_queue__pb2.SuppressRequest.SerializeToString,
+                response_deserializer=postroom_dot_store_dot_v1_dot_queue__pb2.SuppressResponse.FromString,
+                _registered_method=True)
+        self.Unsuppress = channel.unary_unary(
+                '/postroom.store.v1.QueueService/Unsuppress',
+                request_serializer=postroom_dot_store_dot_v1_dot_queue__pb2.UnsuppressRequest.SerializeToString,
+                response_deserializer=postroom_dot_store_dot_v1_dot_queue__pb2.UnsuppressResponse.FromString,
+                _registered_method=True)
 
 
 class QueueServiceServicer:
-    """Mail that waits to be sent elsewhere: one entry a recipient. Durable, in the store, worked by any smtp replica.
+    """Mail that waits to be sent elsewhere, as administrators see it: one entry a recipient. Durable, in the store, worked through
+    `SendingService` by any smtp replica.
 
-    Callers: smtp, admin. Errors: NOT_FOUND; CONFLICT when an entry is being sent.
+    Callers: admin. Errors: NOT_FOUND; CONFLICT when an entry is being sent.
     """
 
     def List(self, request, context):
         """Entries in order of age, in pages.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Show(self, request, context):
+        """One entry with all its attempts, oldest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Summarize(self, request, context):
+        """How much waits for each domain, those with the most first; at most 1,000.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -86,8 +132,36 @@ class QueueServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Retry(self, request, context):
+        """Lets entries that wait be tried at once, and their destinations, however long these were to be left alone. May be repeated.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Cancel(self, request, context):
         """Removes entries without notice to anyone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSuppressions(self, request, context):
+        """Addresses elsewhere to which nothing is sent: a message for one fails at once. In order, in pages.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Suppress(self, request, context):
+        """Adds one, or sets its reason anew. May be repeated.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Unsuppress(self, request, context):
+        """Removes one. NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -101,6 +175,16 @@ def add_QueueServiceServicer_to_server(servicer, server):
                     request_deserializer=postroom_dot_store_dot_v1_dot_queue__pb2.ListQueueRequest.FromString,
                     response_serializer=postroom_dot_store_dot_v1_dot_queue__pb2.ListQueueResponse.SerializeToString,
             ),
+            'Show': grpc.unary_unary_rpc_method_handler(
+                    servicer.Show,
+                    request_deserializer=postroom_dot_store_dot_v1_dot_queue__pb2.ShowQueueEntryRequest.FromString,
+                    response_serializer=postroom_dot_store_dot_v1_dot_queue__pb2.ShowQueueEntryResponse.SerializeToString,
+            ),
+            'Summarize': grpc.unary_unary_rpc_method_handler(
+                    servicer.Summarize,
+                    request_deserializer=postroom_dot_store_dot_v1_dot_queue__pb2.SummarizeQueueRequest.FromString,
+                    response_serializer=postroom_dot_store_dot_v1_dot_queue__pb2.SummarizeQueueResponse.SerializeToString,
+            ),
             'Hold': grpc.unary_unary_rpc_method_handler(
                     servicer.Hold,
                     request_deserializer=postroom_dot_store_dot_v1_dot_queue__pb2.QueueEntriesRequest.FromString,
@@ -111,10 +195,30 @@ def add_QueueServiceServicer_to_server(servicer, server):
                     request_deserializer=postroom_dot_store_dot_v1_dot_queue__pb2.QueueEntriesRequest.FromString,
                     response_serializer=postroom_dot_store_dot_v1_dot_queue__pb2.QueueEntriesResponse.SerializeToString,
             ),
+            'Retry': grpc.unary_unary_rpc_method_handler(
+                    servicer.Retry,
+                    request_deserializer=postroom_dot_store_dot_v1_dot_queue__pb2.QueueEntriesRequest.FromString,
+                    response_serializer=postroom_dot_store_dot_v1_dot_queue__pb2.QueueEntriesResponse.SerializeToString,
+            ),
             'Cancel': grpc.unary_unary_rpc_method_handler(
                     servicer.Cancel,
                     request_deserializer=postroom_dot_store_dot_v1_dot_queue__pb2.QueueEntriesRequest.FromString,
                     response_serializer=postroom_dot_store_dot_v1_dot_queue__pb2.QueueEntriesResponse.SerializeToString,
+            ),
+            'ListSuppressions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSuppressions,
+                    request_deserializer=postroom_dot_store_dot_v1_dot_queue__pb2.ListSuppressionsRequest.FromString,
+                    response_serializer=postroom_dot_store_dot_v1_dot_queue__pb2.ListSuppressionsResponse.SerializeToString,
+            ),
+            'Suppress': grpc.unary_unary_rpc_method_handler(
+                    servicer.Suppress,
+                    request_deserializer=postroom_dot_store_dot_v1_dot_queue__pb2.SuppressRequest.FromString,
+                    response_serializer=postroom_dot_store_dot_v1_dot_queue__pb2.SuppressResponse.SerializeToString,
+            ),
+            'Unsuppress': grpc.unary_unary_rpc_method_handler(
+                    servicer.Unsuppress,
+                    request_deserializer=postroom_dot_store_dot_v1_dot_queue__pb2.UnsuppressRequest.FromString,
+                    response_serializer=postroom_dot_store_dot_v1_dot_queue__pb2.UnsuppressResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -125,9 +229,10 @@ def add_QueueServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class QueueService:
-    """Mail that waits to be sent elsewhere: one entry a recipient. Durable, in the store, worked by any smtp replica.
+    """Mail that waits to be sent elsewhere, as administrators see it: one entry a recipient. Durable, in the store, worked through
+    `SendingService` by any smtp replica.
 
-    Callers: smtp, admin. Errors: NOT_FOUND; CONFLICT when an entry is being sent.
+    Callers: admin. Errors: NOT_FOUND; CONFLICT when an entry is being sent.
     """
 
     @staticmethod
@@ -147,6 +252,60 @@ class QueueService:
             '/postroom.store.v1.QueueService/List',
             postroom_dot_store_dot_v1_dot_queue__pb2.ListQueueRequest.SerializeToString,
             postroom_dot_store_dot_v1_dot_queue__pb2.ListQueueResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Show(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/postroom.store.v1.QueueService/Show',
+            postroom_dot_store_dot_v1_dot_queue__pb2.ShowQueueEntryRequest.SerializeToString,
+            postroom_dot_store_dot_v1_dot_queue__pb2.ShowQueueEntryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Summarize(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/postroom.store.v1.QueueService/Summarize',
+            postroom_dot_store_dot_v1_dot_queue__pb2.SummarizeQueueRequest.SerializeToString,
+            postroom_dot_store_dot_v1_dot_queue__pb2.SummarizeQueueResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -212,6 +371,33 @@ class QueueService:
             _registered_method=True)
 
     @staticmethod
+    def Retry(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/postroom.store.v1.QueueService/Retry',
+            postroom_dot_store_dot_v1_dot_queue__pb2.QueueEntriesRequest.SerializeToString,
+            postroom_dot_store_dot_v1_dot_queue__pb2.QueueEntriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def Cancel(request,
             target,
             options=(),
@@ -228,6 +414,87 @@ class QueueService:
             '/postroom.store.v1.QueueService/Cancel',
             postroom_dot_store_dot_v1_dot_queue__pb2.QueueEntriesRequest.SerializeToString,
             postroom_dot_store_dot_v1_dot_queue__pb2.QueueEntriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSuppressions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/postroom.store.v1.QueueService/ListSuppressions',
+            postroom_dot_store_dot_v1_dot_queue__pb2.ListSuppressionsRequest.SerializeToString,
+            postroom_dot_store_dot_v1_dot_queue__pb2.ListSuppressionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Suppress(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/postroom.store.v1.QueueService/Suppress',
+            postroom_dot_store_dot_v1_dot_queue__pb2.SuppressRequest.SerializeToString,
+            postroom_dot_store_dot_v1_dot_queue__pb2.SuppressResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Unsuppress(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/postroom.store.v1.QueueService/Unsuppress',
+            postroom_dot_store_dot_v1_dot_queue__pb2.UnsuppressRequest.SerializeToString,
+            postroom_dot_store_dot_v1_dot_queue__pb2.UnsuppressResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -27,9 +27,10 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class QueueServiceStub:
-    """Mail that waits to be sent elsewhere: one entry a recipient. Durable, in the store, worked by any smtp replica.
+    """Mail that waits to be sent elsewhere, as administrators see it: one entry a recipient. Durable, in the store, worked through
+    `SendingService` by any smtp replica.
 
-    Callers: smtp, admin. Errors: NOT_FOUND; CONFLICT when an entry is being sent.
+    Callers: admin. Errors: NOT_FOUND; CONFLICT when an entry is being sent.
     """
 
     @_typing.overload
@@ -38,34 +39,60 @@ class QueueServiceStub:
     def __new__(cls, channel: _aio.Channel) -> QueueServiceAsyncStub: ...
     List: _grpc.UnaryUnaryMultiCallable[_queue_pb2.ListQueueRequest, _queue_pb2.ListQueueResponse]
     """Entries in order of age, in pages."""
+    Show: _grpc.UnaryUnaryMultiCallable[_queue_pb2.ShowQueueEntryRequest, _queue_pb2.ShowQueueEntryResponse]
+    """One entry with all its attempts, oldest first."""
+    Summarize: _grpc.UnaryUnaryMultiCallable[_queue_pb2.SummarizeQueueRequest, _queue_pb2.SummarizeQueueResponse]
+    """How much waits for each domain, those with the most first; at most 1,000."""
     Hold: _grpc.UnaryUnaryMultiCallable[_queue_pb2.QueueEntriesRequest, _queue_pb2.QueueEntriesResponse]
     """Keeps entries from being tried. May be repeated."""
     Release: _grpc.UnaryUnaryMultiCallable[_queue_pb2.QueueEntriesRequest, _queue_pb2.QueueEntriesResponse]
     """Lets held entries be tried, at once. May be repeated."""
+    Retry: _grpc.UnaryUnaryMultiCallable[_queue_pb2.QueueEntriesRequest, _queue_pb2.QueueEntriesResponse]
+    """Lets entries that wait be tried at once, and their destinations, however long these were to be left alone. May be repeated."""
     Cancel: _grpc.UnaryUnaryMultiCallable[_queue_pb2.QueueEntriesRequest, _queue_pb2.QueueEntriesResponse]
     """Removes entries without notice to anyone."""
+    ListSuppressions: _grpc.UnaryUnaryMultiCallable[_queue_pb2.ListSuppressionsRequest, _queue_pb2.ListSuppressionsResponse]
+    """Addresses elsewhere to which nothing is sent: a message for one fails at once. In order, in pages."""
+    Suppress: _grpc.UnaryUnaryMultiCallable[_queue_pb2.SuppressRequest, _queue_pb2.SuppressResponse]
+    """Adds one, or sets its reason anew. May be repeated."""
+    Unsuppress: _grpc.UnaryUnaryMultiCallable[_queue_pb2.UnsuppressRequest, _queue_pb2.UnsuppressResponse]
+    """Removes one. NOT_FOUND."""
 
 @_typing.type_check_only
 class QueueServiceAsyncStub(QueueServiceStub):
-    """Mail that waits to be sent elsewhere: one entry a recipient. Durable, in the store, worked by any smtp replica.
+    """Mail that waits to be sent elsewhere, as administrators see it: one entry a recipient. Durable, in the store, worked through
+    `SendingService` by any smtp replica.
 
-    Callers: smtp, admin. Errors: NOT_FOUND; CONFLICT when an entry is being sent.
+    Callers: admin. Errors: NOT_FOUND; CONFLICT when an entry is being sent.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     List: _aio.UnaryUnaryMultiCallable[_queue_pb2.ListQueueRequest, _queue_pb2.ListQueueResponse]  # type: ignore[assignment]
     """Entries in order of age, in pages."""
+    Show: _aio.UnaryUnaryMultiCallable[_queue_pb2.ShowQueueEntryRequest, _queue_pb2.ShowQueueEntryResponse]  # type: ignore[assignment]
+    """One entry with all its attempts, oldest first."""
+    Summarize: _aio.UnaryUnaryMultiCallable[_queue_pb2.SummarizeQueueRequest, _queue_pb2.SummarizeQueueResponse]  # type: ignore[assignment]
+    """How much waits for each domain, those with the most first; at most 1,000."""
     Hold: _aio.UnaryUnaryMultiCallable[_queue_pb2.QueueEntriesRequest, _queue_pb2.QueueEntriesResponse]  # type: ignore[assignment]
     """Keeps entries from being tried. May be repeated."""
     Release: _aio.UnaryUnaryMultiCallable[_queue_pb2.QueueEntriesRequest, _queue_pb2.QueueEntriesResponse]  # type: ignore[assignment]
     """Lets held entries be tried, at once. May be repeated."""
+    Retry: _aio.UnaryUnaryMultiCallable[_queue_pb2.QueueEntriesRequest, _queue_pb2.QueueEntriesResponse]  # type: ignore[assignment]
+    """Lets entries that wait be tried at once, and their destinations, however long these were to be left alone. May be repeated."""
     Cancel: _aio.UnaryUnaryMultiCallable[_queue_pb2.QueueEntriesRequest, _queue_pb2.QueueEntriesResponse]  # type: ignore[assignment]
     """Removes entries without notice to anyone."""
+    ListSuppressions: _aio.UnaryUnaryMultiCallable[_queue_pb2.ListSuppressionsRequest, _queue_pb2.ListSuppressionsResponse]  # type: ignore[assignment]
+    """Addresses elsewhere to which nothing is sent: a message for one fails at once. In order, in pages."""
+    Suppress: _aio.UnaryUnaryMultiCallable[_queue_pb2.SuppressRequest, _queue_pb2.SuppressResponse]  # type: ignore[assignment]
+    """Adds one, or sets its reason anew. May be repeated."""
+    Unsuppress: _aio.UnaryUnaryMultiCallable[_queue_pb2.UnsuppressRequest, _queue_pb2.UnsuppressResponse]  # type: ignore[assignment]
+    """Removes one. NOT_FOUND."""
 
 class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Mail that waits to be sent elsewhere: one entry a recipient. Durable, in the store, worked by any smtp replica.
+    """Mail that waits to be sent elsewhere, as administrators see it: one entry a recipient. Durable, in the store, worked through
+    `SendingService` by any smtp replica.
 
-    Callers: smtp, admin. Errors: NOT_FOUND; CONFLICT when an entry is being sent.
+    Callers: admin. Errors: NOT_FOUND; CONFLICT when an entry is being sent.
     """
 
     @_abc_1.abstractmethod
@@ -75,6 +102,22 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_queue_pb2.ListQueueResponse, _abc.Awaitable[_queue_pb2.ListQueueResponse]]:
         """Entries in order of age, in pages."""
+
+    @_abc_1.abstractmethod
+    def Show(
+        self,
+        request: _queue_pb2.ShowQueueEntryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_queue_pb2.ShowQueueEntryResponse, _abc.Awaitable[_queue_pb2.ShowQueueEntryResponse]]:
+        """One entry with all its attempts, oldest first."""
+
+    @_abc_1.abstractmethod
+    def Summarize(
+        self,
+        request: _queue_pb2.SummarizeQueueRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_queue_pb2.SummarizeQueueResponse, _abc.Awaitable[_queue_pb2.SummarizeQueueResponse]]:
+        """How much waits for each domain, those with the most first; at most 1,000."""
 
     @_abc_1.abstractmethod
     def Hold(
@@ -93,11 +136,43 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lets held entries be tried, at once. May be repeated."""
 
     @_abc_1.abstractmethod
+    def Retry(
+        self,
+        request: _queue_pb2.QueueEntriesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_queue_pb2.QueueEntriesResponse, _abc.Awaitable[_queue_pb2.QueueEntriesResponse]]:
+        """Lets entries that wait be tried at once, and their destinations, however long these were to be left alone. May be repeated."""
+
+    @_abc_1.abstractmethod
     def Cancel(
         self,
         request: _queue_pb2.QueueEntriesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_queue_pb2.QueueEntriesResponse, _abc.Awaitable[_queue_pb2.QueueEntriesResponse]]:
         """Removes entries without notice to anyone."""
+
+    @_abc_1.abstractmethod
+    def ListSuppressions(
+        self,
+        request: _queue_pb2.ListSuppressionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_queue_pb2.ListSuppressionsResponse, _abc.Awaitable[_queue_pb2.ListSuppressionsResponse]]:
+        """Addresses elsewhere to which nothing is sent: a message for one fails at once. In order, in pages."""
+
+    @_abc_1.abstractmethod
+    def Suppress(
+        self,
+        request: _queue_pb2.SuppressRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_queue_pb2.SuppressResponse, _abc.Awaitable[_queue_pb2.SuppressResponse]]:
+        """Adds one, or sets its reason anew. May be repeated."""
+
+    @_abc_1.abstractmethod
+    def Unsuppress(
+        self,
+        request: _queue_pb2.UnsuppressRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_queue_pb2.UnsuppressResponse, _abc.Awaitable[_queue_pb2.UnsuppressResponse]]:
+        """Removes one. NOT_FOUND."""
 
 def add_QueueServiceServicer_to_server(servicer: QueueServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
