@@ -114,9 +114,9 @@ class FrontAlone:
 
     async def queue(self) -> list[tuple[str, str]]:
         return [
-            (delivery.sender, address)
+            (delivery.sender, recipient.address)
             for delivery in self.store.messages
-            for address in delivery.queue
+            for recipient in delivery.queue
         ]
 
 

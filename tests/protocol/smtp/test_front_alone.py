@@ -8,6 +8,7 @@ import pytest
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_smtp import transaction
 from postroom_smtp.ports import Account
+from postroom_smtp.protocol.envelope import Recipient
 
 from tests.protocol.smtp.conftest import FrontAlone
 from tests.protocol.smtp.system import Person, greeted, stuffed, without_trace
@@ -136,7 +137,7 @@ async def test_groups_and_forwards(system: FrontAlone) -> None:
     )
     (delivery,) = system.store.messages
     assert [one.account_id for one in delivery.local] == [one.account_id for one in accounts]
-    assert delivery.queue == ("carol@elsewhere.example",)
+    assert delivery.queue == (Recipient("carol@elsewhere.example"),)
     assert set(system.store.asked) == {77}
 
 

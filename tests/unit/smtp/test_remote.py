@@ -17,7 +17,17 @@ from postroom_chassis.net.listener import free_port
 from postroom_chassis.rpc.client import Channel
 from postroom_chassis.rpc.server import Call, Server
 from postroom_chassis.settings import Tls
-from postroom_smtp.ports import Account, Client, Delivery, LocalRecipient, Uploaded, Whereabouts
+from postroom_smtp.ports import (
+    Account,
+    Arrival,
+    Client,
+    Delivery,
+    LocalRecipient,
+    Uploaded,
+    Whereabouts,
+)
+from postroom_smtp.protocol import envelope
+from postroom_smtp.protocol.envelope import Body, Notify, Recipient, Return
 from postroom_smtp.remote import (
     DELIVER_BYTES,
     RemoteAuthenticator,
@@ -259,7 +269,12 @@ async def test_room_is_asked_for_each_by_its_own_size(behind: Behind) -> None:
 
 def delivery(number: int, content: bytes | Uploaded, sender: str = "a") -> Delivery:
     local = (LocalRecipient(7, "ann@local"),)
-    return Delivery(b"%d" % number, sender, content, local, ("b@there",), "signed", "trace")
+    asked = envelope.Request(Return.HEADERS, "an id", body=Body.EIGHT_BIT, priority=-3)
+    queue = (Recipient("b@there", "rfc822;b@here", frozenset({Notify.DELAY}), "srs@here"),)
+    arrival = Arrival("id", "192.0.2.1", "client.example", "spf=pass")
+    return Delivery(
+        b"%d" % number, sender, content, local, queue, "signed", "trace", asked, arrival
+    )
 
 
 async def test_deliveries_travel_together_and_fail_apart(behind: Behind) -> None:
@@ -280,7 +295,17 @@ async def test_deliveries_travel_together_and_fail_apart(behind: Behind) -> None
     assert len(sizes) <= 8
     sent = behind.deliveries.requests[0].deliveries[0]
     assert (sent.idempotency_key, sent.local[0].account_id) == (b"0", 7)
-    assert (sent.queue[0].address, sent.submitter_ticket) == ("b@there", "signed")
+    (queued,) = sent.queue
+    assert (queued.address, queued.original, queued.sender) == (
+        "b@there",
+        "rfc822;b@here",
+        "srs@here",
+    )
+    assert list(queued.notify) == [delivery_pb2.NOTIFY_DELAY]
+    assert (sent.submitter_ticket, sent.reception.verdict) == ("signed", "spf=pass")
+    assert sent.request == delivery_pb2.Request(
+        ret="RETURN_HEADERS", envid="an id", body="BODY_8BITMIME", priority=-3
+    )
 
 
 async def test_a_large_content_is_uploaded(behind: Behind) -> None:

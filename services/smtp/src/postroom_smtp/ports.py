@@ -9,6 +9,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from postroom_smtp.protocol.envelope import NOTHING_ASKED, Recipient, Request
+from postroom_smtp.protocol.reply import Reply
+from postroom_smtp.spool import Spool
+
 
 @dataclass(frozen=True, slots=True)
 class Client:
@@ -122,10 +126,31 @@ class Directory(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LocalRecipient:
-    """Whose mailbox gets a message; `address` as the client said it."""
+    """Whose mailbox gets a message; `address` as the client said it. Without a mailbox: INBOX."""
 
     account_id: int
     address: str
+    mailbox: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """How a message came, which is kept with it.
+
+    Attributes:
+        message_id: ours, as in the reply and the Received field.
+        client: IP address.
+        name: what the client called itself.
+        verdict: what was found out about it: the resinfo of RFC 8601, and what filters said.
+    """
+
+    message_id: str = ""
+    client: str = ""
+    name: str = ""
+    verdict: str = ""
+
+
+UNKNOWN_ARRIVAL = Arrival()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +161,7 @@ class Delivery:
         key: makes a repeat harmless.
         sender: empty for the null reverse-path.
         content: bytes, or what `Store.upload` answered.
-        queue: addresses elsewhere.
+        queue: who gets it elsewhere.
         submitter: the ticket of who sent it, empty for nobody or a trusted network.
     """
 
@@ -144,9 +169,11 @@ class Delivery:
     sender: str
     content: bytes | Uploaded
     local: tuple[LocalRecipient, ...] = ()
-    queue: tuple[str, ...] = ()
+    queue: tuple[Recipient, ...] = ()
     submitter: str = field(default="", repr=False)
     trace_id: str = ""
+    request: Request = NOTHING_ASKED
+    arrival: Arrival = UNKNOWN_ARRIVAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,3 +197,65 @@ class Store(Protocol):
 
         Raises PostroomError TOO_LARGE.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """Somebody who sends, as far as is known by now.
+
+    Attributes:
+        name: what the client calls itself; empty before EHLO.
+        identity: who signed in.
+        trusted: the client is on a network of ours, or has signed in: it is asked for nothing.
+        sender: the reverse-path, None before MAIL; empty for the null one.
+        recipients: those that were taken, as the client said them.
+    """
+
+    client: Client
+    name: str = ""
+    identity: Identity | None = None
+    trusted: bool = False
+    sender: str | None = None
+    recipients: tuple[str, ...] = ()
+    message_id: str = ""
+    request: Request = NOTHING_ASKED
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What becomes of a message.
+
+    Attributes:
+        refused: why it isn't taken; None: it is.
+        mailbox: where it goes in place of INBOX; empty: INBOX.
+        fields: what goes before it, below the Received field, with line ends.
+        removed: names of fields that are taken out of it, in lower case, each with the number of
+            the field of that name, from the top, from 0 (RFC 8601 section 5).
+        verdict: see Arrival.
+        quiet: it is taken, and nobody gets it.
+    """
+
+    refused: Reply | None = None
+    mailbox: str = ""
+    fields: bytes = b""
+    removed: frozenset[tuple[str, int]] = frozenset()
+    verdict: str = ""
+    quiet: bool = False
+
+
+class Policy(Protocol):
+    """What is asked of those who send. A reply refuses; None goes on. Raises nothing: where what it
+    asks is down it does what the settings say.
+    """
+
+    async def connected(self, sending: Sending) -> Reply | None:
+        """Before the greeting."""
+
+    async def mail(self, sending: Sending) -> Reply | None:
+        """At MAIL, once it is otherwise right."""
+
+    async def recipient(self, sending: Sending, address: str) -> Reply | None:
+        """At RCPT, once the recipient is known to be here."""
+
+    async def message(self, sending: Sending, message: Spool) -> Judgement:
+        """At the end of the content."""

@@ -36,6 +36,14 @@ from postroom_smtp.ports import (
     Uploaded,
     Whereabouts,
 )
+from postroom_smtp.protocol.envelope import (
+    NOTHING_ASKED,
+    Body,
+    Notify,
+    Recipient,
+    Request,
+    Return,
+)
 
 MECHANISMS_SECONDS = 60.0
 EXCHANGE_SECONDS = 300.0
@@ -57,6 +65,22 @@ WHEREABOUTS = {
     directory_pb2.Resolution.KIND_UNKNOWN: Whereabouts.UNKNOWN,
     directory_pb2.Resolution.KIND_FOREIGN: Whereabouts.FOREIGN,
     directory_pb2.Resolution.KIND_INVALID: Whereabouts.INVALID,
+}
+RETURN = {
+    None: delivery_pb2.Request.RETURN_UNSPECIFIED,
+    Return.FULL: delivery_pb2.Request.RETURN_FULL,
+    Return.HEADERS: delivery_pb2.Request.RETURN_HEADERS,
+}
+BODY = {
+    Body.SEVEN_BIT: delivery_pb2.Request.BODY_UNSPECIFIED,
+    Body.EIGHT_BIT: delivery_pb2.Request.BODY_8BITMIME,
+    Body.BINARY: delivery_pb2.Request.BODY_BINARYMIME,
+}
+NOTIFY = {
+    Notify.NEVER: delivery_pb2.NOTIFY_NEVER,
+    Notify.SUCCESS: delivery_pb2.NOTIFY_SUCCESS,
+    Notify.FAILURE: delivery_pb2.NOTIFY_FAILURE,
+    Notify.DELAY: delivery_pb2.NOTIFY_DELAY,
 }
 
 
@@ -246,18 +270,52 @@ def _encoded(delivery: Delivery) -> delivery_pb2.Delivery:
         idempotency_key=delivery.key,
         sender=delivery.sender,
         local=[
-            delivery_pb2.LocalRecipient(account_id=one.account_id, address=one.address)
+            delivery_pb2.LocalRecipient(
+                account_id=one.account_id, address=one.address, mailbox=one.mailbox
+            )
             for one in delivery.local
         ],
-        queue=[delivery_pb2.QueueRecipient(address=address) for address in delivery.queue],
+        queue=map(_queue_recipient, delivery.queue),
         submitter_ticket=delivery.submitter,
         trace_id=delivery.trace_id,
+        request=_request(delivery.request),
+        reception=delivery_pb2.Reception(
+            message_id=delivery.arrival.message_id,
+            client=delivery.arrival.client,
+            name=delivery.arrival.name,
+            verdict=delivery.arrival.verdict,
+        ),
     )
     if isinstance(delivery.content, Uploaded):
         encoded.upload_id = delivery.content.upload_id
     else:
         encoded.content = delivery.content
     return encoded
+
+
+def _queue_recipient(recipient: Recipient) -> delivery_pb2.QueueRecipient:
+    return delivery_pb2.QueueRecipient(
+        address=recipient.address,
+        original=recipient.original,
+        notify=[NOTIFY[each] for each in recipient.notify],
+        sender=recipient.sender or "",
+    )
+
+
+def _request(request: Request) -> delivery_pb2.Request | None:
+    if request == NOTHING_ASKED:
+        return None
+    return delivery_pb2.Request(
+        ret=RETURN[request.ret],
+        envid=request.envid,
+        require_tls=request.require_tls,
+        smtputf8=request.smtputf8,
+        body=BODY[request.body],
+        hold_until=request.hold_until,
+        deliver_by=request.deliver_by,
+        by_returns=request.by_returns,
+        priority=request.priority,
+    )
 
 
 def _resolution(resolution: directory_pb2.Resolution) -> Resolution | None:

@@ -25,6 +25,7 @@ from postroom_smtp.ports import (
 )
 from postroom_smtp.protocol import reply
 from postroom_smtp.protocol.command import POSTMASTER, Mail
+from postroom_smtp.protocol.envelope import Recipient
 from postroom_smtp.protocol.path import Path
 from postroom_smtp.protocol.reply import Reply
 from postroom_smtp.settings import SmtpSettings
@@ -65,7 +66,7 @@ class Transaction:
     message_id: str = field(init=False)
     accepted: list[str] = field(default_factory=list)
     _local: dict[int, LocalRecipient] = field(default_factory=dict)
-    _queue: dict[str, None] = field(default_factory=dict)
+    _queue: dict[str, Recipient] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.message_id = base64.b32encode(self.key[:10]).decode().lower()
@@ -94,7 +95,7 @@ class Transaction:
             str(self.mail.sender),
             content,
             tuple(self._local.values()),
-            tuple(self._queue),
+            tuple(self._queue.values()),
             submitter,
             f"{tracing.get_current_span().get_span_context().trace_id:032x}",
         )
@@ -150,11 +151,12 @@ class Transaction:
     def _take(self, address: str, resolution: Resolution) -> None:
         self.accepted.append(address)
         if resolution.whereabouts is Whereabouts.FOREIGN:
-            self._queue[address] = None
+            self._queue[address] = Recipient(address)
         for account in resolution.accounts:
             # Once in each mailbox, however many of the addresses lead there.
             self._local.setdefault(account.account_id, LocalRecipient(account.account_id, address))
-        self._queue.update(dict.fromkeys(resolution.forwards))
+        for forward in resolution.forwards:
+            self._queue.setdefault(forward, Recipient(forward))
 
     async def _resolve(self, recipient: Path) -> Resolution:
         if recipient.local.lower() != POSTMASTER.local:
