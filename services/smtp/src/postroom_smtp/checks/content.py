@@ -85,6 +85,12 @@ class Content:
         self.fields: list[Field] = split_fields(added + without(header, removed))
         self._hashed: dict[Wanted, Hashed] = {}
 
+    def changed(self, added: bytes, removed: Iterable[tuple[str, int]]) -> Content:
+        """The same message with other fields."""
+        content = Content(self.spool, self.workers, added=added, removed=removed)
+        content._hashed = self._hashed
+        return content
+
     def named(self, name: str) -> list[Field]:
         """The fields of a name, from the top."""
         return [field for field in self.fields if field.name == name]
