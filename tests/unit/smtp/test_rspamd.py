@@ -258,8 +258,8 @@ async def test_one_that_can_not_be_understood(rspamd: FakeRspamd) -> None:
 
 async def test_answers_with_odd_values() -> None:
     answer = {
-        "action": "no action", "score": "high", "required_score": 10**400, "symbols": ["x"], "milter": [],
-        "messages": "none", "subject": 5,
+        "action": "no action", "score": "high", "required_score": 10**400, "symbols": ["x"],
+        "milter": [], "messages": "none", "subject": 5,
     }  # fmt: skip
     async with running(FakeRspamd(answer)) as rspamd:
         opinion, kept = await shown(rspamd)
