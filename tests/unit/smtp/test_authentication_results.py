@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from postroom_smtp.protocol.authentication import (
     Finding,
@@ -73,3 +75,11 @@ def test_results_of_a_method() -> None:
     value = b" lists.example; dmarc=pass (p=none; dkim=fail) header.from=a; dkim=none; xdmarc=fail"
     assert method_results(value, "dmarc") == {"pass"}
     assert method_results(value, "dkim") == {"none"}
+
+
+def test_giants_are_read_in_no_time() -> None:
+    began = time.process_time()
+    for value in (b"(" * 250_000, b"()" * 125_000, b"(\\(" * 80_000, b" " * 250_000):
+        assert not claims(value, "mx.example.net")
+        assert claims(value + b"mx.example.net", "mx.example.net")
+    assert time.process_time() - began < 1

@@ -283,6 +283,8 @@ async def test_an_error_of_ours_loses_nothing(house: House) -> None:
 async def test_a_header_without_an_end(house: House) -> None:
     found = await house.judge(b"X: " + b"x" * 300_000 + b"\r\n" + LETTER)
     assert str(found.refused) == "552 5.3.4 the header of the message is too large"
+    found = await house.judge(b"X:\r\n" * 6_000 + LETTER)
+    assert str(found.refused) == "552 5.3.4 the header of the message is too large"
     found = await house.judge(b"From: ann@example.org\r\n")
     assert found.refused is None
 

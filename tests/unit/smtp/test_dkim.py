@@ -335,7 +335,7 @@ async def test_thousands_of_signatures(server: DnsServer) -> None:
 
 async def test_a_giant_header(server: DnsServer) -> None:
     publish(server, signing_key())
-    message = b"X-Long: " + b" \t" * 60_000 + b"x\r\n" + b"To: a@b.c\r\n" * 8_000 + LETTER
+    message = b"X-Long: " + b" \t" * 60_000 + b"x\r\n" + b"To: a@b.c\r\n" * 4_000 + LETTER
     whole = await signed(message, signing_key()) + message
     async with asyncio.timeout(10):
         ((result, _why),) = [(one.result, one.why) for one in await verified(server, whole)]

@@ -212,3 +212,5 @@ def test_too_many_authors() -> None:
     many = ", ".join(f"a@{number}.example" for number in range(5_000))
     with pytest.raises(TooManyAuthors):
         author_domains(split_fields(f"From: {many}\r\n".encode()))
+    with pytest.raises(TooManyAuthors):
+        author_domains(split_fields(b"From: a@a.example\r\n" * 5_000))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
 from postroom_smtp.protocol.dkim import BodyHash, Canon
-from postroom_smtp.protocol.fields import Field, split_fields, split_message, without
+from postroom_smtp.protocol.fields import MOST_FIELDS, Field, split_fields, split_message, without
 from postroom_smtp.spool import Spool
 
 P = ParamSpec("P")
@@ -65,7 +65,8 @@ class Content:
         removed: those of its own that won't be in it (see `Judgement`).
 
     Attributes:
-        whole: its header section has ended within what is looked at.
+        whole: its header section has ended within what is looked at, and every field was told
+            apart.
         size: octets of the header section.
     """
 
@@ -80,9 +81,10 @@ class Content:
         header, ended = split_message(spool.header)
         self.spool = spool
         self.workers = workers
-        self.whole = ended or len(header) == spool.size
         self.size = len(header)
         self.fields: list[Field] = split_fields(added + without(header, removed))
+        complete = ended or len(header) == spool.size
+        self.whole = complete and len(self.fields) <= MOST_FIELDS
         self._hashed: dict[Wanted, Hashed] = {}
 
     def changed(self, added: bytes, removed: Iterable[tuple[str, int]]) -> Content:

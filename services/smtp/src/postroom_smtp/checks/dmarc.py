@@ -102,7 +102,7 @@ class Dmarc:
     async def _discover(self, domain: str, organization: str) -> tuple[Policy | None, bool]:
         """The policy, and whether it is the one of the organization (section 6.6.3)."""
         for each in dict.fromkeys((domain, organization)):
-            found = (await self._resolver.texts(f"_dmarc.{each}")).records
+            found = (await self._resolver.texts("_dmarc." + each.replace("\\", "\\\\"))).records
             records = [text for text in found if is_record(text)]
             if records:
                 policy = parse_policy(records[0]) if len(records) == 1 else None

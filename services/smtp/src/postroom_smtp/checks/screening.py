@@ -22,7 +22,7 @@ from postroom_smtp.protocol.reply import Reply
 
 log = logs.logger(__name__)
 
-KNOWN = 100_000  # senders that were found to be who they say
+KNOWN = 20_000  # senders that were found to be who they say
 KNOWN_SECONDS = 7 * 86_400.0
 
 GREYLISTED = Reply(451, "4.7.1", "you are new here: try again in a few minutes")

@@ -6,10 +6,13 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+MOST_STEPS = 100  # over comments
 MOST_VALUE = 255  # characters of a value that somebody else chose
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.0-9A-Z^_`a-z{|}~]+")  # RFC 2045 section 5.1
 _ADDRESS = re.compile(r"[!#$%&'*+\-.0-9=A-Z^_`a-z{|}~/?@]+")
+_BLANK = re.compile(rb"[ \t\r\n]*+")
+_COMMENT = re.compile(rb"(?:[^()\\]|\\.)*+", re.DOTALL)
 _IDENTIFIER = re.compile(rb'[^\s;()"\\]+')
 
 
@@ -86,20 +89,22 @@ def method_results(value: bytes, method: str) -> set[str]:
 
 
 def _after_comments(value: bytes) -> bytes:
-    """What follows white space and comments, which nest (RFC 5322 section 3.2.2)."""
+    """What follows white space and comments, which nest (RFC 5322 section 3.2.2); nothing where
+    there are more than anybody writes.
+    """
     at, depth = 0, 0
-    while at < len(value):
+    for _ in range(MOST_STEPS):
+        found = (_COMMENT if depth else _BLANK).match(value, at)
+        at = found.end() if found else at
         octet = value[at : at + 1]
-        if depth and octet == b"\\":
-            at += 1
-        elif octet == b"(":
+        if octet == b"(":
             depth += 1
         elif depth and octet == b")":
             depth -= 1
-        elif not depth and octet not in b" \t\r\n":
-            break
+        elif not (depth and octet):
+            return value[at:]
         at += 1
-    return value[at:]
+    return b""
 
 
 def _value(text: str) -> str:

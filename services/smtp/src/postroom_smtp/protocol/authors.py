@@ -20,9 +20,10 @@ def author_domains(fields: Sequence[Field]) -> tuple[str, ...]:
     the From fields, where somebody sends several. Raises TooManyAuthors.
     """
     domains: dict[str, None] = {}
-    for field in fields:
-        if field.name != "from":
-            continue
+    authors = [field for field in fields if field.name == "from"]
+    if len(authors) > MOST_AUTHORS:
+        raise TooManyAuthors
+    for field in authors:
         for item in parse_addresses(field.value):
             if isinstance(item, Address) and (domain := _as_name(item.host)):
                 domains[domain] = None

@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+MOST_FIELDS = 5_000  # of a section that are told apart; mail that has been far has 300
+
 # A line may end with LF alone where such messages are taken: who reads them takes it for an end.
 _STARTS = re.compile(rb"(?<=\n)(?![ \t])")
 _NAME = re.compile(rb"([!-9;-~]+)[ \t]*:")
@@ -49,8 +51,12 @@ def split_message(beginning: bytes) -> tuple[bytes, bool]:
 
 
 def split_fields(header: bytes) -> list[Field]:
-    """The fields of a section, from the top."""
-    return [_field(raw) for raw in _STARTS.split(header) if raw.strip(b"\r\n")]
+    """The fields of a section, from the top; what follows the last that is told apart is one."""
+    return [_field(raw) for raw in _split(header) if raw.strip(b"\r\n")]
+
+
+def _split(header: bytes) -> list[bytes]:
+    return _STARTS.split(header, MOST_FIELDS)
 
 
 def without(header: bytes, removed: Iterable[tuple[str, int]]) -> bytes:
@@ -62,7 +68,7 @@ def without(header: bytes, removed: Iterable[tuple[str, int]]) -> bytes:
         return header
     seen: Counter[str] = Counter()
     kept: list[bytes] = []
-    for raw in _STARTS.split(header):
+    for raw in _split(header):
         name = _field(raw).name
         if (name, seen[name]) not in gone or not name:
             kept.append(raw)
