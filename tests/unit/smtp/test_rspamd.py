@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from postroom_chassis.net.listener import free_port
 from postroom_smtp.checks.edits import Edits
 from postroom_smtp.checks.filters import Opinion
 from postroom_smtp.checks.rspamd import Rspamd
@@ -17,6 +21,7 @@ from postroom_smtp.checks.settings import CheckSettings
 from postroom_smtp.ports import Client, Identity, Sending
 from postroom_smtp.protocol.fields import split_fields, split_message, without
 
+from tests.harness.clients import require
 from tests.unit.smtp.checking import LETTER, spooled
 
 SENDING = Sending(
@@ -274,3 +279,55 @@ async def test_answers_with_odd_values() -> None:
 def test_addresses_that_are_none(url: str) -> None:
     with pytest.raises(ValueError, match="not http"):
         CheckSettings(rspamd_url=url)
+
+
+# What rspamd knows by itself, as every filter of junk does, and how it varies the first letter.
+PATTERN = b"JS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X\r\n"
+CONFIGURATION = """
+options {{
+    filters = "";
+    enable_test_patterns = true;
+    pidfile = "{folder}/pid"; tempdir = "{folder}"; dbdir = "{folder}"; rundir = "{folder}";
+    hs_cache_dir = "{folder}"; cores_dir = "{folder}"; rrd = "";
+    dns {{ nameserver = ["127.0.0.1:1"]; }}
+}}
+logging {{ type = "console"; level = "warning"; }}
+worker "normal" {{ bind_socket = "127.0.0.1:{port}"; count = 1; }}
+metric {{ name = "default"; actions {{ reject = 15; add_header = 6; }} }}
+"""
+
+
+async def test_rspamd_itself(tmp_path: Path) -> None:
+    require("" if shutil.which("rspamd") else "rspamd")
+    port = free_port()
+    configuration = tmp_path / "rspamd.conf"
+    configuration.write_text(CONFIGURATION.format(folder=tmp_path, port=port))
+    # It runs as who starts it, whoever that is (-i).
+    process = await asyncio.create_subprocess_exec(
+        "rspamd", "-f", "-i", "-c", str(configuration), stdout=sys.stderr
+    )
+    try:
+        await until_it_listens(process, port)
+        rspamd = FakeRspamd(port=port)
+        for letter, junk in (b"X", False), (b"Y", True), (b"Z", True):
+            opinion, kept = await shown(rspamd, message=LETTER + letter + PATTERN)
+            assert opinion.junk is junk
+            assert (opinion.refused is not None) is not junk
+            assert (b"Subject: *** SPAM ***" in kept) is (letter == b"Z")
+        opinion, kept = await shown(rspamd)
+        assert (opinion.refused, opinion.junk, kept) == (None, False, LETTER)
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def until_it_listens(process: asyncio.subprocess.Process, port: int) -> None:
+    async with asyncio.timeout(90):
+        while True:
+            assert process.returncode is None
+            with suppress(OSError):
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.close()
+                await writer.wait_closed()
+                return
+            await asyncio.sleep(0.1)
