@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -19,7 +20,7 @@ from postroom_smtp.checks.settings import CheckSettings
 from postroom_smtp.checks.signing import Signer
 from postroom_smtp.ports import Client, Identity, Judgement, Sending
 from postroom_smtp.protocol.authentication import Finding, Result
-from postroom_smtp.protocol.fields import without
+from postroom_smtp.protocol.fields import split_fields, without
 from postroom_smtp.protocol.reply import Reply
 from postroom_smtp.spool import Spool
 
@@ -529,3 +530,66 @@ async def test_lookups_are_made_once(house: House) -> None:
             await checks.message(STRANGER, spool)
     assert house.server.asked["example.org", "TXT"] == 1
     assert house.server.asked["_dmarc.example.org", "TXT"] == 1
+
+
+PIECES = [
+    b"From: ann@example.org\r\n",
+    b"From: <>\r\n",
+    b"From: a@" + b"x." * 200 + b"org\r\n",
+    b"From: \xff\xfe <\xff@\xff>\r\n",
+    b"DKIM-Signature: v=1; a=rsa-sha256; d=example.org; s=rsa; h=from; bh=AAAA; b=AAAA\r\n",
+    b"DKIM-Signature: v=1; a=rsa-sha256; d=\\.\\..org; s=\\; h=from; bh=AAAA; b=AAAA\r\n",
+    b"DKIM-Signature: v=1; a=ed25519-sha256; d=a.b; s=" + b"x" * 70 + b"; h=from; bh=; b=\r\n",
+    b"ARC-Seal: i=1; a=rsa-sha256; cv=none; d=a.b; s=c; b=AAAA\r\n",
+    b"ARC-Message-Signature: i=1; a=rsa-sha256; d=a.b; s=c; h=from; bh=AAAA; b=AAAA\r\n",
+    b"ARC-Authentication-Results: i=1; x; dmarc=pass\r\n",
+    b"Authentication-Results: mx.example.net; spf=pass\r\n",
+    b"Authentication-Results: ((((\r\n",
+    b": no name\r\n",
+    b"no field\r\n",
+    b" folded at first\r\n",
+    b"\r\n",
+    b"\n",
+    b"\r",
+    b"\0",
+    b"body \xff\r\n",
+]
+
+
+async def test_no_message_is_an_error_of_ours(house: House) -> None:
+    house.server.text("rsa._domainkey.example.org", "v=DKIM1; p=\xff")
+    house.keys.held["example.net"] = (signing_key("example.net"),)
+    chance = random.Random(5321)
+    checks = house.checks(dns_failing="accept", dmarc_reject="junk")
+    senders = ["", "ann@example.org", "a@", '"\\"@\\.org', "é@é.é", "x@[192.0.2.1]", "a" * 500]
+    for _ in range(400):
+        message = b"".join(chance.choices(PIECES, k=chance.randrange(12)))
+        sending = replace(
+            STRANGER,
+            sender=chance.choice(senders),
+            name=chance.choice(["", "mail.example.org", "[192.0.2.1]", "é", "\\", "a" * 300]),
+            client=Client(chance.choice(["192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1"]), False),
+            forwarded=True,
+        )
+        assert await checks.mail(sending) is None
+        assert await checks.recipient(sending, "bob@example.net") is None
+        async with spooled(message) as spool:
+            found = await checks.message(sending, spool)
+        assert found.refused is None
+        # What is put before a message is whole fields, and nothing else.
+        assert found.fields.endswith(b"\r\n")
+        assert b"\r\n\r\n" not in found.fields
+        assert all(field.name for field in split_fields(found.fields))
+
+
+async def test_thousands_of_signatures_and_authors(house: House) -> None:
+    house.server.silence("x.example")
+    fields = PIECES[4] * 1_500 + PIECES[10] * 1_500
+    async with asyncio.timeout(10):
+        found = await house.judge(fields + LETTER)
+    assert found.refused is None
+    assert found.verdict.count("dkim=") == 10
+    assert len(found.removed) == 1_500
+    async with asyncio.timeout(10):
+        found = await house.judge(PIECES[4] * 4_000 + LETTER)
+    assert found.refused is not None
