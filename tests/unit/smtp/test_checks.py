@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -451,44 +450,51 @@ async def test_a_store_that_is_away(house: House) -> None:
     assert str(await checks.recipient(STRANGER, "bob@example.net")).startswith("451 4.3.0")
 
 
-@asynccontextmanager
-async def held(house: House, checks: Checks, sending: Sending) -> AsyncIterator[None]:
-    """A message is under way."""
-    inside, go = asyncio.Event(), asyncio.Event()
-
-    async def wait(*_arguments: object) -> Opinion:
-        inside.set()
-        await go.wait()
-        return Opinion()
-
-    house.filter.message = wait  # type: ignore[method-assign]
-    async with spooled(LETTER) as spool:
-        judging = asyncio.create_task(checks.message(sending, spool))
-        await inside.wait()
-        house.filter.message = FakeFilter().message  # type: ignore[method-assign]
-        yield
-        go.set()
-        assert (await judging).refused is None
+FIRST = replace(STRANGER, connection="c1")
+SECOND = replace(STRANGER, connection="c2")
 
 
 @pytest.mark.parametrize(
     ("setting", "other"),
     [
-        ("concurrency_address", replace(STRANGER, client=Client("198.51.100.9", False))),
-        ("concurrency_sender", replace(STRANGER, sender="eve@example.org")),
-        ("concurrency_recipient", replace(STRANGER, recipients=("eve@example.net",))),
+        ("concurrency_address", {"client": Client("198.51.100.9", False)}),
+        ("concurrency_sender", {"sender": "eve@example.org"}),
     ],
 )
-async def test_how_much_is_under_way(house: House, setting: str, other: Sending) -> None:
+async def test_how_much_is_under_way(house: House, setting: str, other: dict[str, Any]) -> None:
     checks = house.checks(**{setting: 1})
-    async with held(house, checks, STRANGER):
-        async with spooled(LETTER) as spool:
-            refused = (await checks.message(STRANGER, spool)).refused
-            assert str(refused).startswith("451 4.7.1")
-        async with spooled(LETTER) as spool:
-            assert (await checks.message(other, spool)).refused is None
+    assert await checks.mail(FIRST) is None
+    assert str(await checks.mail(SECOND)) == (
+        "451 4.7.1 too much of this is under way: try again later"
+    )
+    assert await checks.mail(replace(SECOND, **other)) is None
+    # It begins anew, it comes to its end, its connection does.
+    assert await checks.mail(FIRST) is None
+    assert await checks.mail(SECOND) is not None
     async with spooled(LETTER) as spool:
-        assert (await checks.message(STRANGER, spool)).refused is None
+        await checks.message(FIRST, spool)
+    assert await checks.mail(SECOND) is None
+    assert await checks.mail(FIRST) is not None
+    await checks.ended("c2")
+    assert await checks.mail(FIRST) is None
+    assert await checks.mail(replace(OURS, connection="c3")) is None
+    await checks.ended("c1")
+    house.filter.reply = Reply(450, "4.7.1", "not now")
+    assert await checks.mail(FIRST) == house.filter.reply
+    house.filter.reply = None
+    assert await checks.mail(SECOND) is None
+
+
+async def test_how_much_is_under_way_to_a_recipient(house: House) -> None:
+    checks = house.checks(concurrency_recipient=1)
+    assert await checks.mail(FIRST) is None
+    assert await checks.recipient(FIRST, "bob@example.net") is None
+    assert await checks.recipient(FIRST, "Bob@example.net") is None
+    assert await checks.mail(SECOND) is None
+    assert str(await checks.recipient(SECOND, "bob@example.net")).startswith("451 4.7.1")
+    assert await checks.recipient(SECOND, "eve@example.net") is None
+    await checks.ended("c1")
+    assert await checks.recipient(SECOND, "bob@example.net") is None
 
 
 async def test_what_is_handed_on_is_sealed(house: House) -> None:

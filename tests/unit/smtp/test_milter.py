@@ -17,11 +17,13 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import serialization
+from postroom_smtp.checks.content import Workers
 from postroom_smtp.checks.dkim import verify
 from postroom_smtp.checks.edits import MOST_BYTES, Edits
 from postroom_smtp.checks.filters import Opinion
 from postroom_smtp.checks.milter import Milter
 from postroom_smtp.checks.settings import CheckSettings, Failing, MilterAddress, parse_milters
+from postroom_smtp.checks.signing import Signer
 from postroom_smtp.ports import Client, Sending
 from postroom_smtp.protocol.authentication import Result
 from postroom_smtp.protocol.fields import split_fields, split_message, without
@@ -32,8 +34,10 @@ from tests.harness.dns import dns_server
 from tests.unit.smtp.checking import (
     LETTER,
     RSA,
+    FakeSigningKeys,
     content_of,
     publish,
+    record,
     resolver_of,
     signing_key,
     spooled,
@@ -519,8 +523,29 @@ def test_addresses_of_milters() -> None:
 OPENDKIM = shutil.which("opendkim", path=os.environ.get("PATH", "") + os.pathsep + "/usr/sbin")
 
 
+@asynccontextmanager
+async def opendkim(folder: Path, *settings: str) -> AsyncIterator[Milter]:
+    """A milter of libmilter's."""
+    require("" if OPENDKIM else "opendkim")
+    assert OPENDKIM is not None
+    path, configuration = folder / "milter.sock", folder / "opendkim.conf"
+    told = [f"Socket local:{path}", "Background no", "Syslog no", *settings]
+    configuration.write_text("\n".join(told) + "\n")
+    process = await asyncio.create_subprocess_exec(
+        OPENDKIM, "-f", "-x", str(configuration), stdout=sys.stderr
+    )
+    try:
+        async with asyncio.timeout(20):
+            while not path.exists():
+                assert process.returncode is None
+                await asyncio.sleep(0.05)
+        yield Milter(MilterAddress("opendkim", path=str(path)), CheckSettings(), "mx.test")
+    finally:
+        process.terminate()
+        await process.wait()
+
+
 async def test_opendkim_signs(tmp_path: Path) -> None:
-    """A milter of libmilter's: it is told of a message by a trusted host, and signs it."""
     key = tmp_path / "key.pem"
     key.write_bytes(
         RSA.private_bytes(
@@ -530,32 +555,32 @@ async def test_opendkim_signs(tmp_path: Path) -> None:
         )
     )
     key.chmod(0o600)
-    path = tmp_path / "milter.sock"
-    settings = tmp_path / "opendkim.conf"
-    settings.write_text(
-        f"Socket local:{path}\nMode s\nDomain example.org\nSelector rsa\nKeyFile {key}\n"
-        f"Canonicalization relaxed/relaxed\nInternalHosts 192.0.2.1\nBackground no\nSyslog no\n"
-        f"RequireSafeKeys no\n"
-    )
-    require("" if OPENDKIM else "opendkim")
-    assert OPENDKIM is not None
-    process = await asyncio.create_subprocess_exec(
-        OPENDKIM, "-f", "-x", str(settings), stdout=sys.stderr
-    )
-    try:
-        async with asyncio.timeout(20):
-            while not path.exists():
-                assert process.returncode is None
-                await asyncio.sleep(0.05)
-        milter = Milter(MilterAddress("opendkim", path=str(path)), CheckSettings(), "mx.test")
+    signing = ["Mode s", "Domain example.org", "Selector rsa", f"KeyFile {key}"]
+    how = ["Canonicalization relaxed/relaxed", "InternalHosts 192.0.2.1", "RequireSafeKeys no"]
+    async with opendkim(tmp_path, *signing, *how) as milter:
         opinion, kept = await shown(milter)
-        assert opinion.refused is None
-        assert kept.startswith(b"DKIM-Signature: ")
-    finally:
-        process.terminate()
-        await process.wait()
+    assert opinion.refused is None
+    assert kept.startswith(b"DKIM-Signature: ")
     with dns_server() as server:
         publish(server, signing_key())
         async with content_of(kept) as content:
             (found,) = await verify(content, resolver_of(server), most=1)
     assert (found.result, found.domain) == (Result.PASS, "example.org")
+
+
+async def test_opendkim_takes_what_is_signed(tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text(f"rsa._domainkey.example.org {record(signing_key())}\n")
+    signer = Signer(
+        FakeSigningKeys({"example.org": (signing_key(),)}), Workers(1, 1), "mx.example.org"
+    )
+    async with spooled(LETTER) as spool:
+        signed = await signer.sign(spool) + LETTER
+    mode = ["Mode v", f"TestPublicKeys {keys}", "AuthservID milter.test", "On-BadSignature reject"]
+    async with opendkim(tmp_path, *mode, "AlwaysAddARHeader yes") as milter:
+        opinion, kept = await shown(milter, message=signed)
+        assert opinion.refused is None
+        assert b"Authentication-Results: milter.test;\r\n\tdkim=pass" in kept
+        opinion, _ = await shown(milter, message=signed.replace(b"Hello", b"Hallo"))
+        assert opinion.refused is not None
+        assert opinion.refused.permanent

@@ -132,7 +132,7 @@ def strictest(verdicts: Sequence[Verdict]) -> Verdict:
 
 def organizational(domain: str) -> str:
     """Under which name a domain was registered (section 3.2); itself where that can't be said."""
-    return _suffixes().privatesuffix(domain) or domain
+    return read_suffixes().privatesuffix(domain) or domain
 
 
 def _aligned(other: str, domain: str, *, strict: bool) -> bool:
@@ -144,5 +144,6 @@ def _aligned(other: str, domain: str, *, strict: bool) -> bool:
 
 
 @cache
-def _suffixes() -> PublicSuffixList:
+def read_suffixes() -> PublicSuffixList:
+    """The public suffix list, read once: that takes a while."""
     return PublicSuffixList()

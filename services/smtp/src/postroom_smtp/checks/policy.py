@@ -141,7 +141,11 @@ class Checks:
                 steps.append(("iprev", lambda: self._refused_by_name(sending)))
             if self._settings.spf is Weight.REFUSE:
                 steps.append(("spf", lambda: self._refused_by_spf(sending)))
-        return await self._first(*steps, *self._filtered(sending, "mail"))
+            steps.append(("concurrency", lambda: _now(self._screen.begin(sending))))
+        refused = await self._first(*steps, *self._filtered(sending, "mail"))
+        if refused is not None:
+            self._screen.end(sending.connection)
+        return refused
 
     async def recipient(self, sending: Sending, address: str) -> Reply | None:
         steps: list[Step] = [("rate", lambda: self._screen.recipient(sending, address))]
@@ -150,20 +154,21 @@ class Checks:
             steps.append(("dnsbl", lambda: self._listed(sending)))
             if self._settings.greylisting:
                 steps.append(("greylist", lambda: self._greylisted(sending, address)))
+        if not self._is_exempt(sending):
+            steps.append(("concurrency", lambda: _now(self._screen.add(sending, address))))
         return await self._first(*steps, *self._filtered(sending, "recipient", address))
 
     async def message(self, sending: Sending, message: Spool) -> Judgement:
-        with SECONDS.time(), self._screen.under_way(sending) as refused:
-            if refused is not None:
-                REFUSALS.labels("concurrency").inc()
-                return Judgement(refused)
-            try:
+        try:
+            with SECONDS.time():
                 judgement = await self._judge(sending, message)
-            except Exception:
-                # Whatever it was, the mail is the sender's until we take it.
-                log.exception("smtp.check_failed", message=sending.message_id)
-                REFUSALS.labels("error").inc()
-                return Judgement(reply.TRY_LATER)
+        except Exception:
+            # Whatever it was, the mail is the sender's until we take it.
+            log.exception("smtp.check_failed", message=sending.message_id)
+            REFUSALS.labels("error").inc()
+            return Judgement(reply.TRY_LATER)
+        finally:
+            self._screen.end(sending.connection)
         log.info(
             "smtp.checked",
             message=sending.message_id,
@@ -175,6 +180,7 @@ class Checks:
         return judgement
 
     async def ended(self, connection: str) -> None:
+        self._screen.end(connection)
         for each in self._filters:
             await each.ended(connection)
 
@@ -467,6 +473,10 @@ class Checks:
     def _refuse(self, by: str, refused: Reply, judgement: Judgement) -> Judgement:
         REFUSALS.labels(by).inc()
         return replace(judgement, refused=refused)
+
+
+async def _now(refused: Reply | None) -> Reply | None:
+    return refused
 
 
 def _spf_domain(sending: Sending) -> str:

@@ -1,13 +1,12 @@
 """Who has sent too much, and who must come back: greylists and rates, which the store keeps for all
-replicas, and how much is checked here at a time.
+replicas, and how much is under way here at a time.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter as Multiset
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 
 from postroom_chassis import logs
 from postroom_chassis.errors import PostroomError
@@ -37,6 +36,7 @@ class Screen:
         self._settings = settings
         self._known = Kept[tuple[str, str], bool](KNOWN_SECONDS, KNOWN)
         self._under_way: Multiset[tuple[str, str]] = Multiset()
+        self._held: dict[str, frozenset[tuple[str, str]]] = {}
 
     async def connected(self, sending: Sending) -> Reply | None:
         """Count a connection."""
@@ -91,33 +91,43 @@ class Screen:
         domain = (sending.sender or "").lower().rpartition("@")[2]
         self._known.put((network_of(sending.client.address), domain), True)
 
-    @contextmanager
-    def under_way(self, sending: Sending) -> Iterator[Reply | None]:
-        """Held while a message is checked; gives why it can't be now."""
-        limits = self._limits(sending)
-        if any(self._under_way[key] >= most for key, most in limits.items()):
-            yield TOO_MANY_AT_ONCE
-            return
-        self._under_way.update(limits.keys())
-        try:
-            yield None
-        finally:
-            for key in limits:
-                self._under_way[key] -= 1
-                if not self._under_way[key]:
-                    del self._under_way[key]
-
-    def _limits(self, sending: Sending) -> dict[tuple[str, str], int]:
-        settings = self._settings
-        limits: dict[tuple[str, str], int] = {}
+    def begin(self, sending: Sending) -> Reply | None:
+        """Hold a place for a message of the client's and of the sender's, in place of those that
+        the connection held; why there is none.
+        """
+        self.end(sending.connection)
+        settings, wanted = self._settings, {}
         if settings.concurrency_address:
-            limits["address", _client(sending)] = settings.concurrency_address
+            wanted["address", _client(sending)] = settings.concurrency_address
         if settings.concurrency_sender and sending.sender:
-            limits["sender", sending.sender.lower()] = settings.concurrency_sender
-        if settings.concurrency_recipient:
-            for address in sending.recipients:
-                limits["recipient", address.lower()] = settings.concurrency_recipient
-        return limits
+            wanted["sender", sending.sender.lower()] = settings.concurrency_sender
+        return self._hold(sending.connection, wanted)
+
+    def add(self, sending: Sending, address: str) -> Reply | None:
+        """Hold a place with a recipient; why there is none."""
+        if not self._settings.concurrency_recipient:
+            return None
+        wanted = {("recipient", address.lower()): self._settings.concurrency_recipient}
+        return self._hold(sending.connection, wanted)
+
+    def end(self, connection: str) -> None:
+        """Give the places of a connection back."""
+        for key in self._held.pop(connection, ()):
+            self._under_way[key] -= 1
+            if not self._under_way[key]:
+                del self._under_way[key]
+
+    def _hold(self, connection: str, wanted: Mapping[tuple[str, str], int]) -> Reply | None:
+        if not connection:
+            return None  # nobody would say when it is over
+        held = self._held.get(connection, frozenset())
+        wanted = {key: most for key, most in wanted.items() if key not in held}
+        if any(self._under_way[key] >= most for key, most in wanted.items()):
+            return TOO_MANY_AT_ONCE
+        if wanted:
+            self._under_way.update(wanted.keys())
+            self._held[connection] = held | wanted.keys()
+        return None
 
     async def _count(self, wanted: Sequence[tuple[str, str, str]]) -> Reply | None:
         counted = [

@@ -158,7 +158,7 @@ class CheckSettings(BaseModel):
     rate_account_messages: str = Field("", description="N/SECONDS of who signed in")
     rate_account_recipients: str = Field("", description="N/SECONDS of who signed in")
     concurrency_address: int = Field(
-        0, ge=0, description="messages of an address that are checked at a time; 0: any number"
+        0, ge=0, description="messages of an address under way in a replica; 0: any number"
     )
     concurrency_sender: int = Field(0, ge=0, description="the same of a reverse-path")
     concurrency_recipient: int = Field(0, ge=0, description="the same to a recipient")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from postroom_smtp.checks.content import Workers
+from postroom_smtp.checks.dmarc import read_suffixes
 from postroom_smtp.checks.filters import Filter
 from postroom_smtp.checks.milter import Milter
 from postroom_smtp.checks.policy import Checks
@@ -14,13 +15,14 @@ from postroom_smtp.checks.screening import Screen
 from postroom_smtp.checks.settings import CheckSettings, parse_milters
 from postroom_smtp.checks.signing import Signer
 from postroom_smtp.dns import Resolver
+from postroom_smtp.ports import Policy
 
 
 @dataclass(frozen=True, slots=True)
 class Checking:
     """What a front checks and signs with."""
 
-    policy: Checks
+    policy: Policy
     signer: Signer
     workers: Workers
 
@@ -49,5 +51,6 @@ def make_checking(
     if settings.rspamd_url:
         filters.append(Rspamd(settings, name))
     screen = Screen(screening, settings)
+    read_suffixes()
     policy = Checks(settings, name, resolver, screen, signer, workers, filters)
     return Checking(policy, signer, workers)
