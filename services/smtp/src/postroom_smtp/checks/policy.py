@@ -10,15 +10,15 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from ipaddress import ip_address
 from typing import TypeVar
 
 from postroom_chassis import logs
 from postroom_chassis.errors import PostroomError
+from postroom_chassis.net.listener import Network
 from prometheus_client import Counter, Histogram
 
 from postroom_smtp.checks import clients, dkim, spf
-from postroom_smtp.checks.clients import NOT_LISTED, Named, Score
+from postroom_smtp.checks.clients import NOT_LISTED, Named, Score, unmapped
 from postroom_smtp.checks.content import Content, Workers
 from postroom_smtp.checks.dkim import Chain, Verified
 from postroom_smtp.checks.dmarc import Dmarc, Evidence, Verdict, strictest
@@ -114,6 +114,7 @@ class Checks:
         self._filters = tuple(filters)
         self._dmarc = Dmarc(resolver, settings.trusted_sealers)
         self._exempt = settings.exempt
+        self._signed = settings.signed
         self._address_lists = parse_blocklists(settings.dnsbls)
         self._domain_lists = parse_blocklists(settings.dnsbl_domains)
         self._spf = Kept[tuple[str, str, str], Evaluation](
@@ -206,8 +207,15 @@ class Checks:
             return judgement
         if _is_good(stated) and not self._is_exempt(sending):
             self._screen.know(sending)
-        sealed = await self._seal(sending, content, edits, stated, findings)
-        return replace(judgement, fields=sealed + edits.added, removed=frozenset(edits.removed))
+        try:
+            first = await self._sign(sending, message, edits)
+        except PostroomError as error:
+            log.warning("smtp.sign_failed", message=sending.message_id, why=error.kind)
+            if self._settings.sign_failing is Failing.TEMPFAIL:
+                return self._refuse("sign", reply.TRY_LATER, judgement)
+            first = b""
+        first += await self._seal(sending, content, edits, stated, findings)
+        return replace(judgement, fields=first + edits.added, removed=frozenset(edits.removed))
 
     def _remove_foreign(self, edits: Edits) -> None:
         """Take away what says that it is from us (RFC 8601 section 5)."""
@@ -323,6 +331,14 @@ class Checks:
             if opinion.quiet:
                 return replace(judgement, quiet=True)
         return judgement
+
+    async def _sign(self, sending: Sending, message: Spool, edits: Edits) -> bytes:
+        """DKIM, where the message is from one of our people. Raises PostroomError."""
+        if sending.identity is None and not (
+            sending.trusted and _is_in(self._signed, sending.client.address)
+        ):
+            return b""
+        return await self._signer.sign(message, added=edits.added, removed=edits.removed)
 
     async def _seal(
         self,
@@ -463,8 +479,7 @@ class Checks:
         """Whether nobody asks who sends it: our people and networks, and those named for it."""
         if sending.trusted or sending.identity is not None:
             return True
-        address = ip_address(sending.client.address)
-        return any(address in network for network in self._exempt)
+        return _is_in(self._exempt, sending.client.address)
 
     def _is_filtered(self, sending: Sending) -> bool:
         ours = sending.trusted or sending.identity is not None
@@ -473,6 +488,11 @@ class Checks:
     def _refuse(self, by: str, refused: Reply, judgement: Judgement) -> Judgement:
         REFUSALS.labels(by).inc()
         return replace(judgement, refused=refused)
+
+
+def _is_in(networks: Sequence[Network], address: str) -> bool:
+    found = unmapped(address)
+    return any(found in network for network in networks)
 
 
 async def _now(refused: Reply | None) -> Reply | None:
