@@ -57,12 +57,12 @@ class Throttle:
     async def learn(self, subject: Subject) -> None:
         self.told.append("learn")
 
-    async def failed(self, subject: Subject, *, begun: bool = True) -> None:
-        assert not begun
+    async def failed(self, subject: Subject, begun: str | None = None) -> None:
+        assert begun is None
         self.told.append("failed")
 
-    async def succeeded(self, subject: Subject, *, begun: bool = True) -> None:
-        assert not begun
+    async def succeeded(self, subject: Subject, begun: str | None = None) -> None:
+        assert begun is None
         self.told.append("succeeded")
 
 

@@ -60,6 +60,14 @@ def unfit(credential: Credential | None) -> str:
     return "app passwords only" if credential.app_passwords_only else ""
 
 
+def enabled(credential: Credential | None, tried: Tried) -> Credential | None:
+    """The credential of an account that is neither disabled nor locked; else None, and why."""
+    if credential is None or not credential.disabled:
+        return credential
+    tried.why = DISABLED
+    return None
+
+
 class PasswordChecks:
     """Answers whether a password is an account's.
 
@@ -139,16 +147,15 @@ class PasswordChecks:
             right = await self._is_app_password(credential, found, compacted, subject)
             tried.why = self._unfit(found, protocol, address) if right else ""
             if right and not tried.why:
-                await self._throttle.succeeded(subject, begun=False)
+                await self._throttle.succeeded(subject)
                 self._app_passwords.used(found)
             elif right:
-                await self._throttle.failed(subject, begun=False)
+                await self._throttle.failed(subject)
         else:
             tried.credential = OWN_PASSWORD
             right = await self._is_right(credential, password, subject)
             tried.why = unfit(credential)
-        if credential is not None and credential.disabled:
-            tried.why = DISABLED
+        credential = enabled(credential, tried)
         if credential is None or not right or tried.why:
             raise PostroomError(Kind.UNAUTHENTICATED, REFUSED)
         return credential
@@ -176,7 +183,7 @@ class PasswordChecks:
             return True
         right = await self._compute(self._hasher.verify(found.secret_hash, compacted), subject)
         if not right or credential.disabled:
-            await self._throttle.failed(subject, begun=False)
+            await self._throttle.failed(subject)
             return False
         self._checked.add(digest)
         if self._hasher.is_outdated(found.secret_hash):
@@ -191,7 +198,7 @@ class PasswordChecks:
         digest = self._checked.digest(credential, password)
         if digest in self._checked:
             CHECKS.labels("remembered").inc()
-            await self._throttle.succeeded(subject, begun=False)
+            await self._throttle.succeeded(subject)
             return True
         # The same guess once more is no other guess: it is neither computed nor counted again.
         task = self._under_way.get(digest)
@@ -213,18 +220,17 @@ class PasswordChecks:
         subject: Subject,
         digest: bytes | None = None,
     ) -> bool:
-        await self._throttle.begin(subject)
+        begun = await self._throttle.begin(subject)
         try:
-            right = await self._compute(
-                self._passwords.verify(subject.account, credential, password), subject
-            )
+            verifying = self._passwords.verify(subject.account or "", credential, password)
+            right = await self._compute(verifying, subject)
         except BaseException:
-            await self._throttle.withdrawn(subject)
+            await self._throttle.withdrawn(begun)
             raise
         if not right or credential is None or digest is None:
-            await self._throttle.failed(subject)
+            await self._throttle.failed(subject, begun)
             return False
-        await self._throttle.succeeded(subject)
+        await self._throttle.succeeded(subject, begun)
         self._checked.add(digest)
         if self._is_outdated(credential):
             self._later(self._rehash(credential, password))

@@ -245,11 +245,12 @@ class Subject:
     """Whose failures are counted.
 
     Attributes:
-        account: the key of the account's address, whether it exists or not.
+        account: the key of the account's address, whether it exists or not; empty: that of a name
+            that means none; None: nobody was named, and no account's failures are counted.
         network: where the client is; empty: not counted.
     """
 
-    account: str
+    account: str | None
     network: str
 
 
@@ -306,18 +307,18 @@ class Trail(Protocol):
 
 
 class Throttle(Protocol):
-    """Slows down guesses. Each `begin` is followed by one of the last three.
+    """Slows down guesses. Each `begin` is followed by one of the last three, which is told what
+    `begin` answered.
 
-    What can't be guessed, or is known to be right, needs no `begin`: its outcome is told with
-    `begun=False`.
+    What can't be guessed, or is known to be right, needs no `begin`: its outcome is told alone.
     """
 
     async def check(self, subject: Subject) -> None:
         """Raises PostroomError RATE_LIMITED where the subject must wait."""
 
-    async def begin(self, subject: Subject) -> None:
+    async def begin(self, subject: Subject) -> str | None:
         """Count a guess for its account before its outcome is known, so that many guesses at once
-        are not one.
+        are not one; answers what it is counted under until then.
 
         Raises:
             PostroomError: RATE_LIMITED; then nothing was counted.
@@ -330,11 +331,11 @@ class Throttle(Protocol):
             PostroomError: RATE_LIMITED: whatever the guess comes to, it is refused.
         """
 
-    async def failed(self, subject: Subject, *, begun: bool = True) -> None:
+    async def failed(self, subject: Subject, begun: str | None = None) -> None:
         """The guess was wrong."""
 
-    async def succeeded(self, subject: Subject, *, begun: bool = True) -> None:
+    async def succeeded(self, subject: Subject, begun: str | None = None) -> None:
         """The guess was right: the account's failures from here are forgiven."""
 
-    async def withdrawn(self, subject: Subject) -> None:
+    async def withdrawn(self, begun: str | None) -> None:
         """The guess had no outcome."""

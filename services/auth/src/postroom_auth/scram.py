@@ -123,19 +123,19 @@ class ProofChecks:
         """
         key = subject.account
         tried.credential = OWN_PASSWORD
-        await self._throttle.begin(subject)
+        begun = await self._throttle.begin(subject)
         try:
             credential = await self._directory.credential(key) if key else None
         except BaseException:
-            await self._throttle.withdrawn(subject)
+            await self._throttle.withdrawn(begun)
             raise
         proved = verifier.is_proved(auth_message, proof)
         known = _verifier_of(credential, verifier.family) == verifier
         tried.why = unfit(credential)
         if credential is None or tried.why or not (proved and known):
-            await self._throttle.failed(subject)
+            await self._throttle.failed(subject, begun)
             raise PostroomError(Kind.UNAUTHENTICATED, REFUSED)
-        await self._throttle.succeeded(subject)
+        await self._throttle.succeeded(subject, begun)
         return credential
 
 

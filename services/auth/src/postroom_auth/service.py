@@ -239,10 +239,12 @@ def open_acceptor(service: Service, settings: AuthSettings) -> Acceptor | None:
     """What checks Kerberos's tickets, where there is a keytab. Raises OSError."""
     if settings.keytab is None:
         return None
-    offer = settings.offers()["pop3"]
-    kpop = "X-KPOP" in offer.secure | offer.clear
     acceptor = Acceptor(
-        settings.keytab, settings.kerberos_hostname, settings.kerberos_threads, kpop=kpop
+        settings.keytab,
+        settings.kerberos_hostname,
+        settings.kerberos_threads,
+        time.time,
+        kpop="X-KPOP" in settings.offers()["pop3"].secure,
     )
     service.stack.callback(acceptor.close)
     return acceptor

@@ -20,9 +20,10 @@ from postroom_auth.domain.shared_secret import (
     make_secret,
     read_networks,
 )
-from postroom_auth.passwords import DISABLED, REFUSED, Tried
+from postroom_auth.passwords import REFUSED, Tried, enabled
 from postroom_auth.ports import Directory, KeptSecret, Secrets, Subject, Throttle
 from postroom_auth.sealing import Sealed, Sealer, Unreadable
+from postroom_auth.slowing import slowed
 
 log = logs.logger("postroom.auth.audit")
 
@@ -33,10 +34,8 @@ RESEALED_AT_ONCE = 100
 class SecretChecks:
     """Answers whether a proof was made with one of an account's secrets.
 
-    Counted and slowed down as guesses of passwords are, but for what is under way: so many random
-    bits are not guessed, and all of somebody's devices may come back at one moment. An unknown
-    name, an account without a secret and one that is disabled cost what others do: there is a
-    secret to compare with, which nobody knows.
+    An unknown name, an account without a secret and one that is disabled cost what others do: there
+    is a secret to compare with, which nobody knows.
     """
 
     def __init__(
@@ -70,21 +69,15 @@ class SecretChecks:
             PostroomError: UNAUTHENTICATED, with one text whatever is wrong; RATE_LIMITED;
                 UNAVAILABLE.
         """
-        await self._throttle.check(subject)
-        await self._throttle.learn(subject)
-        credential = None
-        if subject.account:
-            credential = await self._directory.credential(subject.account)
-        account_id = credential.account_id if credential else NOBODY
-        found = await self._kept.of(account_id, kind)
-        right = self._any_fits(found, kind, address, fits)
-        if credential is not None and credential.disabled:
-            tried.why = DISABLED
-        if credential is None or tried.why or not right:
-            await self._throttle.failed(subject, begun=False)
-            raise PostroomError(Kind.UNAUTHENTICATED, REFUSED)
-        await self._throttle.succeeded(subject, begun=False)
-        return credential
+        key = subject.account
+        async with slowed(self._throttle, subject):
+            credential = await self._directory.credential(key) if key else None
+            found = await self._kept.of(credential.account_id if credential else NOBODY, kind)
+            right = self._any_fits(found, kind, address, fits)
+            credential = enabled(credential, tried)
+            if credential is None or not right:
+                raise PostroomError(Kind.UNAUTHENTICATED, REFUSED)
+            return credential
 
     def _any_fits(
         self,

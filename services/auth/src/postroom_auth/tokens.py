@@ -10,10 +10,11 @@ from postroom_chassis import logs
 from postroom_chassis.errors import Kind, PostroomError
 
 from postroom_auth.domain.people import NAME_CHARACTERS, Credential, NewAccount
-from postroom_auth.domain.sasl.exchange import Proven, TokenExpired, TokenRefused
+from postroom_auth.domain.sasl.exchange import Proven, TokenRefused
 from postroom_auth.oidc_issuer import INVALID_TOKEN, named_issuer
-from postroom_auth.passwords import DISABLED, Tried
+from postroom_auth.passwords import Tried, enabled
 from postroom_auth.ports import Bearer, Directory, Issuer, Registry, Subject, Throttle
+from postroom_auth.slowing import slowed
 
 log = logs.logger("postroom.auth.audit")
 
@@ -75,27 +76,18 @@ class TokenChecks:
         one = self._issuing(name, key, token)
         if not token:
             raise one.issuer.refusal("invalid_request") if one else TokenRefused("invalid_request")
-        # Guesses without a name are counted for where they come from.
-        subject = Subject(key if name else f"token from {network}", network)
-        await self._throttle.check(subject)
-        await self._throttle.learn(subject)
-        try:
+        # Guesses without a name are counted for where they come from alone.
+        subject = Subject(key if name else None, network)
+        async with slowed(self._throttle, subject):
             if one is None:
                 raise TokenRefused(INVALID_TOKEN)
             bearer = await one.issuer.check_token(token)
             credential = await self._credential(one, bearer)
             tried.account = bearer.address.key
-            if credential is not None and credential.disabled:
-                tried.why = DISABLED
-            if credential is None or credential.disabled or (name and key != bearer.address.key):
+            credential = enabled(credential, tried)
+            if credential is None or (name and key != bearer.address.key):
                 raise one.issuer.refusal(INVALID_TOKEN)
-        except TokenExpired:
-            raise  # an old token is no guess
-        except TokenRefused:
-            await self._throttle.failed(subject, begun=False)
-            raise
-        await self._throttle.succeeded(subject, begun=False)
-        return Proven(credential, until=bearer.until)
+            return Proven(credential, until=bearer.until)
 
     def _issuing(self, name: str, key: str, token: str) -> Issuing | None:
         if name:
