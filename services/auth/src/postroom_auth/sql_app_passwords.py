@@ -17,6 +17,7 @@ from postroom_auth.tables import accounts, app_passwords
 K = TypeVar("K", bound=Hashable)
 
 USED_SECONDS = 60  # how exact the time of the last use is
+NOTED = 100_000  # app passwords of which it is known here that it was noted
 
 SECRET = sa.select(
     app_passwords.c.app_password_id,
@@ -52,6 +53,7 @@ class SqlAppPasswords:
         self._clock = clock
         self._by_name = Remembered[tuple[int, str], list[StoredSecret]](seconds, most, monotonic)
         self._by_id = Remembered[tuple[int, int], list[StoredSecret]](seconds, most, monotonic)
+        self._noted = Remembered[int, bool](USED_SECONDS, NOTED, monotonic)
         self._uses: dict[int, int] = {}
 
     def forget(self) -> None:
@@ -89,15 +91,19 @@ class SqlAppPasswords:
         self.forget()
 
     def used(self, secret: StoredSecret) -> None:
-        now = int(self._clock())
-        if now - max(secret.used_at, self._uses.get(secret.app_password_id, 0)) >= USED_SECONDS:
-            self._uses[secret.app_password_id] = now
+        which, now = secret.app_password_id, int(self._clock())
+        if now - secret.used_at >= USED_SECONDS and not self._noted.get(which, False):
+            self._noted.put(which, True, self._noted.era)
+            self._uses[which] = now
 
     async def write_uses(self) -> None:
         """Write when app passwords were used last: in one transaction for all."""
-        uses, self._uses = self._uses, {}
-        if uses:
-            await self._database.write(_write_uses, uses)
+        uses = dict(self._uses)
+        if not uses:
+            return
+        await self._database.write(_write_uses, uses)
+        # Those that were noted meanwhile are written the next time.
+        self._uses = dict(self._uses.items() - uses.items())
 
     async def _one(
         self,
