@@ -184,6 +184,15 @@ async def test_all_devices_may_come_back_at_one_moment(sqlite_house: House) -> N
     assert {ticket.address for ticket in tickets} == {ANN}
 
 
+async def test_many_sign_ins_at_one_moment_share_one_hash(sqlite_house: House) -> None:
+    house = await with_ann(sqlite_house)
+    phone = await add(house)
+    before = computed()
+    tickets = await asyncio.gather(*(house.login(ANN, phone) for _ in range(10)))
+    assert [ticket.address for ticket in tickets] == [ANN] * 10
+    assert computed() - before == 1
+
+
 async def test_guesses_of_it_are_counted(sqlite_house: House) -> None:
     house = await with_ann(sqlite_house)
     phone = await add(house)

@@ -181,6 +181,18 @@ class PasswordChecks:
         if digest in self._checked and not credential.disabled:
             CHECKS.labels("remembered").inc()
             return True
+        return await self._shared(
+            digest, lambda: self._try(credential, found, compacted, subject, digest)
+        )
+
+    async def _try(
+        self,
+        credential: Credential,
+        found: StoredSecret,
+        compacted: Password,
+        subject: Subject,
+        digest: bytes,
+    ) -> bool:
         right = await self._compute(self._hasher.verify(found.secret_hash, compacted), subject)
         if not right or credential.disabled:
             await self._throttle.failed(subject)
@@ -200,10 +212,18 @@ class PasswordChecks:
             CHECKS.labels("remembered").inc()
             await self._throttle.succeeded(subject)
             return True
-        # The same guess once more is no other guess: it is neither computed nor counted again.
+        return await self._shared(
+            digest, lambda: self._guess(credential, password, subject, digest)
+        )
+
+    async def _shared(
+        self, digest: bytes, check: Callable[[], Coroutine[None, None, bool]]
+    ) -> bool:
+        """What a check comes to, or the same one that is under way: the same guess once more is no
+        other guess, and is neither computed nor counted again."""
         task = self._under_way.get(digest)
         if task is None:
-            task = asyncio.create_task(self._guess(credential, password, subject, digest))
+            task = asyncio.create_task(check())
             self._under_way[digest] = task
             task.add_done_callback(lambda done: self._end(digest, done))
         return await asyncio.shield(task)
