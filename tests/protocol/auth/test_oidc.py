@@ -118,6 +118,28 @@ async def told(house: House, first: bytes, mechanism: str = "OAUTHBEARER") -> di
 
 
 @pytest.mark.parametrize("mechanism", MECHANISMS)
+@pytest.mark.parametrize(
+    "word",
+    [{"response": b"\x01"}, {"response": b""}, {"response": b"anything"}, {"cancel": True}],
+    ids=str,
+)
+async def test_whatever_the_client_says_to_the_error_its_token_was_wrong(
+    oidc_house: House, mechanism: str, word: dict[str, Any]
+) -> None:
+    call = oidc_house.authentication().Authenticate()
+    start = authentication_pb2.AuthenticateRequest.Start(
+        mechanism=mechanism,
+        initial_response=bearer("wrong", ANN, mechanism),
+        client=authentication_pb2.Client(protocol="imap", address="192.0.2.1", secure=True),
+    )
+    await call.write(authentication_pb2.AuthenticateRequest(start=start))
+    assert json.loads((await call.read()).challenge)["status"]
+    await call.write(authentication_pb2.AuthenticateRequest(**word))
+    assert await call.code() is grpc.StatusCode.UNAUTHENTICATED
+    assert (await last_entry(oidc_house, 1)).outcome == "UNAUTHENTICATED"
+
+
+@pytest.mark.parametrize("mechanism", MECHANISMS)
 async def test_who_bears_a_token_signs_in(oidc_house: House, oidc: Oidc, mechanism: str) -> None:
     first = bearer(oidc.token("Ann@Example.ORG"), ANN, mechanism)
     for initial, responses in ((first, ()), (None, (first,))):

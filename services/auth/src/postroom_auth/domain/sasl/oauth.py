@@ -14,6 +14,7 @@ from postroom_auth.domain.sasl.exchange import (
     Challenge,
     Claims,
     Exchange,
+    Failed,
     Malformed,
     NotAuthorized,
     TokenRefused,
@@ -39,8 +40,7 @@ async def oauthbearer(initial: bytes | None, claims: Claims) -> Exchange:
     try:
         yield await claims.check_token(name, _token(fields.get("auth", "")))
     except TokenRefused as refusal:
-        yield Challenge(_error(refusal))
-        raise NotAuthorized from None
+        yield Failed(_error(refusal), NotAuthorized())
 
 
 async def xoauth2(initial: bytes | None, claims: Claims) -> Exchange:
@@ -51,8 +51,7 @@ async def xoauth2(initial: bytes | None, claims: Claims) -> Exchange:
     try:
         yield await claims.check_token(name, _token(fields.get("auth", "")))
     except TokenRefused as refusal:
-        yield Challenge(_xoauth2_error(refusal))
-        raise NotAuthorized from None
+        yield Failed(_xoauth2_error(refusal), NotAuthorized())
 
 
 def _read_message(message: bytes) -> tuple[str, dict[str, str]]:
