@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Collection
 
@@ -95,10 +96,8 @@ class ProofChecks:
         Raises:
             PostroomError: RATE_LIMITED, UNAVAILABLE.
         """
-        subject = Subject(key, network)
-        await self._throttle.check(subject)
-        await self._throttle.learn(subject)
-        credential = await self._directory.credential(key) if key else None
+        await self._throttle.check(Subject(key, network))
+        credential = await self._credential(key)
         # Made up for everybody: it takes as long for those who need none.
         fallback = made_up(self._key, family, key or name, self._iterations)
         return _verifier_of(credential, family) or fallback
@@ -125,7 +124,9 @@ class ProofChecks:
         tried.credential = OWN_PASSWORD
         begun = await self._throttle.begin(subject)
         try:
-            credential = await self._directory.credential(key) if key else None
+            credential, _ = await asyncio.gather(
+                self._credential(key), self._throttle.learn(subject)
+            )
         except BaseException:
             await self._throttle.withdrawn(begun)
             raise
@@ -137,6 +138,9 @@ class ProofChecks:
             raise PostroomError(Kind.UNAUTHENTICATED, REFUSED)
         await self._throttle.succeeded(subject, begun)
         return credential
+
+    async def _credential(self, key: str | None) -> Credential | None:
+        return await self._directory.credential(key) if key else None
 
 
 def _verifier_of(credential: Credential | None, family: str) -> Verifier | None:

@@ -1,9 +1,10 @@
 """The throttle: what all replicas have counted, as this one knows it.
 
 Counts are in the database and mirrored in memory. While nobody fails, nothing is written, and what
-is read is read while a hash is computed: a sign-in takes no longer. A failure is written before it
-is answered, and the answer of the database tells the total of all replicas. So guesses that are
-spread over replicas are as many as if they had come to one.
+all have counted is read while a hash is computed, or for SCRAM while the account is read: neither
+takes longer. All else is checked after that read. A failure is written before it is
+answered, and the answer of the database tells the total of all replicas. So guesses that are spread
+over replicas are as many as if they had come to one.
 """
 
 from __future__ import annotations
