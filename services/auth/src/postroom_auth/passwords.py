@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 
@@ -91,7 +90,7 @@ class PasswordChecks:
         throttle: Throttle,
         checked: CheckedPasswords,
         default_domain: str,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float],
     ) -> None:
         self._directory = directory
         self._passwords = passwords

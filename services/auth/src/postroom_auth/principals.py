@@ -25,7 +25,6 @@ class PrincipalChecks:
     Nobody is named before the ticket is read: failures are counted for where they come from.
 
     Args:
-        acceptor: None where there is no keytab.
         realms: whose principals are people here, and at which domain.
     """
 
@@ -33,7 +32,7 @@ class PrincipalChecks:
         self,
         directory: Directory,
         throttle: Throttle,
-        acceptor: Acceptor | None,
+        acceptor: Acceptor,
         realms: Mapping[str, DomainName],
     ) -> None:
         self._directory = directory
@@ -44,14 +43,14 @@ class PrincipalChecks:
     async def begin_context(self, protocol: str, network: str, tried: Tried) -> CheckedContext:
         """A context for a client. Raises PostroomError RATE_LIMITED, UNAVAILABLE."""
         await admit(self._throttle, Subject(None, network))
-        context = await self._needed.context(protocol)
+        context = await self._acceptor.context(protocol)
         return CheckedContext(self, context, network, tried)
 
     async def check_request(self, request: bytes, network: str, tried: Tried) -> RequestAnswer:
         """What a client's AP-REQ for POP3 proves. Raises as above."""
         try:
             async with slowed(self._throttle, Subject(None, network)):
-                found = await self._needed.read_request(request)
+                found = await self._acceptor.read_request(request)
                 principal = await self.principal(found.client, found.ends_at, tried)
                 return RequestAnswer(found.reply, principal)
         except RequestRefused as refused:
@@ -78,12 +77,6 @@ class PrincipalChecks:
     def counted(self, network: str) -> AbstractAsyncContextManager[None]:
         """Counts what is refused meanwhile."""
         return counted(self._throttle, Subject(None, network))
-
-    @property
-    def _needed(self) -> Acceptor:
-        if self._acceptor is None:
-            raise PostroomError(Kind.UNSUPPORTED, "there is no such mechanism here")
-        return self._acceptor
 
 
 class CheckedContext:

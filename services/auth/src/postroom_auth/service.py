@@ -134,7 +134,7 @@ async def start(service: Service, settings: AuthSettings) -> None:
             CertificateChecks(directory, throttle),
             SecretChecks(directory, kept, sealer, throttle) if sealer else None,
             TokenChecks(directory, registry, throttle, issuers),
-            PrincipalChecks(directory, throttle, acceptor, settings.realms),
+            PrincipalChecks(directory, throttle, acceptor, settings.realms) if acceptor else None,
         ),
         SqlMaildrops(database, time.time),
         office,
@@ -142,6 +142,7 @@ async def start(service: Service, settings: AuthSettings) -> None:
         settings.offers(),
         met=met,
         exchange_seconds=settings.exchange_seconds,
+        clock=time.time,
     )
     strength = Strength(settings.password_score)
     administering = Administering(registry, directory, hasher, verifiers, strength)
