@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 from postroom_chassis import logs
 from postroom_chassis.errors import Kind, PostroomError
 
+from postroom_auth.administering import told
 from postroom_auth.cached_directory import CachedDirectory
-from postroom_auth.domain.address import Address, InvalidAddress
-from postroom_auth.domain.people import Credential, InvalidValue
+from postroom_auth.domain.address import Address
+from postroom_auth.domain.people import Credential
 from postroom_auth.domain.shared_secret import (
     SecretKind,
     SharedSecret,
@@ -120,11 +121,9 @@ class SharedSecrets:
         sealer = self._sealer
         if sealer is None:
             raise PostroomError(Kind.UNSUPPORTED, "auth has no key to keep secrets with")
-        try:
+        with told():
             parsed, wanted = Address.parse(address), SecretKind.parse(kind)
             bound = read_networks(wanted, networks)
-        except (InvalidAddress, InvalidValue) as error:
-            raise PostroomError(Kind.INVALID, str(error)) from error
         text = make_secret(secrets.choice)
 
         def seal(account_id: int) -> Sealed:
@@ -136,13 +135,15 @@ class SharedSecrets:
 
     async def secrets(self, address: str) -> list[SharedSecret]:
         """Those of an account, oldest first."""
-        return await self._kept.secrets(_parsed(address))
+        with told():
+            return await self._kept.secrets(Address.parse(address))
 
     async def revoke(self, address: str, secret_id: int) -> None:
-        try:
-            await self._kept.revoke(_parsed(address), secret_id)
-        finally:
-            self._directory.forget()
+        with told():
+            try:
+                await self._kept.revoke(Address.parse(address), secret_id)
+            finally:
+                self._directory.forget()
         log.info("secret.revoked", account=address, secret=secret_id)
 
     async def reseal(self) -> int:
@@ -169,10 +170,3 @@ class SharedSecrets:
 def _about(account_id: int, kind: SecretKind) -> bytes:
     """What a sealed secret belongs to."""
     return b"postroom secret %d %b" % (account_id, kind.encode())
-
-
-def _parsed(address: str) -> Address:
-    try:
-        return Address.parse(address)
-    except InvalidAddress as error:
-        raise PostroomError(Kind.INVALID, str(error)) from error

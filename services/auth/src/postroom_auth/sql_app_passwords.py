@@ -12,7 +12,8 @@ from postroom_auth.database import Database
 from postroom_auth.domain.address import Address
 from postroom_auth.domain.app_password import MOST, AppPassword, Scope, StoredSecret
 from postroom_auth.remembered import Remembered
-from postroom_auth.tables import accounts, app_passwords
+from postroom_auth.sql_lookups import account_id_of
+from postroom_auth.tables import app_passwords
 
 K = TypeVar("K", bound=Hashable)
 
@@ -139,7 +140,7 @@ def _add(
     secret_hash: str,
     now: int,
 ) -> AppPassword:
-    account_id = _account_id(connection, address)
+    account_id = account_id_of(connection, address)
     held = connection.execute(
         sa.select(app_passwords.c.name).where(app_passwords.c.account_id == account_id)
     ).scalars()
@@ -170,7 +171,7 @@ def _add(
 def _list(connection: sa.Connection, address: Address) -> list[AppPassword]:
     rows = connection.execute(
         sa.select(app_passwords)
-        .where(app_passwords.c.account_id == _account_id(connection, address))
+        .where(app_passwords.c.account_id == account_id_of(connection, address))
         .order_by(app_passwords.c.name)
     )
     return [
@@ -179,7 +180,7 @@ def _list(connection: sa.Connection, address: Address) -> list[AppPassword]:
 
 
 def _revoke(connection: sa.Connection, address: Address, name: str) -> int:
-    which = app_passwords.c.account_id == _account_id(connection, address)
+    which = app_passwords.c.account_id == account_id_of(connection, address)
     if name:
         which = sa.and_(which, app_passwords.c.name == name)
     gone = connection.execute(sa.delete(app_passwords).where(which)).rowcount
@@ -206,15 +207,6 @@ def _write_uses(connection: sa.Connection, uses: Mapping[int, int]) -> None:
         .values(used_at=sa.bindparam("at")),
         [{"which": which, "at": uses[which]} for which in sorted(uses)],
     )
-
-
-def _account_id(connection: sa.Connection, address: Address) -> int:
-    found = connection.scalar(
-        sa.select(accounts.c.account_id).where(accounts.c.address == address.key)
-    )
-    if found is None:
-        raise PostroomError(Kind.NOT_FOUND, f"there is no account {address}")
-    return int(found)
 
 
 def _scope(row: Any) -> Scope:
