@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import pytest
+from postroom_auth.domain.networks import admits
 from postroom_auth.domain.people import Credential
-from postroom_auth.domain.shared_secret import SecretKind, SharedSecret, admits, read_networks
+from postroom_auth.domain.shared_secret import SecretKind, SharedSecret, read_networks
 from postroom_auth.passwords import Tried
 from postroom_auth.ports import KeptSecret, Subject
 from postroom_auth.sealing import Sealed, Sealer

@@ -13,6 +13,7 @@ from postroom_auth.domain.address import Address, DomainName
 from postroom_auth.domain.app_password import StoredSecret
 from postroom_auth.domain.auditing import AuditEntry
 from postroom_auth.domain.maildrop_policy import MaildropPolicy
+from postroom_auth.domain.networks import Network
 from postroom_auth.domain.password import Password
 from postroom_auth.domain.people import (
     Account,
@@ -25,7 +26,7 @@ from postroom_auth.domain.people import (
 )
 from postroom_auth.domain.resolution import Entry, Forwarding, Hosted, Unanswered
 from postroom_auth.domain.sasl.exchange import TokenRefused
-from postroom_auth.domain.shared_secret import Network, SecretKind, SharedSecret
+from postroom_auth.domain.shared_secret import SecretKind, SharedSecret
 from postroom_auth.domain.throttle import Pace, Record
 from postroom_auth.sealing import Sealed
 

@@ -4,7 +4,6 @@ them.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Sequence
 
 from postroom_chassis import logs
@@ -13,11 +12,11 @@ from postroom_chassis.errors import Kind, PostroomError
 from postroom_auth.administering import told
 from postroom_auth.cached_directory import CachedDirectory
 from postroom_auth.domain.address import Address
+from postroom_auth.domain.networks import admits
 from postroom_auth.domain.people import Credential
 from postroom_auth.domain.shared_secret import (
     SecretKind,
     SharedSecret,
-    admits,
     make_secret,
     read_networks,
 )
@@ -47,8 +46,7 @@ class SecretChecks:
         self._sealer = sealer
         self._throttle = throttle
         self._fakes = {
-            kind: sealer.seal(make_secret(secrets.choice).encode(), _about(NOBODY, kind))
-            for kind in SecretKind
+            kind: sealer.seal(make_secret().encode(), _about(NOBODY, kind)) for kind in SecretKind
         }
 
     async def check(
@@ -124,7 +122,7 @@ class SharedSecrets:
         with told():
             parsed, wanted = Address.parse(address), SecretKind.parse(kind)
             bound = read_networks(wanted, networks)
-        text = make_secret(secrets.choice)
+        text = make_secret()
 
         def seal(account_id: int) -> Sealed:
             return sealer.seal(text.encode(), _about(account_id, wanted))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,7 +10,8 @@ from postroom_chassis.errors import Kind, PostroomError
 
 from postroom_auth.database import Database
 from postroom_auth.domain.address import Address
-from postroom_auth.domain.shared_secret import SECRETS, Network, SecretKind, SharedSecret
+from postroom_auth.domain.networks import Network, read_network
+from postroom_auth.domain.shared_secret import SECRETS, SecretKind, SharedSecret
 from postroom_auth.ports import KeptSecret
 from postroom_auth.sealing import Sealed
 from postroom_auth.sql_lookups import account_id_of
@@ -136,6 +136,6 @@ def _replace(connection: sa.Connection, kept: KeptSecret, sealed: Sealed) -> Non
 
 
 def _kept(row: Any) -> KeptSecret:
-    networks = tuple(ipaddress.ip_network(text) for text in row.networks.split())
+    networks = tuple(read_network(text) for text in row.networks.split())
     secret = SharedSecret(row.secret_id, SecretKind(row.kind), networks, row.created_at)
     return KeptSecret(secret, row.account_id, Sealed(row.key_id, bytes(row.sealed)))

@@ -17,13 +17,12 @@ from collections.abc import Callable, Sequence
 from postroom_chassis import logs
 from postroom_chassis.errors import Kind, PostroomError
 
+from postroom_auth.domain.networks import Network
 from postroom_auth.domain.throttle import Failures, Pace
 from postroom_auth.ports import FailureCounts, Subject, Successes
 from postroom_auth.remembered import Remembered
 
 log = logs.logger(__name__)
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 ACCOUNT, NETWORK = "account ", "network "  # what subjects begin with in the database
 FRESH_SECONDS = 1.0  # how old a count may be that makes somebody wait
