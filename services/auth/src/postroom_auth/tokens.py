@@ -6,17 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from postroom_chassis import logs
-from postroom_chassis.errors import Kind, PostroomError
-
-from postroom_auth.domain.people import NAME_CHARACTERS, Credential, NewAccount
+from postroom_auth.domain.people import Credential
 from postroom_auth.domain.sasl.exchange import Proven, TokenRefused
+from postroom_auth.first_sight import make_account
 from postroom_auth.oidc_issuer import INVALID_TOKEN, named_issuer
 from postroom_auth.passwords import Tried, enabled
 from postroom_auth.ports import Bearer, Directory, Issuer, Registry, Subject, Throttle
 from postroom_auth.slowing import slowed
-
-log = logs.logger("postroom.auth.audit")
 
 
 class ForgetfulDirectory(Directory, Protocol):
@@ -101,17 +97,7 @@ class TokenChecks:
         credential = await self._directory.credential(key)
         if credential is not None or not one.create_accounts:
             return credential
-        name = "".join(filter(str.isprintable, bearer.display_name)).strip()[:NAME_CHARACTERS]
-        try:
-            new = NewAccount(bearer.address, name, one.quota_bytes, external=True)
-            await self._registry.create_account(new, "")
-        except PostroomError as error:
-            if error.kind is Kind.NOT_FOUND:
-                log.warning("account.without_domain", account=key, by=one.name)
-                return None
-            if error.kind is not Kind.ALREADY_EXISTS:
-                raise
-        else:
-            log.info("account.created", account=key, by=one.name)
+        if not await make_account(self._registry, bearer, one.quota_bytes, by=one.name):
+            return None
         self._directory.forget()
         return await self._directory.credential(key)
