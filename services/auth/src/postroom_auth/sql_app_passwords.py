@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import sqlalchemy as sa
 from postroom_chassis.errors import Kind, PostroomError
@@ -14,8 +14,6 @@ from postroom_auth.domain.app_password import MOST, AppPassword, Scope, StoredSe
 from postroom_auth.remembered import Remembered
 from postroom_auth.sql_lookups import account_id_of
 from postroom_auth.tables import app_passwords
-
-K = TypeVar("K", bound=Hashable)
 
 USED_SECONDS = 60  # how exact the time of the last use is
 NOTED = 100_000  # app passwords of which it is known here that it was noted
@@ -29,7 +27,6 @@ SECRET = sa.select(
     app_passwords.c.secret_hash,
     app_passwords.c.used_at,
 )
-MISSING: list[StoredSecret] = []  # told apart from a remembered empty list by being this one
 
 
 class SqlAppPasswords:
@@ -52,8 +49,8 @@ class SqlAppPasswords:
     ) -> None:
         self._database = database
         self._clock = clock
-        self._by_name = Remembered[tuple[int, str], list[StoredSecret]](seconds, most, monotonic)
-        self._by_id = Remembered[tuple[int, int], list[StoredSecret]](seconds, most, monotonic)
+        self._by_name = Remembered[tuple[int, str], StoredSecret | None](seconds, most, monotonic)
+        self._by_id = Remembered[tuple[int, int], StoredSecret | None](seconds, most, monotonic)
         self._noted = Remembered[int, bool](USED_SECONDS, NOTED, monotonic)
         self._uses: dict[int, int] = {}
 
@@ -64,11 +61,15 @@ class SqlAppPasswords:
 
     async def find(self, account_id: int, public_id: str) -> StoredSecret | None:
         which = app_passwords.c.public_id == public_id
-        return await self._one(self._by_name, (account_id, public_id), which)
+        return await self._by_name.or_read(
+            (account_id, public_id), lambda: self._database.read(_find, account_id, which)
+        )
 
     async def find_by_id(self, account_id: int, app_password_id: int) -> StoredSecret | None:
         which = app_passwords.c.app_password_id == app_password_id
-        return await self._one(self._by_id, (account_id, app_password_id), which)
+        return await self._by_id.or_read(
+            (account_id, app_password_id), lambda: self._database.read(_find, account_id, which)
+        )
 
     async def add(
         self, address: Address, scope: Scope, public_id: str, secret_hash: str
@@ -106,30 +107,16 @@ class SqlAppPasswords:
         # Those that were noted meanwhile are written the next time.
         self._uses = dict(self._uses.items() - uses.items())
 
-    async def _one(
-        self,
-        remembered: Remembered[tuple[int, K], list[StoredSecret]],
-        key: tuple[int, K],
-        which: sa.ColumnElement[bool],
-    ) -> StoredSecret | None:
-        # A list of one or none: that there is none is remembered, too.
-        found = remembered.get(key, MISSING)
-        if found is MISSING:
-            era = remembered.era
-            found = await self._database.read(_find, key[0], which)
-            remembered.put(key, found, era)
-        return found[0] if found else None
-
 
 def _find(
     connection: sa.Connection, account_id: int, which: sa.ColumnElement[bool]
-) -> list[StoredSecret]:
+) -> StoredSecret | None:
     row = connection.execute(
         SECRET.where(app_passwords.c.account_id == account_id, which)
     ).one_or_none()
     if row is None:
-        return []
-    return [StoredSecret(row.app_password_id, _scope(row), row.secret_hash, row.used_at)]
+        return None
+    return StoredSecret(row.app_password_id, _scope(row), row.secret_hash, row.used_at)
 
 
 def _add(
