@@ -26,6 +26,7 @@ from postroom_auth.ports import (
     VerifierMaker,
 )
 from postroom_auth.remembered import CheckedPasswords
+from postroom_auth.under_way import UnderWay
 
 log = logs.logger(__name__)
 
@@ -102,7 +103,8 @@ class PasswordChecks:
         self._checked = checked
         self._default_domain = default_domain
         self._clock = clock
-        self._under_way: dict[bytes, asyncio.Task[bool]] = {}
+        # The same guess once more is no other guess: neither computed nor counted again.
+        self._under_way = UnderWay[bytes, bool]()
         self._rehashing: set[asyncio.Task[None]] = set()
 
     def key(self, name: str) -> str:
@@ -180,7 +182,7 @@ class PasswordChecks:
         if digest in self._checked and not credential.disabled:
             CHECKS.labels("remembered").inc()
             return True
-        return await self._shared(
+        return await self._under_way.share(
             digest, lambda: self._try(credential, found, compacted, subject, digest)
         )
 
@@ -211,26 +213,9 @@ class PasswordChecks:
             CHECKS.labels("remembered").inc()
             await self._throttle.succeeded(subject)
             return True
-        return await self._shared(
+        return await self._under_way.share(
             digest, lambda: self._guess(credential, password, subject, digest)
         )
-
-    async def _shared(
-        self, digest: bytes, check: Callable[[], Coroutine[None, None, bool]]
-    ) -> bool:
-        """What a check comes to, or the same one that is under way: the same guess once more is no
-        other guess, and is neither computed nor counted again."""
-        task = self._under_way.get(digest)
-        if task is None:
-            task = asyncio.create_task(check())
-            self._under_way[digest] = task
-            task.add_done_callback(lambda done: self._end(digest, done))
-        return await asyncio.shield(task)
-
-    def _end(self, digest: bytes, task: asyncio.Task[bool]) -> None:
-        self._under_way.pop(digest, None)
-        if not task.cancelled():
-            task.exception()  # seen, even where everybody who waited has gone
 
     async def _guess(
         self,
