@@ -194,6 +194,28 @@ async def test_a_database_that_is_away_holds_nobody_up_and_gets_it_later() -> No
     assert away.written[0] == entry(1)
 
 
+class Slow(Away):
+    """An audit that has an entry before it says so, as a database has."""
+
+    async def write(self, entries: list[AuditEntry]) -> None:
+        self.written += entries
+        self.asked.set()
+        await self.there.wait()
+
+
+async def test_who_closes_it_while_it_is_written_gets_nothing_twice() -> None:
+    slow = Slow()
+    trail = AuditTrail(slow, slow.nothing)
+    trail.record(entry(1))
+    await asyncio.wait_for(slow.asked.wait(), 10)
+    trail.record(entry(2))
+    closing = asyncio.create_task(trail.close())
+    await asyncio.sleep(0)
+    slow.there.set()
+    await closing
+    assert slow.written == [entry(1), entry(2)]
+
+
 async def test_sign_ins_succeed_while_the_audit_can_not_be_written(
     certificates: Path, sqlite_url: str
 ) -> None:

@@ -364,3 +364,30 @@ async def test_certificates_that_name_nobody_must_wait(sqlite_house: House) -> N
         for _ in range(8)
     ]
     assert kinds == [Kind.UNAUTHENTICATED] * 6 + [Kind.RATE_LIMITED] * 2
+
+
+async def test_guesses_at_another_replica_count_once_a_proof_is_shown(
+    certificates: Path, database_url: str
+) -> None:
+    few = {"throttle_account_failures": 3, "throttle_first_seconds": 100}
+    async with (
+        opened(certificates, database_url, **few) as one,
+        opened(certificates, database_url, **few) as other,
+    ):
+        await with_ann(one)
+        for number in range(4):
+            guess = one.scram(
+                ScramClient("SCRAM-SHA-256", ANN, f"guess {number}"), address=f"192.0.2.{number}"
+            )
+            assert (await refused(guess)).kind is Kind.UNAUTHENTICATED
+        salted = asyncio.Event()
+
+        async def note() -> None:
+            salted.set()
+
+        right = other.scram(
+            ScramClient("SCRAM-SHA-256", ANN, SECRET), address=ELSEWHERE, half_way=note
+        )
+        assert (await refused(right)).kind is Kind.RATE_LIMITED
+        # Whoever asks for the salt has guessed nothing yet, and makes nobody ask the database.
+        assert salted.is_set()

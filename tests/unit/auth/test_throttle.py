@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -114,13 +115,13 @@ BOB = Subject("bob@example.org", "198.51.100.7")
 
 async def guess(throttle: SharedThrottle, subject: Subject, *, right: bool = False) -> None:
     """What a check of a password does. Raises PostroomError RATE_LIMITED."""
-    await throttle.begin(subject)
+    begun = await throttle.begin(subject)
     try:
         await throttle.learn(subject)
     except PostroomError:
-        await throttle.withdrawn(subject)
+        await throttle.withdrawn(begun)
         raise
-    await (throttle.succeeded(subject) if right else throttle.failed(subject))
+    await (throttle.succeeded(subject, begun) if right else throttle.failed(subject, begun))
 
 
 async def refused(throttle: SharedThrottle, subject: Subject) -> str:
@@ -213,9 +214,50 @@ async def test_where_nobody_fails_nothing_is_written(house: House) -> None:
 async def test_a_guess_without_an_outcome_is_not_counted(house: House) -> None:
     throttle = house.replica()
     for _ in range(10):
-        await throttle.begin(ANN)
-        await throttle.withdrawn(ANN)
+        await throttle.withdrawn(await throttle.begin(ANN))
     await throttle.check(ANN)
+
+
+async def test_a_guess_ends_as_it_was_begun(house: House) -> None:
+    throttle = house.replica(network=LENIENT)
+    strange = await throttle.begin(ANN)
+    await guess(throttle, ANN, right=True)
+    for _ in range(2):
+        await throttle.failed(ANN, await throttle.begin(ANN))
+    # It was begun before the owner was known there: their own count has two, which are free.
+    await throttle.failed(ANN, strange)
+    await throttle.check(ANN)
+    for _ in range(2):
+        await guess(throttle, EVE)
+    await refused(throttle, EVE)
+
+
+async def test_where_nobody_is_named_the_network_alone_is_counted(house: House) -> None:
+    pace = replace(PACE, free=0, lock_after=1, lock=1000.0)
+    throttle = house.replica(pace)
+    nobody = Subject(None, EVE.network)
+    for _ in range(2):
+        await throttle.failed(nobody)
+        await throttle.learn(nobody)
+    await throttle.succeeded(nobody)
+    await throttle.failed(nobody)
+    other = house.replica(pace)
+    with pytest.raises(PostroomError):
+        await other.learn(nobody)
+    with pytest.raises(PostroomError):
+        await other.check(nobody)
+    for unnamed in (Subject("", "192.0.2.9"), Subject(None, "192.0.2.9")):
+        await other.check(unnamed)
+
+
+async def test_a_network_that_is_exempt_and_nobody_named_counts_nothing(house: House) -> None:
+    exempt = [ipaddress.ip_network("198.51.100.0/24")]
+    throttle = SharedThrottle(house.counts, house.audit, PACE, PACE, house.clock, exempt)
+    for _ in range(10):
+        await throttle.failed(Subject(None, EVE.network))
+    await throttle.check(Subject(None, EVE.network))
+    await throttle.learn(EVE)
+    assert await house.counts.read(["network " + EVE.network]) == {}
 
 
 async def test_an_owner_keeps_a_count_of_their_own(house: House) -> None:
