@@ -8,7 +8,6 @@ where a port did, and nothing else.
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -24,6 +23,7 @@ from postroom_chassis.net.deflate import MalformedDeflate
 from postroom_chassis.net.stream import EndOfStream
 from postroom_chassis.net.tls import ServerTls
 from postroom_chassis.rpc import progress
+from postroom_chassis.tickets import RENEW_RETRY_SECONDS, may_go_on, renewal_delay
 from prometheus_client import Counter, Histogram
 
 from postroom_imap import capabilities, replies
@@ -77,8 +77,6 @@ LARGEST_BODY = 256 * 1024
 
 TURN_COMMANDS = 32  # commands of one client that may run before the others get a turn
 TURN_BYTES = 32 * 1024  # of one answer: half a millisecond of rendering
-RENEW_AT = (0.6, 0.9)  # of the time that there is: renewed at a random moment between
-RENEW_RETRY_SECONDS = 15.0
 
 # What the selected mailbox has come to, these need not know: they leave it.
 _LEAVING = (Logout, Unauthenticate, Unselect, Select, Examine)
@@ -583,9 +581,7 @@ class Session:
     # -- renewal of the ticket
 
     def _plan_renewal(self) -> None:
-        life = max(1.0, self.ticket.expires_at - time.time())
-        delay = min(life, self.ticket.renew_seconds or life) * random.uniform(*RENEW_AT)  # noqa: S311 (spreads load, hides nothing)
-        self._renew_in(delay)
+        self._renew_in(renewal_delay(self.ticket.expires_at, self.ticket.renew_seconds))
 
     def _renew_in(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()
@@ -598,7 +594,7 @@ class Session:
         try:
             self.ticket_or_none = await self.front.authenticator.renew(self.ticket)
         except PostroomError as error:
-            if error.temporary and self.ticket.expires_at > time.time():
+            if may_go_on(error, self.ticket.expires_at):
                 self._renew_in(RENEW_RETRY_SECONDS)
                 return
             log.info("imap.renewal_refused", why=error.kind)

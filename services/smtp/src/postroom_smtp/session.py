@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import binascii
-import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from postroom_chassis import logs
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.net.connection import Connection
 from postroom_chassis.net.tls import ServerTls
+from postroom_chassis.tickets import RENEW_RETRY_SECONDS, may_go_on, renewal_delay
 from prometheus_client import Counter
 
 from postroom_smtp.ports import Authenticator, Client, Directory, Identity, Store
@@ -29,8 +29,6 @@ from postroom_smtp.transaction import Transaction
 log = logs.logger(__name__)
 
 TICKET_MARGIN_SECONDS = 60  # that a ticket must last when a delivery begins
-RENEW_AT = (0.6, 0.9)  # of the time that there is: renewed at a random moment between
-RENEW_RETRY_SECONDS = 15.0
 
 LOGINS = Counter("postroom_smtp_logins_total", "Sign-ins", ["outcome"])
 
@@ -266,15 +264,13 @@ class Session:
     async def _keep(self, identity: Identity) -> None:
         """Ask now and then whether who signed in may go on; end the session where not."""
         while True:
-            life = max(1.0, identity.expires_at - time.time())
-            part = random.uniform(*RENEW_AT)  # noqa: S311 (spreads load, hides nothing)
-            await asyncio.sleep(part * min(life, identity.renew_seconds or life))
+            await asyncio.sleep(renewal_delay(identity.expires_at, identity.renew_seconds))
             while True:
                 try:
                     identity = self.identity = await self.house.authenticator.renew(identity)
                     break
                 except PostroomError as error:
-                    if not error.temporary or identity.expires_at <= time.time():
+                    if not may_go_on(error, identity.expires_at):
                         log.info("smtp.renewal_refused", why=error.kind)
                         self._revoked = True
                         self.connection.wake_for_drain()
