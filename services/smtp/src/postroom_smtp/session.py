@@ -118,7 +118,7 @@ class Session:
     def forget(self) -> None:
         """TLS has begun: what was learnt in clear text is forgotten (RFC 3207 section 4.2)."""
         self.greet("", extended=False)
-        self.identity = None
+        self._become(None)
 
     async def extensions(self) -> list[str]:
         """What EHLO offers."""
@@ -154,14 +154,14 @@ class Session:
             return _decoded(line.decode("ascii", "replace"))
 
         try:
-            self.identity = await self.house.authenticator.authenticate(
+            identity = await self.house.authenticator.authenticate(
                 self.client, start.mechanism, initial, answer
             )
         except PostroomError as error:
             return self._refuse_sign_in(start.mechanism, error)
-        self._keeper = asyncio.create_task(self._keep(self.identity))
+        self._become(identity)
         LOGINS.labels("ok").inc()
-        log.info("smtp.login", account=self.identity.address, mechanism=start.mechanism)
+        log.info("smtp.login", account=identity.address, mechanism=start.mechanism)
         return reply.SIGNED_IN
 
     async def begin(self, mail: Mail) -> Reply:
@@ -261,21 +261,35 @@ class Session:
             return reply.SIGN_IN_AGAIN
         return None
 
-    async def _keep(self, identity: Identity) -> None:
+    def _become(self, identity: Identity | None) -> None:
+        """From now on the session is this person's alone, and so is the ticket that is renewed."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+        self.identity = identity
+        self._keeper = asyncio.create_task(self._keep()) if identity else None
+
+    async def _keep(self) -> None:
         """Ask now and then whether who signed in may go on; end the session where not."""
-        while True:
-            await asyncio.sleep(renewal_delay(identity.expires_at, identity.renew_seconds))
-            while True:
-                try:
-                    identity = self.identity = await self.house.authenticator.renew(identity)
-                    break
-                except PostroomError as error:
-                    if not may_go_on(error, identity.expires_at):
-                        log.info("smtp.renewal_refused", why=error.kind)
-                        self._revoked = True
-                        self.connection.wake_for_drain()
-                        return
-                await asyncio.sleep(RENEW_RETRY_SECONDS)
+        renewed = True
+        while (identity := self.identity) is not None and not self._revoked:
+            delay = renewal_delay(identity.expires_at, identity.renew_seconds)
+            await asyncio.sleep(delay if renewed else RENEW_RETRY_SECONDS)
+            renewed = await self._take_fresh_ticket()
+
+    async def _take_fresh_ticket(self) -> bool:
+        """Renew the ticket that the session has by now. False: later, for it is still good."""
+        identity = self.identity
+        if identity is None:
+            return False
+        try:
+            self.identity = await self.house.authenticator.renew(identity)
+        except PostroomError as error:
+            if not may_go_on(error, identity.expires_at):
+                log.info("smtp.renewal_refused", why=error.kind)
+                self._revoked = True
+                self.connection.wake_for_drain()
+            return False
+        return True
 
     def _refuse_sign_in(self, mechanism: str, error: PostroomError) -> Reply:
         LOGINS.labels(error.kind.lower()).inc()
