@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated
+from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Query, Response
 from postroom_chassis.errors import Kind, PostroomError
@@ -28,6 +29,12 @@ PageToken = Annotated[
 PageSize = Annotated[int, Query(ge=1, le=PAGE, description="entries of a page at most")]
 
 
+def tell_location(response: Response, *segments: str) -> None:
+    """Where what was made is, whatever its name is made of (RFC 9110 section 10.2.2)."""
+    path = "/".join(quote(segment, safe="@") for segment in segments)
+    response.headers["Location"] = f"/v1/{path}"
+
+
 def directory_routes(services: Services) -> APIRouter:
     """The resources that auth owns."""
     routes = APIRouter()
@@ -51,7 +58,7 @@ def _tenants(services: Services) -> APIRouter:
     @routes.post("", summary="Make a tenant", status_code=201, response_model=r.Tenant)
     async def create_tenant(body: r.NewTenant, response: Response) -> Tenant:
         made = await directory.create_tenant(body.name)
-        response.headers["Location"] = f"/v1/tenants/{made.name}"
+        tell_location(response, "tenants", made.name)
         return made
 
     @routes.delete("/{name}", summary="Remove a tenant without domains", status_code=204)
@@ -74,7 +81,7 @@ def _domains(services: Services) -> APIRouter:
     @routes.post("", summary="Receive mail for a domain", status_code=201, response_model=r.Domain)
     async def create_domain(body: r.NewDomain, response: Response) -> Domain:
         made = await directory.create_domain(body.name, body.tenant)
-        response.headers["Location"] = f"/v1/domains/{made.name}"
+        tell_location(response, "domains", made.name)
         return made
 
     @routes.get("/{name}", summary="Show a domain", response_model=r.Domain)
@@ -133,7 +140,7 @@ def _accounts(services: Services) -> APIRouter:
             body.quota_bytes,
             accept_weak=body.accept_weak,
         )
-        response.headers["Location"] = f"/v1/accounts/{made.address}"
+        tell_location(response, "accounts", made.address)
         return made
 
     @routes.get("/{address}", summary="Show an account", response_model=r.Account)
@@ -247,7 +254,7 @@ def _aliases(services: Services) -> APIRouter:
     )
     async def create_alias(body: r.NewAlias, response: Response) -> Alias:
         made = await directory.create_alias(body.address, body.targets)
-        response.headers["Location"] = f"/v1/aliases/{made.address}"
+        tell_location(response, "aliases", made.address)
         return made
 
     @routes.patch("/{address}", summary="Add and remove targets", response_model=r.Alias)

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path, Query, Response
 
 from postroom_admin.api import resources as r
-from postroom_admin.api.directory import Address, PageSize, PageToken
+from postroom_admin.api.directory import Address, PageSize, PageToken, tell_location
 from postroom_admin.model import (
     PAGE,
     AppPassword,
@@ -20,7 +20,8 @@ from postroom_admin.model import (
 )
 from postroom_admin.ports import Services
 
-Name = Annotated[str, Path(max_length=200, description="the app password's name")]
+# Never empty, which would stand for all of them.
+Name = Annotated[str, Path(min_length=1, max_length=200, description="the app password's name")]
 
 
 def signing_in_routes(services: Services) -> APIRouter:
@@ -49,11 +50,11 @@ def _app_passwords(services: Services) -> APIRouter:
         made = await credentials.add_app_password(
             address, body.name, body.protocols, body.networks, _seconds(body.expires_at)
         )
-        response.headers["Location"] = f"/v1/accounts/{address}/app-passwords/{body.name}"
+        tell_location(response, "accounts", address, "app-passwords", body.name)
         return made
 
     @routes.delete(
-        "/{name}", summary="Revoke an app password; its sessions end soon", status_code=204
+        "/{name:path}", summary="Revoke an app password; its sessions end soon", status_code=204
     )
     async def revoke_app_password(address: Address, name: Name) -> None:
         await credentials.revoke_app_password(address, name)
