@@ -17,6 +17,7 @@ from postroom.store.v1 import maildrop_pb2, maildrop_pb2_grpc
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.rpc.client import Channel, ticketed, together
 from postroom_chassis.rpc.repeating import repeat
+from postroom_chassis.tickets import may_go_on
 
 from postroom_pop3.ports import Answer, Client, Identity, Offer, Piece
 from postroom_pop3.protocol.capabilities import Policy
@@ -164,11 +165,12 @@ class RemoteMaildrop:
         try:
             self._identity = await self._authenticator.renew(self._identity)
         except PostroomError as error:
-            # While auth is away the ticket is good for as long as it says.
-            if not error.temporary or self._identity.expires_at <= time.time():
-                raise
-        else:
-            self._renewed_at = time.monotonic()
+            if may_go_on(error, self._identity.expires_at):
+                return
+            if error.temporary:
+                raise PostroomError(Kind.EXPIRED, "the ticket has expired") from error
+            raise
+        self._renewed_at = time.monotonic()
 
     async def retrieve(self, uids: Sequence[int]) -> AsyncGenerator[Piece, None]:
         request = maildrop_pb2.RetrieveRequest(lease_id=self._lease_id, uids=uids)
