@@ -13,6 +13,7 @@ from postroom.auth.v1 import authentication_pb2
 from postroom.store.v1 import maildrop_pb2
 from postroom_chassis.certificates import make_development_certificates
 from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.net.client import Client
 from postroom_chassis.rpc import repeating
 from postroom_chassis.rpc.client import Channel
 from postroom_chassis.rpc.server import Call, Server
@@ -25,7 +26,7 @@ from postroom_chassis.tickets import (
     read_verification_keys,
 )
 from postroom_pop3.front import PASSING
-from postroom_pop3.ports import Client, Identity
+from postroom_pop3.ports import Identity
 from postroom_pop3.remote import RemoteAuthenticator, RemoteMaildrops, check
 
 Request = authentication_pb2.AuthenticateRequest

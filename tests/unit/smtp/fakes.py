@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.net.client import Client
 from postroom_smtp.ports import (
     Account,
     Answer,
-    Client,
     Delivery,
     Identity,
     Resolution,

@@ -18,6 +18,7 @@ import structlog
 from postroom_chassis import logs
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.language import DEFAULT, speak
+from postroom_chassis.net.client import Client
 from postroom_chassis.net.connection import Connection, Draining, TimedOut
 from postroom_chassis.net.deflate import MalformedDeflate
 from postroom_chassis.net.stream import EndOfStream
@@ -34,7 +35,7 @@ from postroom_imap.fetching import BrokenResponse
 from postroom_imap.items import ItemCache
 from postroom_imap.plan import Plan
 from postroom_imap.ports.directory import Directory
-from postroom_imap.ports.identity import Authenticator, Client, Ticket
+from postroom_imap.ports.identity import Authenticator, Ticket
 from postroom_imap.ports.mailboxes import Mailboxes
 from postroom_imap.ports.messages import Messages
 from postroom_imap.ports.quotas import Quotas
@@ -312,11 +313,7 @@ class Session:
     @property
     def client(self) -> Client:
         """The connection as authentication sees it."""
-        tls = self.connection.tls
-        peer = self.connection.peer
-        if tls is None:
-            return Client(peer.address, self.secure)
-        return Client(peer.address, True, tls.version, tls.end_point, tls.client_names)
+        return Client.of(self.connection)
 
     @property
     def secure(self) -> bool:

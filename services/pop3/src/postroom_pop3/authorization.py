@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from postroom_chassis import logs
 from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.net.client import Client
 from postroom_chassis.net.tls import ServerTls
 from prometheus_client import Counter
 
@@ -20,7 +21,6 @@ from postroom_pop3.ports import (
     APOP,
     RPOP,
     Authenticator,
-    Client,
     Identity,
     LockedMaildrop,
     Offer,
@@ -84,11 +84,7 @@ class Authorization:
 
     @property
     def client(self) -> Client:
-        connection = self.dialogue.connection
-        tls, peer = connection.tls, connection.peer
-        if tls is None:
-            return Client(peer.address, peer.loopback)
-        return Client(peer.address, True, tls.version, tls.end_point, tls.client_names)
+        return Client.of(self.dialogue.connection)
 
     @property
     def permitted(self) -> bool:

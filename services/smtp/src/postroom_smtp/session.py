@@ -12,12 +12,13 @@ from ipaddress import ip_address
 
 from postroom_chassis import logs
 from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.net.client import Client
 from postroom_chassis.net.connection import Connection
 from postroom_chassis.net.tls import ServerTls
 from postroom_chassis.tickets import RENEW_RETRY_SECONDS, may_go_on, renewal_delay
 from prometheus_client import Counter
 
-from postroom_smtp.ports import Authenticator, Client, Directory, Identity, Store
+from postroom_smtp.ports import Authenticator, Directory, Identity, Store
 from postroom_smtp.protocol import reply, trace
 from postroom_smtp.protocol.command import Mail, SaslStart
 from postroom_smtp.protocol.path import NULL
@@ -86,10 +87,7 @@ class Session:
 
     @property
     def client(self) -> Client:
-        tls, peer = self.connection.tls, self.connection.peer
-        if tls is None:
-            return Client(peer.address, peer.loopback)
-        return Client(peer.address, True, tls.version, tls.end_point, tls.client_names)
+        return Client.of(self.connection)
 
     @property
     def tls_offered(self) -> bool:
