@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import Annotated
 
 import typer
 from postroom_chassis.errors import Kind, PostroomError
 
 from postroom_admin.cli.directory import Address, group
-from postroom_admin.cli.mail import parse_since
 from postroom_admin.cli.output import (
     AsJson,
+    moment,
+    parse_time,
     plain,
     printable,
     say,
@@ -26,7 +25,7 @@ from postroom_admin.cli.output import (
     show_json,
     show_table,
 )
-from postroom_admin.cli.session import examples, fail, of
+from postroom_admin.cli.session import examples, of
 from postroom_admin.model import AuditEntry, AuditFilter, Standing, every
 from postroom_admin.ports import Services
 
@@ -118,7 +117,7 @@ def add_app_password(
     as_json: AsJson = False,
 ) -> None:
     """Make an app password and print it, once."""
-    until = parse_until(expires, time.time()) if expires else 0
+    until = parse_time(expires, time.time(), ahead=True) if expires else 0
     made = of(ctx).run(
         lambda services: services.credentials.add_app_password(
             address, name, protocols or PROTOCOLS, networks or (), until
@@ -198,9 +197,9 @@ def lock(
 
     Sessions that are open end within a minute.
     """
-    until = parse_until(time_span, time.time()) if time_span else 0
+    until = parse_time(time_span, time.time(), ahead=True) if time_span else 0
     standing = of(ctx).run(lambda services: services.credentials.lock(address, until))
-    ends = f"until {_moment(standing.locked_until)}" if standing.locked_until else "for good"
+    ends = f"until {moment(standing.locked_until)}" if standing.locked_until else "for good"
     say(f"Account {address} is locked {ends}. Its open sessions end within a minute.")
 
 
@@ -223,11 +222,11 @@ def status(ctx: typer.Context, address: Address, as_json: AsJson = False) -> Non
             ("Disabled", found.disabled),
             ("Locked", _locked(found)),
             ("Failures of late", found.failures),
-            ("Attempts must wait", _moment(found.waits_until) if found.waits_until else "no"),
+            ("Attempts must wait", moment(found.waits_until) if found.waits_until else "no"),
             ("App passwords", found.app_passwords),
             (
                 "Last sign-in",
-                f"{_moment(last.at)} by {last.protocol} from {last.client}" if last else "-",
+                f"{moment(last.at)} by {last.protocol} from {last.client}" if last else "-",
             ),
         ]
     )
@@ -235,10 +234,10 @@ def status(ctx: typer.Context, address: Address, as_json: AsJson = False) -> Non
 
 def _locked(standing: Standing) -> str:
     if standing.locked:
-        until = _moment(standing.locked_until) if standing.locked_until else "it is unlocked"
+        until = moment(standing.locked_until) if standing.locked_until else "it is unlocked"
         return f"until {until}"
     if standing.locked_by_failures and standing.waits_until:
-        return f"by failures, until {_moment(standing.waits_until)}"
+        return f"by failures, until {moment(standing.waits_until)}"
     return "no"
 
 
@@ -264,7 +263,7 @@ def audit(
     if succeeded and failed:
         raise typer.BadParameter("choose one of --succeeded and --failed")
     outcome = True if succeeded else False if failed else None
-    start = parse_since(since, time.time()) if since else 0
+    start = parse_time(since, time.time()) if since else 0
     wanted = AuditFilter(account, network, outcome, start)
 
     async def found(services: Services) -> list[AuditEntry]:
@@ -332,24 +331,3 @@ def _row(entry: AuditEntry) -> list[object]:
         entry.tls_version or "clear",
         f"x{entry.times}" if entry.times > 1 else "",
     ]
-
-
-def parse_until(text: str, now: float) -> int:
-    """Unix seconds from "3d" (from now) or ISO 8601 (local time where it names no zone). Raises
-    typer.BadParameter.
-    """
-    if ahead := re.fullmatch(r"(\d{1,6})([mhd])", text.strip()):
-        return int(now) + int(ahead[1]) * {"m": 60, "h": 3600, "d": 86400}[ahead[2]]
-    try:
-        until = int(datetime.fromisoformat(text.strip()).timestamp())
-    except (ValueError, OverflowError) as error:
-        raise typer.BadParameter(
-            f"{text!r} is no time: say 30m, 12h, 3d or 2030-01-31T09:00"
-        ) from error
-    if until <= now:
-        fail(f"{text} is over")
-    return until
-
-
-def _moment(time_: datetime | None) -> str:
-    return f"{time_.astimezone():%Y-%m-%d %H:%M}" if time_ else "-"
