@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated
 
@@ -15,7 +15,7 @@ from postroom_chassis.errors import Kind, PostroomError
 
 from postroom_admin.cli.output import AsJson, parse_time, plain, printable, show_json, show_table
 from postroom_admin.cli.session import examples, of
-from postroom_admin.model import AuditEntry, AuditFilter, every
+from postroom_admin.model import PAGE, AuditEntry, AuditFilter, every
 from postroom_admin.ports import Services
 
 SHOWN = 100
@@ -74,43 +74,43 @@ def audit(
     start = parse_time(since, time.time()) if since else 0
     wanted = AuditFilter(account, network, outcome, start)
 
-    async def found(services: Services) -> list[AuditEntry]:
-        size = min(last, 1000)
-        entries: list[AuditEntry] = []
-        async for entry in every(lambda t: services.credentials.audit(wanted, t, size)):
-            entries.append(entry)
-            if len(entries) == last:
-                break
-        return entries[::-1]
-
     if follow:
-        return of(ctx).run(lambda services: _follow(services, wanted, found, as_json))
-    entries = of(ctx).run(found)
+        return of(ctx).run(lambda services: _follow(services, wanted, last, as_json))
+    entries = of(ctx).run(lambda services: _newest(services, wanted, last))
     if as_json:
         return show_json(entries)
     show_table(AUDIT_COLUMNS, [_row(entry) for entry in entries], "Nobody has tried to sign in.")
 
 
-async def _follow(
-    services: Services,
-    wanted: AuditFilter,
-    found: Callable[[Services], Awaitable[list[AuditEntry]]],
-    as_json: bool,
-) -> None:
-    """Show entries as they come, until Ctrl-C."""
+async def _newest(services: Services, wanted: AuditFilter, most: int) -> list[AuditEntry]:
+    """So many at most, oldest first."""
+    size = min(most, PAGE)
+    entries: list[AuditEntry] = []
+    async for entry in every(lambda token: services.credentials.audit(wanted, token, size)):
+        entries.append(entry)
+        if len(entries) == most:
+            break
+    return entries[::-1]
+
+
+async def _follow(services: Services, wanted: AuditFilter, last: int, as_json: bool) -> None:
+    """Show entries as they come, until Ctrl-C; after a time without auth, those of that time."""
     known: OrderedDict[int, None] = OrderedDict()
-    _show_new(await found(services), known, as_json)
+    entries = await _newest(services, wanted, last)
+    oldest = entries[0].entry_id if entries else 0  # what came before wasn't asked for
     while True:
+        _show_new(entries, known, as_json)
+        if entries:
+            newest = int(max(entry.at for entry in entries).timestamp())
+            wanted = replace(wanted, since=max(wanted.since, newest - OVERLAP_SECONDS))
         await asyncio.sleep(FOLLOW_SECONDS)
-        start = max(wanted.since, int(time.time()) - OVERLAP_SECONDS)
-        recent = replace(wanted, since=start)
         try:
-            page = await services.credentials.audit(recent)
+            recent = await _newest(services, wanted, KNOWN)
+            entries = [entry for entry in recent if entry.entry_id >= oldest]
         except PostroomError as error:
             if error.kind not in (Kind.UNAVAILABLE, Kind.DEADLINE):
                 raise
-            continue
-        _show_new(page.items[::-1], known, as_json)
+            entries = []
 
 
 def _show_new(entries: Sequence[AuditEntry], known: OrderedDict[int, None], as_json: bool) -> None:
