@@ -468,13 +468,13 @@ def test_stored_flags_survive_an_export(
 
 def test_a_secret_is_printed_once_and_revoked(postroom: Postroom, ann: FakeServices) -> None:
     made = postroom("secret", "add", "ann@example.org", "rpop", "--network", "192.0.2.0/24")
-    ((_, secret_id),) = ann.directory.secrets
+    ((_, secret_id),) = ann.credentials.secrets
     assert made.stdout == f"text of {secret_id}\n"
     listed = postroom("secret", "list", "ann@example.org").stdout
     assert re.search(rf"{secret_id} +rpop +192\.0\.2\.0/24", listed)
     assert "text of" not in listed
     postroom("secret", "revoke", "ann@example.org", str(secret_id))
-    assert not ann.directory.secrets
+    assert not ann.credentials.secrets
     postroom("secret", "revoke", "ann@example.org", str(secret_id), status=1)
 
 

@@ -10,7 +10,7 @@ from postroom_chassis.errors import Kind, PostroomError
 
 from postroom_admin.accounts import remove_account, usage_of
 from postroom_admin.api import resources as r
-from postroom_admin.model import PAGE, Account, Alias, Domain, Page, Secret, Tenant, Usage
+from postroom_admin.model import PAGE, Account, Alias, Domain, Page, Tenant, Usage
 from postroom_admin.ports import Services
 
 Address = Annotated[
@@ -42,7 +42,6 @@ def directory_routes(services: Services) -> APIRouter:
     routes.include_router(_domains(services), tags=["domains"])
     routes.include_router(_accounts(services), tags=["accounts"])
     routes.include_router(_account_details(services), tags=["accounts"])
-    routes.include_router(_secrets(services), tags=["secrets"])
     routes.include_router(_aliases(services), tags=["aliases"])
     return routes
 
@@ -211,32 +210,6 @@ def _account_details(services: Services) -> APIRouter:
     @routes.get("/usage", summary="Show what an account keeps", response_model=r.Usage)
     async def get_usage(address: Address) -> Usage:
         return (await usage_of(services, address)).usage
-
-    return routes
-
-
-def _secrets(services: Services) -> APIRouter:
-    routes = APIRouter(prefix="/accounts/{address}/secrets")
-    directory = services.directory
-
-    @routes.get("", summary="List an account's secrets", response_model=r.Listing[r.Secret])
-    async def list_secrets(address: Address) -> Page[Secret]:
-        return Page(await directory.list_secrets(address))
-
-    @routes.post("", summary="Make a secret for one mechanism", status_code=201)
-    async def add_secret(address: Address, body: r.NewSecret) -> r.MadeSecret:
-        made, text = await directory.add_secret(address, body.kind, body.networks)
-        return r.MadeSecret(
-            secret_id=made.secret_id,
-            kind=made.kind,
-            networks=list(made.networks),
-            created_at=made.created_at,
-            text=text,
-        )
-
-    @routes.delete("/{secret_id}", summary="End a secret; open sessions end soon", status_code=204)
-    async def revoke_secret(address: Address, secret_id: int) -> None:
-        await directory.revoke_secret(address, secret_id)
 
     return routes
 

@@ -1,4 +1,4 @@
-"""/v1/accounts/{address}/app-passwords, …/standing, …/lock, and /v1/audit."""
+"""/v1/accounts/{address}/app-passwords, …/secrets, …/standing, …/lock, and /v1/audit."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from postroom_admin.model import (
     AuditFilter,
     NewAppPassword,
     Page,
+    Secret,
     Standing,
 )
 from postroom_admin.ports import Services
@@ -28,6 +29,7 @@ def signing_in_routes(services: Services) -> APIRouter:
     """How people sign in."""
     routes = APIRouter()
     routes.include_router(_app_passwords(services), tags=["accounts"])
+    routes.include_router(_secrets(services), tags=["secrets"])
     routes.include_router(_locks(services), tags=["accounts"])
     routes.include_router(_audit(services), tags=["audit"])
     return routes
@@ -67,6 +69,32 @@ def _app_passwords(services: Services) -> APIRouter:
         ],
     ) -> None:
         await credentials.revoke_app_password(address, "")
+
+    return routes
+
+
+def _secrets(services: Services) -> APIRouter:
+    routes = APIRouter(prefix="/accounts/{address}/secrets")
+    credentials = services.credentials
+
+    @routes.get("", summary="List an account's secrets", response_model=r.Listing[r.Secret])
+    async def list_secrets(address: Address) -> Page[Secret]:
+        return Page(await credentials.list_secrets(address))
+
+    @routes.post("", summary="Make a secret for one mechanism", status_code=201)
+    async def add_secret(address: Address, body: r.NewSecret) -> r.MadeSecret:
+        made, text = await credentials.add_secret(address, body.kind, body.networks)
+        return r.MadeSecret(
+            secret_id=made.secret_id,
+            kind=made.kind,
+            networks=list(made.networks),
+            created_at=made.created_at,
+            text=text,
+        )
+
+    @routes.delete("/{secret_id}", summary="End a secret; open sessions end soon", status_code=204)
+    async def revoke_secret(address: Address, secret_id: int) -> None:
+        await credentials.revoke_secret(address, secret_id)
 
     return routes
 
