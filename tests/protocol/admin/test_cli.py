@@ -184,6 +184,17 @@ def test_errors_are_one_line_that_says_what_to_do(postroom: Postroom) -> None:
     )
 
 
+def test_what_an_owner_does_not_know_is_told_without_advice(
+    postroom: Postroom, services: FakeServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unknown() -> None:
+        raise PostroomError(Kind.UNSUPPORTED, "the service has no such method")
+
+    monkeypatch.setattr(services.directory, "list_tenants", unknown)
+    told = postroom("tenant", "list", status=1).stderr
+    assert told == "postroom: the service has no such method\n"
+
+
 def test_wrong_usage_has_status_2(postroom: Postroom) -> None:
     postroom("domain", "catch-all", "example.org", status=2)
     postroom("quota", "set", "ann@example.org", "much", status=2)
