@@ -66,6 +66,6 @@ def revoke_secret(
     address: Address,
     secret_id: Annotated[int, typer.Argument(metavar="ID", min=1, help="As `list` shows it.")],
 ) -> None:
-    """End a secret. Sessions of the account that are open end within minutes."""
+    """End a secret. Sessions of the account that are open end within a minute."""
     of(ctx).run(lambda services: services.credentials.revoke_secret(address, secret_id))
     say(f"Secret {secret_id} of {address} is no good any more.")
