@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 KEY_OCTETS = 32
 NONCE_OCTETS = 12  # a random one: 2^32 texts by one key are safe (section 8.3)
 KEY_ID_CHARACTERS = 32
+NO_KEY = "auth has no key to keep secrets with: POSTROOM_AUTH_SECRETS_KEYS gives it one"
 
 
 @dataclass(frozen=True, slots=True)

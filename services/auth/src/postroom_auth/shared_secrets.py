@@ -22,7 +22,7 @@ from postroom_auth.domain.shared_secret import (
 )
 from postroom_auth.passwords import REFUSED, Tried, enabled
 from postroom_auth.ports import Directory, KeptSecret, Secrets, Subject, Throttle
-from postroom_auth.sealing import Sealed, Sealer, Unreadable
+from postroom_auth.sealing import NO_KEY, Sealed, Sealer, Unreadable
 from postroom_auth.slowing import slowed
 
 log = logs.logger("postroom.auth.audit")
@@ -118,7 +118,7 @@ class SharedSecrets:
         """A new secret, and its text."""
         sealer = self._sealer
         if sealer is None:
-            raise PostroomError(Kind.UNSUPPORTED, "auth has no key to keep secrets with")
+            raise PostroomError(Kind.UNSUPPORTED, NO_KEY)
         with told():
             parsed, wanted = Address.parse(address), SecretKind.parse(kind)
             bound = read_networks(wanted, networks)
