@@ -12,6 +12,8 @@ from typing import Protocol
 from postroom_auth.domain.address import Address, DomainName
 from postroom_auth.domain.app_password import StoredSecret
 from postroom_auth.domain.auditing import AuditEntry
+from postroom_auth.domain.dkim import Algorithm, DkimKey
+from postroom_auth.domain.dkim import about as about_key
 from postroom_auth.domain.maildrop_policy import MaildropPolicy
 from postroom_auth.domain.networks import Network
 from postroom_auth.domain.password import Password
@@ -27,6 +29,7 @@ from postroom_auth.domain.people import (
 from postroom_auth.domain.resolution import Entry, Forwarding, Hosted, Unanswered
 from postroom_auth.domain.sasl.exchange import TokenRefused
 from postroom_auth.domain.shared_secret import SecretKind, SharedSecret
+from postroom_auth.domain.shared_secret import about as about_secret
 from postroom_auth.domain.throttle import Pace, Record
 from postroom_auth.sealing import Sealed
 
@@ -191,6 +194,14 @@ class KeptSecret:
     account_id: int
     sealed: Sealed
 
+    @property
+    def number(self) -> int:
+        return self.secret.secret_id
+
+    @property
+    def about(self) -> bytes:
+        return about_secret(self.account_id, self.secret.kind)
+
 
 class Secrets(Protocol):
     """Keeps secrets that were sealed.
@@ -225,6 +236,67 @@ class Secrets(Protocol):
 
     async def replace(self, kept: KeptSecret, sealed: Sealed) -> None:
         """Keep the same one sealed otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptDkimKey:
+    """A key that mail is signed with, its private part sealed."""
+
+    key: DkimKey
+    number: int
+    sealed: Sealed
+
+    @property
+    def about(self) -> bytes:
+        return about_key(self.key.domain, self.key.selector)
+
+
+class DkimKeys(Protocol):
+    """Keeps keys of our domains, each method in one transaction. One at most of a domain and an
+    algorithm is active.
+
+    Raises (what names a domain or a key): PostroomError NOT_FOUND.
+    """
+
+    async def add(
+        self,
+        domain: DomainName,
+        selectors: Sequence[str],
+        algorithm: Algorithm,
+        public: str,
+        seal: Callable[[str], Sealed],
+    ) -> DkimKey:
+        """Keep a new one, under the first of some selectors that is free.
+
+        Args:
+            seal: seals it for a selector.
+
+        Raises:
+            PostroomError: ALREADY_EXISTS where none is; LIMIT_EXCEEDED.
+        """
+
+    async def keys(
+        self, domain: DomainName | None, after: tuple[str, int], most: int
+    ) -> list[KeptDkimKey]:
+        """Those of a domain, or all, by domain and number, from the first after these."""
+
+    async def active(self, names: Collection[str]) -> Mapping[str, list[KeptDkimKey]]:
+        """Those that sign, by domain; domains without one are left out."""
+
+    async def activate(self, domain: DomainName, selector: str) -> DkimKey:
+        """Let one sign, and retire the one of its algorithm that did."""
+
+    async def retire(self, domain: DomainName, selector: str) -> DkimKey:
+        """Let one sign no more."""
+
+    async def remove(self, domain: DomainName, selector: str) -> None:
+        """Remove one. Raises PostroomError CONFLICT while it signs."""
+
+    async def sealed_by_others(self, key_id: str, after: int, most: int) -> list[KeptDkimKey]:
+        """As of Secrets."""
+
+    async def replace(self, kept: KeptDkimKey, sealed: Sealed) -> None:
+        """As of Secrets."""
 
 
 class Maildrops(Protocol):

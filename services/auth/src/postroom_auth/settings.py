@@ -68,7 +68,8 @@ class AuthSettings(ServiceSettings):
     mechanisms_api: str = Field("", description="the same for the API alone; empty: MECHANISMS")
     secrets_keys: SecretStr = Field(
         SecretStr(""),
-        description="keys that shared secrets are sealed with: id:base64, ...; the first one seals",
+        description="what secrets and keys of DKIM are sealed with: id:base64, ...; the first one"
+        " seals",
     )
     allow_cleartext: bool = Field(
         False, description="take passwords on connections without TLS, not from loopback alone"
@@ -230,7 +231,7 @@ class AuthSettings(ServiceSettings):
         return {family for family in HASHES if not offered.isdisjoint({family, family + PLUS})}
 
     def sealer(self) -> Sealer | None:
-        """What shared secrets are sealed with; None where there is no key."""
+        """What secrets are sealed with; None where there is no key."""
         keys = read_keys(self.secrets_keys.get_secret_value())
         return Sealer(keys) if keys else None
 

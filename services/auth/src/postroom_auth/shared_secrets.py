@@ -17,18 +17,19 @@ from postroom_auth.domain.people import Credential
 from postroom_auth.domain.shared_secret import (
     SecretKind,
     SharedSecret,
+    about,
     make_secret,
     read_networks,
 )
 from postroom_auth.passwords import REFUSED, Tried, enabled
 from postroom_auth.ports import Directory, KeptSecret, Secrets, Subject, Throttle
+from postroom_auth.resealing import reseal
 from postroom_auth.sealing import NO_KEY, Sealed, Sealer, Unreadable
 from postroom_auth.slowing import slowed
 
 log = logs.logger("postroom.auth.audit")
 
 NOBODY = 0  # the account that nobody has
-RESEALED_AT_ONCE = 100
 
 
 class SecretChecks:
@@ -46,7 +47,7 @@ class SecretChecks:
         self._sealer = sealer
         self._throttle = throttle
         self._fakes = {
-            kind: sealer.seal(make_secret().encode(), _about(NOBODY, kind)) for kind in SecretKind
+            kind: sealer.seal(make_secret().encode(), about(NOBODY, kind)) for kind in SecretKind
         }
 
     async def check(
@@ -86,12 +87,12 @@ class SecretChecks:
         fits: Callable[[bytes], bool],
     ) -> bool:
         if not found:
-            fits(self._sealer.open(self._fakes[kind], _about(NOBODY, kind)))
+            fits(self._sealer.open(self._fakes[kind], about(NOBODY, kind)))
             return False
         right = False
         for one in found:
             try:
-                text = self._sealer.open(one.sealed, _about(one.account_id, kind))
+                text = self._sealer.open(one.sealed, one.about)
             except Unreadable as error:
                 log.error("secret.unreadable", secret=one.secret.secret_id, why=str(error))
                 continue
@@ -125,7 +126,7 @@ class SharedSecrets:
         text = make_secret()
 
         def seal(account_id: int) -> Sealed:
-            return sealer.seal(text.encode(), _about(account_id, wanted))
+            return sealer.seal(text.encode(), about(account_id, wanted))
 
         made = await self._kept.add(parsed, wanted, bound, seal)
         log.info("secret.added", account=address, kind=wanted.value, secret=made.secret_id)
@@ -146,25 +147,4 @@ class SharedSecrets:
 
     async def reseal(self) -> int:
         """Seal by the first key what another one sealed, and answer how many that were."""
-        if self._sealer is None:
-            return 0
-        done, after = 0, 0
-        while found := await self._kept.sealed_by_others(
-            self._sealer.key_id, after, RESEALED_AT_ONCE
-        ):
-            for one in found:
-                after = one.secret.secret_id
-                about = _about(one.account_id, one.secret.kind)
-                try:
-                    text = self._sealer.open(one.sealed, about)
-                except Unreadable as error:
-                    log.error("secret.unreadable", secret=after, why=str(error))
-                    continue
-                await self._kept.replace(one, self._sealer.seal(text, about))
-                done += 1
-        return done
-
-
-def _about(account_id: int, kind: SecretKind) -> bytes:
-    """What a sealed secret belongs to."""
-    return b"postroom secret %d %b" % (account_id, kind.encode())
+        return await reseal(self._kept, self._sealer, "secret.unreadable")

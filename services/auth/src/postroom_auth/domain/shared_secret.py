@@ -63,3 +63,8 @@ def read_networks(kind: SecretKind, texts: Sequence[str]) -> tuple[Network, ...]
     if kind is SecretKind.RPOP and not texts:
         raise InvalidValue("an rpop secret is bound to networks: name one at least")
     return tuple(read_network(text.strip()) for text in texts)
+
+
+def about(account_id: int, kind: SecretKind) -> bytes:
+    """What a sealed secret belongs to."""
+    return b"postroom secret %d %b" % (account_id, kind.encode())
