@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 SECONDS = 10.0  # that a lookup may take in all
 PORT = 53
+SERVER = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))(?::([0-9]{1,5}))?")
 
 
 class DnsServers:
@@ -76,13 +78,12 @@ class DnsServers:
 
 def read_server(text: str) -> tuple[str, int]:
     """The IP address and port of a server, 53 where none is named. Raises ValueError."""
-    host, colon, port = text.strip().rpartition(":")
-    if not colon or (":" in host and not host.startswith("[")):
-        host, port = text.strip(), str(PORT)
-    host = host.removeprefix("[").removesuffix("]")
-    if not (port.isascii() and port.isdecimal() and 0 < int(port) < 65536):
-        raise ValueError(f"{port!r} is no port")
-    return str(ip_address(host)), int(port)
+    found = SERVER.fullmatch(text.strip())
+    host, port = (found[1] or found[2], found[3]) if found else (text.strip(), None)
+    number = int(port or PORT)
+    if not 0 < number < 65536:
+        raise ValueError(f"{port} is no port")
+    return str(ip_address(host)), number
 
 
 def _text(record: Any) -> str:

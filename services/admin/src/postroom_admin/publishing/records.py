@@ -97,7 +97,7 @@ class Setup:
 
     Attributes:
         hosts: that take the domain's mail and send it, the first one first.
-        networks: that send mail of it, too.
+        networks: that send mail of it, too, as mechanisms of SPF.
         reports: address that gets reports.
 
     Raises:
@@ -194,11 +194,7 @@ def _mx(setup: Setup) -> Iterator[Record]:
 
 
 def _spf(setup: Setup) -> Iterator[Record]:
-    networks = [
-        f"ip{ip_network(text).version}:{text.removesuffix('/32').removesuffix('/128')}"
-        for text in setup.networks
-    ]
-    value = " ".join(["v=spf1", "mx", *networks, "-all"])
+    value = " ".join(["v=spf1", "mx", *setup.networks, "-all"])
     yield Record(Purpose.SPF, setup.domain, "TXT", value, "who may send its mail")
 
 
@@ -270,8 +266,11 @@ def _rooted(value: str) -> str:
 
 
 def _network(text: str) -> str:
+    """The mechanism of SPF for a network (RFC 7208 section 5.6)."""
     try:
-        return str(ip_network(text.strip()))
+        network = ip_network(text.strip())
+        alone = network.prefixlen == network.max_prefixlen
+        return f"ip{network.version}:{network.network_address if alone else network}"
     except ValueError:
         raise PostroomError(
             Kind.INVALID, f"{text[:64]!r} is neither an IP address nor a network"
