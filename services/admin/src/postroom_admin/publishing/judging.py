@@ -121,7 +121,7 @@ def _mx(wanted: Sequence[Record], published: Sequence[str]) -> Judged:
     if not hosts:
         return Verdict.MISSING, "publish it: until then others send to the domain's own address"
     if missing := ours - hosts:
-        return Verdict.WRONG, f"add {', '.join(sorted(missing))}: mail goes elsewhere"
+        return Verdict.WRONG, f"add {', '.join(sorted(missing))}: others don't send there"
     if others := hosts - ours:
         return Verdict.ADVICE, f"mail may go to {', '.join(sorted(others))} too: is that meant?"
     return Verdict.OK, ""
