@@ -234,6 +234,7 @@ async def test_the_life_of_a_message(api: httpx.AsyncClient, services: FakeServi
     assert [(one["kind"], one["who"]) for one in life["events"]] == [
         ("accepted", ""),
         ("queued", "x@y.example"),
+        ("gone", "x@y.example"),
     ]
     assert kind_of(await api.get("/v1/trace", params={"message_id": "x"})) == "not-found"
     assert kind_of(await api.get("/v1/trace")) == "invalid"

@@ -76,6 +76,12 @@ async def test_a_key_from_making_to_removing(
     assert "`postroom dkim record example.org one` shows it" in refused.stderr
     assert await signing(smtp) == []
 
+    server.fail("one._domainkey.example.org")
+    failed = await domain.postroom("dkim", "activate", DOMAIN, "one", *at, status=1)
+    assert "the DNS can't say what TXT is at one._domainkey.example.org" in failed.stderr
+    assert "--server, names another server to ask)" in failed.stderr
+    server.recover()
+
     publish(server, (await domain.postroom("dkim", "record", DOMAIN, "one")).stdout)
     told = await domain.postroom("dkim", "activate", DOMAIN, "one", *at)
     assert told.stdout == "Mail of example.org is signed with one (rsa-sha256).\n"

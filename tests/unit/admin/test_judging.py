@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from postroom_admin.model import DkimKey, KeyState
 from postroom_admin.publishing.judging import Finding, Verdict, is_published, judge, tags
 from postroom_admin.publishing.records import Purpose, Record, Setup, key_record, records
@@ -182,3 +184,12 @@ def test_a_key_that_signs_no_more() -> None:
 
 def test_tags() -> None:
     assert tags(" V=DKIM1 ; p = a=b ;; x; p=second") == {"v": "DKIM1", "p": "a=b"}
+
+
+@given(st.lists(st.text(max_size=80), max_size=3))
+def test_whatever_others_publish_is_judged(published: list[str]) -> None:
+    for record in [*records(SETUP, []), key_record(KEY)]:
+        if record.kind == "TXT":
+            finding = judge([record], published, MADE)
+            assert (finding.verdict is MISSING) <= bool(finding.next)
+            assert finding.published == tuple(sorted(published))

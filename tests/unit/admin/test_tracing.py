@@ -116,6 +116,7 @@ def test_one_message_for_several_is_accepted_once() -> None:
         ["3", "failed", "x@example.com"],
         ["now", "unseen", "ann@example.org"],
         ["now", "unseen", "account"],
+        ["now", "gone", "y@example.com"],
     ]
     assert lines[3] == "0 stored account id 2 in INBOX, UID 5"
     assert lines[6] == "1 tried y@example.com nobody reached: -"

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.quota import Quota
 
 from postroom_admin.model import (
@@ -145,7 +146,7 @@ class Queue(Protocol):
     """Mail that waits to be sent elsewhere (postroom.store.v1.QueueService).
 
     What changes entries takes at most 1,000 ids and answers how many it changed. NOT_FOUND;
-    CONFLICT: one is being sent. Then none is changed.
+    CONFLICT: one is being sent. Then none of the same account is changed.
     """
 
     async def list(
@@ -194,17 +195,23 @@ class DkimKeys(Protocol):
         """CONFLICT while it signs."""
 
 
+class DnsFailure(PostroomError):
+    """The DNS can't say now: UNAVAILABLE."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(Kind.UNAVAILABLE, message)
+
+
 class Dns(Protocol):
-    """What is published."""
+    """What is published. Raises (all): DnsFailure."""
 
     async def look_up(self, name: str, kind: str) -> Sequence[str]:
         """The records of a kind at a name, in no order: the strings of a TXT put together, all
-        others as in a zone file, in lower case and names without the last dot. UNAVAILABLE where
-        nobody can say.
+        others as in a zone file, in lower case and names without the last dot.
         """
 
     async def names_of(self, address: str) -> Sequence[str]:
-        """The names that an IP address leads back to. UNAVAILABLE."""
+        """The names that an IP address leads back to."""
 
 
 class MailStore(Protocol):

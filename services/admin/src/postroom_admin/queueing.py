@@ -46,15 +46,17 @@ async def change_entries(change: Change, queue_ids: Sequence[int]) -> Changed:
 
 async def change_all(queue: Queue, change: Change, domain: str) -> Changed:
     """Change all entries for a domain (empty: for all), but for those that are being sent."""
-    idle: list[int] = []
+    idle: dict[int, list[int]] = {}  # by account: the store changes those of one all or none
     passed_over = 0
     async for entry in every(lambda token: queue.list(domain, token)):
         if entry.state is QueueState.SENDING:
             passed_over += 1
         else:
-            idle.append(entry.queue_id)
+            idle.setdefault(entry.account_id, []).append(entry.queue_id)
     changed = 0
-    waiting = [idle[start : start + PAGE] for start in range(0, len(idle), PAGE)]
+    waiting = [
+        ids[start : start + PAGE] for ids in idle.values() for start in range(0, len(ids), PAGE)
+    ]
     while waiting:
         some = waiting.pop()
         try:

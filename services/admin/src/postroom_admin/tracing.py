@@ -44,6 +44,7 @@ class EventKind(StrEnum):
     WAITS = "waits"
     HELD = "held"
     SENDING = "sending"
+    GONE = "gone"
 
 
 OUTCOMES = {
@@ -53,6 +54,7 @@ OUTCOMES = {
     Outcome.FAILED: EventKind.FAILED,
     Outcome.UNKNOWN: EventKind.TRIED,
 }
+ENDS = frozenset({Outcome.DELIVERED, Outcome.RELAYED, Outcome.FAILED})
 STATES = {
     QueueState.WAITING: EventKind.WAITS,
     QueueState.HELD: EventKind.HELD,
@@ -179,6 +181,9 @@ def _of_entry(entry: TracedEntry) -> Iterator[Event]:
         due = f", next try {entry.next_attempt_at.isoformat(timespec='seconds')}"
         waits = entry.state is QueueState.WAITING
         yield Event(None, STATES[entry.state], entry.recipient, tries + (due if waits else ""))
+    elif not any(attempt.outcome in ENDS for attempt in entry.attempts):
+        what = "it has left the queue: cancelled, or tried longer ago than is kept"
+        yield Event(None, EventKind.GONE, entry.recipient, what)
 
 
 def attempt_told(attempt: Attempt) -> str:

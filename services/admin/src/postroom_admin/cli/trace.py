@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from postroom_chassis.errors import Kind, PostroomError
 
-from postroom_admin.cli.output import AsJson, show_json, show_table
-from postroom_admin.cli.session import examples, of
-from postroom_admin.tracing import Event, life_of
+from postroom_admin.cli.output import AsJson, printable, show_json, show_table
+from postroom_admin.cli.session import examples, fail, of
+from postroom_admin.ports import Services
+from postroom_admin.tracing import Event, Life, life_of
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -38,7 +40,21 @@ def trace(
 
     Attempts are known for as long as the store keeps them. What is now comes last.
     """
-    found = of(ctx).run(lambda services: life_of(services, message_id))
+
+    async def found_life(services: Services) -> Life | None:
+        try:
+            return await life_of(services, message_id)
+        except PostroomError as error:
+            if error.kind is Kind.NOT_FOUND:
+                return None
+            raise
+
+    found = of(ctx).run(found_life)
+    if found is None:
+        fail(
+            f"nothing is known of {printable(message_id)}: is the id whole, as in the message's"
+            " Message-ID or Received field? What was sent on is forgotten after some days"
+        )
     if as_json:
         return show_json(found)
     show_table(

@@ -10,7 +10,7 @@ from itertools import groupby
 from postroom_chassis.errors import Kind, PostroomError
 
 from postroom_admin.model import DkimKey, KeyState, every
-from postroom_admin.ports import Dns, Services
+from postroom_admin.ports import Dns, DnsFailure, Services
 from postroom_admin.publishing.judging import Finding, Verdict, is_published, judge, unknown
 from postroom_admin.publishing.records import (
     Purpose,
@@ -62,7 +62,7 @@ async def check_domain(services: Services, setup: Setup, now: datetime) -> list[
 
 
 async def published(dns: Dns, key: DkimKey) -> bool:
-    """Whether a key's record is what others see. Raises PostroomError UNAVAILABLE."""
+    """Whether a key's record is what others see. Raises DnsFailure."""
     return is_published(key, await dns.look_up(key_record(key).name, "TXT"))
 
 
@@ -70,7 +70,7 @@ async def _look(dns: Dns, group: Sequence[Record], now: datetime) -> Finding:
     record = group[0]
     try:
         return judge(group, await _there(dns, record), now)
-    except PostroomError as error:
+    except DnsFailure as error:
         return unknown(record, error.message)
 
 
@@ -110,7 +110,7 @@ async def _host(dns: Dns, host: str) -> AsyncIterator[Finding]:
                 else f"let the owner of {address} (your provider, mostly) name it {host} in the"
                 " reverse DNS: many refuse mail from an address without a name",
             )
-    except PostroomError as error:
+    except DnsFailure as error:
         yield unknown(record, error.message)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
-from postroom_chassis.errors import Kind, PostroomError
+from postroom_admin.ports import DnsFailure
 
 if TYPE_CHECKING:
     import dns.asyncresolver
@@ -57,9 +57,7 @@ class DnsServers:
         except dns.resolver.NXDOMAIN:
             return []
         except (dns.exception.DNSException, OSError, UnicodeError) as error:
-            raise PostroomError(
-                Kind.UNAVAILABLE, f"the DNS can't say what {kind} is at {name}: {error}"
-            ) from error
+            raise DnsFailure(f"the DNS can't say what {kind} is at {name}: {error}") from error
         return list(answer) if answer.rrset is not None else []
 
     def _made(self) -> dns.asyncresolver.Resolver:

@@ -48,7 +48,8 @@ async def rotate(
         bits: of a new RSA key; 0: as is usual.
 
     Raises:
-        PostroomError: NOT_FOUND; UNAVAILABLE where the DNS can't say what is published.
+        PostroomError: NOT_FOUND.
+        DnsFailure: the DNS can't say what is published.
     """
     keys = [key for key in await keys_of(services, domain) if key.state is not KeyState.RETIRED]
     algorithms = list(dict.fromkeys(key.algorithm for key in keys)) or [Algorithm.RSA.value]
