@@ -150,7 +150,8 @@ async def test_what_is_printed_is_what_is_checked(domain: Owners, server: DnsSer
     assert re.search(r"missing \(optional\) +MTA-STS", first.stdout)
     todo = first.stdout.partition("What to do next:\n")[2]
     assert todo.startswith(" 1. MX at example.org: publish it")
-    assert "      MX 20 mx2.example.net" in todo
+    assert "      example.org MX 20 mx2.example.net" in todo
+    assert todo.count("autoconfig") == 1
     assert "`postroom dkim make example.org` makes a key" in todo
 
     await domain.services.dkim.make(DOMAIN, selector="one")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import Annotated
 
 import typer
@@ -119,7 +120,8 @@ def dns(
 def _show(setup: Setup, found: Sequence[Record]) -> None:
     before = ""
     for record in found:
-        about = f"; {record.purpose}: {record.why}{'' if record.needed else ' (as you like)'}"
+        optional = not record.needed and record.key is None
+        about = f"; {record.purpose}: {record.why}{' (optional)' if optional else ''}"
         if about != before:
             typer.echo(about)
             before = about
@@ -139,7 +141,7 @@ def _show(setup: Setup, found: Sequence[Record]) -> None:
 def _show_findings(findings: Sequence[Finding]) -> None:
     rows = [
         [
-            one.verdict if one.verdict is Verdict.OK or one.needed else f"{one.verdict} (optional)",
+            one.verdict if one.needed or one.verdict is Verdict.OK else f"{one.verdict} (optional)",
             one.purpose,
             one.name,
             " | ".join(_short(text) for text in one.published) or "-",
@@ -147,16 +149,26 @@ def _show_findings(findings: Sequence[Finding]) -> None:
         for one in findings
     ]
     show_table(["STATE", "WHAT", "NAME", "PUBLISHED"], rows, "There is nothing to check.")
-    todo = [one for one in findings if one.next]
-    todo.sort(key=lambda one: (one.good, one.verdict is Verdict.ADVICE))
+    todo = sorted((one for one in findings if one.next), key=_urgency)
     if not todo:
         return typer.echo("\nAll is as it should be.")
     typer.echo("\nWhat to do next:")
-    for number, one in enumerate(todo, 1):
-        typer.echo(printable(f"{number:>2}. {one.purpose} at {one.name}: {one.next}"))
-        if one.verdict in (Verdict.MISSING, Verdict.WRONG):
-            for text in one.wanted:
-                typer.echo(printable(f"      {one.kind} {text}"))
+    # What is to be done to several records of one kind is one thing to do.
+    steps = groupby(todo, key=lambda one: (one.purpose, one.verdict, one.next))
+    for number, ((purpose, verdict, what), group) in enumerate(steps, 1):
+        some = list(group)
+        at = f" at {some[0].name}" if len(some) == 1 else ""
+        typer.echo(printable(f"{number:>2}. {purpose}{at}: {what}"))
+        if verdict in (Verdict.MISSING, Verdict.WRONG):
+            for one in some:
+                for text in one.wanted:
+                    typer.echo(printable(f"      {one.name} {one.kind} {text}"))
+
+
+def _urgency(finding: Finding) -> int:
+    if not finding.good:
+        return 0
+    return 1 if finding.needed or finding.purpose is Purpose.DKIM else 2
 
 
 def _short(text: str) -> str:

@@ -58,7 +58,8 @@ async def check_domain(services: Services, setup: Setup, now: datetime) -> list[
     found = [finding for findings in await asyncio.gather(*looks) for finding in findings]
     if any(key.state is KeyState.ACTIVE for key in keys) or await _signed_above(services, setup):
         return found
-    return [*found, _unsigned(setup, keys)]
+    at = next((n for n, one in enumerate(found) if one.purpose is Purpose.DMARC), len(found))
+    return [*found[:at], _unsigned(setup, keys), *found[at:]]
 
 
 async def published(dns: Dns, key: DkimKey) -> bool:

@@ -16,6 +16,13 @@ SECONDS = 10.0  # that a lookup may take in all
 PORT = 53
 SERVER = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))(?::([0-9]{1,5}))?")
 
+# What people need to know of dnspython's longest errors.
+WHY = {
+    "LifetimeTimeout": f"no answer within {SECONDS:.0f} seconds",
+    "NoNameservers": "no server has a good answer",
+    "NoResolverConfiguration": "the system names no server",
+}
+
 
 class DnsServers:
     """ports.Dns by one server, or by those of the system.
@@ -57,7 +64,8 @@ class DnsServers:
         except dns.resolver.NXDOMAIN:
             return []
         except (dns.exception.DNSException, OSError, UnicodeError) as error:
-            raise DnsFailure(f"the DNS can't say what {kind} is at {name}: {error}") from error
+            why = WHY.get(type(error).__name__, str(error))
+            raise DnsFailure(f"the DNS can't say what {kind} is at {name}: {why}") from error
         return list(answer) if answer.rrset is not None else []
 
     def _made(self) -> dns.asyncresolver.Resolver:
