@@ -580,3 +580,20 @@ def test_how_mail_is_kept_for_pop3(postroom: Postroom, ann: FakeServices) -> Non
     assert re.search(r"POP3 +mail is kept", shown)
     postroom("account", "pop3", "ann@example.org", status=1)
     postroom("account", "pop3", "ann@example.org", "--keep", "--delete", status=1)
+
+
+def test_records_name_the_hosts_of_the_settings(services: FakeServices) -> None:
+    hosts = {"POSTROOM_ADMIN_MAIL_HOSTS": "mx1.example.net, mx2.example.net"}
+    session = Session(services.connect, SETTINGS | hosts)
+    printed = CliRunner().invoke(app, ["dns", "example.org"], obj=session).stdout
+    assert "example.org. 3600 IN MX 20 mx2.example.net.\n" in printed
+    other = ["dns", "example.org", "--host", "mx.example.com", "--json"]
+    found = json.loads(CliRunner().invoke(app, other, obj=session).stdout)
+    assert [one["value"] for one in found if one["kind"] == "MX"] == ["10 mx.example.com"]
+
+
+def test_a_dns_server_that_is_none_is_told_at_once(services: FakeServices) -> None:
+    session = Session(services.connect, SETTINGS | {"POSTROOM_ADMIN_DNS_SERVER": "ns.example.org"})
+    result = CliRunner().invoke(app, ["domain", "list"], obj=session)
+    assert result.exit_code == 1
+    assert "POSTROOM_ADMIN_DNS_SERVER" in result.stderr

@@ -21,6 +21,7 @@ from postroom_admin.publishing.records import (
 )
 
 AT_ONCE = 8  # lookups
+MOST_ADDRESSES = 16  # of a host
 
 
 async def keys_of(services: Services, domain: str) -> list[DkimKey]:
@@ -99,7 +100,7 @@ async def _host(dns: Dns, host: str) -> AsyncIterator[Finding]:
         addresses = await _addresses(dns, host)
         if not addresses:
             yield _of_host(host, Verdict.MISSING, (), "publish its A and AAAA records")
-        for address in addresses:
+        for address in addresses[:MOST_ADDRESSES]:
             names = await dns.names_of(address)
             back = host in names
             yield _of_host(
