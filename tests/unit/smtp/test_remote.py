@@ -13,11 +13,12 @@ from postroom.auth.v1 import authentication_pb2, directory_pb2
 from postroom.store.v1 import delivery_pb2, message_pb2
 from postroom_chassis.certificates import make_development_certificates
 from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.net.client import Client
 from postroom_chassis.net.listener import free_port
 from postroom_chassis.rpc.client import Channel
 from postroom_chassis.rpc.server import Call, Server
 from postroom_chassis.settings import Tls
-from postroom_smtp.ports import Account, Client, Delivery, LocalRecipient, Uploaded, Whereabouts
+from postroom_smtp.ports import Account, Delivery, LocalRecipient, Uploaded, Whereabouts
 from postroom_smtp.remote import (
     DELIVER_BYTES,
     RemoteAuthenticator,
