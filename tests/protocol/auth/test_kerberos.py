@@ -16,9 +16,8 @@ from postroom_chassis.errors import Kind
 
 from tests.harness.clients import require
 from tests.harness.kdc import REALM, Kdc, missing, running_kdc
-from tests.protocol.auth.house import House, opened
+from tests.protocol.auth.house import House, opened, refused
 from tests.protocol.auth.test_every_mechanism import last_entry, set_app_passwords_only
-from tests.protocol.auth.test_sign_in import refused
 
 ANN = "ann@example.org"
 SECRET = "anns secret"
