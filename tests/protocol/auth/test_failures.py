@@ -10,20 +10,12 @@ from pathlib import Path
 
 import pytest
 from postroom_chassis import logs
-from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.errors import Kind
 
-from tests.protocol.auth.house import House, opened
+from tests.protocol.auth.house import House, kind_of, opened
 
 ANN = "ann@example.org"
 ELSEWHERE = "198.51.100.7"
-
-
-async def kind_of(attempt: object) -> Kind | None:
-    try:
-        await attempt  # type: ignore[misc]
-    except PostroomError as error:
-        return error.kind
-    return None
 
 
 async def with_people(house: House) -> None:

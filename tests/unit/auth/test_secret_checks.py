@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import pytest
+from postroom_auth.domain.networks import admits
 from postroom_auth.domain.people import Credential
-from postroom_auth.domain.shared_secret import SecretKind, SharedSecret, admits, read_networks
+from postroom_auth.domain.shared_secret import SecretKind, SharedSecret, read_networks
 from postroom_auth.passwords import Tried
 from postroom_auth.ports import KeptSecret, Subject
 from postroom_auth.sealing import Sealed, Sealer
@@ -57,12 +58,12 @@ class Throttle:
     async def learn(self, subject: Subject) -> None:
         self.told.append("learn")
 
-    async def failed(self, subject: Subject, *, begun: bool = True) -> None:
-        assert not begun
+    async def failed(self, subject: Subject, begun: str | None = None) -> None:
+        assert begun is None
         self.told.append("failed")
 
-    async def succeeded(self, subject: Subject, *, begun: bool = True) -> None:
-        assert not begun
+    async def succeeded(self, subject: Subject, begun: str | None = None) -> None:
+        assert begun is None
         self.told.append("succeeded")
 
 

@@ -13,6 +13,7 @@ from postroom_auth.domain.address import Address, DomainName
 from postroom_auth.domain.app_password import StoredSecret
 from postroom_auth.domain.auditing import AuditEntry
 from postroom_auth.domain.maildrop_policy import MaildropPolicy
+from postroom_auth.domain.networks import Network
 from postroom_auth.domain.password import Password
 from postroom_auth.domain.people import (
     Account,
@@ -25,7 +26,7 @@ from postroom_auth.domain.people import (
 )
 from postroom_auth.domain.resolution import Entry, Forwarding, Hosted, Unanswered
 from postroom_auth.domain.sasl.exchange import TokenRefused
-from postroom_auth.domain.shared_secret import Network, SecretKind, SharedSecret
+from postroom_auth.domain.shared_secret import SecretKind, SharedSecret
 from postroom_auth.domain.throttle import Pace, Record
 from postroom_auth.sealing import Sealed
 
@@ -245,11 +246,12 @@ class Subject:
     """Whose failures are counted.
 
     Attributes:
-        account: the key of the account's address, whether it exists or not.
+        account: the key of the account's address, whether it exists or not; empty: that of a name
+            that means none; None: nobody was named, and no account's failures are counted.
         network: where the client is; empty: not counted.
     """
 
-    account: str
+    account: str | None
     network: str
 
 
@@ -306,18 +308,18 @@ class Trail(Protocol):
 
 
 class Throttle(Protocol):
-    """Slows down guesses. Each `begin` is followed by one of the last three.
+    """Slows down guesses. Each `begin` is followed by one of the last three, which is told what
+    `begin` answered.
 
-    What can't be guessed, or is known to be right, needs no `begin`: its outcome is told with
-    `begun=False`.
+    What can't be guessed, or is known to be right, needs no `begin`: its outcome is told alone.
     """
 
     async def check(self, subject: Subject) -> None:
         """Raises PostroomError RATE_LIMITED where the subject must wait."""
 
-    async def begin(self, subject: Subject) -> None:
+    async def begin(self, subject: Subject) -> str | None:
         """Count a guess for its account before its outcome is known, so that many guesses at once
-        are not one.
+        are not one; answers what it is counted under until then.
 
         Raises:
             PostroomError: RATE_LIMITED; then nothing was counted.
@@ -330,11 +332,11 @@ class Throttle(Protocol):
             PostroomError: RATE_LIMITED: whatever the guess comes to, it is refused.
         """
 
-    async def failed(self, subject: Subject, *, begun: bool = True) -> None:
+    async def failed(self, subject: Subject, begun: str | None = None) -> None:
         """The guess was wrong."""
 
-    async def succeeded(self, subject: Subject, *, begun: bool = True) -> None:
+    async def succeeded(self, subject: Subject, begun: str | None = None) -> None:
         """The guess was right: the account's failures from here are forgiven."""
 
-    async def withdrawn(self, subject: Subject) -> None:
+    async def withdrawn(self, begun: str | None) -> None:
         """The guess had no outcome."""

@@ -134,7 +134,7 @@ async def start(service: Service, settings: AuthSettings) -> None:
             CertificateChecks(directory, throttle),
             SecretChecks(directory, kept, sealer, throttle) if sealer else None,
             TokenChecks(directory, registry, throttle, issuers),
-            PrincipalChecks(directory, throttle, acceptor, settings.realms),
+            PrincipalChecks(directory, throttle, acceptor, settings.realms) if acceptor else None,
         ),
         SqlMaildrops(database, time.time),
         office,
@@ -142,6 +142,7 @@ async def start(service: Service, settings: AuthSettings) -> None:
         settings.offers(),
         met=met,
         exchange_seconds=settings.exchange_seconds,
+        clock=time.time,
     )
     strength = Strength(settings.password_score)
     administering = Administering(registry, directory, hasher, verifiers, strength)
@@ -239,10 +240,12 @@ def open_acceptor(service: Service, settings: AuthSettings) -> Acceptor | None:
     """What checks Kerberos's tickets, where there is a keytab. Raises OSError."""
     if settings.keytab is None:
         return None
-    offer = settings.offers()["pop3"]
-    kpop = "X-KPOP" in offer.secure | offer.clear
     acceptor = Acceptor(
-        settings.keytab, settings.kerberos_hostname, settings.kerberos_threads, kpop=kpop
+        settings.keytab,
+        settings.kerberos_hostname,
+        settings.kerberos_threads,
+        time.time,
+        kpop="X-KPOP" in settings.offers()["pop3"].secure,
     )
     service.stack.callback(acceptor.close)
     return acceptor

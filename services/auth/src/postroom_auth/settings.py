@@ -15,6 +15,7 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 
 from postroom_auth.directory_settings import AnyDirectorySettings
 from postroom_auth.domain.address import Address, DomainName
+from postroom_auth.domain.networks import Network
 from postroom_auth.domain.principal import parse_realms
 from postroom_auth.domain.sasl.offer import Offer
 from postroom_auth.domain.sasl.scram import PLUS
@@ -234,7 +235,7 @@ class AuthSettings(ServiceSettings):
         return Sealer(keys) if keys else None
 
     @property
-    def exempt_networks(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    def exempt_networks(self) -> tuple[Network, ...]:
         return tuple(ipaddress.ip_network(network) for network in _listed(self.throttle_exempt))
 
 

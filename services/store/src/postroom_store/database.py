@@ -181,7 +181,7 @@ class Readers:
 
     def __init__(self, engine: Engine, threads: int) -> None:
         if not is_sqlite(engine):
-            # PostgreSQL's default shows each statement another moment. psycopg sets this with BEGIN.
+            # PostgreSQL shows each statement another moment otherwise. It comes with BEGIN.
             engine = engine.execution_options(
                 isolation_level="REPEATABLE READ", postgresql_readonly=True
             )
