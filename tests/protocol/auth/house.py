@@ -41,6 +41,9 @@ def tls(certificates: Path, service: str) -> Tls:
     )
 
 
+FIRST_WAIT_SECONDS = 60.0  # no test outlasts it by being slow
+
+
 def settings(certificates: Path, database_url: str, **changes: Any) -> AuthSettings:
     own = tls(certificates, "auth")
     values = {
@@ -49,6 +52,7 @@ def settings(certificates: Path, database_url: str, **changes: Any) -> AuthSetti
         "rpc_authority": own.authority,
         "database_url": database_url,
         "ticket_key": certificates / "ticket.key",
+        "throttle_first_seconds": FIRST_WAIT_SECONDS,
         **QUICK_HASHES,
         **changes,
     }

@@ -33,7 +33,7 @@ async def test_guesses_for_one_account_must_wait_whether_it_exists_or_not(
         await kind_of(sqlite_house.login(name, f"guess {number}", address=f"192.0.2.{number}"))
         for number in range(8)
     ]
-    # Five are free; the sixth opens a wait that the test is far too fast to outlast.
+    # Five are free; the sixth opens a wait.
     assert kinds == [Kind.UNAUTHENTICATED] * 6 + [Kind.RATE_LIMITED] * 2
 
 
