@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 from postroom.auth.v1 import account_pb2, credential_pb2
-from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.errors import Kind
 from prometheus_client import REGISTRY
 
-from tests.protocol.auth.house import House, opened
+from tests.protocol.auth.house import House, kind_of, opened, until
 
 ANN = "ann@example.org"
 
@@ -40,14 +40,6 @@ async def revoke(house: House, name: str = "") -> int:
     if not name:
         request.all = True
     return (await house.accounts.RevokeAppPassword(request)).revoked
-
-
-async def kind_of(attempt: object) -> Kind | None:
-    try:
-        await attempt  # type: ignore[misc]
-    except PostroomError as error:
-        return error.kind
-    return None
 
 
 def computed() -> float:
@@ -92,11 +84,7 @@ async def test_it_ends_at_its_time_and_so_do_its_sessions(sqlite_house: House) -
     guest = await add(house, expires_at=int(time.time()) + 2)
     token = (await house.login(ANN, guest)).token
     assert (await house.renew(token)).address == ANN
-    async with asyncio.timeout(10):
-        while True:
-            if await kind_of(house.renew(token)) is Kind.UNAUTHENTICATED:
-                break
-            await asyncio.sleep(0.05)
+    await until(lambda: kind_of(house.renew(token)), lambda kind: kind is Kind.UNAUTHENTICATED)
     assert await kind_of(house.login(ANN, guest)) is Kind.UNAUTHENTICATED
 
 

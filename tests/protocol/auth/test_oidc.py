@@ -28,9 +28,8 @@ from tests.harness.oidc import (
     rsa_key,
     running_oidc,
 )
-from tests.protocol.auth.house import House, opened
+from tests.protocol.auth.house import House, opened, refused
 from tests.protocol.auth.test_every_mechanism import last_entry, set_app_passwords_only
-from tests.protocol.auth.test_sign_in import refused
 
 ANN = "ann@example.org"
 SECRET = "Annas Geheimnis"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import replace
 
 import pytest
@@ -58,6 +58,17 @@ def test_guesses_under_way_count_until_they_end() -> None:
         failures.end("ann")
     assert failures.wait("ann", now=0.0) == 0
     assert len(failures) == 0
+
+
+def test_an_answer_is_older_than_what_has_come_to_be_known_since_it_was_asked_for() -> None:
+    failures = Failures(PACE)
+    failures.learn("ann", Record(4, 0.0), None)
+    for late in (Record(3, 0.0), None):
+        failures.learn("ann", late, None)
+    known = failures.record("ann", now=0.0)
+    assert known == Record(4, 0.0)
+    failures.learn("ann", None, known)  # another replica has forgiven them
+    assert failures.record("ann", now=0.0) is None
 
 
 def test_very_many_failures_lock_for_long_and_are_not_forgotten_meanwhile() -> None:
@@ -160,6 +171,25 @@ async def test_replicas_count_networks_together(house: House) -> None:
     for throttle in (one, other):
         await refused(throttle, BOB)
         await guess(throttle, Subject(BOB.account, "192.0.2.9"), right=True)
+
+
+async def test_what_was_read_before_a_failure_does_not_undo_it(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    throttle, read = house.replica(), house.counts.read
+    for _ in range(2):
+        await guess(throttle, ANN)
+
+    async def slow(subjects: Collection[str]) -> Mapping[str, Record]:
+        monkeypatch.setattr(house.counts, "read", read)
+        found = await read(subjects)
+        await guess(throttle, ANN)
+        return found
+
+    monkeypatch.setattr(house.counts, "read", slow)
+    with pytest.raises(PostroomError) as error:
+        await throttle.learn(ANN)
+    assert error.value.kind is Kind.RATE_LIMITED
 
 
 async def test_success_forgives_on_every_replica(house: House) -> None:

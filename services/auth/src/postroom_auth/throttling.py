@@ -96,9 +96,10 @@ class SharedThrottle:
         if not counted:
             return
         try:
+            before = [which.record(one, now) for _, which, one in counted]
             totals = await self._counts.add({name: which.pace for name, which, _ in counted}, now)
-            for name, which, one in counted:
-                which.put(one, totals[name])
+            for (name, which, one), known in zip(counted, before, strict=True):
+                which.learn(one, totals[name], known)
         except PostroomError as error:
             log.warning("throttle.not_shared", error=error.message)
             for _, which, one in counted:
@@ -155,9 +156,10 @@ class SharedThrottle:
         counted = self._counted(subject, key)
         if not counted:
             return
+        before = [which.record(one, self._clock()) for _, which, one in counted]
         found = await self._counts.read([name for name, _, _ in counted])
-        for name, which, one in counted:
-            which.put(one, found.get(name))
+        for (name, which, one), known in zip(counted, before, strict=True):
+            which.learn(one, found.get(name), known)
 
     def _counted(self, subject: Subject, key: str | None) -> list[tuple[str, Failures, str]]:
         """What is counted of a subject: as the database calls it, and where it is mirrored."""
