@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key, l
 from postroom.auth.v1 import account_pb2, dkim_pb2, dkim_pb2_grpc
 from postroom_auth.database import open_engine
 from postroom_auth.tables import dkim_keys
-from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.errors import Kind
 
-from tests.protocol.auth.house import House, opened
+from tests.protocol.auth.house import House, opened, refused
 
 KEY = "a:" + base64.b64encode(b"a" * 32).decode()
 NEXT = "b:" + base64.b64encode(b"b" * 32).decode()
@@ -81,12 +81,6 @@ async def selectors(house: House, *domains: str) -> list[list[str]]:
     """What each domain's mail is signed with, as `d/s`."""
     found = await signing(house, *domains)
     return [[f"{key.domain}/{key.selector}" for key in keys] for keys in found]
-
-
-async def refused(attempt: object) -> PostroomError:
-    with pytest.raises(PostroomError) as error:
-        await attempt  # type: ignore[misc]
-    return error.value
 
 
 async def test_a_key_signs_once_it_is_activated(keeping: House) -> None:
