@@ -116,6 +116,10 @@ def purge_step(transaction: Transaction, files: BlobFiles | None, account_id: in
         tables.placements,
         tables.tombstones,
         tables.queue,
+        tables.attempts,
+        tables.finished,
+        tables.submissions,
+        tables.receptions,
         tables.uploads,
         tables.threads,
         tables.answers,
@@ -285,6 +289,10 @@ def _remove_emails(
     ids = [row[0] for row in orphans]
     transaction.execute(
         delete(tables.emails).where(_e.account_id == account_id, _e.email_id.in_(ids))
+    )
+    came = tables.receptions.c
+    transaction.execute(
+        delete(tables.receptions).where(came.account_id == account_id, came.email_id.in_(ids))
     )
     # The grace of their contents begins now: a backup's rows may have been copied a moment ago.
     transaction.execute(
