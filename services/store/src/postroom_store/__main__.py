@@ -14,7 +14,9 @@ from postroom.store.v1 import (
     message_pb2,
     queue_pb2,
     quota_pb2,
+    screening_pb2,
     sending_pb2,
+    trace_pb2,
     url_pb2,
 )
 from postroom_chassis.lifecycle import Service, run
@@ -25,6 +27,7 @@ from sqlalchemy import Connection, text
 from postroom_store.accounts import AccountNews, news_since
 from postroom_store.blobs import BlobFiles
 from postroom_store.database import Readers, is_sqlite, open_engine
+from postroom_store.depth import DepthGauge
 from postroom_store.domain.change import Change
 from postroom_store.ingest import Ingest
 from postroom_store.lookouts import Lookouts
@@ -39,12 +42,14 @@ from postroom_store.rpc.maildrop import MaildropService
 from postroom_store.rpc.messages import MessageService
 from postroom_store.rpc.queue import QueueService
 from postroom_store.rpc.quota import QuotaService
+from postroom_store.rpc.screening import ScreeningService
 from postroom_store.rpc.sending import SendingService
+from postroom_store.rpc.trace import TraceService
 from postroom_store.rpc.urls import UrlService
 from postroom_store.search.index import Indexer
 from postroom_store.settings import StoreSettings
 from postroom_store.sharing import Sharing
-from postroom_store.sweeping import Sweeper
+from postroom_store.sweeping import ScreeningSweeper, Sweeper
 from postroom_store.uploads import Contents
 from postroom_store.watch import ChangeHub
 from postroom_store.writer import Writer, Writers
@@ -107,6 +112,10 @@ async def start(service: Service, settings: StoreSettings) -> None:
     sweeper = Sweeper(readers, writers, files, settings)
     sweeping = asyncio.create_task(sweeper.run())
     service.stack.callback(sweeping.cancel)
+    screened = asyncio.create_task(ScreeningSweeper(writers, settings).run())
+    service.stack.callback(screened.cancel)
+    counting = asyncio.create_task(DepthGauge(readers).run())
+    service.stack.callback(counting.cancel)
     sharing = Sharing(readers, writers)
     changes = ChangeService(hub, verifier, provision, readers)
     service.on_drain(changes.drain)
@@ -129,6 +138,8 @@ async def start(service: Service, settings: StoreSettings) -> None:
         (url_pb2, "UrlService", UrlService(readers, writers, files)),
         (queue_pb2, "QueueService", QueueService(readers, writers)),
         (sending_pb2, "SendingService", SendingService(readers, writers, files, lookouts)),
+        (screening_pb2, "ScreeningService", ScreeningService(writers)),
+        (trace_pb2, "TraceService", TraceService(readers)),
         (
             maildrop_pb2,
             "MaildropService",

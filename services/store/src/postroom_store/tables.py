@@ -480,3 +480,28 @@ suppressions = Table(
     Column("reason", Text, nullable=False),
     Column("created_at", BigInteger, nullable=False),
 )
+
+# Who was put off and who came back (RFC 6647), by hashes.
+greylist = Table(
+    "greylist",
+    metadata,
+    Column("key", LargeBinary, primary_key=True),
+    Column("first_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("passed", Boolean, nullable=False),
+    sqlite_with_rowid=False,
+)
+Index("greylist_age", greylist.c.expires_at)
+
+# How much was counted for whom, by hashes; see domain.rate.
+rates = Table(
+    "rates",
+    metadata,
+    Column("key", LargeBinary, primary_key=True),
+    Column("seconds", Integer, nullable=False),
+    Column("newest", BigInteger, nullable=False),
+    Column("counts", LargeBinary, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+Index("rates_age", rates.c.expires_at)
