@@ -12,6 +12,7 @@ from postroom_chassis.errors import Kind, PostroomError
 from postroom_store import screening, tables
 from postroom_store.database import open_engine
 from postroom_store.domain.rate import Window
+from postroom_store.migrations import migrate
 from postroom_store.transaction import Rows, Transaction
 from sqlalchemy import func, insert, select, update
 
@@ -67,7 +68,8 @@ async def test_no_more_is_counted_than_there_is_room_for(store: Callers) -> None
     (wait,) = await count(store, counted(KEYS[0]))
     assert 1 <= wait <= 64
     assert await count(store, counted(KEYS[0], 0)) == [0]
-    assert await count(store, counted(KEYS[1], 9), counted(KEYS[1], 9)) == [0, wait] or True
+    first, second = await count(store, counted(KEYS[1], 9), counted(KEYS[1], 9))
+    assert (first, second > 0) == (0, True)
 
 
 async def test_callers_at_the_same_time_share_the_room(store: Callers) -> None:
@@ -105,8 +107,6 @@ async def test_what_is_out_of_bounds_is_refused(store: Callers) -> None:
 
 
 def test_tables_stay_bounded(database_url: str) -> None:
-    from postroom_store.migrations import migrate
-
     engine = open_engine(database_url, 1)
     migrate(engine)
     now = int(time.time())
