@@ -184,6 +184,17 @@ def test_errors_are_one_line_that_says_what_to_do(postroom: Postroom) -> None:
     )
 
 
+def test_what_an_owner_does_not_know_is_told_without_advice(
+    postroom: Postroom, services: FakeServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unknown() -> None:
+        raise PostroomError(Kind.UNSUPPORTED, "the service has no such method")
+
+    monkeypatch.setattr(services.directory, "list_tenants", unknown)
+    told = postroom("tenant", "list", status=1).stderr
+    assert told == "postroom: the service has no such method\n"
+
+
 def test_wrong_usage_has_status_2(postroom: Postroom) -> None:
     postroom("domain", "catch-all", "example.org", status=2)
     postroom("quota", "set", "ann@example.org", "much", status=2)
@@ -468,13 +479,13 @@ def test_stored_flags_survive_an_export(
 
 def test_a_secret_is_printed_once_and_revoked(postroom: Postroom, ann: FakeServices) -> None:
     made = postroom("secret", "add", "ann@example.org", "rpop", "--network", "192.0.2.0/24")
-    ((_, secret_id),) = ann.directory.secrets
+    ((_, secret_id),) = ann.credentials.secrets
     assert made.stdout == f"text of {secret_id}\n"
     listed = postroom("secret", "list", "ann@example.org").stdout
     assert re.search(rf"{secret_id} +rpop +192\.0\.2\.0/24", listed)
     assert "text of" not in listed
     postroom("secret", "revoke", "ann@example.org", str(secret_id))
-    assert not ann.directory.secrets
+    assert not ann.credentials.secrets
     postroom("secret", "revoke", "ann@example.org", str(secret_id), status=1)
 
 

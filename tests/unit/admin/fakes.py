@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -44,7 +44,6 @@ class FakeDirectory:
         self.accounts: dict[str, Account] = {}
         self.passwords: dict[str, str] = {}
         self.aliases: dict[str, Alias] = {}
-        self.secrets: dict[tuple[str, int], Secret] = {}
         self._ids = itertools.count(1)
 
     async def create_tenant(self, name: str) -> Tenant:
@@ -158,23 +157,6 @@ class FakeDirectory:
         del self.accounts[address]
         return account_id
 
-    async def add_secret(
-        self, address: str, kind: str, networks: Sequence[str]
-    ) -> tuple[Secret, str]:
-        _get(self.accounts, address, "account")
-        if kind not in ("apop", "cram-md5", "rpop"):
-            raise PostroomError(Kind.INVALID, f"there is no kind {kind}")
-        made = Secret(next(self._ids), kind, tuple(networks), MADE)
-        self.secrets[address, made.secret_id] = made
-        return made, f"text of {made.secret_id}"
-
-    async def list_secrets(self, address: str) -> Sequence[Secret]:
-        return [secret for (owner, _), secret in self.secrets.items() if owner == address]
-
-    async def revoke_secret(self, address: str, secret_id: int) -> None:
-        _get(self.secrets, (address, secret_id), "secret")
-        del self.secrets[address, secret_id]
-
     async def create_alias(self, address: str, targets: Sequence[str]) -> Alias:
         return _add(self.aliases, address, Alias(address, tuple(targets)), "alias")
 
@@ -192,6 +174,32 @@ class FakeDirectory:
     async def delete_alias(self, address: str) -> None:
         _get(self.aliases, address, "alias")
         del self.aliases[address]
+
+
+class FakeCredentials:
+    """Secrets alone: the rest is shown against a real auth, in test_signing_in.py."""
+
+    def __init__(self, accounts: Mapping[str, Account]) -> None:
+        self.secrets: dict[tuple[str, int], Secret] = {}
+        self._accounts = accounts
+        self._ids = itertools.count(1)
+
+    async def add_secret(
+        self, address: str, kind: str, networks: Sequence[str]
+    ) -> tuple[Secret, str]:
+        _get(self._accounts, address, "account")
+        if kind not in ("apop", "cram-md5", "rpop"):
+            raise PostroomError(Kind.INVALID, f"there is no kind {kind}")
+        made = Secret(next(self._ids), kind, tuple(networks), MADE)
+        self.secrets[address, made.secret_id] = made
+        return made, f"text of {made.secret_id}"
+
+    async def list_secrets(self, address: str) -> Sequence[Secret]:
+        return [secret for (owner, _), secret in self.secrets.items() if owner == address]
+
+    async def revoke_secret(self, address: str, secret_id: int) -> None:
+        _get(self.secrets, (address, secret_id), "secret")
+        del self.secrets[address, secret_id]
 
 
 class FakeQueue:
@@ -350,13 +358,14 @@ class FakeServices:
 
     def __init__(self) -> None:
         self.directory = FakeDirectory()
+        self.credentials = FakeCredentials(self.directory.accounts)
         self.queue = FakeQueue()
         self.store = FakeStore()
 
     @property
     def ports(self) -> Services:
-        # How people sign in is shown against a real auth alone: test_signing_in.py.
-        return Services(self.directory, self.queue, self.store, cast(Credentials, None))
+        credentials = cast(Credentials, self.credentials)
+        return Services(self.directory, self.queue, self.store, credentials)
 
     def connect(self, _settings: AdminSettings) -> AbstractAsyncContextManager[Services]:
         @asynccontextmanager
@@ -379,7 +388,7 @@ def _add(kept: dict[K, V], key: K, value: V, what: str) -> V:
     return value
 
 
-def _get(kept: dict[K, V], key: K, what: str) -> V:
+def _get(kept: Mapping[K, V], key: K, what: str) -> V:
     if key not in kept:
         raise PostroomError(Kind.NOT_FOUND, f"there is no {what} {key}")
     return kept[key]

@@ -10,10 +10,10 @@ import pytest
 from postroom.auth.v1 import authentication_pb2
 from postroom_chassis.certificates import make_development_certificates
 from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.net.client import Client
 from postroom_chassis.rpc.client import Channel
 from postroom_chassis.rpc.server import Call, Server
 from postroom_chassis.settings import Tls
-from postroom_imap.ports.identity import Client
 from postroom_imap.remote.identity import RemoteAuthenticator
 
 Request = authentication_pb2.AuthenticateRequest

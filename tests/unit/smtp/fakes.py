@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.net.client import Client
 from postroom_smtp.ports import (
     Account,
     Answer,
-    Client,
     Delivery,
     Identity,
     Resolution,
@@ -22,12 +23,23 @@ LATER = 4_000_000_000
 
 @dataclass
 class FakeAuthenticator:
-    """Knows passwords and account ids; an exchange with LOGIN asks twice."""
+    """Knows passwords and account ids; an exchange with LOGIN asks twice.
+
+    Attributes:
+        renewals: the tickets that were to be renewed; a renewed one is longer by a "+".
+        answers: whether renewals are answered; else they wait.
+    """
 
     accounts: dict[str, tuple[int, str]] = field(default_factory=dict)
     clients: list[Client] = field(default_factory=list)
     fault: PostroomError | None = None
     expires_at: int = LATER
+    renew_seconds: int = 0
+    renewals: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
+    answers: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.answers.set()
 
     async def mechanisms(self, client: Client) -> Sequence[str]:
         self._fail()
@@ -53,11 +65,13 @@ class FakeAuthenticator:
         account_id, right = self.accounts.get(name.decode(), (0, ""))
         if not account_id or right != password.decode():
             raise PostroomError(Kind.UNAUTHENTICATED, "no")
-        return Identity(account_id, name.decode(), "ticket", self.expires_at)
+        return Identity(account_id, name.decode(), "ticket", self.expires_at, self.renew_seconds)
 
     async def renew(self, identity: Identity) -> Identity:
+        self.renewals.put_nowait(identity.ticket)
+        await self.answers.wait()
         self._fail()
-        return identity
+        return replace(identity, ticket=identity.ticket + "+")
 
     async def _ask(self, answer: Answer, challenge: bytes) -> bytes:
         said = await answer(challenge)

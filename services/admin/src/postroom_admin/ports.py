@@ -91,14 +91,6 @@ class Directory(Protocol):
     async def delete_account(self, address: str) -> int:
         """Remove an account and its aliases. Answers its id: its mail is still in the store."""
 
-    async def add_secret(
-        self, address: str, kind: str, networks: Sequence[str]
-    ) -> tuple[Secret, str]:
-        """Make a secret, and tell its text this once. UNSUPPORTED, LIMIT_EXCEEDED."""
-
-    async def list_secrets(self, address: str) -> Sequence[Secret]: ...
-    async def revoke_secret(self, address: str, secret_id: int) -> None: ...
-
     async def create_alias(self, address: str, targets: Sequence[str]) -> Alias: ...
     async def change_alias(
         self, address: str, added: Sequence[str], removed: Sequence[str]
@@ -108,7 +100,7 @@ class Directory(Protocol):
 
 
 class Credentials(Protocol):
-    """How people sign in (postroom.auth.v1.AccountService). NOT_FOUND, INVALID."""
+    """How people sign in (postroom.auth.v1.AccountService, SecretService). NOT_FOUND, INVALID."""
 
     async def add_app_password(
         self,
@@ -123,6 +115,14 @@ class Credentials(Protocol):
     async def list_app_passwords(self, address: str) -> Sequence[AppPassword]: ...
     async def revoke_app_password(self, address: str, name: str) -> int:
         """End one, or all where the name is empty; answers how many."""
+
+    async def add_secret(
+        self, address: str, kind: str, networks: Sequence[str]
+    ) -> tuple[Secret, str]:
+        """Make a secret, and tell its text this once. UNSUPPORTED, LIMIT_EXCEEDED."""
+
+    async def list_secrets(self, address: str) -> Sequence[Secret]: ...
+    async def revoke_secret(self, address: str, secret_id: int) -> None: ...
 
     async def lock(self, address: str, until: int = 0) -> Standing:
         """Let nobody sign in before a Unix time; 0: before it is unlocked."""

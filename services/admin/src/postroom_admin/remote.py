@@ -103,7 +103,6 @@ class RemoteDirectory:
 
     def __init__(self, auth: Channel) -> None:
         self._stub = auth.stub(account_pb2_grpc.AccountServiceStub)
-        self._secrets = auth.stub(secret_pb2_grpc.SecretServiceStub)
 
     async def create_tenant(self, name: str) -> Tenant:
         answer = await self._stub.CreateTenant(account_pb2.CreateTenantRequest(name=name))
@@ -203,21 +202,6 @@ class RemoteDirectory:
         request = account_pb2.DeleteAccountRequest(address=address)
         return (await self._stub.DeleteAccount(request)).account_id
 
-    async def add_secret(
-        self, address: str, kind: str, networks: Sequence[str]
-    ) -> tuple[Secret, str]:
-        request = secret_pb2.AddSecretRequest(address=address, kind=kind, networks=networks)
-        answer = await self._secrets.AddSecret(request)
-        return _secret(answer.secret), answer.text
-
-    async def list_secrets(self, address: str) -> Sequence[Secret]:
-        answer = await self._secrets.ListSecrets(secret_pb2.ListSecretsRequest(address=address))
-        return [_secret(secret) for secret in answer.secrets]
-
-    async def revoke_secret(self, address: str, secret_id: int) -> None:
-        request = secret_pb2.RevokeSecretRequest(address=address, secret_id=secret_id)
-        await self._secrets.RevokeSecret(request)
-
     async def create_alias(self, address: str, targets: Sequence[str]) -> Alias:
         request = account_pb2.CreateAliasRequest(address=address, targets=targets)
         return _alias(await self._stub.CreateAlias(request))
@@ -241,6 +225,7 @@ class RemoteCredentials:
 
     def __init__(self, auth: Channel) -> None:
         self._stub = auth.stub(account_pb2_grpc.AccountServiceStub)
+        self._secrets = auth.stub(secret_pb2_grpc.SecretServiceStub)
 
     async def add_app_password(
         self,
@@ -272,6 +257,21 @@ class RemoteCredentials:
         else:
             request.all = True
         return (await self._stub.RevokeAppPassword(request)).revoked
+
+    async def add_secret(
+        self, address: str, kind: str, networks: Sequence[str]
+    ) -> tuple[Secret, str]:
+        request = secret_pb2.AddSecretRequest(address=address, kind=kind, networks=networks)
+        answer = await self._secrets.AddSecret(request)
+        return _secret(answer.secret), answer.text
+
+    async def list_secrets(self, address: str) -> Sequence[Secret]:
+        answer = await self._secrets.ListSecrets(secret_pb2.ListSecretsRequest(address=address))
+        return [_secret(secret) for secret in answer.secrets]
+
+    async def revoke_secret(self, address: str, secret_id: int) -> None:
+        request = secret_pb2.RevokeSecretRequest(address=address, secret_id=secret_id)
+        await self._secrets.RevokeSecret(request)
 
     async def lock(self, address: str, until: int = 0) -> Standing:
         request = credential_pb2.LockAccountRequest(address=address, until=until)

@@ -126,7 +126,8 @@ class SharedSecrets:
         """A new secret, and its text."""
         sealer = self._sealer
         if sealer is None:
-            raise PostroomError(Kind.UNSUPPORTED, "auth has no key to keep secrets with")
+            told = "auth has no key to keep secrets with: POSTROOM_AUTH_SECRETS_KEYS gives it one"
+            raise PostroomError(Kind.UNSUPPORTED, told)
         try:
             parsed, wanted = Address.parse(address), SecretKind.parse(kind)
             bound = read_networks(wanted, networks)

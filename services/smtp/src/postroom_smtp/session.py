@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import binascii
-import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -13,11 +12,13 @@ from ipaddress import ip_address
 
 from postroom_chassis import logs
 from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.net.client import Client
 from postroom_chassis.net.connection import Connection
 from postroom_chassis.net.tls import ServerTls
+from postroom_chassis.tickets import RENEW_RETRY_SECONDS, may_go_on, renewal_delay
 from prometheus_client import Counter
 
-from postroom_smtp.ports import Authenticator, Client, Directory, Identity, Store
+from postroom_smtp.ports import Authenticator, Directory, Identity, Store
 from postroom_smtp.protocol import reply, trace
 from postroom_smtp.protocol.command import Mail, SaslStart
 from postroom_smtp.protocol.path import NULL
@@ -29,8 +30,6 @@ from postroom_smtp.transaction import Transaction
 log = logs.logger(__name__)
 
 TICKET_MARGIN_SECONDS = 60  # that a ticket must last when a delivery begins
-RENEW_AT = (0.6, 0.9)  # of the time that there is: renewed at a random moment between
-RENEW_RETRY_SECONDS = 15.0
 
 LOGINS = Counter("postroom_smtp_logins_total", "Sign-ins", ["outcome"])
 
@@ -88,10 +87,7 @@ class Session:
 
     @property
     def client(self) -> Client:
-        tls, peer = self.connection.tls, self.connection.peer
-        if tls is None:
-            return Client(peer.address, peer.loopback)
-        return Client(peer.address, True, tls.version, tls.end_point, tls.client_names)
+        return Client.of(self.connection)
 
     @property
     def tls_offered(self) -> bool:
@@ -120,7 +116,7 @@ class Session:
     def forget(self) -> None:
         """TLS has begun: what was learnt in clear text is forgotten (RFC 3207 section 4.2)."""
         self.greet("", extended=False)
-        self.identity = None
+        self._become(None)
 
     async def extensions(self) -> list[str]:
         """What EHLO offers."""
@@ -156,14 +152,14 @@ class Session:
             return _decoded(line.decode("ascii", "replace"))
 
         try:
-            self.identity = await self.house.authenticator.authenticate(
+            identity = await self.house.authenticator.authenticate(
                 self.client, start.mechanism, initial, answer
             )
         except PostroomError as error:
             return self._refuse_sign_in(start.mechanism, error)
-        self._keeper = asyncio.create_task(self._keep(self.identity))
+        self._become(identity)
         LOGINS.labels("ok").inc()
-        log.info("smtp.login", account=self.identity.address, mechanism=start.mechanism)
+        log.info("smtp.login", account=identity.address, mechanism=start.mechanism)
         return reply.SIGNED_IN
 
     async def begin(self, mail: Mail) -> Reply:
@@ -263,23 +259,35 @@ class Session:
             return reply.SIGN_IN_AGAIN
         return None
 
-    async def _keep(self, identity: Identity) -> None:
+    def _become(self, identity: Identity | None) -> None:
+        """From now on the session is this person's alone, and so is the ticket that is renewed."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+        self.identity = identity
+        self._keeper = asyncio.create_task(self._keep()) if identity else None
+
+    async def _keep(self) -> None:
         """Ask now and then whether who signed in may go on; end the session where not."""
-        while True:
-            life = max(1.0, identity.expires_at - time.time())
-            part = random.uniform(*RENEW_AT)  # noqa: S311 (spreads load, hides nothing)
-            await asyncio.sleep(part * min(life, identity.renew_seconds or life))
-            while True:
-                try:
-                    identity = self.identity = await self.house.authenticator.renew(identity)
-                    break
-                except PostroomError as error:
-                    if not error.temporary or identity.expires_at <= time.time():
-                        log.info("smtp.renewal_refused", why=error.kind)
-                        self._revoked = True
-                        self.connection.wake_for_drain()
-                        return
-                await asyncio.sleep(RENEW_RETRY_SECONDS)
+        renewed = True
+        while (identity := self.identity) is not None and not self._revoked:
+            delay = renewal_delay(identity.expires_at, identity.renew_seconds)
+            await asyncio.sleep(delay if renewed else RENEW_RETRY_SECONDS)
+            renewed = await self._take_fresh_ticket()
+
+    async def _take_fresh_ticket(self) -> bool:
+        """Renew the ticket that the session has by now. False: later, for it is still good."""
+        identity = self.identity
+        if identity is None:
+            return False
+        try:
+            self.identity = await self.house.authenticator.renew(identity)
+        except PostroomError as error:
+            if not may_go_on(error, identity.expires_at):
+                log.info("smtp.renewal_refused", why=error.kind)
+                self._revoked = True
+                self.connection.wake_for_drain()
+            return False
+        return True
 
     def _refuse_sign_in(self, mechanism: str, error: PostroomError) -> Reply:
         LOGINS.labels(error.kind.lower()).inc()

@@ -161,7 +161,9 @@ class AppPassword(Resource):
 
 
 class NewAppPassword(Request):
-    name: str = Field(min_length=1, max_length=200, examples=["Ann's phone"])
+    # Not "." or "..", which clients take out of a path with what is before them (RFC 3986
+    # section 5.2.4): to revoke such a one would be to remove the account.
+    name: str = Field(min_length=1, max_length=200, pattern=r"[^.]|\.{3}", examples=["Ann's phone"])
     protocols: list[Protocol] = Field(min_length=1, max_length=4)
     networks: list[str] = Field([], max_length=32, examples=[["192.0.2.0/24"]])
     expires_at: datetime | None = Field(None, description="null: never")

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from postroom_admin.cli import access, directory, mail, queue, shared_secret, signing_in, upkeep
+from postroom_admin.cli import (
+    access,
+    audit,
+    directory,
+    mail,
+    queue,
+    shared_secret,
+    signing_in,
+    upkeep,
+)
 from postroom_admin.cli.session import Session, examples
 
 if TYPE_CHECKING:
@@ -61,7 +70,7 @@ app.add_typer(shared_secret.secret, name="secret")
 app.add_typer(queue.queue, name="queue")
 app.add_typer(mail.imports, name="import")
 mail.add_commands(app)
-signing_in.add_commands(app, directory.account)
+audit.add_commands(app)
 upkeep.add_commands(app)
 
 

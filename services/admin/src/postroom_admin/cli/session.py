@@ -36,7 +36,6 @@ ADVICE: dict[Kind, str] = {
     Kind.UNAVAILABLE: "is it running at POSTROOM_ADMIN_AUTH_ADDRESS, POSTROOM_ADMIN_STORE_ADDRESS?",
     Kind.DEADLINE: "try again; it may have been done all the same",
     Kind.OVER_QUOTA: "`postroom quota set` gives the account more room",
-    Kind.UNSUPPORTED: "POSTROOM_AUTH_SECRETS_KEYS gives it one",
     Kind.RATE_LIMITED: "try again later",
     Kind.INTERNAL: "its log has the details",
 }
