@@ -28,6 +28,8 @@ LISTENERS = ",".join(
         "submission=127.0.0.1:0",
         "submissions=127.0.0.1:0;tls",
         "submission-proxy=127.0.0.1:0;proxy",
+        "lmtp=127.0.0.1:0",
+        "lmtp-proxy=127.0.0.1:0;proxy",
     )
 )
 
@@ -48,6 +50,7 @@ class FrontAlone:
             "tls_key": certificates / "tls.key",
             "auth_address": "unused",
             "store_address": "unused",
+            "greeting_seconds": 0,
             "rpc_certificate": unused,
             "rpc_key": unused,
             "rpc_authority": unused,

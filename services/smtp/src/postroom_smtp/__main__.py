@@ -56,6 +56,7 @@ def open_tls(settings: SmtpSettings) -> dict[Role, ServerTls | None]:
     return {
         Role.MX: ServerTls(certificate, key),
         Role.SUBMISSION: ServerTls(certificate, key, settings.tls_client_authority),
+        Role.LMTP: ServerTls(certificate, key),
     }
 
 

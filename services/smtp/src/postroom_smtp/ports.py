@@ -236,3 +236,17 @@ class Policy(Protocol):
 
     async def message(self, sending: Sending, message: Spool) -> Judgement:
         """At the end of the content."""
+
+
+class Waiting(Protocol):
+    """What waits to be sent elsewhere."""
+
+    async def hasten(self, domain: str, *, subdomains: bool) -> int:
+        """Let what waits for a domain be tried at once; how many recipients that are."""
+
+
+class Urls(Protocol):
+    """What URLs let a submission server read (RFC 4467, RFC 4468)."""
+
+    def fetch(self, identity: Identity, url: str) -> AsyncIterator[bytes]:
+        """What a URL names, in pieces. Raises PostroomError NOT_FOUND where it opens nothing."""

@@ -7,9 +7,7 @@ messages to one address asks once.
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator, Sequence
-from typing import Generic, TypeVar
 
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from postroom.auth.v1 import authentication_pb2, directory_pb2, directory_pb2_grpc
@@ -37,6 +35,7 @@ from postroom_smtp.protocol.envelope import (
     Request,
     Return,
 )
+from postroom_smtp.recent import Recent
 
 DIRECTORY_SECONDS = 2.0
 REMEMBERED = 10_000  # answers of the directory
@@ -44,9 +43,6 @@ MOST_ITEMS = 1_000  # in a call, by contract
 DELIVER_BYTES = 1024 * 1024  # of contents in a call, by contract
 DELIVER_LANES = 2  # while the store commits one batch, the next is on its way, if it is worth it
 DELIVER_LEAST = 128 * 1024  # of contents in that next one
-
-K = TypeVar("K")
-V = TypeVar("V")
 
 WHEREABOUTS = {
     directory_pb2.Resolution.KIND_LOCAL: Whereabouts.LOCAL,
@@ -78,24 +74,6 @@ async def check(channel: Channel) -> None:
     answer = await health.Check(health_pb2.HealthCheckRequest())
     if answer.status != health_pb2.HealthCheckResponse.SERVING:
         raise PostroomError(Kind.UNAVAILABLE, "it does not serve now")
-
-
-class Recent(Generic[K, V]):
-    """Answers of the last seconds, so many at most."""
-
-    def __init__(self, seconds: float, most: int) -> None:
-        self._seconds = seconds
-        self._most = most
-        self._answers: dict[K, tuple[float, V]] = {}
-
-    def get(self, key: K) -> V | None:
-        expires, answer = self._answers.get(key, (0.0, None))
-        return answer if time.monotonic() < expires else None
-
-    def put(self, key: K, answer: V) -> None:
-        if len(self._answers) >= self._most:
-            self._answers.clear()
-        self._answers[key] = (time.monotonic() + self._seconds, answer)
 
 
 class RemoteAuthenticator:
