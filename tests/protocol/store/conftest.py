@@ -41,6 +41,7 @@ class Callers:
     queue: queue_pb2_grpc.QueueServiceAsyncStub
     admin: admin_pb2_grpc.AdminServiceAsyncStub
     urls: url_pb2_grpc.UrlServiceAsyncStub
+    submitted: url_pb2_grpc.UrlServiceAsyncStub
 
     def ticket(self, account_id: int = ANN, **claims: int) -> Metadata:
         return ticketed(self.certificates.ticket(account_id, **claims))  # type: ignore[arg-type]
@@ -111,4 +112,5 @@ async def store(
             channels["admin"].stub(queue_pb2_grpc.QueueServiceStub),
             channels["admin"].stub(admin_pb2_grpc.AdminServiceStub),
             channels["imap"].stub(url_pb2_grpc.UrlServiceStub),
+            channels["smtp"].stub(url_pb2_grpc.UrlServiceStub),
         )
