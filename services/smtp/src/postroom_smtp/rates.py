@@ -13,17 +13,20 @@ class Rate:
 
     Args:
         most: 0 is no limit.
+
+    Attributes:
+        limits: whether there is one.
     """
 
     def __init__(self, most: int, seconds: float) -> None:
-        self._most = most
+        self.limits = most > 0
         self._each = seconds / most if most else 0.0
         self._seconds = seconds
         self._until: dict[str, float] = {}  # when all will have come back
 
     def take(self, key: str) -> bool:
         """Whether one more is within the limit; it counts then."""
-        if not self._most:
+        if not self.limits:
             return True
         now = time.monotonic()
         until = max(self._until.pop(key, now), now) + self._each

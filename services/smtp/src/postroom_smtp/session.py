@@ -207,7 +207,8 @@ class Session:
         """Why the client is not greeted."""
         if self.role is Role.LMTP and not self._within(self.house.settings.lmtp_clients):
             return reply.NOT_FROM_THERE
-        if not self.trusted and not self.house.arrivals.take(self._network):
+        rate = self.house.arrivals
+        if rate.limits and not self.trusted and not rate.take(self._network):
             return reply.TOO_MANY_CONNECTIONS
         if self.house.policy is None:
             return None
@@ -340,7 +341,7 @@ class Session:
             return reply.NOT_SOLICITED
         if self.identity is not None and (refused := await self._check_sender(self.identity, mail)):
             return refused
-        if not self.trusted and not self.house.clients.take(self._network):
+        if self.house.clients.limits and not self._may_send_more():
             return reply.TOO_MUCH_FROM_YOU
         known = self.trusted or self.identity is not None
         answer = reply.SENDER_OK
@@ -457,6 +458,9 @@ class Session:
             return [reply.UNKNOWN_RECIPIENT]
         return [Reply(250, "2.1.5", f"<{member}>") for member in members]
 
+    def _may_send_more(self) -> bool:
+        return self.trusted or self.house.clients.take(self._network)
+
     @property
     def _network(self) -> str:
         """What the client is counted by."""
@@ -466,8 +470,8 @@ class Session:
     @property
     def _objects(self) -> bool:
         """Whether anything is asked about recipients."""
-        accounts = self.identity is not None and self.house.settings.account_recipients_per_hour
-        return bool(accounts) or self.house.policy is not None
+        accounts = self.identity is not None and self.house.accounts.limits
+        return accounts or self.house.policy is not None
 
     async def _object(self, address: str) -> Reply | None:
         identity, house = self.identity, self.house
@@ -604,7 +608,7 @@ class Session:
         )
         fields = trace.received(arrival)
         if transaction.stays_here or transaction.copy_to:
-            return trace.return_path(str(transaction.mail.sender)) + fields
+            return trace.return_path(transaction.sender) + fields
         return fields
 
     async def _mechanisms(self) -> tuple[str, ...]:

@@ -79,6 +79,8 @@ class Transaction:
         objection: is asked of each recipient that is otherwise right.
         one_by_one: each recipient has a delivery and a reply of its own (RFC 2033 section 4.2).
         key: names the message to the store.
+        sender: the reverse-path, empty for the null one.
+        stays_here: whether it is delivered to anybody here.
         message_id: names it in replies, logs and its Received field.
         accepted: the addresses that RCPT was answered 250 for.
         told: those of them here whose sender wants to hear that they got it.
@@ -96,6 +98,8 @@ class Transaction:
     one_by_one: bool = False
     key: bytes = field(default_factory=lambda: secrets.token_bytes(16))
     message_id: str = field(init=False)
+    sender: str = field(init=False)
+    stays_here: bool = False
     accepted: list[str] = field(default_factory=list)
     told: list[Rcpt] = field(default_factory=list)
     reception: Reception | None = None
@@ -105,12 +109,8 @@ class Transaction:
     _ahead: dict[Rcpt, Reply | Resolution] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.sender = str(self.mail.sender)
         self.message_id = base64.b32encode(self.key[:10]).decode().lower()
-
-    @property
-    def stays_here(self) -> bool:
-        """Whether it is delivered to anybody here."""
-        return any(share.local for share in self._shares)
 
     @property
     def takes_data(self) -> bool:
@@ -174,7 +174,7 @@ class Transaction:
                 local.append(copy)
             return Delivery(
                 key,
-                str(self.mail.sender),
+                self.sender,
                 content,
                 tuple(local),
                 tuple(one for share in shares for one in share.queue),
@@ -223,7 +223,7 @@ class Transaction:
         log.info(
             "smtp.message",
             message=self.message_id,
-            sender=str(self.mail.sender),
+            sender=self.sender,
             recipients=len(self.accepted),
             size=size,
             reply=str(answer),
@@ -297,6 +297,7 @@ class Transaction:
         self._shares.append(share)
         # Once in each mailbox, however many of the addresses lead there.
         for account in resolution.accounts:
+            self.stays_here = True
             if self._owns(place, share, account.account_id):
                 share.local.append(LocalRecipient(account.account_id, address))
         if resolution.whereabouts is Whereabouts.FOREIGN and self._owns(place, share, address):
