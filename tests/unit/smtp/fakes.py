@@ -168,6 +168,7 @@ class FakePolicy:
     judgement: Judgement = field(default_factory=Judgement)
     asked: list[tuple[str, Sending]] = field(default_factory=list)
     messages: list[bytes] = field(default_factory=list)
+    over: list[str] = field(default_factory=list)
 
     async def connected(self, sending: Sending) -> Reply | None:
         return self._note("connected", sending)
@@ -182,6 +183,9 @@ class FakePolicy:
         self._note("message", sending)
         self.messages.append(await message.whole())
         return self.judgement
+
+    async def ended(self, connection: str) -> None:
+        self.over.append(connection)
 
     def _note(self, moment: str, sending: Sending) -> Reply | None:
         self.asked.append((moment, sending))

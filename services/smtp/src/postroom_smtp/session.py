@@ -51,7 +51,7 @@ from postroom_smtp.protocol.header import values
 from postroom_smtp.protocol.keyword import NOTHING_OFFERED, Keyword, Offer
 from postroom_smtp.protocol.path import NULL
 from postroom_smtp.protocol.reply import Refused, Reply
-from postroom_smtp.rates import Rate
+from postroom_smtp.protocol.srs import Rewriting
 from postroom_smtp.recent import Recent
 from postroom_smtp.reception import Reception, discard
 from postroom_smtp.settings import Role, SmtpSettings
@@ -102,7 +102,7 @@ class House:
         urls: of messages that may be submitted; None: there are none.
         waited: addresses that waited for their greeting lately.
         hastened: domains that were hastened lately.
-        accounts, clients, arrivals: how much people, addresses and connections may send.
+        rewriting: gives forwarded mail a reverse-path of ours (SRS); None: it keeps its own.
     """
 
     authenticator: Authenticator
@@ -113,21 +113,13 @@ class House:
     policy: Policy | None = None
     waiting: Waiting | None = None
     urls: Urls | None = None
+    rewriting: Rewriting | None = None
     waited: Recent[str, bool] = field(
         default_factory=lambda: Recent[str, bool](WAITED_SECONDS, WAITED_MOST)
     )
     hastened: Recent[str, bool] = field(
         default_factory=lambda: Recent[str, bool](HASTENED_SECONDS, HASTENED_MOST)
     )
-    accounts: Rate = field(init=False)
-    clients: Rate = field(init=False)
-    arrivals: Rate = field(init=False)
-
-    def __post_init__(self) -> None:
-        settings = self.settings
-        self.accounts = Rate(settings.account_recipients_per_hour, 3600.0)
-        self.clients = Rate(settings.client_messages_per_minute, 60.0)
-        self.arrivals = Rate(settings.client_connections_per_minute, 60.0)
 
 
 @dataclass(slots=True)
@@ -207,9 +199,6 @@ class Session:
         """Why the client is not greeted."""
         if self.role is Role.LMTP and not self._within(self.house.settings.lmtp_clients):
             return reply.NOT_FROM_THERE
-        rate = self.house.arrivals
-        if rate.limits and not self.trusted and not rate.take(self._network):
-            return reply.TOO_MANY_CONNECTIONS
         if self.house.policy is None:
             return None
         return await self.house.policy.connected(self._sending())
@@ -231,11 +220,13 @@ class Session:
         """Why the session must end, where whoever signed in may act no longer."""
         return reply.SIGN_IN_AGAIN if self._revoked else None
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """The connection has ended."""
         self.abandon()
         if self._keeper is not None:
             self._keeper.cancel()
+        if self.house.policy is not None:
+            await self.house.policy.ended(self.connection.id)
 
     def forget(self) -> None:
         """TLS has begun: what was learnt in clear text is forgotten (RFC 3207 section 4.2)."""
@@ -341,8 +332,6 @@ class Session:
             return reply.NOT_SOLICITED
         if self.identity is not None and (refused := await self._check_sender(self.identity, mail)):
             return refused
-        if self.house.clients.limits and not self._may_send_more():
-            return reply.TOO_MUCH_FROM_YOU
         known = self.trusted or self.identity is not None
         answer = reply.SENDER_OK
         # RFC 6710 section 5: nobody's mail goes first because a stranger says so.
@@ -361,8 +350,9 @@ class Session:
             store=self.house.store,
             settings=settings,
             domains=settings.relays if self.role is Role.MX else frozenset(),
-            objection=self._object if self._objects else None,
+            objection=self._object if self.house.policy is not None else None,
             one_by_one=lmtp,
+            rewriting=self.house.rewriting,
         )
         return answer
 
@@ -458,29 +448,17 @@ class Session:
             return [reply.UNKNOWN_RECIPIENT]
         return [Reply(250, "2.1.5", f"<{member}>") for member in members]
 
-    def _may_send_more(self) -> bool:
-        return self.trusted or self.house.clients.take(self._network)
-
     @property
     def _network(self) -> str:
         """What the client is counted by."""
         address = self.connection.peer.address
         return network_of(address) if address else ""
 
-    @property
-    def _objects(self) -> bool:
-        """Whether anything is asked about recipients."""
-        accounts = self.identity is not None and self.house.accounts.limits
-        return accounts or self.house.policy is not None
-
     async def _object(self, address: str) -> Reply | None:
-        identity, house = self.identity, self.house
-        if identity is not None and not house.accounts.take(str(identity.account_id)):
-            return reply.TOO_MUCH_FROM_YOU
-        if house.policy is None:
+        policy, transaction = self.house.policy, self.transaction
+        if policy is None or transaction is None:
             return None
-        mail = self.transaction.mail if self.transaction else None
-        return await house.policy.recipient(self._sending(mail), address)
+        return await policy.recipient(self._sending(transaction.mail), address)
 
     def _sending(self, mail: Mail | None = None) -> Sending:
         """What is known of who sends, for the policy."""
@@ -494,6 +472,8 @@ class Session:
             tuple(transaction.accepted) if transaction else (),
             transaction.message_id if transaction else "",
             mail.request if mail else NOTHING_ASKED,
+            self.connection.id,
+            transaction is not None and transaction.forwarded,
         )
 
     def _open(self, transaction: Transaction) -> Reception:

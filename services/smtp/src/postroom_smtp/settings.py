@@ -95,9 +95,6 @@ class SmtpSettings(ServiceSettings):
     vrfy: bool = Field(False, description="say by VRFY who is here")
     expn: bool = Field(False, description="say by EXPN whom an address leads to")
     no_soliciting: str = Field("", description="solicitations that aren't taken (RFC 3865)")
-    account_recipients_per_hour: int = Field(0, ge=0, description="of who signed in; 0: no limit")
-    client_messages_per_minute: int = Field(0, ge=0, description="of an address; 0: no limit")
-    client_connections_per_minute: int = Field(0, ge=0, description="of an address; 0: no limit")
     spool_folder: Path | None = Field(
         None, description="where messages over a MiB lie while they come; none: the system's place"
     )

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import hashlib
 import secrets
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -32,6 +33,7 @@ from postroom_smtp.protocol.command import POSTMASTER, Mail, Rcpt
 from postroom_smtp.protocol.envelope import Body, Notify, Recipient
 from postroom_smtp.protocol.path import Path
 from postroom_smtp.protocol.reply import Reply
+from postroom_smtp.protocol.srs import Forged, Rewriting
 from postroom_smtp.reception import Reception
 from postroom_smtp.settings import SmtpSettings
 
@@ -78,9 +80,11 @@ class Transaction:
         domains: elsewhere, to which everybody may send.
         objection: is asked of each recipient that is otherwise right.
         one_by_one: each recipient has a delivery and a reply of its own (RFC 2033 section 4.2).
+        rewriting: gives what is forwarded a reverse-path of ours.
         key: names the message to the store.
         sender: the reverse-path, empty for the null one.
         stays_here: whether it is delivered to anybody here.
+        forwarded: whether some of it goes on to addresses that the client didn't name.
         message_id: names it in replies, logs and its Received field.
         accepted: the addresses that RCPT was answered 250 for.
         told: those of them here whose sender wants to hear that they got it.
@@ -96,10 +100,12 @@ class Transaction:
     domains: frozenset[str] = frozenset()
     objection: Objection | None = None
     one_by_one: bool = False
+    rewriting: Rewriting | None = None
     key: bytes = field(default_factory=lambda: secrets.token_bytes(16))
     message_id: str = field(init=False)
     sender: str = field(init=False)
     stays_here: bool = False
+    forwarded: bool = False
     accepted: list[str] = field(default_factory=list)
     told: list[Rcpt] = field(default_factory=list)
     reception: Reception | None = None
@@ -263,6 +269,9 @@ class Transaction:
             judged = await self._judge(recipient)
         if isinstance(judged, Reply):
             return judged
+        # One after the other, in the order in which they come: filters are told of them so.
+        if self.objection is not None and (refused := await self.objection(str(recipient.path))):
+            return refused
         self._take(recipient, judged)
         return reply.RECIPIENT_OK
 
@@ -283,8 +292,6 @@ class Transaction:
                 return reply.OVER_QUOTA
         except PostroomError as error:
             return reply.refusal(error)
-        if self.objection is not None and (refused := await self.objection(str(path))):
-            return refused
         return resolution
 
     def _may_relay(self, path: Path) -> bool:
@@ -304,7 +311,8 @@ class Transaction:
             share.queue.append(Recipient(address, recipient.original, recipient.notify))
         for forward in resolution.forwards:
             if self._owns(place, share, forward):
-                share.queue.append(_forwarded(forward, recipient))
+                self.forwarded = True
+                share.queue.append(self._forward(forward, recipient))
         if resolution.accounts and Notify.SUCCESS in recipient.notify:
             self.told.append(recipient)
 
@@ -314,7 +322,20 @@ class Transaction:
             share.others.add(owner)
         return owner == place
 
+    def _forward(self, address: str, recipient: Rcpt) -> Recipient:
+        """What the sender asks for goes on with the message (RFC 3461 section 5.2.7), which has a
+        reverse-path of ours from here on."""
+        original, sender = recipient.original, None
+        if recipient.notify and not original and recipient.path.ascii:
+            original = f"rfc822;{recipient.path}"
+        if self.rewriting is not None and self.sender:
+            rewritten = self.rewriting.forward(self.sender, time.time())
+            sender = rewritten if rewritten != self.sender else None
+        return Recipient(address, original, recipient.notify, sender)
+
     async def _resolve(self, recipient: Path) -> Resolution:
+        if self.rewriting is not None and (found := await self._returned(recipient)):
+            return found
         if recipient.local.lower() != POSTMASTER.local:
             return await self.directory.resolve(str(recipient))
         # RFC 5321 section 4.5.1: mail for postmaster is taken in every domain of ours, and without
@@ -328,20 +349,27 @@ class Transaction:
             return await self.directory.resolve(self.settings.postmaster)
         return Resolution(Whereabouts.UNKNOWN) if lost else resolution
 
+    async def _returned(self, recipient: Path) -> Resolution | None:
+        """Where a bounce goes whose address we made for what was forwarded; None: it is no such."""
+        try:
+            sender = self.rewriting and self.rewriting.reverse(str(recipient), time.time())
+        except Forged:
+            return Resolution(Whereabouts.UNKNOWN)
+        if not sender:
+            return None
+        if self.sender:  # such an address is for bounces, and opens no way for anything else
+            return Resolution(Whereabouts.UNKNOWN)
+        found = await self.directory.resolve(sender)
+        if found.whereabouts is Whereabouts.FOREIGN:
+            return Resolution(Whereabouts.LOCAL, forwards=(sender,))
+        return found
+
     async def _have_room(self, accounts: tuple[Account, ...]) -> bool:
         limited = [account for account in accounts if account.limited]
         if len(limited) <= 1:
             return not limited or await self.store.admit(limited[0], self.mail.size)
         asked = [self.store.admit(account, self.mail.size) for account in limited]
         return all(await asyncio.gather(*asked))
-
-
-def _forwarded(address: str, recipient: Rcpt) -> Recipient:
-    """What the sender asks for goes on with the message (RFC 3461 section 5.2.7)."""
-    original = recipient.original
-    if recipient.notify and not original and recipient.path.ascii:
-        original = f"rfc822;{recipient.path}"
-    return Recipient(address, original, recipient.notify)
 
 
 def _worst(answer: Reply) -> int:
