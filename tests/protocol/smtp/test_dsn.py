@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from postroom_chassis.errors import Kind, PostroomError
 from postroom_smtp.protocol.envelope import Notify, Recipient, Return
 
 from tests.protocol.smtp.conftest import FrontAlone
@@ -161,3 +162,105 @@ async def test_what_is_asked_goes_on_with_forwards(system: FrontAlone) -> None:
             """
         )
         assert system.store.messages[-1].queue == (recipient,)
+
+
+async def test_success_is_told_of_people_here(system: FrontAlone) -> None:
+    """RFC 3461 section 6: to the sender of the message, from nobody, once for all recipients."""
+    ann, bob = await system.person(), await system.person()
+    wire = await greeted(system)
+    await wire.play(
+        f"""
+        C: MAIL FROM:<sender@client.example> ENVID=QQ+20314159 RET=FULL
+        S: 250 ...
+        C: RCPT TO:<{ann.name}> NOTIFY=SUCCESS ORCPT=rfc822;Ann+2B@client.example
+        S: 250 ...
+        C: RCPT TO:<{bob.name}> NOTIFY=FAILURE
+        S: 250 ...
+        C: DATA
+        S: 354 ...
+        C: Subject: the header comes back
+        C:{" "}
+        C: and the text does not
+        C: .
+        S: 250 2.0.0 ...
+        """
+    )
+    message, notice = system.store.messages
+    assert len(message.local) == 2
+    assert (notice.sender, notice.local) == ("", ())
+    assert notice.queue == (Recipient("sender@client.example", notify=frozenset({Notify.NEVER})),)
+    content = system.store.content(notice)
+    for line in (
+        b"Original-Envelope-Id: QQ+20314159\r\n",
+        b"Reporting-MTA: dns; mx.example.org\r\n",
+        b"Original-Recipient: rfc822; Ann+2B@client.example\r\n",
+        b"Final-Recipient: rfc822; %b\r\n" % ann.name.encode(),
+        b"Action: delivered\r\n",
+        b"Status: 2.1.5\r\n",
+        b"Subject: the header comes back\r\n",
+    ):
+        assert line in content
+    assert bob.name.encode() not in content
+    assert b"the text does not" not in content
+
+
+async def test_success_is_told_to_people_here(system: FrontAlone) -> None:
+    ann = await system.person()
+    wire = await signed_in(system, ann)
+    await wire.play(
+        f"""
+        C: MAIL FROM:<{ann.name}>
+        S: 250 ...
+        C: RCPT TO:<{ann.name}> NOTIFY=SUCCESS,DELAY
+        S: 250 ...
+        C: DATA
+        S: 354 ...
+        C: .
+        S: 250 2.0.0 ...
+        """
+    )
+    _, notice = await system.inbox(ann)
+    assert notice.startswith(b"Return-Path: <>\r\nFrom: Mail Delivery System")
+
+
+@pytest.mark.parametrize("sender", ["", "a@client.example"])
+@pytest.mark.parametrize(
+    "notify", ["", " NOTIFY=NEVER", " NOTIFY=FAILURE,DELAY", " NOTIFY=SUCCESS"]
+)
+async def test_success_is_told_to_those_alone_who_ask(
+    system: FrontAlone, sender: str, notify: str
+) -> None:
+    ann = await system.person()
+    wire = await greeted(system)
+    await wire.play(
+        f"""
+        C: MAIL FROM:<{sender}>
+        S: 250 ...
+        C: RCPT TO:<{ann.name}>{notify}
+        S: 250 ...
+        C: DATA
+        S: 354 ...
+        C: .
+        S: 250 2.0.0 ...
+        """
+    )
+    told_of = bool(sender) and "SUCCESS" in notify
+    assert len(system.store.messages) == (2 if told_of else 1)
+
+
+async def test_a_notice_that_fails_leaves_the_message_taken(system: FrontAlone) -> None:
+    ann = await system.person()
+    wire = await greeted(system)
+    await wire.play(
+        f"""
+        C: MAIL FROM:<sender@client.example>
+        S: 250 ...
+        C: RCPT TO:<{ann.name}> NOTIFY=SUCCESS
+        S: 250 ...
+        C: DATA
+        S: 354 ...
+        """
+    )
+    system.directory.fault = PostroomError(Kind.UNAVAILABLE, "away")
+    await wire.play("C: .\nS: 250 2.0.0 ...")
+    assert len(system.store.messages) == 1

@@ -55,6 +55,7 @@ from postroom_smtp.protocol.srs import Rewriting
 from postroom_smtp.recent import Recent
 from postroom_smtp.reception import Reception, discard
 from postroom_smtp.settings import Role, SmtpSettings
+from postroom_smtp.success import Successes
 from postroom_smtp.transaction import Transaction
 
 log = logs.logger(__name__)
@@ -525,7 +526,12 @@ class Session:
                 judgement.verdict,
             ),
         )
-        self.messages += any(answer.positive for answer in replies)
+        taken = any(answer.positive for answer in replies)
+        self.messages += taken
+        if taken and transaction.told and transaction.sender:
+            house = self.house
+            successes = Successes(house.directory, house.store, house.settings.hostname)
+            await successes.tell(transaction, reception.spool.header)
         return replies
 
     async def _complete(self, transaction: Transaction, header: bytes) -> bytes:
