@@ -72,3 +72,25 @@ async def test_one_without_the_other(system: FrontAlone) -> None:
     await wire.play(
         "C: VRFY ann@example.org\nS: 250 ...\nC: EXPN ann@example.org\nS: 502 5.5.1 ..."
     )
+
+
+@pytest.mark.parametrize("settings", [{"vrfy": True, "expn": True}])
+async def test_addresses_beyond_ascii(system: FrontAlone) -> None:
+    """RFC 6531 section 3.7.4.2."""
+    joerg = "j\u00f6rg@example.org"
+    system.directory.add(joerg, Account(7, joerg))
+    wire = await greeted(system)
+    await wire.play(
+        f"""
+        C: VRFY {joerg}
+        S: 553 5.6.7 ...
+        C: EXPN {joerg}
+        S: 553 5.6.7 ...
+        C: VRFY {joerg} SMTPUTF8
+        S: 250 2.1.5 <{joerg}>
+        C: EXPN <{joerg}> SMTPUTF8
+        S: 250 2.1.5 <{joerg}>
+        C: VRFY {joerg} SMTPUTF8 SMTPUTF8
+        S: 501 5.5.4 ...
+        """
+    )

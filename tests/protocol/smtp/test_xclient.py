@@ -102,6 +102,26 @@ async def test_trust_goes_with_the_address(system: FrontAlone) -> None:
         )
 
 
+@pytest.mark.parametrize("settings", [PROXIES | {"trusted_networks": "127.0.0.0/8"}])
+async def test_nobody_is_trusted_because_the_proxy_is(system: FrontAlone) -> None:
+    """Where it doesn't know whom it acts for."""
+    wire = await greeted(system)
+    await wire.play(
+        """
+        C: XCLIENT ADDR=[UNAVAILABLE] NAME=[UNAVAILABLE]
+        S: 220 ...
+        C: XCLIENT ADDR=127.0.0.1
+        S: 502 5.5.1 ...
+        C: HELO x
+        S: 250 ...
+        C: MAIL FROM:<a@client.example>
+        S: 250 ...
+        C: RCPT TO:<b@elsewhere.example>
+        S: 554 5.7.1 ...
+        """
+    )
+
+
 @pytest.mark.parametrize("settings", [PROXIES])
 @pytest.mark.parametrize(
     "said",

@@ -40,8 +40,8 @@ from postroom_smtp.protocol.command import (
     SUBSTITUTED,
     Chunk,
     Mail,
+    Mailbox,
     Node,
-    Rcpt,
     SaslStart,
     Substitute,
     Url,
@@ -68,6 +68,8 @@ WAITED_SECONDS = 3600.0  # for which an address that waited for its greeting is 
 WAITED_MOST = 100_000
 HASTENED_SECONDS = 60.0  # within which a domain is hastened once
 HASTENED_MOST = 10_000
+
+UNKNOWN_ADDRESS = "0.0.0.0"  # noqa: S104 (nobody's, so that nobody is trusted by it)
 
 ALWAYS = (
     Keyword.PIPELINING,
@@ -243,8 +245,9 @@ class Session:
         """XCLIENT: from now on the client is somebody else, of whom nothing is known."""
         peer = self.connection.peer
         if said.address is not None or said.port is not None:
+            address = peer.address if said.address is None else said.address or UNKNOWN_ADDRESS
             port = peer.port if said.port is None else said.port
-            self.connection.proxied(Peer(said.address or peer.address, port), None)
+            self.connection.proxied(Peer(address, port), None)
         self.forget()
         self._know_client()
         self.name, self.extended = said.name or "", said.extended is not False
@@ -426,28 +429,29 @@ class Session:
             return reply.NOTHING_WAITS
         return Reply(253, "2.0.0", f"OK, {count} pending messages for node {domain} started")
 
-    async def verify(self, rcpt: Rcpt) -> Reply:
+    async def verify(self, asked: Mailbox) -> Reply:
         """VRFY: whether somebody here has an address."""
         try:
-            resolution = await self.house.directory.resolve(str(rcpt.path))
+            resolution = await self.house.directory.resolve(str(asked.path))
         except PostroomError as error:
             return reply.refusal(error)
         if resolution.whereabouts is Whereabouts.LOCAL:
-            return Reply(250, "2.1.5", f"<{rcpt.path}>")
+            return _named(str(asked.path), asked)
         if resolution.whereabouts is Whereabouts.FOREIGN:
             return reply.NOT_SAID
         return reply.UNKNOWN_RECIPIENT
 
-    async def expand(self, rcpt: Rcpt) -> Sequence[Reply]:
+    async def expand(self, asked: Mailbox) -> Sequence[Reply]:
         """EXPN: who gets what is sent to an address."""
         try:
-            resolution = await self.house.directory.resolve(str(rcpt.path))
+            resolution = await self.house.directory.resolve(str(asked.path))
         except PostroomError as error:
             return [reply.refusal(error)]
         members = [one.address for one in resolution.accounts] + list(resolution.forwards)
         if not members:
             return [reply.UNKNOWN_RECIPIENT]
-        return [Reply(250, "2.1.5", f"<{member}>") for member in members]
+        named = [_named(member, asked) for member in members]
+        return named if all(one.positive for one in named) else [reply.NOT_ASCII]
 
     @property
     def _network(self) -> str:
@@ -675,6 +679,14 @@ class Session:
             self._failures += 1
             self.over = self._failures >= self.house.settings.login_failures
         return reply.sign_in_refusal(error)
+
+
+def _named(address: str, asked: Mailbox) -> Reply:
+    """An address in a reply; one beyond ASCII for those who say that they understand it (RFC 6531
+    section 3.7.4.2)."""
+    if not (address.isascii() or asked.smtputf8):
+        return reply.NOT_ASCII
+    return Reply(250, "2.1.5", f"<{address}>") if address.isprintable() else reply.NOT_SAID
 
 
 def _decoded(text: str) -> bytes:

@@ -94,6 +94,7 @@ class Smtpd(aiosmtpd.SMTP):
     """
 
     command_size_limit = COMMAND_LIMIT
+    _hello = "EHLO"
 
     # What `serve` sets.
     _mail: Session
@@ -131,7 +132,7 @@ class Smtpd(aiosmtpd.SMTP):
         dialogue.transport = cast(Any, session.connection)
         dialogue.session = aiosmtpd.Session(dialogue.loop)
         if session.role is Role.LMTP:
-            dialogue.__ident__ = "LMTP Postroom"
+            dialogue.__ident__, dialogue._hello = "LMTP Postroom", "LHLO"
         try:
             await dialogue._welcome()
             await dialogue._handle_client()
@@ -237,7 +238,7 @@ class Smtpd(aiosmtpd.SMTP):
 
     @syntax("MAIL FROM:<reverse-path>", extended=" [SP <mail-parameters>]")
     async def smtp_MAIL(self, arg: str | None) -> None:
-        if await self.check_helo_needed("EHLO"):
+        if await self.check_helo_needed(self._hello):
             return
         if self._connection.draining and self._mail.transaction is None:
             await self._end(self._mail.farewell or reply.GOING_DOWN)
@@ -276,7 +277,7 @@ class Smtpd(aiosmtpd.SMTP):
 
     @syntax("ETRN domain")
     async def smtp_ETRN(self, arg: str | None) -> None:
-        if await self.check_helo_needed("EHLO"):
+        if await self.check_helo_needed(self._hello):
             return
         await self._answer(self._hasten(arg))
 
@@ -298,12 +299,13 @@ class Smtpd(aiosmtpd.SMTP):
             if mail.name:
                 self.session.host_name = mail.name
                 self.session.extended_smtp = mail.extended
-            await self._welcome()
+            if unwelcome := await mail.welcome():
+                await self._end(unwelcome)
             await self._send(f"220 {self.hostname} {self.__ident__}")
 
     @syntax("AUTH <mechanism> [initial-response]")
     async def smtp_AUTH(self, arg: str | None) -> None:
-        if await self.check_helo_needed("EHLO"):
+        if await self.check_helo_needed(self._hello):
             return
         await self._answer(self._sign_in(arg))
 

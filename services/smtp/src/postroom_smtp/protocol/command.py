@@ -61,6 +61,18 @@ class Rcpt:
 
 
 @dataclass(frozen=True, slots=True)
+class Mailbox:
+    """VRFY and EXPN.
+
+    Attributes:
+        smtputf8: the client understands addresses beyond ASCII (RFC 6531 section 3.7.4.2).
+    """
+
+    path: Path
+    smtputf8: bool
+
+
+@dataclass(frozen=True, slots=True)
 class SaslStart:
     """AUTH with a mechanism; `initial` is in base64 still."""
 
@@ -160,16 +172,16 @@ def parse_rcpt(argument: str | None, offered: Offer) -> Rcpt:
     return Rcpt(recipient, asked.original, asked.notify)
 
 
-def parse_mailbox(argument: str) -> Rcpt:
+def parse_mailbox(argument: str) -> Mailbox:
     """Whom VRFY and EXPN ask for, with angle brackets or without. Raises Refused."""
-    text = argument if argument.startswith("<") else f"<{argument}>"
+    text, utf8, rest = argument.partition(" SMTPUTF8")
     try:
-        path, rest = parse_path(text)
+        path, behind = parse_path(text if text.startswith("<") else f"<{text}>")
     except PathFault as fault:
         raise Refused(reply.BAD_ARGUMENTS) from fault
-    if rest or path == NULL:
+    if rest or behind or path == NULL:
         raise Refused(reply.BAD_ARGUMENTS)
-    return Rcpt(path)
+    return Mailbox(path, bool(utf8))
 
 
 def parse_auth(argument: str | None) -> SaslStart:
