@@ -204,3 +204,13 @@ async def test_a_trusted_network_has_no_author_to_prove(system: FrontAlone) -> N
     stored = last(system)
     assert stored.endswith(b"From: a@x\r\nFrom: b@x\r\n\r\n")
     assert b"Date: " in stored
+
+
+@pytest.mark.parametrize("settings", [{"check_author": False}])
+async def test_an_operator_may_let_people_write_for_others(system: FrontAlone) -> None:
+    """The reverse-path is an address of theirs all the same."""
+    ann = await system.person()
+    wire = await signed_in(system, ann)
+    await submit(wire, ann, b"From: bob@example.org\r\nBcc: c@x\r\n\r\n")
+    assert b"Bcc" not in last(system)
+    await wire.play("C: MAIL FROM:<bob@example.org>\nS: 553 5.7.1 ...")

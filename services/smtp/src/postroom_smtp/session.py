@@ -541,6 +541,7 @@ class Session:
     async def _complete(self, transaction: Transaction, header: bytes) -> bytes:
         """A submitted message's header section, completed. Raises Refused."""
         identity, settings, sender = self.identity, self.house.settings, transaction.mail.sender
+        proven = identity is not None and settings.check_author
         author = str(sender) if sender != NULL else identity.address if identity else ""
         try:
             submitted = submission.complete(
@@ -548,13 +549,13 @@ class Session:
                 author=author or f"postmaster@{settings.hostname}",
                 message_id=f"{transaction.message_id}@{settings.hostname}",
                 now=datetime.now(UTC),
-                strict=identity is not None,
+                strict=proven,
             )
         except submission.BadHeader as bad:
             raise Refused(reply.BAD_HEADER) from bad
         if identity is not None:
             transaction.copy_to = submitted.copy_to
-            for address in submitted.authors - {str(sender)}:
+            for address in submitted.authors - {str(sender)} if proven else ():
                 if refused := await self._check_address(identity, address):
                     raise Refused(
                         reply.NOT_YOUR_AUTHOR if refused is reply.NOT_YOUR_ADDRESS else refused

@@ -92,6 +92,9 @@ class SmtpSettings(ServiceSettings):
     hold_seconds: int = Field(
         30 * 86_400, ge=0, description="how long a message may be held (RFC 4865); 0: not at all"
     )
+    check_author: bool = Field(
+        True, description="whoever signed in writes as an address of theirs alone, in From too"
+    )
     vrfy: bool = Field(False, description="say by VRFY who is here")
     expn: bool = Field(False, description="say by EXPN whom an address leads to")
     no_soliciting: str = Field("", description="solicitations that aren't taken (RFC 3865)")
