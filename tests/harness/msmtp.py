@@ -41,7 +41,7 @@ def send(
     """Have msmtp send a message from an account to itself."""
     run_client(
         *("msmtp", *told, f"--from={account.address}", account.address),
-        stdin=message("by msmtp", to=account.address),
+        stdin=message("by msmtp", to=account.address, author=account.address),
         environment=environment,
         status=status,
     )

@@ -16,7 +16,7 @@ import pytest
 from deploy.local.provision import Account
 from tests.harness import msmtp
 from tests.harness.clients import run_client
-from tests.harness.mail import contents, deliver, message, without_trace
+from tests.harness.mail import contents, deliver, message, submitted, without_trace
 from tests.harness.oidc import AUDIENCE, Oidc, running_oidc
 from tests.harness.system import DOMAIN, MailSystem, client_tls, running
 
@@ -88,7 +88,7 @@ def test_curl_reads(
 @pytest.mark.clients("curl")
 @pytest.mark.parametrize("mechanism", MECHANISMS)
 def test_curl_sends(oauth_system: MailSystem, ann: Account, oidc: Oidc, mechanism: str) -> None:
-    sent = message("from a bearer", to=ann.address)
+    sent = submitted("from a bearer", to=ann.address, author=ann.address)
     envelope = ("--mail-from", ann.address, "--mail-rcpt", ann.address, "--upload-file", "-")
     options = ("--ssl-reqd", "--login-options", f"AUTH={mechanism}")
     url = f"smtp://{oauth_system.host}:{oauth_system.port('submission')}"
@@ -179,7 +179,8 @@ def test_python_sends(oauth_system: MailSystem, ann: Account, oidc: Oidc) -> Non
         assert set(MECHANISMS) <= set(smtp.esmtp_features["auth"].split())
         word = base64.b64encode(bearer(ann, oidc.token(ann.address))).decode()
         assert smtp.docmd("AUTH", f"OAUTHBEARER {word}")[0] == 235
-        smtp.sendmail(ann.address, [ann.address], message("by smtplib", to=ann.address))
+        sent = message("by smtplib", to=ann.address, author=ann.address)
+        smtp.sendmail(ann.address, [ann.address], sent)
     assert len(contents(oauth_system, ann)) == 1
 
 

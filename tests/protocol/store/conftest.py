@@ -47,6 +47,7 @@ class Callers:
     sending: sending_pb2_grpc.SendingServiceAsyncStub
     screening: screening_pb2_grpc.ScreeningServiceAsyncStub
     trace: trace_pb2_grpc.TraceServiceAsyncStub
+    submitted: url_pb2_grpc.UrlServiceAsyncStub
 
     def ticket(self, account_id: int = ANN, **claims: int) -> Metadata:
         return ticketed(self.certificates.ticket(account_id, **claims))  # type: ignore[arg-type]
@@ -120,4 +121,5 @@ async def store(
             channels["smtp"].stub(sending_pb2_grpc.SendingServiceStub),
             channels["smtp"].stub(screening_pb2_grpc.ScreeningServiceStub),
             channels["admin"].stub(trace_pb2_grpc.TraceServiceStub),
+            channels["smtp"].stub(url_pb2_grpc.UrlServiceStub),
         )

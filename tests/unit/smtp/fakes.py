@@ -13,10 +13,14 @@ from postroom_smtp.ports import (
     Answer,
     Delivery,
     Identity,
+    Judgement,
     Resolution,
+    Sending,
     Uploaded,
     Whereabouts,
 )
+from postroom_smtp.protocol.reply import Reply
+from postroom_smtp.spool import Spool
 
 LATER = 4_000_000_000
 
@@ -154,3 +158,66 @@ class FakeStore:
         if self.faults:
             raise self.faults.pop(0)
         self.taken.setdefault(delivery.key, delivery)
+
+
+@dataclass
+class FakePolicy:
+    """Refuses, or judges, as it is told; notes what it was asked."""
+
+    refuses: dict[str, Reply] = field(default_factory=dict)
+    judgement: Judgement = field(default_factory=Judgement)
+    asked: list[tuple[str, Sending]] = field(default_factory=list)
+    messages: list[bytes] = field(default_factory=list)
+    over: list[str] = field(default_factory=list)
+
+    async def connected(self, sending: Sending) -> Reply | None:
+        return self._note("connected", sending)
+
+    async def mail(self, sending: Sending) -> Reply | None:
+        return self._note("mail", sending)
+
+    async def recipient(self, sending: Sending, address: str) -> Reply | None:
+        return self._note("recipient", sending) or self.refuses.get(address)
+
+    async def message(self, sending: Sending, message: Spool) -> Judgement:
+        self._note("message", sending)
+        self.messages.append(await message.whole())
+        return self.judgement
+
+    async def ended(self, connection: str) -> None:
+        self.over.append(connection)
+
+    def _note(self, moment: str, sending: Sending) -> Reply | None:
+        self.asked.append((moment, sending))
+        return self.refuses.get(moment)
+
+
+@dataclass
+class FakeWaiting:
+    """So many wait for each domain."""
+
+    domains: dict[str, int] = field(default_factory=dict)
+    asked: list[tuple[str, bool]] = field(default_factory=list)
+    fault: PostroomError | None = None
+
+    async def hasten(self, domain: str, *, subdomains: bool) -> int:
+        self.asked.append((domain, subdomains))
+        if self.fault:
+            raise self.fault
+        return self.domains.get(domain, 0)
+
+
+@dataclass
+class FakeUrls:
+    """What URLs open, to whomever."""
+
+    contents: dict[str, bytes] = field(default_factory=dict)
+    fault: PostroomError | None = None
+
+    async def fetch(self, identity: Identity, url: str) -> AsyncIterator[bytes]:
+        if self.fault:
+            raise self.fault
+        if url not in self.contents:
+            raise PostroomError(Kind.NOT_FOUND, "nothing")
+        for octet in range(0, len(self.contents[url]), 10):
+            yield self.contents[url][octet : octet + 10]

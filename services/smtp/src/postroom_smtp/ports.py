@@ -186,6 +186,9 @@ class Sending:
         trusted: the client is on a network of ours, or has signed in: it is asked for nothing.
         sender: the reverse-path, None before MAIL; empty for the null one.
         recipients: those that were taken, as the client said them.
+        connection: names the connection, the same from its greeting to its end; empty where nobody
+            keeps that, and then `Policy.ended` isn't called.
+        forwarded: some of it goes to addresses elsewhere in place of those that were named.
     """
 
     client: Client
@@ -196,6 +199,8 @@ class Sending:
     recipients: tuple[str, ...] = ()
     message_id: str = ""
     request: Request = NOTHING_ASKED
+    connection: str = ""
+    forwarded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,3 +241,20 @@ class Policy(Protocol):
 
     async def message(self, sending: Sending, message: Spool) -> Judgement:
         """At the end of the content."""
+
+    async def ended(self, connection: str) -> None:
+        """The connection is over."""
+
+
+class Waiting(Protocol):
+    """What waits to be sent elsewhere."""
+
+    async def hasten(self, domain: str, *, subdomains: bool) -> int:
+        """Let what waits for a domain be tried at once; how many recipients that are."""
+
+
+class Urls(Protocol):
+    """What URLs let a submission server read (RFC 4467, RFC 4468)."""
+
+    def fetch(self, identity: Identity, url: str) -> AsyncIterator[bytes]:
+        """What a URL names, in pieces. Raises PostroomError NOT_FOUND where it opens nothing."""

@@ -7,16 +7,24 @@ messages to one address asks once.
 
 from __future__ import annotations
 
-import time
-from collections.abc import AsyncIterator, Sequence
-from typing import Generic, TypeVar
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+from typing import cast
 
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from postroom.auth.v1 import authentication_pb2, directory_pb2, directory_pb2_grpc
-from postroom.store.v1 import delivery_pb2, delivery_pb2_grpc, message_pb2
+from postroom.store.v1 import (
+    delivery_pb2,
+    delivery_pb2_grpc,
+    message_pb2,
+    sending_pb2,
+    sending_pb2_grpc,
+    url_pb2,
+    url_pb2_grpc,
+)
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.net.client import Client
-from postroom_chassis.rpc.client import Channel
+from postroom_chassis.rpc.client import Channel, ticketed
 from postroom_chassis.rpc.coalesce import Coalescer
 from postroom_chassis.rpc.signing_in import SigningIn
 
@@ -37,6 +45,7 @@ from postroom_smtp.protocol.envelope import (
     Request,
     Return,
 )
+from postroom_smtp.recent import Recent
 
 DIRECTORY_SECONDS = 2.0
 REMEMBERED = 10_000  # answers of the directory
@@ -44,9 +53,6 @@ MOST_ITEMS = 1_000  # in a call, by contract
 DELIVER_BYTES = 1024 * 1024  # of contents in a call, by contract
 DELIVER_LANES = 2  # while the store commits one batch, the next is on its way, if it is worth it
 DELIVER_LEAST = 128 * 1024  # of contents in that next one
-
-K = TypeVar("K")
-V = TypeVar("V")
 
 WHEREABOUTS = {
     directory_pb2.Resolution.KIND_LOCAL: Whereabouts.LOCAL,
@@ -78,24 +84,6 @@ async def check(channel: Channel) -> None:
     answer = await health.Check(health_pb2.HealthCheckRequest())
     if answer.status != health_pb2.HealthCheckResponse.SERVING:
         raise PostroomError(Kind.UNAVAILABLE, "it does not serve now")
-
-
-class Recent(Generic[K, V]):
-    """Answers of the last seconds, so many at most."""
-
-    def __init__(self, seconds: float, most: int) -> None:
-        self._seconds = seconds
-        self._most = most
-        self._answers: dict[K, tuple[float, V]] = {}
-
-    def get(self, key: K) -> V | None:
-        expires, answer = self._answers.get(key, (0.0, None))
-        return answer if time.monotonic() < expires else None
-
-    def put(self, key: K, answer: V) -> None:
-        if len(self._answers) >= self._most:
-            self._answers.clear()
-        self._answers[key] = (time.monotonic() + self._seconds, answer)
 
 
 class RemoteAuthenticator:
@@ -211,6 +199,40 @@ class RemoteStore:
     ) -> Sequence[delivery_pb2.DeliveryResult]:
         request = delivery_pb2.DeliverRequest(deliveries=deliveries)
         return (await self._stub.Deliver(request)).results
+
+
+class RemoteWaiting:
+    """Waiting over postroom.store.v1.SendingService."""
+
+    def __init__(self, store: Channel) -> None:
+        self._stub = store.stub(sending_pb2_grpc.SendingServiceStub)
+
+    async def hasten(self, domain: str, *, subdomains: bool) -> int:
+        request = sending_pb2.HastenRequest(domain=domain, subdomains=subdomains)
+        return (await self._stub.Hasten(request)).waiting
+
+
+class RemoteUrls:
+    """Urls over postroom.store.v1.UrlService."""
+
+    def __init__(self, store: Channel) -> None:
+        self._stub = store.stub(url_pb2_grpc.UrlServiceStub)
+
+    async def fetch(self, identity: Identity, url: str) -> AsyncIterator[bytes]:
+        wanted = url_pb2.FetchUrlsRequest.Url(url=url, items=[_BODY])
+        request = url_pb2.FetchUrlsRequest(urls=[wanted])
+        call = self._stub.Fetch(request, metadata=ticketed(identity.ticket))
+        async with aclosing(
+            cast("AsyncGenerator[url_pb2.FetchUrlsResponse, None]", call)
+        ) as responses:
+            async for response in responses:
+                for datum in response.data:
+                    if datum.missing:
+                        raise PostroomError(Kind.NOT_FOUND, "the URL opens nothing")
+                    yield datum.data
+
+
+_BODY = url_pb2.FetchUrlsRequest.ITEM_BODY
 
 
 def _weight(delivery: delivery_pb2.Delivery) -> int:
