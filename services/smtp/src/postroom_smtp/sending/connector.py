@@ -126,7 +126,7 @@ class Connector:
                     way.domain, way.route, host, place, policy, demanded=way.demanded
                 )
             except (DnsFailure, Nowhere, Ineligible) as failure:
-                tries.failures.append(_unreached(failure, host.name))
+                tries.failures.append(_unreached(failure, host.name, ours=bool(way.route.host)))
                 if _is_ourselves(tries.failures[-1]):
                     break  # what comes after us hands mail to us
                 continue
@@ -283,14 +283,22 @@ def _refused(link: Link, response: Response) -> Unreached:
     return Unreached(response, link.host)
 
 
-def _unreached(failure: DnsFailure | Nowhere | Ineligible, host: str = "") -> Unreached:
+def _unreached(
+    failure: DnsFailure | Nowhere | Ineligible, host: str = "", *, ours: bool = False
+) -> Unreached:
+    """What was found out about a host; `ours`: a setting names it, and no mail bounces by a wrong
+    one.
+    """
     if isinstance(failure, DnsFailure):
         return Unreached(made_here(451, "4.4.3", f"DNS: {failure}"), host)
+    if ours and isinstance(failure, Nowhere):
+        response = failure.response
+        return Unreached(made_here(451, f"4{response.enhanced[1:]}", response.text), host)
     return Unreached(failure.response, host)
 
 
 def _is_ourselves(failure: Unreached) -> bool:
-    return failure.response.enhanced == "5.4.6"
+    return failure.response.enhanced[2:] == "4.6"
 
 
 def _server_name(name: str) -> str:

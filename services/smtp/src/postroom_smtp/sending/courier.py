@@ -161,8 +161,10 @@ class Courier:
             await errand.run()
         except LeaseLost:
             log.warning("smtp.lease_lost", domain=batch.domain)
-        except PostroomError as error:
-            log.warning("smtp.sending_failed", domain=batch.domain, error=str(error))
+        except Exception as error:
+            # Whatever it is, it would come again at once.
+            log.exception("smtp.sending_broke", domain=batch.domain)
+            errand.rest(f"something went wrong here: {type(error).__name__}")
         finally:
             await errand.end()
 
@@ -198,6 +200,11 @@ class _Errand:
             async with self._courier.room(way.route):
                 await self._go(way, entries)
         await self._leave()
+
+    def rest(self, reply: str) -> None:
+        """Leave the destination alone for a while."""
+        retry_at = self._courier.schedule.next_look(self._courier.clock(), self._batch.failures)
+        self._destination = Destination(False, retry_at, reply)
 
     async def end(self) -> None:
         """Settle what is known, and end the lease. Never leaves anything running."""
@@ -391,9 +398,10 @@ class _Errand:
         return Fate(entry.queue_id, attempt, again, told, untried=not word.tried)
 
     async def _taken(self, word: _Word) -> Fate:
-        outcome = Outcome.DELIVERED if word.promised else Outcome.RELAYED
+        known = word.promised or word.final
+        outcome = Outcome.DELIVERED if known else Outcome.RELAYED
         action = Action.DELIVERED if word.final else Action.RELAYED
-        if word.final or not word.promised:
+        if not word.promised:
             # RFC 3461 section 5.2.2: nobody after us says anything. What is there isn't sent
             # again for want of a notice.
             news = News(action, "2.0.0", word.response, word.host)

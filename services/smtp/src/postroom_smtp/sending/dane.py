@@ -15,6 +15,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.verification import (
+    Criticality,
     ExtensionPolicy,
     PolicyBuilder,
     Store,
@@ -26,6 +27,13 @@ from postroom_smtp.dns import Association
 TRUST_ANCHOR, END_ENTITY = 2, 3  # the usages that are for SMTP (RFC 7672 section 3.1)
 MOST_CHAIN = 10
 
+# What private authorities sign seldom has all that the Web asks for.
+_CA = ExtensionPolicy.permit_all().require_present(
+    x509.BasicConstraints, Criticality.AGNOSTIC, None
+)
+_OWN = ExtensionPolicy.permit_all().require_present(
+    x509.SubjectAlternativeName, Criticality.AGNOSTIC, None
+)
 _DER = 2  # of _ssl, whose certificates know no names for it
 _SELECTED: dict[int, Callable[[x509.Certificate], bytes]] = {
     0: lambda certificate: certificate.public_bytes(Encoding.DER),
@@ -116,13 +124,10 @@ def _leads(
     name: str,
 ) -> bool:
     """Whether a certificate is for a name, and signed by way of an anchor; dates count."""
-    # What private authorities sign seldom has all that the Web asks for.
     verifier = (
         PolicyBuilder()
         .store(Store([anchor]))
-        .extension_policies(
-            ca_policy=ExtensionPolicy.permit_all(), ee_policy=ExtensionPolicy.permit_all()
-        )
+        .extension_policies(ca_policy=_CA, ee_policy=_OWN)
         .build_server_verifier(x509.DNSName(name))
     )
     try:

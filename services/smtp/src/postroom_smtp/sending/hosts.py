@@ -15,6 +15,7 @@ from postroom_smtp.protocol.client import ascii_domain
 from postroom_smtp.protocol.response import Response, made_here
 
 MOST_HOSTS = 20  # of a domain
+_ADDRESS = re.compile(r"([0-9.]+)")  # no name is like this: the last label has a letter (RFC 1123)
 _LITERAL = re.compile(r"\[(?:IPv6:)?([0-9A-Fa-f:.]+)\]", re.IGNORECASE)
 
 
@@ -108,11 +109,8 @@ class Hosts:
     async def place(self, host: Host) -> Place:
         """A server's addresses. Raises Nowhere, DnsFailure where none is known."""
         name = host.name
-        if literal := _LITERAL.fullmatch(name):
-            try:
-                return Place((ip_address(literal[1]),), False, name)
-            except ValueError as error:
-                raise Nowhere(made_here(550, "5.1.2", "no address can be like this")) from error
+        if literal := _LITERAL.fullmatch(name) or _ADDRESS.fullmatch(name):
+            return Place((_address(literal[1]),), False, name)
         asked = await asyncio.gather(
             *(self._resolver.addresses(name, family) for family in self._families),
             return_exceptions=True,
@@ -146,3 +144,10 @@ class Hosts:
             self._shuffle(level)
             ordered += level
         return ordered
+
+
+def _address(text: str) -> Address:
+    try:
+        return ip_address(text)
+    except ValueError as error:
+        raise Nowhere(made_here(550, "5.1.2", "no address can be like this")) from error

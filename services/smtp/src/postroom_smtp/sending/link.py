@@ -7,6 +7,7 @@ more is written; what it sends unasked is bounded.
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from typing import TypeVar, cast
 
@@ -221,6 +222,6 @@ def _reason(error: Exception) -> str:
         return f"the certificate: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
         return (error.reason or "the handshake failed").replace("_", " ").lower()
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror.lower()
+    if isinstance(error, OSError) and error.errno is not None:
+        return os.strerror(error.errno).lower()
     return str(error) or type(error).__name__
