@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from email import message_from_bytes
 from email.message import Message
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import trustme
 from cryptography import x509
@@ -144,12 +144,9 @@ def parsed(delivery: Delivery) -> Message:
 
 def status_of(notice: Message) -> dict[str, str]:
     """The fields of a notice's machine-readable part, all groups together."""
-    parts = notice.get_payload()
-    assert isinstance(parts, list)
     found: dict[str, str] = {}
-    groups = parts[1].get_payload()
-    assert isinstance(groups, list)
-    for group in groups:
+    parts = cast("list[Message]", notice.get_payload())
+    for group in cast("list[Message]", parts[1].get_payload()):
         found.update({name: " ".join(str(value).split()) for name, value in group.items()})
     return found
 
