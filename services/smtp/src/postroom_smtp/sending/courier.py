@@ -54,7 +54,7 @@ SECONDS = Histogram(
 
 MOST_RECIPIENTS = 100  # of a transaction; every server takes as many (RFC 5321 section 4.5.3.1.8)
 MOST_LOSSES = 2  # connections in a row that bring nothing
-SETTLING = 8  # transactions whose outcome is on its way to the store
+SETTLING = 2  # transactions of a batch whose outcome is on its way to the store
 
 
 class LeaseLost(Exception):
