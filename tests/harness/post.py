@@ -201,9 +201,11 @@ class Certified:
     Attributes:
         context: shows it, and the authority's.
         own, authority: in DER.
+        pem: key and chain.
     """
 
     context: ssl.SSLContext
+    pem: bytes
     own: bytes
     authority: bytes
 
@@ -230,12 +232,11 @@ def certified(name: str, days: int = 1) -> Certified:
         not_after=now + datetime.timedelta(days=days),
     )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    with issued.private_key_and_cert_chain_pem.tempfile() as own:
-        chain = Path(own).read_bytes() + authority.cert_pem.bytes()
+    chain = issued.private_key_and_cert_chain_pem.bytes() + authority.cert_pem.bytes()
     with trustme.Blob(chain).tempfile() as pem:
         context.load_cert_chain(pem)
     return Certified(
-        context, _der(issued.cert_chain_pems[0].bytes()), _der(authority.cert_pem.bytes())
+        context, chain, _der(issued.cert_chain_pems[0].bytes()), _der(authority.cert_pem.bytes())
     )
 
 
