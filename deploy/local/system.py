@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import secrets
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -123,10 +121,6 @@ class System:
         for folder in (self.state, self.state / "logs", self.state / "blobs"):
             folder.mkdir(parents=True, exist_ok=True)
         make_development_certificates(self.certificates)
-        keys = self.certificates / "secrets.keys"
-        if not keys.exists():
-            keys.touch(0o600)
-            keys.write_text(f"dev:{base64.b64encode(secrets.token_bytes(32)).decode()}\n")
         pem = self.certificates / "haproxy.pem"
         pem.touch(0o600)
         pem.write_bytes(

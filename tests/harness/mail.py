@@ -20,10 +20,22 @@ TRACE = re.compile(
 )
 
 
-def message(subject: str, body: str = "Hello.\n", *, to: str = "you@example.test") -> bytes:
+def message(
+    subject: str,
+    body: str = "Hello.\n",
+    *,
+    to: str = "you@example.test",
+    author: str = "me@example.org",
+) -> bytes:
     """A plain message."""
-    text = f"From: <me@example.org>\nTo: <{to}>\nSubject: {subject}\n\n{body}"
+    text = f"From: <{author}>\nTo: <{to}>\nSubject: {subject}\n\n{body}"
     return text.replace("\n", "\r\n").encode()
+
+
+def submitted(subject: str, *, to: str, author: str) -> bytes:
+    """A message to which submission adds nothing (RFC 6409 section 8)."""
+    added = b"Date: Mon, 1 Jan 2024 00:00:00 +0000\r\nMessage-ID: <1@example.org>\r\n"
+    return added + message(subject, to=to, author=author)
 
 
 def deliver(system: MailSystem, to: Account, *contents: bytes) -> None:

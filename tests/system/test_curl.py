@@ -9,7 +9,7 @@ import pytest
 from deploy.local.provision import Account
 from tests.harness.client_certificates import Certified
 from tests.harness.clients import run_client
-from tests.harness.mail import contents, deliver, message, without_trace
+from tests.harness.mail import contents, deliver, message, submitted, without_trace
 from tests.harness.system import MailSystem
 
 pytestmark = pytest.mark.clients("curl")
@@ -36,7 +36,7 @@ def test_sends(
     port: str,
     options: tuple[str, ...],
 ) -> None:
-    sent = message(f"by {scheme}", to=account.address)
+    sent = submitted(f"by {scheme}", to=account.address, author=sender.address)
 
     envelope = ("--mail-from", sender.address, "--mail-rcpt", account.address)
     url = f"{scheme}://{system.host}:{system.port(port)}"
@@ -127,7 +127,7 @@ def test_signs_in_by_certificate(
 
     if scheme.startswith("smtp"):
         envelope = ("--mail-from", account.address, "--mail-rcpt", account.address)
-        sent = message("two", to=account.address)
+        sent = message("two", to=account.address, author=account.address)
         told: tuple[str | Path, ...] = (*own, *options, *envelope, "--upload-file", "-", url)
         curl(system, without, *told, stdin=sent)
         assert len(contents(system, account)) == 2

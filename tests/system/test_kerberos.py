@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from deploy.local.provision import Account
+from tests.harness import msmtp
 from tests.harness.clients import require, run_client, run_on_terminal
 from tests.harness.kdc import REALM, Kdc, missing, running_kdc
 from tests.harness.mail import contents, deliver, message, without_trace
@@ -203,45 +204,15 @@ def test_mutt(
     assert b"Subject: for mutt" in saved.read_bytes()
 
 
-MPOP = """\
-account default
-host localhost
-port {port}
-tls on
-tls_starttls off
-tls_trust_file {authority}
-auth gssapi
-user {address}
-delivery mbox {folder}/mbox
-uidls_file {folder}/uidls
-"""
-
-MSMTP = """\
-account default
-host localhost
-port {port}
-tls on
-tls_starttls on
-tls_trust_file {authority}
-auth gssapi
-user {address}
-from {address}
-"""
-
-
 @pytest.mark.clients("mpop", "msmtp")
 def test_msmtp_and_mpop(
     kerberos_system: MailSystem, ann: Account, tickets: Mapping[str, str], tmp_path: Path
 ) -> None:
-    values = {"authority": kerberos_system.authority, "address": ann.address, "folder": tmp_path}
-    for name, text, port in (("msmtp", MSMTP, "submission"), ("mpop", MPOP, "pop3s")):
-        configuration = tmp_path / f"{name}rc"
-        configuration.write_text(text.format(port=kerberos_system.port(port), **values))
-        configuration.chmod(0o600)
-    sent = message("by msmtp", to=ann.address).replace(b"\r\n", b"\n")
-    run_client("msmtp", "-C", tmp_path / "msmtprc", ann.address, stdin=sent, environment=tickets)
-    run_client("mpop", "-C", tmp_path / "mpoprc", environment=tickets)
-    assert b"Subject: by msmtp" in (tmp_path / "mbox").read_bytes()
+    nameless = Account(ann.address, "")
+    by_ticket = msmtp.options(kerberos_system, "submission", nameless, "gssapi")
+    msmtp.send(ann, *by_ticket, environment=tickets)
+    by_ticket = msmtp.options(kerberos_system, "pop3s", nameless, "gssapi")
+    assert b"Subject: by msmtp" in msmtp.fetch(tmp_path, *by_ticket, environment=tickets)
 
 
 FETCHMAIL = """\

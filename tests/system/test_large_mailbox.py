@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 
 import pytest
 
 from deploy.local.provision import Account
+from tests.harness.memory import MEGABYTE, growth
 from tests.harness.system import MailSystem
 from tests.harness.wire import Wire
 
 MESSAGES = 100_000
 BATCH = 1_000  # what MULTIAPPEND takes
 THREAD = 10  # messages of a conversation
-
-MEGABYTE = 1 << 20
-SAMPLE_SECONDS = 0.05
 
 # The columns that are kept may take 64 MiB, their answers 16; as much is on its way meanwhile.
 FIRST = 256 * MEGABYTE
@@ -47,25 +44,6 @@ def message(number: int) -> bytes:
     )
 
 
-@contextmanager
-def growth(system: MailSystem, most: int) -> Iterator[None]:
-    """Demands that the IMAP front grows by no more, at any moment."""
-    before, peak, over = system.memory("imap"), [0], threading.Event()
-
-    def look() -> None:
-        while not over.wait(SAMPLE_SECONDS):
-            peak[0] = max(peak[0], system.memory("imap") - before)
-
-    looking = threading.Thread(target=look)
-    looking.start()
-    try:
-        yield
-    finally:
-        over.set()
-        looking.join()
-    assert peak[0] < most
-
-
 @pytest.fixture
 def wire(system: MailSystem, account: Account) -> Iterator[Wire]:
     with Wire(system.host, system.port("imap")) as wire:
@@ -93,7 +71,7 @@ def answer(wire: Wire, command: str) -> bytes:
 def test_sort_and_thread(system: MailSystem, account: Account, wire: Wire) -> None:
     numbers = range(1, MESSAGES + 1)
     by_subject = sorted(numbers, key=lambda number: str((number - 1) // THREAD * THREAD))
-    with growth(system, FIRST):
+    with growth(system, "imap", FIRST):
         assert answer(wire, "SORT (DATE) UTF-8 ALL") == sorted_as(reversed(numbers))
         assert answer(wire, "SORT (SUBJECT) UTF-8 ALL") == sorted_as(by_subject)
         for criteria in SORTS:
@@ -102,7 +80,7 @@ def test_sort_and_thread(system: MailSystem, account: Account, wire: Wire) -> No
             threads = answer(wire, f"THREAD {algorithm} UTF-8 ALL")
             assert threads.count(b"(") >= MESSAGES / THREAD
         assert b"(1 2 3 4 5 6 7 8 9 10)" in answer(wire, "THREAD REFERENCES UTF-8 ALL")
-    with growth(system, AGAIN), ExitStack() as stack:
+    with growth(system, "imap", AGAIN), ExitStack() as stack:
         others = [stack.enter_context(Wire(system.host, system.port("imap"))) for _ in range(4)]
         for other in others:
             other.log_in(account)

@@ -5,18 +5,16 @@ from __future__ import annotations
 import poplib
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 
 from deploy.local.provision import Account
 from tests.harness.mail import deliver, message
+from tests.harness.memory import MEGABYTE, growth
 from tests.harness.system import MailSystem
 from tests.harness.wire import Wire
 
 MESSAGES = 100_000
 BATCH = 1_000  # what MULTIAPPEND takes
-MEGABYTE = 1 << 20
-SAMPLE_SECONDS = 0.05
 # The snapshot has eight octets a message; what comes in and goes out is in pieces.
 FIRST = 48 * MEGABYTE
 AGAIN = 24 * MEGABYTE
@@ -33,25 +31,6 @@ def fill(system: MailSystem, account: Account) -> None:
             assert wire.until(b"f")[-1].startswith(b"f OK ")
 
 
-@contextmanager
-def growth(system: MailSystem, most: int) -> Iterator[None]:
-    """Demands that the POP3 front grows by no more, at any moment."""
-    before, peak, over = system.memory("pop3"), [0], threading.Event()
-
-    def look() -> None:
-        while not over.wait(SAMPLE_SECONDS):
-            peak[0] = max(peak[0], system.memory("pop3") - before)
-
-    looking = threading.Thread(target=look)
-    looking.start()
-    try:
-        yield
-    finally:
-        over.set()
-        looking.join()
-    assert peak[0] < most
-
-
 def signed_in(system: MailSystem, account: Account) -> poplib.POP3:
     pop3 = poplib.POP3(system.host, system.port("pop3"), timeout=60)
     pop3.user(account.address)
@@ -61,7 +40,7 @@ def signed_in(system: MailSystem, account: Account) -> poplib.POP3:
 
 def test_lists_are_told_in_bounded_memory(system: MailSystem, account: Account) -> None:
     fill(system, account)
-    with growth(system, FIRST):
+    with growth(system, "pop3", FIRST):
         pop3 = signed_in(system, account)
         assert pop3.stat()[0] == MESSAGES
         assert len(pop3.list()[1]) == MESSAGES
@@ -70,7 +49,7 @@ def test_lists_are_told_in_bounded_memory(system: MailSystem, account: Account) 
         pop3.quit()
     bystander = system.new_account()
     deliver(system, bystander, message("for another"))
-    with growth(system, AGAIN), ExitStack() as stack:
+    with growth(system, "pop3", AGAIN), ExitStack() as stack:
         other = signed_in(system, bystander)
         stack.callback(other.quit)
         pop3 = signed_in(system, account)

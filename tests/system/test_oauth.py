@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from deploy.local.provision import Account
+from tests.harness import msmtp
 from tests.harness.clients import run_client
-from tests.harness.mail import contents, deliver, message, without_trace
+from tests.harness.mail import contents, deliver, message, submitted, without_trace
 from tests.harness.oidc import AUDIENCE, Oidc, running_oidc
 from tests.harness.system import DOMAIN, MailSystem, client_tls, running
 
@@ -87,7 +88,7 @@ def test_curl_reads(
 @pytest.mark.clients("curl")
 @pytest.mark.parametrize("mechanism", MECHANISMS)
 def test_curl_sends(oauth_system: MailSystem, ann: Account, oidc: Oidc, mechanism: str) -> None:
-    sent = message("from a bearer", to=ann.address)
+    sent = submitted("from a bearer", to=ann.address, author=ann.address)
     envelope = ("--mail-from", ann.address, "--mail-rcpt", ann.address, "--upload-file", "-")
     options = ("--ssl-reqd", "--login-options", f"AUTH={mechanism}")
     url = f"smtp://{oauth_system.host}:{oauth_system.port('submission')}"
@@ -114,80 +115,25 @@ def test_curl_is_refused_with_an_old_token_and_with_another_ones(
         curl(oauth_system, ann, token, *options, url, status=67)
 
 
-MPOP = """\
-account default
-host localhost
-port {port}
-tls on
-tls_starttls off
-tls_trust_file {authority}
-auth {method}
-user {address}
-passwordeval "cat {token}"
-delivery mbox {mbox}
-uidls_file {folder}/uidls
-"""
-
-MSMTP = """\
-account default
-host localhost
-port {port}
-tls on
-tls_starttls on
-tls_trust_file {authority}
-auth {method}
-user {address}
-from {address}
-passwordeval "cat {token}"
-"""
-
-
 @pytest.mark.clients("mpop")
 @pytest.mark.parametrize("method", ["oauthbearer", "xoauth2"])
 def test_mpop(
     oauth_system: MailSystem, ann: Account, oidc: Oidc, tmp_path: Path, method: str
 ) -> None:
     deliver(oauth_system, ann, message("for mpop"))
-    (tmp_path / "token").write_text(oidc.token(ann.address))
-    configuration = tmp_path / "mpoprc"
-    configuration.write_text(
-        MPOP.format(
-            port=oauth_system.port("pop3s"),
-            authority=oauth_system.authority,
-            method=method,
-            address=ann.address,
-            token=tmp_path / "token",
-            mbox=tmp_path / "mbox",
-            folder=tmp_path,
-        )
-    )
-    configuration.chmod(0o600)
+    bearing = Account(ann.address, oidc.token(ann.address))
 
-    run_client("mpop", "-C", configuration)
+    fetched = msmtp.fetch(tmp_path, *msmtp.options(oauth_system, "pop3s", bearing, method))
 
-    assert b"Subject: for mpop" in (tmp_path / "mbox").read_bytes()
+    assert b"\nSubject: for mpop\n" in fetched
 
 
 @pytest.mark.clients("msmtp")
 @pytest.mark.parametrize("method", ["oauthbearer", "xoauth2"])
-def test_msmtp(
-    oauth_system: MailSystem, ann: Account, oidc: Oidc, tmp_path: Path, method: str
-) -> None:
-    (tmp_path / "token").write_text(oidc.token(ann.address))
-    configuration = tmp_path / "msmtprc"
-    configuration.write_text(
-        MSMTP.format(
-            port=oauth_system.port("submission"),
-            authority=oauth_system.authority,
-            method=method,
-            address=ann.address,
-            token=tmp_path / "token",
-        )
-    )
-    configuration.chmod(0o600)
+def test_msmtp(oauth_system: MailSystem, ann: Account, oidc: Oidc, method: str) -> None:
+    bearing = Account(ann.address, oidc.token(ann.address))
 
-    sent = message("by msmtp", to=ann.address)
-    run_client("msmtp", "-C", configuration, ann.address, stdin=sent.replace(b"\r\n", b"\n"))
+    msmtp.send(ann, *msmtp.options(oauth_system, "submission", bearing, method))
 
     (received,) = contents(oauth_system, ann)
     assert b"Subject: by msmtp" in received
@@ -233,7 +179,8 @@ def test_python_sends(oauth_system: MailSystem, ann: Account, oidc: Oidc) -> Non
         assert set(MECHANISMS) <= set(smtp.esmtp_features["auth"].split())
         word = base64.b64encode(bearer(ann, oidc.token(ann.address))).decode()
         assert smtp.docmd("AUTH", f"OAUTHBEARER {word}")[0] == 235
-        smtp.sendmail(ann.address, [ann.address], message("by smtplib", to=ann.address))
+        sent = message("by smtplib", to=ann.address, author=ann.address)
+        smtp.sendmail(ann.address, [ann.address], sent)
     assert len(contents(oauth_system, ann)) == 1
 
 

@@ -101,7 +101,7 @@ def traced(request: pytest.FixtureRequest) -> MailSystem:
 def test_one_trace_id_in_the_logs_of_a_delivery(traced: MailSystem) -> None:
     sender, recipient = traced.new_account(), traced.new_account()
 
-    name = submit(traced, sender, recipient.address, message("traced"))
+    name = submit(traced, sender, recipient.address, message("traced", author=sender.address))
 
     taken = event(traced, "smtp", lambda each: each.get("message") == name)
     assert taken["event"] == "smtp.message"
@@ -129,7 +129,8 @@ def test_one_trace_id_in_the_logs_of_a_delivery(traced: MailSystem) -> None:
 def test_each_connection_has_ids_of_its_own(system: MailSystem) -> None:
     sender, recipient = system.new_account(), system.new_account()
 
-    names = [submit(system, sender, recipient.address, message("twice")) for _ in range(2)]
+    twice = message("twice", author=sender.address)
+    names = [submit(system, sender, recipient.address, twice) for _ in range(2)]
 
     lines = [each for each in events(system, "smtp") if each.get("message") in names]
     assert len({line["connection"] for line in lines}) == 2
@@ -139,7 +140,8 @@ def test_each_connection_has_ids_of_its_own(system: MailSystem) -> None:
 def test_the_spans_of_a_delivery_make_one_trace(watched: Watched) -> None:
     sender, recipient = watched.system.new_account(), watched.system.new_account()
 
-    name = submit(watched.system, sender, recipient.address, message("spans"))
+    sent = message("spans", author=sender.address)
+    name = submit(watched.system, sender, recipient.address, sent)
 
     taken = event(watched.system, "smtp", lambda each: each.get("message") == name)
     connection = ("postroom-smtp", "submission connection")
@@ -156,7 +158,7 @@ def test_the_spans_of_a_delivery_make_one_trace(watched: Watched) -> None:
 def test_an_upload_stays_in_its_trace(watched: Watched) -> None:
     sender, recipient = watched.system.new_account(), watched.system.new_account()
 
-    large = message("spans", ("x" * 70 + "\n") * 20_000)
+    large = message("spans", ("x" * 70 + "\n") * 20_000, author=sender.address)
     name = submit(watched.system, sender, recipient.address, large)
 
     taken = event(watched.system, "smtp", lambda each: each.get("message") == name)
@@ -177,7 +179,7 @@ def test_no_secret_is_logged(watched: Watched) -> None:
     body = "inside the message 31b2\n"
 
     refused_everywhere(system, wrong)
-    submit(system, account, account.address, message("logged", body))
+    submit(system, account, account.address, message("logged", body, author=account.address))
     with logged_in(system, account) as imap:
         assert imap.append("INBOX", "", "", message("logged", body))[0] == "OK"
         imap.select("INBOX")
@@ -308,7 +310,7 @@ def test_metrics_count(system: MailSystem) -> None:
     before = {key: value_of(system, *key) for key in counted}
     batches = value_of(system, "store", "postroom_store_batches_total", ())
 
-    submit(system, sender, recipient.address, message("counted"))
+    submit(system, sender, recipient.address, message("counted", author=sender.address))
     with_pop3(system, recipient)
     contents(system, recipient)
 
@@ -345,7 +347,7 @@ def test_nobody_without_a_certificate_is_told_anything(system: MailSystem, owner
             "auth",
             {
                 *("AccountService", "AuthenticationService", "DirectoryService", "QuotaService"),
-                "SecretService",
+                *("SecretService", "DkimService", "SigningService"),
             },
         ),
         (

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from deploy.local.provision import Account
-from tests.harness.mail import contents, deliver, message, without_trace
+from tests.harness.mail import contents, deliver, message, submitted, without_trace
 from tests.harness.system import MailSystem, client_tls
 
 SECONDS = 60.0
@@ -31,7 +31,7 @@ def submission(system: MailSystem, *, implicit: bool) -> smtplib.SMTP:
 def test_smtplib_submits(
     system: MailSystem, sender: Account, account: Account, implicit: bool
 ) -> None:
-    sent = message("by smtplib", to=account.address)
+    sent = submitted("by smtplib", to=account.address, author=sender.address)
 
     with submission(system, implicit=implicit) as smtp:
         smtp.login(sender.address, sender.password)
@@ -191,7 +191,8 @@ def test_trace_fields_tell_how_a_message_came(
 ) -> None:
     with submission(system, implicit=True) as smtp:
         smtp.login(sender.address, sender.password)
-        smtp.sendmail(sender.address, [account.address], message("traced"))
+        traced = message("traced", author=sender.address)
+        smtp.sendmail(sender.address, [account.address], traced)
 
     (content,) = contents(system, account)
     received = str(email.message_from_bytes(content)["Received"])

@@ -14,14 +14,14 @@ from pathlib import Path
 import pytest
 
 from deploy.local.provision import Account
+from tests.harness import msmtp
 from tests.harness.clients import run_client
 from tests.harness.mail import contents, deliver, logged_in, message, without_trace
 from tests.harness.network_namespace import network
 from tests.harness.system import MailSystem, running
+from tests.system.test_imtest import IMTEST, POP3TEST, SMTPTEST, speak
 
 OFFERED = "PLAIN,LOGIN,CRAM-MD5,X-APOP,X-RPOP"
-FOLDER = "/usr/lib/cyrus/bin"
-IMTEST, POP3TEST, SMTPTEST = (f"{FOLDER}/{name}" for name in ("imtest", "pop3test", "smtptest"))
 IN_CLEAR = 'sslproto ""'
 TLS = (IN_CLEAR, 'sslproto "TLS1.2+" sslcertck')
 REFUSED = 3  # fetchmail's PS_AUTHFAIL
@@ -191,50 +191,27 @@ def test_curl_reads_by_cram_md5(offering: MailSystem, person: Account, url: str,
 
 @pytest.mark.clients("msmtp")
 def test_msmtp_by_cram_md5(offering: MailSystem, person: Account) -> None:
-    text = secret(offering, person, "cram-md5")
-    sent = message("by msmtp", to=person.address)
+    known = Account(person.address, secret(offering, person, "cram-md5"))
 
-    def send(password: str, status: int = 0) -> None:
-        run_client(
-            *("msmtp", "--host=localhost", f"--port={offering.port('submission')}"),
-            *("--auth=cram-md5", f"--user={person.address}", f"--passwordeval=echo {password}"),
-            *("--tls=on", f"--tls-trust-file={offering.authority}", f"--from={person.address}"),
-            person.address,
-            stdin=sent.replace(b"\r\n", b"\n"),
-            status=status,
-        )
+    refused = msmtp.options(offering, "submission", person, "cram-md5")
+    msmtp.send(person, *refused, status=msmtp.NO_PERMISSION)
+    msmtp.send(person, *msmtp.options(offering, "submission", known, "cram-md5"))
 
-    send("wrong", 77)  # EX_NOPERM
-    send(text)
     (received,) = contents(offering, person)
     assert b"Subject: by msmtp\r\n" in received
 
 
 @pytest.mark.clients("mpop")
-@pytest.mark.parametrize(("mechanism", "kind"), [("apop", "apop"), ("cram-md5", "cram-md5")])
-def test_mpop(
-    offering: MailSystem, person: Account, tmp_path: Path, mechanism: str, kind: str
-) -> None:
+@pytest.mark.parametrize("method", ["apop", "cram-md5"])
+def test_mpop(offering: MailSystem, person: Account, tmp_path: Path, method: str) -> None:
     deliver(offering, person, message("one"), message("two"))
-    text = secret(offering, person, kind)
-    (tmp_path / "mail").mkdir()
-    for folder in ("cur", "new", "tmp"):
-        (tmp_path / "mail" / folder).mkdir()
+    known = Account(person.address, secret(offering, person, method))
 
-    def take(password: str, status: int = 0) -> int:
-        run_client(
-            *("mpop", "--host=localhost", f"--port={offering.port('pop3')}", "--keep=off"),
-            *(f"--auth={mechanism}", f"--user={person.address}"),
-            *(f"--passwordeval=echo {password}", "--tls=on"),
-            *(f"--tls-trust-file={offering.authority}", "--tls-starttls=on"),
-            *(f"--delivery=maildir,{tmp_path / 'mail'}", f"--uidls-file={tmp_path / 'uidls'}"),
-            environment={"HOME": str(tmp_path)},
-            status=status,
-        )
-        return len(list((tmp_path / "mail" / "new").iterdir()))
+    refused = msmtp.options(offering, "pop3", person, method)
+    assert msmtp.fetch(tmp_path, *refused, status=msmtp.NO_PERMISSION) == b""
+    fetched = msmtp.fetch(tmp_path, *msmtp.options(offering, "pop3", known, method))
 
-    take(person.password, 77)
-    assert take(text) == 2
+    assert fetched.count(b"\nSubject: one\n") == fetched.count(b"\nSubject: two\n") == 1
     assert contents(offering, person) == []
 
 
@@ -256,22 +233,16 @@ def test_gsasl_by_cram_md5(offering: MailSystem, person: Account, option: str, p
 @pytest.mark.parametrize(
     ("program", "port", "said", "heard"),
     [
-        (IMTEST, "imap", "a NOOP\r\nb LOGOUT\r\n", "a OK"),
-        (POP3TEST, "pop3", "NOOP\r\nQUIT\r\n", "+OK good-bye"),
-        (SMTPTEST, "submission", "NOOP\r\nQUIT\r\n", "221 2.0.0"),
+        (IMTEST, "imap", "a NOOP\nb LOGOUT\n", "a OK"),
+        (POP3TEST, "pop3", "NOOP\nQUIT\n", "+OK good-bye"),
+        (SMTPTEST, "submission", "NOOP\nQUIT\n", "221 2.0.0"),
     ],
 )
 def test_cyrus_clients_by_cram_md5(
     offering: MailSystem, person: Account, program: str, port: str, said: str, heard: str
 ) -> None:
-    text = secret(offering, person, "cram-md5")
-    told = run_client(
-        *(program, "-p", str(offering.port(port)), "-m", "CRAM-MD5"),
-        *("-a", person.address, "-u", person.address, "-w", text, "localhost"),
-        stdin=said.encode(),
-    ).decode()
-    assert "Authenticated." in told
-    assert heard in told
+    known = Account(person.address, secret(offering, person, "cram-md5"))
+    assert heard in speak(program, offering, known, (port, "", 0), said, "-m", "CRAM-MD5")
 
 
 @pytest.mark.clients("fetchmail")

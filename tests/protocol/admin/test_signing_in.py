@@ -208,6 +208,34 @@ async def test_all_of_it_by_the_api(owners: Owners, auth: Channel, api: httpx.As
     assert changed.json()["app_passwords_only"] is True
 
 
+@pytest.mark.parametrize("name", ["Телефон/2", "a b?c#d", "/", "...", "50%"])
+async def test_an_app_password_is_found_where_the_api_says_whatever_its_name(
+    owners: Owners, auth: Channel, api: httpx.AsyncClient, name: str
+) -> None:
+    await with_ann(owners)
+    passwords = f"/v1/accounts/{ANN}/app-passwords"
+    made = await api.post(passwords, json={"name": name, "protocols": ["imap"]})
+    assert made.status_code == 201
+    location = made.headers["location"]
+    assert location.startswith(f"{passwords}/")
+    assert (await api.delete(location)).status_code == 204
+    assert await sign_in(auth, made.json()["password"]) == "UNAUTHENTICATED"
+    assert (await api.get(passwords)).json()["items"] == []
+
+
+@pytest.mark.parametrize("name", ["", ".", ".."])
+async def test_an_app_password_has_a_name_of_its_own_in_paths(
+    owners: Owners, api: httpx.AsyncClient, name: str
+) -> None:
+    await with_ann(owners)
+    passwords = f"/v1/accounts/{ANN}/app-passwords"
+    refused = await api.post(passwords, json={"name": name, "protocols": ["imap"]})
+    assert refused.status_code == 422
+    await api.post(passwords, json={"name": "phone", "protocols": ["imap"]})
+    assert (await api.delete(f"{passwords}/")).status_code == 422
+    assert len((await api.get(passwords)).json()["items"]) == 1
+
+
 async def test_a_weak_password_is_told_to_the_person_at_the_keyboard(owners: Owners) -> None:
     """The tests' auth takes weak passwords: the ways to say so must exist all the same."""
     await with_ann(owners)

@@ -6,8 +6,8 @@ import asyncio
 import importlib
 
 import pytest
+from postroom_chassis import tickets
 from postroom_chassis.errors import Kind, PostroomError
-from postroom_imap import session as session_module
 from postroom_imap import views as views_module
 from postroom_imap.ports.messages import FlagMode
 from postroom_imap.remote.messages import RemoteMessages
@@ -330,7 +330,7 @@ async def test_a_drain_says_goodbye(imap: Imap, alone: FrontAlone, command: byte
 async def test_a_session_whose_renewal_is_refused_ends(
     imap: Imap, alone: FrontAlone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session_module, "RENEW_AT", (0.0002, 0.0004))  # of 300 seconds
+    monkeypatch.setattr(tickets, "RENEW_AT", (0.0002, 0.0004))  # of 300 seconds
     client = await imap.select()
     await client.send(b"i IDLE\r\n")
     await client.expect("+ idling")

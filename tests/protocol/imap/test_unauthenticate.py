@@ -6,6 +6,7 @@ import base64
 import zlib
 
 import pytest
+from postroom_chassis import tickets
 from postroom_imap import session as session_module
 
 from tests.protocol.imap.client import ImapClient
@@ -152,7 +153,7 @@ async def test_the_ticket_is_not_renewed_any_more(
         renewals.append(session)
         start(session)
 
-    monkeypatch.setattr(session_module, "RENEW_AT", (0.0, 0.0))
+    monkeypatch.setattr(tickets, "RENEW_AT", (0.0, 0.0))
     monkeypatch.setattr(session_module.Session, "_start_renewal", watched)
     client = await imap.connect()
     await client.send(f"l {login(imap.person)}\r\nu UNAUTHENTICATE\r\n".encode())

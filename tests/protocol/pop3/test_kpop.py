@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.net.client import Client
 from postroom_chassis.net.listener import Limits, Listener
 from postroom_pop3.front import Front
-from postroom_pop3.ports import Answer, Client, Identity
+from postroom_pop3.ports import Answer, Identity
 
 from tests.protocol.pop3.conftest import FrontAlone
 from tests.protocol.wire import Wire

@@ -19,7 +19,14 @@ from postroom_smtp.settings import Role, SmtpSettings, role_of
 
 from tests.protocol.smtp.system import Person
 from tests.protocol.wire import Wire
-from tests.unit.smtp.fakes import FakeAuthenticator, FakeDirectory, FakeStore
+from tests.unit.smtp.fakes import (
+    FakeAuthenticator,
+    FakeDirectory,
+    FakePolicy,
+    FakeStore,
+    FakeUrls,
+    FakeWaiting,
+)
 
 LISTENERS = ",".join(
     (
@@ -28,6 +35,8 @@ LISTENERS = ",".join(
         "submission=127.0.0.1:0",
         "submissions=127.0.0.1:0;tls",
         "submission-proxy=127.0.0.1:0;proxy",
+        "lmtp=127.0.0.1:0",
+        "lmtp-proxy=127.0.0.1:0;proxy",
     )
 )
 
@@ -48,6 +57,7 @@ class FrontAlone:
             "tls_key": certificates / "tls.key",
             "auth_address": "unused",
             "store_address": "unused",
+            "greeting_seconds": 0,
             "rpc_certificate": unused,
             "rpc_key": unused,
             "rpc_authority": unused,
@@ -59,6 +69,8 @@ class FrontAlone:
         self.authenticator = FakeAuthenticator()
         self.directory = FakeDirectory({self.domain})
         self.store = FakeStore()
+        self.waiting = FakeWaiting()
+        self.urls = FakeUrls()
         self.listeners: dict[str, Listener] = {}
         self._server_tls = ServerTls(certificates / "tls.pem", certificates / "tls.key")
         self._ports: dict[str, int] = {}
@@ -66,10 +78,16 @@ class FrontAlone:
         self._numbers = itertools.count(1)
 
     async def start(self) -> None:
-        house = House(
-            self.authenticator, self.directory, self.store, self._server_tls, self.settings
+        self.house = House(
+            self.authenticator,
+            self.directory,
+            self.store,
+            self._server_tls,
+            self.settings,
+            waiting=self.waiting,
+            urls=self.urls,
         )
-        fronts = {role: Front(house, role) for role in Role}
+        fronts = {role: Front(self.house, role) for role in Role}
         for address in self.settings.addresses:
             listener = Listener(
                 address.name,
@@ -81,6 +99,11 @@ class FrontAlone:
             )
             self._ports[address.name] = await listener.start(address.host, address.port)
             self.listeners[address.name] = listener
+
+    def ask(self) -> FakePolicy:
+        """From now on those who send are asked something."""
+        self.house.policy = policy = FakePolicy()
+        return policy
 
     async def stop(self) -> None:
         for wire in self._wires:

@@ -58,6 +58,23 @@ async def greeted(system: System, listener: str = "mx") -> Wire:
     return wire
 
 
+async def told(system: System, listener: str = "mx") -> list[str]:
+    """What EHLO offers."""
+    wire = await system.connect(listener)
+    await wire.play("S: 220 ...")
+    await wire.say("LHLO x" if listener.startswith("lmtp") else "EHLO x")
+    return [line[4:] for line in (await hear_reply(wire))[1:]]
+
+
+async def elsewhere(system: System, listener: str = "mx", address: str = OUTSIDE) -> Wire:
+    """A session after EHLO with a client from some address, by a proxy."""
+    wire = await system.connect(f"{listener}-proxy")
+    await wire.play(f"C: PROXY TCP4 {address} 127.0.0.1 50000 25\nS: 220 ...")
+    await wire.say("LHLO x" if listener == "lmtp" else "EHLO x")
+    await hear_reply(wire)
+    return wire
+
+
 async def hear_reply(wire: Wire) -> list[str]:
     """The lines of a reply, which may have several."""
     lines = [await wire.hear()]

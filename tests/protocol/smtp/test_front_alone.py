@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from postroom_chassis import tickets
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_smtp import transaction
 from postroom_smtp.ports import Account
 from postroom_smtp.protocol.envelope import Recipient
 
 from tests.protocol.smtp.conftest import FrontAlone
-from tests.protocol.smtp.system import Person, greeted, stuffed, without_trace
-from tests.protocol.smtp.test_submission import signed_in
+from tests.protocol.smtp.system import Person, greeted, hear_reply, stuffed, without_trace
+from tests.protocol.smtp.test_submission import plain, signed_in
 from tests.protocol.wire import Wire
 
 AWAY = PostroomError(Kind.UNAVAILABLE, "10.0.0.7:443 is away")
@@ -206,6 +207,64 @@ async def test_a_session_ends_when_its_account_does(system: FrontAlone) -> None:
     await wire.play(f"C: MAIL FROM:<{ann.name}>\nS: 451 4.3.0 ...")
     system.authenticator.fault = PostroomError(Kind.UNAUTHENTICATED, "changed")
     await wire.play(f"C: MAIL FROM:<{ann.name}>\nS: 421 4.7.0 ...\nS: (closed)")
+
+
+@pytest.fixture
+def _renews_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tickets, "RENEW_AT", (0.05, 0.05))  # of a second
+
+
+@pytest.mark.usefixtures("_renews_soon")
+async def test_whom_starttls_forgot_does_not_come_back(system: FrontAlone) -> None:
+    """RFC 3207 section 4.2: not even with a renewal that was under way."""
+    ann, bob = await system.person(), await system.person()
+    system.authenticator.renew_seconds = 1
+    system.authenticator.answers.clear()
+    wire = await signed_in(system, ann)
+    async with asyncio.timeout(10):
+        await system.authenticator.renewals.get()
+    await wire.play("C: STARTTLS\nS: 220 ...")
+    await wire.start_tls(system.tls)
+    await wire.play("C: EHLO client.example")
+    await hear_reply(wire)
+    system.authenticator.answers.set()
+    await wire.play(
+        f"""
+        C: MAIL FROM:<{ann.name}>
+        S: 530 5.7.0 ...
+        C: AUTH PLAIN {plain(bob)}
+        S: 235 2.7.0 ...
+        C: MAIL FROM:<{ann.name}>
+        S: 553 5.7.1 ...
+        C: MAIL FROM:<{bob.name}>
+        S: 250 2.1.0 ...
+        """
+    )
+
+
+@pytest.mark.usefixtures("_renews_soon")
+async def test_what_is_renewed_is_the_newest_ticket(system: FrontAlone) -> None:
+    """Whoever renewed it last: MAIL, or the session by itself."""
+    ann = await system.person()
+    system.authenticator.expires_at = 0
+    wire = await signed_in(system, ann)
+    await wire.play(f"C: MAIL FROM:<{ann.name}>\nS: 250 ...")
+    async with asyncio.timeout(10):
+        asked = [await system.authenticator.renewals.get() for _ in range(4)]
+    assert asked == ["ticket" + "+" * count for count in range(4)]
+
+
+@pytest.mark.usefixtures("_renews_soon")
+async def test_a_session_that_may_not_go_on_is_ended_within_the_time_that_auth_says(
+    system: FrontAlone,
+) -> None:
+    ann = await system.person()
+    system.authenticator.renew_seconds = 1
+    wire = await signed_in(system, ann)
+    async with asyncio.timeout(10):
+        await system.authenticator.renewals.get()
+    system.authenticator.fault = PostroomError(Kind.UNAUTHENTICATED, "changed")
+    await wire.play("S: 421 4.7.0 ...\nS: (closed)")
 
 
 async def test_a_drain_lets_the_transaction_in_hand_end(system: FrontAlone) -> None:

@@ -214,9 +214,8 @@ async def test_nobody_relays(system: System) -> None:
         ("MAIL FROM:<a@b.example>SIZE=1", "501 5.5.4 ..."),
         ("MAIL FROM:<a@b.example> SIZE=big", "501 5.5.4 ..."),
         ("MAIL FROM:<a@b.example> SIZE=1 SIZE=2", "501 5.5.4 ..."),
-        ("MAIL FROM:<a@b.example> BODY=BINARYMIME", "501 5.5.4 ..."),
         ("MAIL FROM:<a@b.example> SMTPUTF8=1", "501 5.5.4 ..."),
-        ("MAIL FROM:<a@b.example> RET=FULL", "555 5.5.4 ..."),
+        ("MAIL FROM:<a@b.example> X-ODD=1", "555 5.5.4 ..."),
         ("MAIL FROM:<a@b.example> SIZE=99999999999999999999", "552 5.3.4 ..."),
         ("MAIL FROM:<\u00fc@b.example>", "553 5.6.7 ..."),
         ("RCPT TO:<a@b.example>", "503 5.5.1 ..."),
@@ -231,7 +230,6 @@ async def test_nobody_relays(system: System) -> None:
         ("NOOP whatever", "250 2.0.0 ..."),
         ("RSET", "250 2.0.0 ..."),
         ("HELP", "250 2.0.0 ..."),
-        ("BDAT 10 LAST", "500 5.5.1 ..."),
     ],
 )
 async def test_a_command_out_of_place(system: System, command: str, reply: str) -> None:
@@ -247,7 +245,7 @@ async def test_a_command_out_of_place(system: System, command: str, reply: str) 
         ("RCPT TO:<a@>", "501 5.1.3 ..."),
         ("RCPT TO:<@b.example>", "501 5.1.3 ..."),
         ("RCPT TO:<a@b.example\u0007>", "501 5.1.3 ..."),
-        ("RCPT TO:<a@b.example> NOTIFY=NEVER", "555 5.5.4 ..."),
+        ("RCPT TO:<a@b.example> X-ODD=1", "555 5.5.4 ..."),
         ("RCPT TO:<\u00fc@b.example>", "553 5.6.7 ..."),
         (f"RCPT TO:<{'x' * 600}@b.example>", "501 5.1.3 ..."),
         ("MAIL FROM:<a@b.example>", "503 5.5.1 ..."),

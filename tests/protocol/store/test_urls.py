@@ -7,6 +7,7 @@ import asyncio
 import pytest
 from postroom.store.v1 import admin_pb2, mailbox_pb2, message_pb2, url_pb2
 from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.rpc.client import ticketed
 
 from .conftest import ANN, Callers
 
@@ -59,6 +60,32 @@ async def test_a_token_opens_what_it_was_made_for(store: Callers) -> None:
     (mine,) = await authorize(store, rump(access="user+account7%40example.org"))
     assert await fetch(store, mine) is None
     assert await fetch(store, mine, ANN) == HELLO
+
+
+async def test_a_submission_server_opens_what_is_meant_for_it(store: Callers) -> None:
+    """RFC 4468 section 3.1: in the name of who signed in there, and for nobody else."""
+    await hello(store)
+    mine, theirs, anybodys = await authorize(
+        store,
+        rump(access="submit+account7%40example.org"),
+        rump(access="submit+account8%40example.org"),
+        rump(access="anonymous"),
+    )
+    submitting = ticketed(store.certificates.ticket(ANN, scope="submit"))
+    for url, content in ((mine, HELLO), (theirs, None), (anybodys, HELLO)):
+        wanted = url_pb2.FetchUrlsRequest.Url(url=url, items=[Item.ITEM_BODY])
+        request = url_pb2.FetchUrlsRequest(urls=[wanted])
+        answers = [one async for one in store.submitted.Fetch(request, metadata=submitting)]
+        data = [datum for answer in answers for datum in answer.data]
+        assert (None if data[0].missing else data[0].data) == content
+    assert await fetch(store, mine, ANN) is None  # who reads mail is no submission server
+    for refused in (
+        store.submitted.Authorize(url_pb2.AuthorizeRequest(rumps=[rump()]), metadata=submitting),
+        store.submitted.ResetKeys(url_pb2.ResetKeysRequest(), metadata=submitting),
+    ):
+        with pytest.raises(PostroomError) as error:
+            await refused
+        assert error.value.kind is Kind.DENIED
 
 
 async def test_nobody_authorizes_what_is_not_theirs(store: Callers) -> None:

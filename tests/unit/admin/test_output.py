@@ -6,8 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 import typer
-from postroom_admin.cli.mail import parse_since
-from postroom_admin.cli.output import limit, parse_size, plain, printable, size
+from postroom_admin.cli.output import limit, parse_size, parse_time, plain, printable, size
 from postroom_admin.cli.session import read_env
 from postroom_admin.model import Alias, Page
 
@@ -54,11 +53,18 @@ def test_json_has_plain_values() -> None:
 
 
 def test_times_are_read() -> None:
-    assert parse_since("3d", 1_000_000) == 1_000_000 - 3 * 86400
-    assert parse_since("30m", 1_000_000) == 1_000_000 - 1800
-    assert parse_since("1970-01-02T00:00:00+00:00", 0) == 86400
+    assert parse_time("3d", 1_000_000) == 1_000_000 - 3 * 86400
+    assert parse_time("30m", 1_000_000) == 1_000_000 - 1800
+    assert parse_time("1970-01-02T00:00:00+00:00", 0) == 86400
     with pytest.raises(typer.BadParameter, match="is no time"):
-        parse_since("yesterday", 0)
+        parse_time("yesterday", 0)
+
+
+def test_times_to_come_are_read() -> None:
+    assert parse_time("3d", 1_000_000, ahead=True) == 1_000_000 + 3 * 86400
+    assert parse_time("1970-01-02T00:00:00+00:00", 0, ahead=True) == 86400
+    with pytest.raises(typer.BadParameter, match="is over"):
+        parse_time("1970-01-02T00:00:00+00:00", 86400, ahead=True)
 
 
 def test_a_file_of_settings_is_read() -> None:

@@ -83,3 +83,10 @@ def test_lines_are_the_same_however_they_arrive(chunks: list[bytes]) -> None:
         pass
     expected = whole.split(b"\n")[:-1]
     assert lines == [line + b"\n" for line in expected]
+
+
+def test_what_is_looked_at_stays() -> None:
+    stream = ByteStream()
+    stream.feed(b"one\r\ntwo")
+    assert stream.peek(5) == b"one\r\n"
+    assert stream.peek(100) == stream.take() == b"one\r\ntwo"

@@ -7,7 +7,8 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 
 from postroom_chassis.errors import Kind, PostroomError
-from postroom_pop3.ports import Answer, Client, Identity, Offer, Piece
+from postroom_chassis.net.client import Client
+from postroom_pop3.ports import Answer, Identity, Offer, Piece
 from postroom_pop3.protocol.capabilities import KEPT, Policy
 from postroom_pop3.protocol.maildrop import Snapshot
 

@@ -13,6 +13,7 @@ from postroom.auth.v1 import authentication_pb2
 from postroom.store.v1 import maildrop_pb2
 from postroom_chassis.certificates import make_development_certificates
 from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.net.client import Client
 from postroom_chassis.rpc import repeating
 from postroom_chassis.rpc.client import Channel
 from postroom_chassis.rpc.server import Call, Server
@@ -24,7 +25,8 @@ from postroom_chassis.tickets import (
     read_signing_key,
     read_verification_keys,
 )
-from postroom_pop3.ports import Client, Identity
+from postroom_pop3.front import PASSING
+from postroom_pop3.ports import Identity
 from postroom_pop3.remote import RemoteAuthenticator, RemoteMaildrops, check
 
 Request = authentication_pb2.AuthenticateRequest
@@ -35,10 +37,15 @@ LATER = 4_000_000_000
 
 @dataclass
 class Auth:
-    """LOGIN with any name and the password "right"; every renewal gives a longer ticket."""
+    """LOGIN with any name and the password "right"; every renewal gives a longer ticket.
+
+    Attributes:
+        fault: what renewals are refused with.
+    """
 
     signer: TicketSigner
     starts: list[Request.Start] = field(default_factory=list)
+    fault: PostroomError | None = None
 
     def ticket(self, expires_at: int) -> authentication_pb2.Ticket:
         token = self.signer.sign(Ticket(7, "ann@example.org", frozenset({"maildrop"}), expires_at))
@@ -77,6 +84,8 @@ class Auth:
     async def Renew(
         self, request: authentication_pb2.RenewRequest, call: Call
     ) -> authentication_pb2.RenewResponse:
+        if self.fault:
+            raise self.fault
         return authentication_pb2.RenewResponse(ticket=self.ticket(LATER))
 
 
@@ -237,6 +246,35 @@ async def test_a_ticket_is_renewed_before_it_ends(behind: Behind) -> None:
     locked = await behind.maildrops.lock(behind.identity(int(time.time()) + 30))
     await locked.renew()
     assert behind.store.seen == [LATER, LATER]
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        (Kind.UNAVAILABLE, Kind.EXPIRED),
+        (Kind.DEADLINE, Kind.EXPIRED),
+        (Kind.INTERNAL, Kind.EXPIRED),
+        (Kind.UNAUTHENTICATED, Kind.UNAUTHENTICATED),
+    ],
+)
+async def test_a_ticket_that_has_ended_ends_the_session_even_while_auth_is_away(
+    behind: Behind, kind: Kind, told: Kind
+) -> None:
+    behind.auth.fault = PostroomError(kind, "no")
+    locked = await behind.maildrops.lock(behind.identity())
+    locked._identity = behind.identity(int(time.time()) - 1)
+    with pytest.raises(PostroomError) as refused:
+        await locked.renew()
+    assert refused.value.kind is told
+    assert refused.value.kind not in PASSING
+
+
+async def test_while_auth_is_away_a_ticket_is_good_for_as_long_as_it_says(behind: Behind) -> None:
+    soon = int(time.time()) + 30
+    locked = await behind.maildrops.lock(behind.identity(soon))
+    behind.auth.fault = PostroomError(Kind.UNAVAILABLE, "away")
+    await locked.renew()
+    assert behind.store.seen == [soon]
 
 
 async def test_readiness_follows_the_services(behind: Behind) -> None:

@@ -33,6 +33,7 @@ def test_what_is_needed_is_enough() -> None:
         ("KPOP_LISTENERS", "1109"),
         ("PROXY_NETWORKS", "everywhere"),
         ("IDLE_SECONDS", "0"),
+        ("LEASE_RENEWAL_SECONDS", "21"),
         ("IDEL_SECONDS", "600"),
     ],
 )

@@ -2,32 +2,48 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.net.client import Client
 from postroom_smtp.ports import (
     Account,
     Answer,
-    Client,
     Delivery,
     Identity,
+    Judgement,
     Resolution,
+    Sending,
     Uploaded,
     Whereabouts,
 )
+from postroom_smtp.protocol.reply import Reply
+from postroom_smtp.spool import Spool
 
 LATER = 4_000_000_000
 
 
 @dataclass
 class FakeAuthenticator:
-    """Knows passwords and account ids; an exchange with LOGIN asks twice."""
+    """Knows passwords and account ids; an exchange with LOGIN asks twice.
+
+    Attributes:
+        renewals: the tickets that were to be renewed; a renewed one is longer by a "+".
+        answers: whether renewals are answered; else they wait.
+    """
 
     accounts: dict[str, tuple[int, str]] = field(default_factory=dict)
     clients: list[Client] = field(default_factory=list)
     fault: PostroomError | None = None
     expires_at: int = LATER
+    renew_seconds: int = 0
+    renewals: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
+    answers: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.answers.set()
 
     async def mechanisms(self, client: Client) -> Sequence[str]:
         self._fail()
@@ -53,11 +69,13 @@ class FakeAuthenticator:
         account_id, right = self.accounts.get(name.decode(), (0, ""))
         if not account_id or right != password.decode():
             raise PostroomError(Kind.UNAUTHENTICATED, "no")
-        return Identity(account_id, name.decode(), "ticket", self.expires_at)
+        return Identity(account_id, name.decode(), "ticket", self.expires_at, self.renew_seconds)
 
     async def renew(self, identity: Identity) -> Identity:
+        self.renewals.put_nowait(identity.ticket)
+        await self.answers.wait()
         self._fail()
-        return identity
+        return replace(identity, ticket=identity.ticket + "+")
 
     async def _ask(self, answer: Answer, challenge: bytes) -> bytes:
         said = await answer(challenge)
@@ -140,3 +158,66 @@ class FakeStore:
         if self.faults:
             raise self.faults.pop(0)
         self.taken.setdefault(delivery.key, delivery)
+
+
+@dataclass
+class FakePolicy:
+    """Refuses, or judges, as it is told; notes what it was asked."""
+
+    refuses: dict[str, Reply] = field(default_factory=dict)
+    judgement: Judgement = field(default_factory=Judgement)
+    asked: list[tuple[str, Sending]] = field(default_factory=list)
+    messages: list[bytes] = field(default_factory=list)
+    over: list[str] = field(default_factory=list)
+
+    async def connected(self, sending: Sending) -> Reply | None:
+        return self._note("connected", sending)
+
+    async def mail(self, sending: Sending) -> Reply | None:
+        return self._note("mail", sending)
+
+    async def recipient(self, sending: Sending, address: str) -> Reply | None:
+        return self._note("recipient", sending) or self.refuses.get(address)
+
+    async def message(self, sending: Sending, message: Spool) -> Judgement:
+        self._note("message", sending)
+        self.messages.append(await message.whole())
+        return self.judgement
+
+    async def ended(self, connection: str) -> None:
+        self.over.append(connection)
+
+    def _note(self, moment: str, sending: Sending) -> Reply | None:
+        self.asked.append((moment, sending))
+        return self.refuses.get(moment)
+
+
+@dataclass
+class FakeWaiting:
+    """So many wait for each domain."""
+
+    domains: dict[str, int] = field(default_factory=dict)
+    asked: list[tuple[str, bool]] = field(default_factory=list)
+    fault: PostroomError | None = None
+
+    async def hasten(self, domain: str, *, subdomains: bool) -> int:
+        self.asked.append((domain, subdomains))
+        if self.fault:
+            raise self.fault
+        return self.domains.get(domain, 0)
+
+
+@dataclass
+class FakeUrls:
+    """What URLs open, to whomever."""
+
+    contents: dict[str, bytes] = field(default_factory=dict)
+    fault: PostroomError | None = None
+
+    async def fetch(self, identity: Identity, url: str) -> AsyncIterator[bytes]:
+        if self.fault:
+            raise self.fault
+        if url not in self.contents:
+            raise PostroomError(Kind.NOT_FOUND, "nothing")
+        for octet in range(0, len(self.contents[url]), 10):
+            yield self.contents[url][octet : octet + 10]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from postroom_chassis.net.stream import ByteStream, EndOfStream
-from postroom_smtp.protocol.data import Content
+from postroom_smtp.protocol.data import Chunks, Content
 
 SPICY = st.lists(
     st.sampled_from([b"\r\n", b"\n", b"\r", b".", b"..", b"a", b"\r\n.", b"\0"]), max_size=30
@@ -72,3 +73,28 @@ def test_a_message_is_held_in_chunks() -> None:
             next(content.read_chunk())
         assert len(done.value.value) >= 100_000
         assert len(stream) == 0
+
+
+@given(SPICY, st.lists(st.integers(0, 40), max_size=4))
+def test_chunks_know_what_stood_bare_however_they_are_cut(sent: bytes, cuts: list[int]) -> None:
+    chunks = Chunks(ByteStream())
+    places = sorted({min(cut, len(sent)) for cut in cuts} | {0, len(sent)})
+    for start, end in itertools.pairwise(places):
+        chunks.note(sent[start:end])
+    chunks.end()
+    assert chunks.bare is bool(re.search(rb"(?<!\r)\n|\r(?!\n)", sent))
+
+
+def test_a_chunk_is_read_in_pieces_and_no_further() -> None:
+    stream = ByteStream()
+    stream.feed(b"12345QUIT\r\n")
+    chunks = Chunks(stream)
+    reader = chunks.read_piece(5)
+    with pytest.raises(StopIteration) as read_to_end:
+        next(reader)
+    assert read_to_end.value.value == b"12345"
+    assert stream.peek(100) == b"QUIT\r\n"
+    stream.feed_eof()
+    stream.take()
+    with pytest.raises(EndOfStream):
+        next(chunks.read_piece(1))

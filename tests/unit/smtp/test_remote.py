@@ -13,6 +13,7 @@ from postroom.auth.v1 import authentication_pb2, directory_pb2
 from postroom.store.v1 import delivery_pb2, message_pb2
 from postroom_chassis.certificates import make_development_certificates
 from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.net.client import Client
 from postroom_chassis.net.listener import free_port
 from postroom_chassis.rpc.client import Channel
 from postroom_chassis.rpc.server import Call, Server
@@ -20,7 +21,6 @@ from postroom_chassis.settings import Tls
 from postroom_smtp.ports import (
     Account,
     Arrival,
-    Client,
     Delivery,
     LocalRecipient,
     Uploaded,

@@ -45,3 +45,23 @@ async def test_a_header_without_end_is_cut() -> None:
     async with Spool() as spool:
         await spool.write(b"x" * 2 * MEMORY_BYTES)
         assert len(spool.header) == HEADER_BYTES
+
+
+async def test_a_message_that_begins_with_its_text_has_an_empty_header() -> None:
+    async with Spool() as spool:
+        await spool.write(b"\r\nReceived: of the text\r\n\r\n")
+        assert spool.header == b"\r\n"
+
+
+@pytest.mark.parametrize("size", [10, MEMORY_BYTES + 10])
+async def test_the_rest_of_it(size: int) -> None:
+    async with Spool() as spool:
+        await spool.write(b"head" + b"x" * size)
+        assert b"".join([piece async for piece in spool.pieces(4)]) == b"x" * size
+
+
+async def test_letting_go_may_be_repeated() -> None:
+    async with Spool() as spool:
+        await spool.write(b"x" * 2 * MEMORY_BYTES)
+        spool.close()
+        spool.close()

@@ -1,5 +1,5 @@
-"""A development authority and the certificates that services and clients' TLS need on a laptop or
-in tests.
+"""A development authority, and the certificates and keys that services and clients' TLS need on a
+laptop or in tests.
 
 Run as `python -m postroom_chassis.certificates FOLDER [--host NAME ...]`: makes what is missing and
 leaves the rest. In production certificates come from elsewhere.
@@ -8,9 +8,11 @@ leaves the rest. In production certificates come from elsewhere.
 from __future__ import annotations
 
 import argparse
+import base64
 import datetime
 import ipaddress
 import os
+import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -25,14 +27,15 @@ from postroom_chassis.rpc.callers import SUFFIX
 SERVICES = ("smtp", "pop3", "imap", "auth", "store", "admin", "probe")
 AUTHORITY_DAYS = 3650
 CERTIFICATE_DAYS = 820  # what Apple's clients accept at most is 825
+SECRETS_KEY_OCTETS = 32
 
 
 def make_development_certificates(folder: Path, hosts: Iterable[str] = ("localhost",)) -> None:
-    """Make an authority, a certificate for each service and one for clients, and the ticket keys.
+    """Make an authority, a certificate for each service and one for clients, and auth's keys.
 
     Args:
         folder: gets ca.pem, ca.key; <service>.pem and .key; tls.pem and .key; ticket.key and
-            ticket.pub.
+            ticket.pub; secrets.keys.
         hosts: names and addresses that clients use.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -46,6 +49,8 @@ def make_development_certificates(folder: Path, hosts: Iterable[str] = ("localho
         _make_certificate(folder, "tls", [*hosts, "127.0.0.1", "::1"])
     if not (folder / "ticket.key").exists():
         _make_ticket_key(folder)
+    if not (folder / "secrets.keys").exists():
+        _make_secrets_key(folder)
 
 
 def _make_authority(folder: Path) -> None:
@@ -95,6 +100,11 @@ def _make_ticket_key(folder: Path) -> None:
     )
     (folder / "ticket.pub").write_bytes(public)
     _write_key(folder / "ticket.key", key)
+
+
+def _make_secrets_key(folder: Path) -> None:
+    key = base64.b64encode(secrets.token_bytes(SECRETS_KEY_OCTETS))
+    _write_private(folder / "secrets.keys", b"dev:%b\n" % key)
 
 
 def _builder(subject: x509.Name, issuer: x509.Name, days: int) -> x509.CertificateBuilder:
@@ -149,9 +159,13 @@ def _write_key(path: Path, key: ec.EllipticCurvePrivateKey | ed25519.Ed25519Priv
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
+    _write_private(path, pem)
+
+
+def _write_private(path: Path, content: bytes) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with open(descriptor, "wb") as file:
-        file.write(pem)
+        file.write(content)
 
 
 def main() -> None:

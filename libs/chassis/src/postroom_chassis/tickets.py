@@ -7,6 +7,7 @@ much may be kept (quota), until when (exp).
 
 from __future__ import annotations
 
+import random
 import secrets
 import time
 from collections import OrderedDict
@@ -30,6 +31,8 @@ MESSAGES_CLAIM = "quota_messages"  # left out where there is no limit, as the ne
 MAILBOXES_CLAIM = "quota_mailboxes"
 APP_CLAIM = "app"  # the app password's number; left out where the account's own credential was it
 UNTIL_CLAIM = "until"  # left out where there is none
+RENEW_AT = (0.6, 0.9)  # of the time that there is: renewed at a random moment between
+RENEW_RETRY_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,24 @@ class Ticket:
     def quota(self) -> Quota:
         """What the account may keep."""
         return Quota(self.quota_bytes, self.quota_messages, self.quota_mailboxes)
+
+
+def renewal_delay(expires_at: int, renew_seconds: int) -> float:
+    """After how many seconds a front renews a ticket.
+
+    Args:
+        renew_seconds: within these it is to be renewed, however long it lasts; 0: nobody said.
+    """
+    life = max(1.0, expires_at - time.time())
+    part = random.uniform(*RENEW_AT)  # noqa: S311 (spreads load, hides nothing)
+    return part * min(life, renew_seconds or life)
+
+
+def may_go_on(refusal: PostroomError, expires_at: int) -> bool:
+    """Whether a session goes on with the ticket that it has, where none was to be had for it:
+    while auth is away that one is good for as long as it says.
+    """
+    return refusal.temporary and expires_at > time.time()
 
 
 def read_signing_key(pem: str | bytes) -> OKPKey:

@@ -8,7 +8,6 @@ where a port did, and nothing else.
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -19,11 +18,13 @@ import structlog
 from postroom_chassis import logs
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.language import DEFAULT, speak
+from postroom_chassis.net.client import Client
 from postroom_chassis.net.connection import Connection, Draining, TimedOut
 from postroom_chassis.net.deflate import MalformedDeflate
 from postroom_chassis.net.stream import EndOfStream
 from postroom_chassis.net.tls import ServerTls
 from postroom_chassis.rpc import progress
+from postroom_chassis.tickets import RENEW_RETRY_SECONDS, may_go_on, renewal_delay
 from prometheus_client import Counter, Histogram
 
 from postroom_imap import capabilities, replies
@@ -34,7 +35,7 @@ from postroom_imap.fetching import BrokenResponse
 from postroom_imap.items import ItemCache
 from postroom_imap.plan import Plan
 from postroom_imap.ports.directory import Directory
-from postroom_imap.ports.identity import Authenticator, Client, Ticket
+from postroom_imap.ports.identity import Authenticator, Ticket
 from postroom_imap.ports.mailboxes import Mailboxes
 from postroom_imap.ports.messages import Messages
 from postroom_imap.ports.quotas import Quotas
@@ -77,8 +78,6 @@ LARGEST_BODY = 256 * 1024
 
 TURN_COMMANDS = 32  # commands of one client that may run before the others get a turn
 TURN_BYTES = 32 * 1024  # of one answer: half a millisecond of rendering
-RENEW_AT = (0.6, 0.9)  # of the time that there is: renewed at a random moment between
-RENEW_RETRY_SECONDS = 15.0
 
 # What the selected mailbox has come to, these need not know: they leave it.
 _LEAVING = (Logout, Unauthenticate, Unselect, Select, Examine)
@@ -314,11 +313,7 @@ class Session:
     @property
     def client(self) -> Client:
         """The connection as authentication sees it."""
-        tls = self.connection.tls
-        peer = self.connection.peer
-        if tls is None:
-            return Client(peer.address, self.secure)
-        return Client(peer.address, True, tls.version, tls.end_point, tls.client_names)
+        return Client.of(self.connection)
 
     @property
     def secure(self) -> bool:
@@ -583,9 +578,7 @@ class Session:
     # -- renewal of the ticket
 
     def _plan_renewal(self) -> None:
-        life = max(1.0, self.ticket.expires_at - time.time())
-        delay = min(life, self.ticket.renew_seconds or life) * random.uniform(*RENEW_AT)  # noqa: S311 (spreads load, hides nothing)
-        self._renew_in(delay)
+        self._renew_in(renewal_delay(self.ticket.expires_at, self.ticket.renew_seconds))
 
     def _renew_in(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()
@@ -598,7 +591,7 @@ class Session:
         try:
             self.ticket_or_none = await self.front.authenticator.renew(self.ticket)
         except PostroomError as error:
-            if error.temporary and self.ticket.expires_at > time.time():
+            if may_go_on(error, self.ticket.expires_at):
                 self._renew_in(RENEW_RETRY_SECONDS)
                 return
             log.info("imap.renewal_refused", why=error.kind)

@@ -6,12 +6,16 @@ signed in.
 
 from __future__ import annotations
 
+import asyncio
 import binascii
+import secrets
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from postroom_chassis import logs
 from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.net.client import Client
 from postroom_chassis.net.tls import ServerTls
 from prometheus_client import Counter
 
@@ -20,7 +24,6 @@ from postroom_pop3.ports import (
     APOP,
     RPOP,
     Authenticator,
-    Client,
     Identity,
     LockedMaildrop,
     Offer,
@@ -28,11 +31,15 @@ from postroom_pop3.ports import (
 from postroom_pop3.protocol import command, replies
 from postroom_pop3.protocol.capabilities import capabilities
 from postroom_pop3.protocol.command import SaslStart
+from postroom_pop3.protocol.timestamp import make_timestamp
 
 log = logs.logger(__name__)
 
 LOGINS = Counter("postroom_pop3_logins_total", "Sign-ins", ["outcome"])
 
+READY = "Postroom POP3 is ready"
+OFFER_SECONDS = 2.0  # as long the greeting waits to learn what is offered
+TOKEN_OCTETS = 16
 PLAIN = "PLAIN"  # what USER and PASS are to auth
 NO_COMMAND = "no such command"
 TLS_FIRST = "passwords in clear text aren't taken here: use STLS first"
@@ -84,11 +91,7 @@ class Authorization:
 
     @property
     def client(self) -> Client:
-        connection = self.dialogue.connection
-        tls, peer = connection.tls, connection.peer
-        if tls is None:
-            return Client(peer.address, peer.loopback)
-        return Client(peer.address, True, tls.version, tls.end_point, tls.client_names)
+        return Client.of(self.dialogue.connection)
 
     @property
     def permitted(self) -> bool:
@@ -98,6 +101,16 @@ class Authorization:
     @property
     def tls_offered(self) -> bool:
         return self.admission.tls is not None and self.dialogue.connection.tls is None
+
+    async def run(self) -> None:
+        """From the greeting until somebody has signed in, or is not to.
+
+        Raises:
+            TimedOut, EndOfStream, ConnectionError: the client is gone.
+            Draining: it is between two commands, and the session must end.
+        """
+        self.dialogue.connection.write(await self._greeting())
+        await self.dialogue.run(self, TABLE, self.admission.seconds)
 
     async def capa(self, _: None) -> bytes:
         offer = await self.offer()
@@ -186,6 +199,18 @@ class Authorization:
         except PostroomError:
             return Offer()
 
+    async def _greeting(self) -> bytes:
+        """With a timestamp where the client may answer with a digest (RFC 1939 section 7)."""
+        try:
+            async with asyncio.timeout(OFFER_SECONDS):
+                offer = await self.offer()
+        except TimeoutError:
+            return replies.ok(READY)
+        if APOP not in offer.commands:
+            return replies.ok(READY)
+        self.timestamp = make_timestamp(_token, time.time())
+        return replies.ok(f"{READY} {self.timestamp}")
+
     async def _answer(self, challenge: bytes) -> bytes | None:
         encoded = binascii.b2a_base64(challenge, newline=False)
         return await self.dialogue.ask(encoded, self.admission.seconds)
@@ -224,6 +249,10 @@ class Authorization:
             self._failures += 1
             self.done = self._failures >= self.admission.failures
         return replies.refusal(error)
+
+
+def _token() -> str:
+    return secrets.token_hex(TOKEN_OCTETS)
 
 
 COMMANDS: dict[bytes, Row[Authorization]] = {

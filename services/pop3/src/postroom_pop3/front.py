@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
 
 from postroom_chassis import logs
@@ -11,24 +10,20 @@ from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.net.connection import Connection, Draining
 from postroom_chassis.net.tls import ServerTls
 
-from postroom_pop3 import authorization, transaction
+from postroom_pop3 import transaction
 from postroom_pop3.authorization import Admission, Authorization
 from postroom_pop3.dialogue import Dialogue
 from postroom_pop3.kpop import KpopAuthorization
-from postroom_pop3.ports import APOP, Authenticator, LockedMaildrop, Maildrops
+from postroom_pop3.ports import Authenticator, LockedMaildrop, Maildrops
 from postroom_pop3.protocol import replies
 from postroom_pop3.protocol.maildrop import Maildrop
-from postroom_pop3.protocol.timestamp import make_timestamp
 from postroom_pop3.retrieval import Retrieval
 from postroom_pop3.settings import Pop3Settings
 from postroom_pop3.transaction import Transaction
 
 log = logs.logger(__name__)
 
-READY = "Postroom POP3 is ready"
 REFUSED = replies.err("too many connections, come back later", replies.TEMPORARY)
-OFFER_SECONDS = 2.0  # as long the greeting waits to learn what is offered
-TOKEN_OCTETS = 16
 RELEASE_SECONDS = 5.0
 # After these the lease may still be had; after any other error of a renewal the session is over.
 PASSING = frozenset({Kind.UNAVAILABLE, Kind.DEADLINE, Kind.INTERNAL})
@@ -63,25 +58,17 @@ class Front:
 
     async def serve(self, connection: Connection) -> None:
         """Speak POP3 until one side has enough."""
-        began = time.monotonic()
-        dialogue = Dialogue(connection, self._settings.bad_commands)
-        state = Authorization(self._admission, dialogue)
-        try:
-            connection.write(await self._greeting(state))
-            await dialogue.run(state, authorization.TABLE, self._settings.login_seconds)
-            if state.locked is not None:
-                await self._transact(state, state.locked)
-        except Draining:
-            connection.write(replies.err("this server is going down, come back", replies.TEMPORARY))
-        finally:
-            _log_end(connection, state, began)
+        await self._serve(Authorization(self._admission, self._dialogue(connection)))
 
     async def serve_kpop(self, connection: Connection) -> None:
         """Speak POP3 with a client whom Kerberos introduces."""
-        began = time.monotonic()
-        state = KpopAuthorization(
-            self._admission, Dialogue(connection, self._settings.bad_commands)
-        )
+        await self._serve(KpopAuthorization(self._admission, self._dialogue(connection)))
+
+    def _dialogue(self, connection: Connection) -> Dialogue:
+        return Dialogue(connection, self._settings.bad_commands)
+
+    async def _serve(self, state: Authorization) -> None:
+        connection, began = state.dialogue.connection, time.monotonic()
         try:
             await state.run()
             if state.locked is not None:
@@ -90,18 +77,6 @@ class Front:
             connection.write(replies.err("this server is going down, come back", replies.TEMPORARY))
         finally:
             _log_end(connection, state, began)
-
-    async def _greeting(self, state: Authorization) -> bytes:
-        """With a timestamp where the client may answer with a digest (RFC 1939 section 7)."""
-        try:
-            async with asyncio.timeout(OFFER_SECONDS):
-                offer = await state.offer()
-        except TimeoutError:
-            return replies.ok(READY)
-        if APOP not in offer.commands:
-            return replies.ok(READY)
-        state.timestamp = make_timestamp(_token, time.time())
-        return replies.ok(f"{READY} {state.timestamp}")
 
     async def _transact(self, admitted: Authorization, locked: LockedMaildrop) -> None:
         dialogue = admitted.dialogue
@@ -139,10 +114,6 @@ class Front:
                     connection.wake_for_drain()
                     return error
                 log.warning("pop3.lease_not_renewed", why=error.kind)
-
-
-def _token() -> str:
-    return secrets.token_hex(TOKEN_OCTETS)
 
 
 def _log_end(connection: Connection, state: Authorization, began: float) -> None:

@@ -8,33 +8,10 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from postroom_chassis.net.client import Client
+
 from postroom_pop3.protocol.capabilities import KEPT, Policy
 from postroom_pop3.protocol.maildrop import Snapshot
-
-
-@dataclass(frozen=True, slots=True)
-class Client:
-    """The connection on which a person signs in.
-
-    Attributes:
-        address: IP address.
-        secure: TLS or loopback.
-        tls_version: empty in clear text.
-        tls_server_end_point: the hash of the certificate that it saw (RFC 5929 section 4); empty:
-            unknown.
-        certificate_names: the names in a certificate that it showed and that was verified.
-    """
-
-    address: str
-    secure: bool
-    tls_version: str = ""
-    tls_server_end_point: bytes = b""
-    certificate_names: tuple[str, ...] = ()
-
-    @property
-    def standing(self) -> tuple[bool, bool, bool]:
-        """What the mechanisms on offer depend on."""
-        return self.secure, bool(self.tls_server_end_point), bool(self.certificate_names)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import time
 from array import array
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import TypeVar, cast
 
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from postroom.auth.v1 import authentication_pb2, authentication_pb2_grpc
+from postroom.auth.v1 import authentication_pb2
 from postroom.store.v1 import maildrop_pb2, maildrop_pb2_grpc
 from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.net.client import Client
 from postroom_chassis.rpc.client import Channel, ticketed, together
 from postroom_chassis.rpc.repeating import repeat
+from postroom_chassis.rpc.signing_in import SigningIn
+from postroom_chassis.tickets import may_go_on
 
-from postroom_pop3.ports import Answer, Client, Identity, Offer, Piece
+from postroom_pop3.ports import Answer, Identity, Offer, Piece
 from postroom_pop3.protocol.capabilities import Policy
 from postroom_pop3.protocol.maildrop import Snapshot
 
-MECHANISMS_SECONDS = 60.0  # how long an answer about mechanisms is kept
-EXCHANGE_SECONDS = 300.0
 RENEW_SECONDS = 60  # where auth doesn't say how soon a ticket is to be renewed
 TICKET_MARGIN_SECONDS = 60.0  # a ticket that ends within these is renewed, however new it is
 RENEW_AT = 0.6  # of the time that there is; the lease's next renewal after that does it
 
 T = TypeVar("T")
-
-AuthenticateRequest = authentication_pb2.AuthenticateRequest
-AuthenticateResponse = authentication_pb2.AuthenticateResponse
 
 
 async def check(channel: Channel) -> None:
@@ -46,58 +43,37 @@ class RemoteAuthenticator:
     """Authenticator over postroom.auth.v1.AuthenticationService."""
 
     def __init__(self, auth: Channel) -> None:
-        self._stub = auth.stub(authentication_pb2_grpc.AuthenticationServiceStub)
-        self._offers: dict[tuple[bool, bool, bool], tuple[float, Offer]] = {}
+        self._auth = SigningIn(auth, "pop3")
 
     async def offer(self, client: Client) -> Offer:
-        expires, offer = self._offers.get(client.standing, (0.0, Offer()))
-        if time.monotonic() >= expires:
-            request = authentication_pb2.ListMechanismsRequest(client=_client(client))
-            offer = _offer(await self._stub.ListMechanisms(request))
-            self._offers[client.standing] = (time.monotonic() + MECHANISMS_SECONDS, offer)
-        return offer
+        offer = await self._auth.offer(client)
+        return Offer(
+            tuple(offer.mechanisms),
+            frozenset(offer.private_mechanisms),
+            _policy(offer.strictest_policy),
+        )
 
     async def authenticate(
         self, client: Client, mechanism: str, initial: bytes | None, answer: Answer
     ) -> Identity:
-        if initial is not None:
-            # One small call costs a fraction of a stream; it is for mechanisms of one step.
-            request = authentication_pb2.SignInRequest(
-                mechanism=mechanism, initial_response=initial, client=_client(client)
-            )
-            try:
-                success = await repeat(lambda: self._stub.SignIn(request))
-                return await _signed_in(success, answer)
-            except PostroomError as error:
-                if error.kind is not Kind.UNSUPPORTED:
-                    raise
-        return await self._exchange(client, mechanism, initial, answer)
-
-    async def _exchange(
-        self, client: Client, mechanism: str, initial: bytes | None, answer: Answer
-    ) -> Identity:
-        start = AuthenticateRequest.Start(mechanism=mechanism, client=_client(client))
-        if initial is not None:
-            start.initial_response = initial
-        requests: asyncio.Queue[AuthenticateRequest] = asyncio.Queue()
-        requests.put_nowait(AuthenticateRequest(start=start))
-        call = self._stub.Authenticate(_taken(requests), timeout=EXCHANGE_SECONDS)
-        async with _closing(call) as responses:
-            async for response in responses:
-                if response.WhichOneof("step") == "success":
-                    return await _signed_in(response.success, answer)
-                said = await answer(response.challenge)
-                requests.put_nowait(
-                    AuthenticateRequest(cancel=True)
-                    if said is None
-                    else AuthenticateRequest(response=said)
-                )
-        raise PostroomError(Kind.INTERNAL, "the exchange ended without an outcome")
+        success = await self._auth.authenticate(client, mechanism, initial, answer)
+        # RFC 5034 section 4: data that end an exchange travel as a last challenge.
+        if success.additional_data and await answer(success.additional_data) is None:
+            raise PostroomError(Kind.INVALID, "cancelled")
+        ticket, maildrop = success.ticket, success.maildrop
+        return Identity(
+            ticket.account_id,
+            ticket.address,
+            ticket.token,
+            ticket.expires_at,
+            ticket.renew_seconds,
+            maildrop.mailbox,
+            _policy(maildrop.policy),
+        )
 
     async def renew(self, identity: Identity) -> Identity:
         """A fresh ticket for the same person. Raises UNAUTHENTICATED, EXPIRED."""
-        request = authentication_pb2.RenewRequest(token=identity.ticket)
-        ticket = (await self._stub.Renew(request)).ticket
+        ticket = await self._auth.renew(identity.ticket)
         return replace(
             identity,
             ticket=ticket.token,
@@ -164,11 +140,12 @@ class RemoteMaildrop:
         try:
             self._identity = await self._authenticator.renew(self._identity)
         except PostroomError as error:
-            # While auth is away the ticket is good for as long as it says.
-            if not error.temporary or self._identity.expires_at <= time.time():
-                raise
-        else:
-            self._renewed_at = time.monotonic()
+            if may_go_on(error, self._identity.expires_at):
+                return
+            if error.temporary:
+                raise PostroomError(Kind.EXPIRED, "the ticket has expired") from error
+            raise
+        self._renewed_at = time.monotonic()
 
     async def retrieve(self, uids: Sequence[int]) -> AsyncGenerator[Piece, None]:
         request = maildrop_pb2.RetrieveRequest(lease_id=self._lease_id, uids=uids)
@@ -191,53 +168,9 @@ class RemoteMaildrop:
         return answer.removed
 
 
-async def _taken(
-    requests: asyncio.Queue[AuthenticateRequest],
-) -> AsyncIterator[AuthenticateRequest]:
-    while True:
-        yield await requests.get()
-
-
-async def _signed_in(
-    success: authentication_pb2.SignInResponse | AuthenticateResponse.Success, answer: Answer
-) -> Identity:
-    # RFC 5034 section 4: data that end an exchange travel as a last challenge.
-    if success.additional_data and await answer(success.additional_data) is None:
-        raise PostroomError(Kind.INVALID, "cancelled")
-    ticket, maildrop = success.ticket, success.maildrop
-    return Identity(
-        ticket.account_id,
-        ticket.address,
-        ticket.token,
-        ticket.expires_at,
-        ticket.renew_seconds,
-        maildrop.mailbox,
-        _policy(maildrop.policy),
-    )
-
-
 def _closing(call: AsyncIterable[T]) -> aclosing[AsyncGenerator[T, None]]:
     """The responses of a call that is cancelled where they are not read to the end."""
     return aclosing(cast(AsyncGenerator[T, None], call))
-
-
-def _client(client: Client) -> authentication_pb2.Client:
-    return authentication_pb2.Client(
-        protocol="pop3",
-        address=client.address,
-        secure=client.secure,
-        tls_version=client.tls_version,
-        tls_server_end_point=client.tls_server_end_point,
-        certificate_names=client.certificate_names,
-    )
-
-
-def _offer(answer: authentication_pb2.ListMechanismsResponse) -> Offer:
-    return Offer(
-        tuple(answer.mechanisms),
-        frozenset(answer.private_mechanisms),
-        _policy(answer.strictest_policy),
-    )
 
 
 def _policy(policy: authentication_pb2.MaildropPolicy) -> Policy:

@@ -45,7 +45,8 @@ class Pop3Settings(ServiceSettings):
     read_ahead_bytes: int = Field(
         512 * 1024, ge=1024, description="of messages fetched before they are asked for, twice"
     )
-    lease_renewal_seconds: float = Field(10.0, gt=0)
+    # With more, the lease runs out or a session lasts over a minute that may not go on.
+    lease_renewal_seconds: float = Field(10.0, gt=0, le=20)
     surrogates: bool = Field(
         False, description="rewrite UTF-8 in headers for clients without UTF8 (RFC 6857)"
     )

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from postroom_chassis.lifecycle import Service, run
 from postroom_chassis.net.listener import Limits, Listener
 from postroom_chassis.net.tls import ProxyCertificate, ServerTls
 from postroom_chassis.rpc.client import Channel
 
 from postroom_smtp.front import REFUSED, Front
-from postroom_smtp.remote import RemoteAuthenticator, RemoteDirectory, RemoteStore, check
+from postroom_smtp.remote import (
+    RemoteAuthenticator,
+    RemoteDirectory,
+    RemoteStore,
+    RemoteUrls,
+    RemoteWaiting,
+    check,
+)
 from postroom_smtp.session import House
 from postroom_smtp.settings import Role, SmtpSettings, role_of
 
@@ -21,15 +30,16 @@ async def start(service: Service, settings: SmtpSettings) -> None:
     service.ready_when("auth", lambda: check(auth))
     service.ready_when("store", lambda: check(store))
     tls = open_tls(settings)
-    authenticator, directory, mail = (
+    common = House(
         RemoteAuthenticator(auth),
         RemoteDirectory(auth),
         RemoteStore(store),
+        None,
+        settings,
+        waiting=RemoteWaiting(store),
+        urls=RemoteUrls(store),
     )
-    fronts = {
-        role: Front(House(authenticator, directory, mail, tls[role], settings), role)
-        for role in Role
-    }
+    fronts = {role: Front(replace(common, tls=tls[role]), role) for role in Role}
     shown = ProxyCertificate(settings.proxy_certificate) if settings.proxy_certificate else None
     for address in settings.addresses:
         role = role_of(address)
@@ -56,6 +66,7 @@ def open_tls(settings: SmtpSettings) -> dict[Role, ServerTls | None]:
     return {
         Role.MX: ServerTls(certificate, key),
         Role.SUBMISSION: ServerTls(certificate, key, settings.tls_client_authority),
+        Role.LMTP: ServerTls(certificate, key),
     }
 
 

@@ -32,7 +32,7 @@ class Front:
         try:
             await self._smtpd.serve(session)
         finally:
-            session.close()
+            await session.close()
             log.info(
                 "smtp.session",
                 address=connection.peer.address,

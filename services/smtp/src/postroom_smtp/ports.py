@@ -9,34 +9,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from postroom_chassis.net.client import Client
+
 from postroom_smtp.protocol.envelope import NOTHING_ASKED, Recipient, Request
 from postroom_smtp.protocol.reply import Reply
 from postroom_smtp.spool import Spool
-
-
-@dataclass(frozen=True, slots=True)
-class Client:
-    """The connection on which a person signs in.
-
-    Attributes:
-        address: IP address.
-        secure: TLS or loopback.
-        tls_version: empty in clear text.
-        tls_server_end_point: the hash of the certificate that it saw (RFC 5929 section 4); empty:
-            unknown.
-        certificate_names: the names in a certificate that it showed and that was verified.
-    """
-
-    address: str
-    secure: bool
-    tls_version: str = ""
-    tls_server_end_point: bytes = b""
-    certificate_names: tuple[str, ...] = ()
-
-    @property
-    def standing(self) -> tuple[bool, bool, bool]:
-        """What the mechanisms on offer depend on."""
-        return self.secure, bool(self.tls_server_end_point), bool(self.certificate_names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,3 +244,17 @@ class Policy(Protocol):
 
     async def ended(self, connection: str) -> None:
         """The connection is over."""
+
+
+class Waiting(Protocol):
+    """What waits to be sent elsewhere."""
+
+    async def hasten(self, domain: str, *, subdomains: bool) -> int:
+        """Let what waits for a domain be tried at once; how many recipients that are."""
+
+
+class Urls(Protocol):
+    """What URLs let a submission server read (RFC 4467, RFC 4468)."""
+
+    def fetch(self, identity: Identity, url: str) -> AsyncIterator[bytes]:
+        """What a URL names, in pieces. Raises PostroomError NOT_FOUND where it opens nothing."""

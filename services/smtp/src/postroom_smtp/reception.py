@@ -1,148 +1,163 @@
-"""A message's content on its way in: small ones whole, large ones on to the store as they come."""
+"""A message's content on its way in: after DATA, in chunks, or from a URL; in bounded memory."""
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
+from postroom_chassis import logs
 from postroom_chassis.net.connection import Connection, TimedOut
+from postroom_chassis.net.stream import Reader
 
-from postroom_smtp.ports import Store, Uploaded
 from postroom_smtp.protocol import reply
-from postroom_smtp.protocol.data import Content
-from postroom_smtp.protocol.reply import Reply
+from postroom_smtp.protocol.data import CHUNK_BYTES, Chunks, Content
+from postroom_smtp.protocol.reply import Refused, Reply
 from postroom_smtp.protocol.trace import hops
 from postroom_smtp.settings import BareNewlines, SmtpSettings
+from postroom_smtp.spool import HEADER_BYTES, Spool
 
-INLINE_BYTES = 1024 * 1024  # what may travel in a Deliver
-PIECES_AHEAD = 4  # of a message that the store takes more slowly than the client sends
+log = logs.logger(__name__)
 
+T = TypeVar("T")
 
-@dataclass(frozen=True, slots=True)
-class Received:
-    """What has come.
-
-    Attributes:
-        content: with what was put before it.
-        size: octets that the client sent, dots taken off.
-        fault: why the message can't be taken; `content` is nothing then.
-    """
-
-    content: bytes | Uploaded
-    size: int
-    fault: Reply | None = None
+# Makes a header section ready to go. Raises Refused.
+Edit = Callable[[bytes], Awaitable[bytes]]
 
 
 class Reception:
-    """Reads one message to its end, whatever it is like, in bounded memory.
+    """Takes one message to its end, whatever it is like.
+
+    A message that can't be taken is read to its end, since a reply before that isn't expected (RFC
+    5321 section 4.2.5), but nothing more of it is kept.
 
     Args:
-        prefix: trace fields, which go before it.
+        binary: it may have a CR or an LF anywhere (RFC 3030 section 3).
+        edit: what becomes of its header section; None: it stays as it is.
+
+    Attributes:
+        spool: what has come.
+        size: octets that the client sent, dots taken off.
+        fault: why the message can't be taken.
     """
 
     def __init__(
-        self, connection: Connection, store: Store, settings: SmtpSettings, prefix: bytes
+        self, connection: Connection, settings: SmtpSettings, *, binary: bool, edit: Edit | None
     ) -> None:
+        self.spool = Spool(settings.spool_folder)
+        self.size = 0
+        self.fault: Reply | None = None
         self._connection = connection
-        self._store = store
         self._settings = settings
-        self._content = Content(connection.stream)
-        self._held = bytearray(prefix)
-        self._size = 0
-        self._upload: _Upload | None = None
-        self._fault: Reply | None = None
+        self._deadline = time.monotonic() + settings.message_seconds
+        self._bare_is_wrong = not binary and settings.bare_newlines is BareNewlines.REJECT
+        self._edit = edit
+        self._head = bytearray()  # what is there of the header section until it is edited
+        self._chunks: Chunks | None = None
 
-    async def run(self) -> Received:
-        """Read on to the end of the content.
+    async def data(self) -> None:
+        """Read what follows DATA.
 
-        A message that can't be taken is read to its end, since a reply before that isn't expected
-        (RFC 5321 section 4.2.5), but nothing of it is kept.
-
-        Raises:
-            TimedOut, EndOfStream, ConnectionError: the client is gone; nothing has been delivered.
-            PostroomError: the store can't take it.
+        Raises TimedOut, EndOfStream, ConnectionError: the client is gone.
         """
-        deadline = time.monotonic() + self._settings.message_seconds
-        try:
-            while (chunk := await self._read(deadline)) is not None:
-                self._size += len(chunk)
-                self._judge()
-                if self._fault is None:
-                    await self._keep(chunk)
-            return await self._finish()
-        finally:
-            await self._forget()
+        content = Content(self._connection.stream)
+        while (piece := await self._read(content.read_chunk())) is not None:
+            await self._take(piece, bare=content.bare)
 
-    async def _read(self, deadline: float) -> bytes | None:
-        seconds = min(self._settings.data_seconds, deadline - time.monotonic())
+    async def chunk(self, size: int) -> None:
+        """Read one chunk. Raises what `data` raises."""
+        chunks = self._chunked()
+        while size > 0:
+            piece = await self._read(chunks.read_piece(size))
+            size -= len(piece)
+            await self._take(piece, bare=chunks.bare)
+
+    async def piece(self, data: bytes) -> None:
+        """Take what comes from elsewhere."""
+        chunks = self._chunked()
+        chunks.note(data)
+        await self._take(data, bare=chunks.bare)
+
+    async def end(self) -> None:
+        """Nothing more comes."""
+        if self._chunks is not None:
+            self._chunks.end()
+            await self._take(b"", bare=self._chunks.bare)
+        if self._edit is not None and self.fault is None:
+            await self._finish_header(bytes(self._head), b"")
+        # Ours is one more of them.
+        if self.fault is None and hops(self.spool.header) >= self._settings.hops:
+            self.fault = reply.LOOPING
+
+    def _chunked(self) -> Chunks:
+        if self._chunks is None:
+            self._chunks = Chunks(self._connection.stream)
+        return self._chunks
+
+    async def _read(self, reader: Reader[T]) -> T:
+        seconds = min(self._settings.data_seconds, self._deadline - time.monotonic())
         if seconds <= 0:
             raise TimedOut
-        return await self._connection.read(self._content.read_chunk(), seconds)
+        return await self._connection.read(reader, seconds)
 
-    def _judge(self) -> None:
-        if self._size > self._settings.message_bytes:
-            self._fault = reply.TOO_LARGE
-        elif self._content.bare and self._settings.bare_newlines is BareNewlines.REJECT:
-            self._fault = reply.BARE_NEWLINE
+    async def _take(self, piece: bytes, *, bare: bool) -> None:
+        self.size += len(piece)
+        if self.fault is not None:
+            return
+        if self.size > self._settings.message_bytes:
+            self._refuse(reply.TOO_LARGE)
+        elif bare and self._bare_is_wrong:
+            self._refuse(reply.BARE_NEWLINE)
+        elif self._edit is not None:
+            await self._gather(piece)
+        elif piece:
+            await self._keep(piece)
 
-    async def _keep(self, chunk: bytes) -> None:
-        if not chunk:
-            return None
-        if self._upload is not None:
-            return await self._upload.put(chunk)
-        self._held += chunk
-        if len(self._held) > INLINE_BYTES:
-            self._count_hops()
-            self._upload = _Upload(self._store)
-            await self._upload.put(bytes(self._held))
-            self._held.clear()
-        return None
+    async def _gather(self, piece: bytes) -> None:
+        """Wait for the whole of the header section."""
+        searched = max(len(self._head) - 3, 0)
+        self._head += piece
+        if self._head.startswith(b"\r\n"):
+            end = 0
+        else:
+            found = self._head.find(b"\r\n\r\n", searched)
+            end = found + 2 if found >= 0 else -1
+        if end > HEADER_BYTES or (end < 0 and len(self._head) > HEADER_BYTES):
+            self._refuse(reply.BAD_HEADER)
+        elif end >= 0:
+            await self._finish_header(bytes(self._head[:end]), bytes(self._head[end:]))
 
-    def _count_hops(self) -> None:
-        """Look for a loop, in the beginning of the message where it is a large one."""
-        if self._fault is None and hops(bytes(self._held)) > self._settings.hops:
-            self._fault = reply.LOOPING
+    async def _finish_header(self, header: bytes, rest: bytes) -> None:
+        edit, self._edit = self._edit, None
+        self._head.clear()
+        try:
+            if edit is not None:
+                header = await edit(header)
+        except Refused as refused:
+            self._refuse(refused.reply)
+        else:
+            await self._keep(header + rest)
 
-    async def _finish(self) -> Received:
-        if self._upload is None:
-            self._count_hops()
-        if self._fault is not None:
-            return Received(b"", self._size, self._fault)
-        if self._upload is not None:
-            return Received(await self._upload.finish(), self._size)
-        return Received(bytes(self._held), self._size)
+    async def _keep(self, piece: bytes) -> None:
+        try:
+            await self.spool.write(piece)
+        except OSError as error:
+            log.error("smtp.no_space", error=str(error))
+            self._refuse(reply.NO_SPACE)
 
-    async def _forget(self) -> None:
-        self._held.clear()
-        if self._upload is not None:
-            await self._upload.cancel()
+    def _refuse(self, fault: Reply) -> None:
+        self.fault = fault
+        self.spool.close()
+        self._head.clear()
 
 
-class _Upload:
-    """A content that flows to the store while it comes."""
-
-    def __init__(self, store: Store) -> None:
-        self._pieces: asyncio.Queue[bytes] = asyncio.Queue(PIECES_AHEAD)
-        self._task = asyncio.create_task(store.upload(self._taken()))
-
-    async def put(self, piece: bytes) -> None:
-        """Hand on a piece; waits while the store is slower. What failed is told by `finish`."""
-        putting = asyncio.ensure_future(self._pieces.put(piece))
-        await asyncio.wait({putting, self._task}, return_when=asyncio.FIRST_COMPLETED)
-        putting.cancel()
-
-    async def finish(self) -> Uploaded:
-        """What stands for the content. Raises PostroomError."""
-        await self.put(b"")
-        return await self._task
-
-    async def cancel(self) -> None:
-        """Give up where it has not ended."""
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
-
-    async def _taken(self) -> AsyncIterator[bytes]:
-        while piece := await self._pieces.get():
-            yield piece
+async def discard(connection: Connection, settings: SmtpSettings, size: int) -> None:
+    """Read over a chunk that nobody wants. Raises what `Reception.data` raises."""
+    deadline = time.monotonic() + settings.message_seconds
+    while size > 0:
+        seconds = min(settings.data_seconds, deadline - time.monotonic())
+        if seconds <= 0:
+            raise TimedOut
+        size -= len(
+            await connection.read(connection.stream.read_some(min(size, CHUNK_BYTES)), seconds)
+        )

@@ -7,29 +7,30 @@ messages to one address asks once.
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
-from typing import Generic, TypeVar, cast
+from typing import cast
 
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from postroom.auth.v1 import (
-    authentication_pb2,
-    authentication_pb2_grpc,
-    directory_pb2,
-    directory_pb2_grpc,
+from postroom.auth.v1 import authentication_pb2, directory_pb2, directory_pb2_grpc
+from postroom.store.v1 import (
+    delivery_pb2,
+    delivery_pb2_grpc,
+    message_pb2,
+    sending_pb2,
+    sending_pb2_grpc,
+    url_pb2,
+    url_pb2_grpc,
 )
-from postroom.store.v1 import delivery_pb2, delivery_pb2_grpc, message_pb2
 from postroom_chassis.errors import Kind, PostroomError
-from postroom_chassis.rpc.client import Channel
+from postroom_chassis.net.client import Client
+from postroom_chassis.rpc.client import Channel, ticketed
 from postroom_chassis.rpc.coalesce import Coalescer
-from postroom_chassis.rpc.repeating import repeat
+from postroom_chassis.rpc.signing_in import SigningIn
 
 from postroom_smtp.ports import (
     Account,
     Answer,
-    Client,
     Delivery,
     Identity,
     Resolution,
@@ -44,9 +45,8 @@ from postroom_smtp.protocol.envelope import (
     Request,
     Return,
 )
+from postroom_smtp.recent import Recent
 
-MECHANISMS_SECONDS = 60.0
-EXCHANGE_SECONDS = 300.0
 DIRECTORY_SECONDS = 2.0
 REMEMBERED = 10_000  # answers of the directory
 MOST_ITEMS = 1_000  # in a call, by contract
@@ -54,12 +54,6 @@ DELIVER_BYTES = 1024 * 1024  # of contents in a call, by contract
 DELIVER_LANES = 2  # while the store commits one batch, the next is on its way, if it is worth it
 DELIVER_LEAST = 128 * 1024  # of contents in that next one
 
-K = TypeVar("K")
-V = TypeVar("V")
-T = TypeVar("T")
-
-AuthenticateRequest = authentication_pb2.AuthenticateRequest
-AuthenticateResponse = authentication_pb2.AuthenticateResponse
 WHEREABOUTS = {
     directory_pb2.Resolution.KIND_LOCAL: Whereabouts.LOCAL,
     directory_pb2.Resolution.KIND_UNKNOWN: Whereabouts.UNKNOWN,
@@ -92,79 +86,26 @@ async def check(channel: Channel) -> None:
         raise PostroomError(Kind.UNAVAILABLE, "it does not serve now")
 
 
-class Recent(Generic[K, V]):
-    """Answers of the last seconds, so many at most."""
-
-    def __init__(self, seconds: float, most: int) -> None:
-        self._seconds = seconds
-        self._most = most
-        self._answers: dict[K, tuple[float, V]] = {}
-
-    def get(self, key: K) -> V | None:
-        expires, answer = self._answers.get(key, (0.0, None))
-        return answer if time.monotonic() < expires else None
-
-    def put(self, key: K, answer: V) -> None:
-        if len(self._answers) >= self._most:
-            self._answers.clear()
-        self._answers[key] = (time.monotonic() + self._seconds, answer)
-
-
 class RemoteAuthenticator:
     """Authenticator over postroom.auth.v1.AuthenticationService."""
 
     def __init__(self, auth: Channel) -> None:
-        self._stub = auth.stub(authentication_pb2_grpc.AuthenticationServiceStub)
-        self._offers = Recent[tuple[bool, bool, bool], tuple[str, ...]](MECHANISMS_SECONDS, 8)
+        self._auth = SigningIn(auth, "smtp")
 
     async def mechanisms(self, client: Client) -> Sequence[str]:
-        offer = self._offers.get(client.standing)
-        if offer is None:
-            request = authentication_pb2.ListMechanismsRequest(client=_client(client))
-            offer = tuple((await self._stub.ListMechanisms(request)).mechanisms)
-            self._offers.put(client.standing, offer)
-        return offer
+        return tuple((await self._auth.offer(client)).mechanisms)
 
     async def authenticate(
         self, client: Client, mechanism: str, initial: bytes | None, answer: Answer
     ) -> Identity:
-        if initial is not None:
-            # One small call costs a fraction of a stream; it is for mechanisms of one step.
-            request = authentication_pb2.SignInRequest(
-                mechanism=mechanism, initial_response=initial, client=_client(client)
-            )
-            try:
-                success = await repeat(lambda: self._stub.SignIn(request))
-                return await _signed_in(success, answer)
-            except PostroomError as error:
-                if error.kind is not Kind.UNSUPPORTED:
-                    raise
-        return await self._exchange(client, mechanism, initial, answer)
-
-    async def _exchange(
-        self, client: Client, mechanism: str, initial: bytes | None, answer: Answer
-    ) -> Identity:
-        start = AuthenticateRequest.Start(mechanism=mechanism, client=_client(client))
-        if initial is not None:
-            start.initial_response = initial
-        requests: asyncio.Queue[AuthenticateRequest] = asyncio.Queue()
-        requests.put_nowait(AuthenticateRequest(start=start))
-        call = self._stub.Authenticate(_taken(requests), timeout=EXCHANGE_SECONDS)
-        async with _closing(call) as responses:
-            async for response in responses:
-                if response.WhichOneof("step") == "success":
-                    return await _signed_in(response.success, answer)
-                said = await answer(response.challenge)
-                requests.put_nowait(
-                    AuthenticateRequest(cancel=True)
-                    if said is None
-                    else AuthenticateRequest(response=said)
-                )
-        raise PostroomError(Kind.INTERNAL, "the exchange ended without an outcome")
+        success = await self._auth.authenticate(client, mechanism, initial, answer)
+        # RFC 4954 section 4: data that end an exchange travel as a last challenge.
+        if success.additional_data:
+            await answer(success.additional_data)
+        return _identity(success.ticket)
 
     async def renew(self, identity: Identity) -> Identity:
-        request = authentication_pb2.RenewRequest(token=identity.ticket)
-        return _identity((await self._stub.Renew(request)).ticket)
+        return _identity(await self._auth.renew(identity.ticket))
 
 
 class RemoteDirectory:
@@ -260,6 +201,40 @@ class RemoteStore:
         return (await self._stub.Deliver(request)).results
 
 
+class RemoteWaiting:
+    """Waiting over postroom.store.v1.SendingService."""
+
+    def __init__(self, store: Channel) -> None:
+        self._stub = store.stub(sending_pb2_grpc.SendingServiceStub)
+
+    async def hasten(self, domain: str, *, subdomains: bool) -> int:
+        request = sending_pb2.HastenRequest(domain=domain, subdomains=subdomains)
+        return (await self._stub.Hasten(request)).waiting
+
+
+class RemoteUrls:
+    """Urls over postroom.store.v1.UrlService."""
+
+    def __init__(self, store: Channel) -> None:
+        self._stub = store.stub(url_pb2_grpc.UrlServiceStub)
+
+    async def fetch(self, identity: Identity, url: str) -> AsyncIterator[bytes]:
+        wanted = url_pb2.FetchUrlsRequest.Url(url=url, items=[_BODY])
+        request = url_pb2.FetchUrlsRequest(urls=[wanted])
+        call = self._stub.Fetch(request, metadata=ticketed(identity.ticket))
+        async with aclosing(
+            cast("AsyncGenerator[url_pb2.FetchUrlsResponse, None]", call)
+        ) as responses:
+            async for response in responses:
+                for datum in response.data:
+                    if datum.missing:
+                        raise PostroomError(Kind.NOT_FOUND, "the URL opens nothing")
+                    yield datum.data
+
+
+_BODY = url_pb2.FetchUrlsRequest.ITEM_BODY
+
+
 def _weight(delivery: delivery_pb2.Delivery) -> int:
     """Of a call that holds DELIVER_BYTES and MOST_ITEMS at most."""
     return max(delivery.ByteSize(), DELIVER_BYTES // MOST_ITEMS + 1)
@@ -331,38 +306,6 @@ def _resolution(resolution: directory_pb2.Resolution) -> Resolution | None:
             for one in resolution.recipients
         ),
         tuple(resolution.forwards),
-    )
-
-
-async def _taken(
-    requests: asyncio.Queue[AuthenticateRequest],
-) -> AsyncIterator[AuthenticateRequest]:
-    while True:
-        yield await requests.get()
-
-
-async def _signed_in(
-    success: authentication_pb2.SignInResponse | AuthenticateResponse.Success, answer: Answer
-) -> Identity:
-    # RFC 4954 section 4: data that end an exchange travel as a last challenge.
-    if success.additional_data:
-        await answer(success.additional_data)
-    return _identity(success.ticket)
-
-
-def _closing(call: AsyncIterable[T]) -> aclosing[AsyncGenerator[T, None]]:
-    """The responses of a call that is cancelled where they are not read to the end."""
-    return aclosing(cast(AsyncGenerator[T, None], call))
-
-
-def _client(client: Client) -> authentication_pb2.Client:
-    return authentication_pb2.Client(
-        protocol="smtp",
-        address=client.address,
-        secure=client.secure,
-        tls_version=client.tls_version,
-        tls_server_end_point=client.tls_server_end_point,
-        certificate_names=client.certificate_names,
     )
 
 

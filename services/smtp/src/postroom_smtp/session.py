@@ -4,46 +4,108 @@ from __future__ import annotations
 
 import asyncio
 import binascii
-import random
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from ipaddress import ip_address
 
 from postroom_chassis import logs
 from postroom_chassis.errors import Kind, PostroomError
-from postroom_chassis.net.connection import Connection
+from postroom_chassis.net.address import network_of
+from postroom_chassis.net.client import Client
+from postroom_chassis.net.connection import Connection, Peer
+from postroom_chassis.net.listener import Network
 from postroom_chassis.net.tls import ServerTls
+from postroom_chassis.tickets import RENEW_RETRY_SECONDS, may_go_on, renewal_delay
 from prometheus_client import Counter
 
-from postroom_smtp.ports import Authenticator, Client, Directory, Identity, Store
-from postroom_smtp.protocol import reply, trace
-from postroom_smtp.protocol.command import Mail, SaslStart
+from postroom_smtp import outgoing
+from postroom_smtp.ports import (
+    Arrival,
+    Authenticator,
+    Directory,
+    Identity,
+    Judgement,
+    LocalRecipient,
+    Policy,
+    Sending,
+    Store,
+    Urls,
+    Waiting,
+    Whereabouts,
+)
+from postroom_smtp.protocol import reply, submission, trace
+from postroom_smtp.protocol.command import (
+    SUBSTITUTED,
+    Chunk,
+    Mail,
+    Mailbox,
+    Node,
+    SaslStart,
+    Substitute,
+    Url,
+)
+from postroom_smtp.protocol.envelope import NOTHING_ASKED, Body
+from postroom_smtp.protocol.header import values
+from postroom_smtp.protocol.keyword import NOTHING_OFFERED, Keyword, Offer
 from postroom_smtp.protocol.path import NULL
 from postroom_smtp.protocol.reply import Refused, Reply
-from postroom_smtp.reception import Reception
+from postroom_smtp.protocol.srs import Rewriting
+from postroom_smtp.recent import Recent
+from postroom_smtp.reception import Reception, discard
 from postroom_smtp.settings import Role, SmtpSettings
+from postroom_smtp.success import Successes
 from postroom_smtp.transaction import Transaction
 
 log = logs.logger(__name__)
 
 TICKET_MARGIN_SECONDS = 60  # that a ticket must last when a delivery begins
-RENEW_AT = (0.6, 0.9)  # of the time that there is: renewed at a random moment between
-RENEW_RETRY_SECONDS = 15.0
 
 LOGINS = Counter("postroom_smtp_logins_total", "Sign-ins", ["outcome"])
+
+WAITED_SECONDS = 3600.0  # for which an address that waited for its greeting is known
+WAITED_MOST = 100_000
+HASTENED_SECONDS = 60.0  # within which a domain is hastened once
+HASTENED_MOST = 10_000
+
+UNKNOWN_ADDRESS = "0.0.0.0"  # noqa: S104 (nobody's, so that nobody is trusted by it)
+
+ALWAYS = (
+    Keyword.PIPELINING,
+    Keyword.SIZE,
+    Keyword.EIGHT_BIT,
+    Keyword.BINARY,
+    Keyword.CHUNKING,
+    Keyword.SMTPUTF8,
+    Keyword.ENHANCED,
+    Keyword.LIMITS,
+    Keyword.HELP,
+)
+# What needs a queue is not LMTP's, which has none (RFC 2033 section 4.2).
+BY_ROLE = {
+    Role.MX: (Keyword.DSN, Keyword.DELIVERBY, Keyword.PRIORITY),
+    Role.SUBMISSION: (Keyword.DSN, Keyword.DELIVERBY, Keyword.PRIORITY),
+    Role.LMTP: (),
+}
+ACCEPTED = Judgement()
 
 # Sends a challenge in base64 and gives the client's line, without its end.
 Ask = Callable[[str], Awaitable[bytes]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class House:
     """What sessions share.
 
     Attributes:
         tls: for STARTTLS; None where there is no certificate.
+        policy: what is asked of those who send; None: nothing.
+        waiting: what is sent elsewhere; None: nothing is.
+        urls: of messages that may be submitted; None: there are none.
+        waited: addresses that waited for their greeting lately.
+        hastened: domains that were hastened lately.
+        rewriting: gives forwarded mail a reverse-path of ours (SRS); None: it keeps its own.
     """
 
     authenticator: Authenticator
@@ -51,6 +113,16 @@ class House:
     store: Store
     tls: ServerTls | None
     settings: SmtpSettings
+    policy: Policy | None = None
+    waiting: Waiting | None = None
+    urls: Urls | None = None
+    rewriting: Rewriting | None = None
+    waited: Recent[str, bool] = field(
+        default_factory=lambda: Recent[str, bool](WAITED_SECONDS, WAITED_MOST)
+    )
+    hastened: Recent[str, bool] = field(
+        default_factory=lambda: Recent[str, bool](HASTENED_SECONDS, HASTENED_MOST)
+    )
 
 
 @dataclass(slots=True)
@@ -60,6 +132,7 @@ class Session:
     Attributes:
         name: what the client calls itself; empty before HELO or EHLO.
         extended: it said EHLO.
+        offered: what it was told that there is.
         identity: who signed in.
         transaction: the one under way.
         over: nothing more is to be said after the next reply.
@@ -71,6 +144,7 @@ class Session:
     role: Role
     name: str = ""
     extended: bool = False
+    offered: Offer = NOTHING_OFFERED
     identity: Identity | None = None
     transaction: Transaction | None = None
     messages: int = 0
@@ -81,17 +155,26 @@ class Session:
     _revoked: bool = False
 
     def __post_init__(self) -> None:
-        networks = self.house.settings.trusted
-        self.trusted = bool(networks) and any(
-            ip_address(self.connection.peer.address) in network for network in networks
-        )
+        self._know_client()
+
+    def _know_client(self) -> None:
+        self.trusted = self._within(self.house.settings.trusted)
+
+    def _within(self, networks: Sequence[Network]) -> bool:
+        if not networks:
+            return False
+        address = ip_address(self.connection.peer.address)
+        return any(address in network for network in networks)
 
     @property
     def client(self) -> Client:
-        tls, peer = self.connection.tls, self.connection.peer
-        if tls is None:
-            return Client(peer.address, peer.loopback)
-        return Client(peer.address, True, tls.version, tls.end_point, tls.client_names)
+        return Client.of(self.connection)
+
+    @property
+    def stranger(self) -> bool:
+        """Whether it is a server of which nothing is known, so that it must keep to its turn."""
+        here = self.trusted or self.connection.peer.loopback
+        return self.role is Role.MX and not here
 
     @property
     def tls_offered(self) -> bool:
@@ -103,39 +186,111 @@ class Session:
         permitted = self.client.secure or self.house.settings.clear_text_login
         return self.role is Role.SUBMISSION and permitted
 
+    @property
+    def waiting_time(self) -> float:
+        """For how long the client is to wait for its greeting."""
+        seconds = self.house.settings.greeting_seconds
+        if not seconds or not self.stranger or self._within(self.house.settings.xclients):
+            return 0.0
+        return 0.0 if self.house.waited.get(self._network) else seconds
+
+    def has_waited(self) -> None:
+        """The client kept its turn: it is known for a while."""
+        self.house.waited.put(self._network, True)
+
+    async def welcome(self) -> Reply | None:
+        """Why the client is not greeted."""
+        if self.role is Role.LMTP and not self._within(self.house.settings.lmtp_clients):
+            return reply.NOT_FROM_THERE
+        if self.house.policy is None:
+            return None
+        return await self.house.policy.connected(self._sending())
+
     def greet(self, name: str, *, extended: bool) -> None:
         """The client has said who it is, which ends what went before (RFC 5321 section 4.1.4)."""
-        self.name, self.extended, self.transaction = name, extended, None
+        self.abandon()
+        self.name, self.extended = name, extended
+        self.offered = self._offer() if extended else NOTHING_OFFERED
+
+    def abandon(self) -> None:
+        """The transaction under way has ended, or comes to nothing."""
+        if self.transaction is not None:
+            self.transaction.close()
+        self.transaction = None
 
     @property
     def farewell(self) -> Reply | None:
         """Why the session must end, where whoever signed in may act no longer."""
         return reply.SIGN_IN_AGAIN if self._revoked else None
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """The connection has ended."""
+        self.abandon()
         if self._keeper is not None:
             self._keeper.cancel()
+        if self.house.policy is not None:
+            await self.house.policy.ended(self.connection.id)
 
     def forget(self) -> None:
         """TLS has begun: what was learnt in clear text is forgotten (RFC 3207 section 4.2)."""
         self.greet("", extended=False)
-        self.identity = None
+        self._become(None)
+
+    @property
+    def may_substitute(self) -> bool:
+        """Whether the client is a proxy that may say by XCLIENT for whom it acts."""
+        return self._within(self.house.settings.xclients)
+
+    def substitute(self, said: Substitute) -> None:
+        """XCLIENT: from now on the client is somebody else, of whom nothing is known."""
+        peer = self.connection.peer
+        if said.address is not None or said.port is not None:
+            address = peer.address if said.address is None else said.address or UNKNOWN_ADDRESS
+            port = peer.port if said.port is None else said.port
+            self.connection.proxied(Peer(address, port), None)
+        self.forget()
+        self._know_client()
+        self.name, self.extended = said.name or "", said.extended is not False
+
+    def _offer(self) -> Offer:
+        settings, house = self.house.settings, self.house
+        told = {
+            Keyword.STARTTLS: self.tls_offered,
+            Keyword.AUTH: self.signing_in_offered,
+            Keyword.BURL: house.urls is not None and self.signing_in_offered,
+            # RFC 8689 section 2: within TLS alone.
+            Keyword.REQUIRETLS: self.connection.tls is not None and self.role is not Role.LMTP,
+            # RFC 4865 section 4: for submission.
+            Keyword.FUTURERELEASE: self.role is Role.SUBMISSION and settings.hold_seconds > 0,
+            Keyword.NO_SOLICITING: self.role is Role.MX and bool(settings.no_soliciting),
+            Keyword.ETRN: self.role is Role.MX
+            and house.waiting is not None
+            and (self.trusted or bool(settings.relays)),
+            Keyword.XCLIENT: self.may_substitute,
+            Keyword.VRFY: settings.vrfy,
+            Keyword.EXPN: settings.expn,
+        }
+        return frozenset((*ALWAYS, *BY_ROLE[self.role], *(one for one in told if told[one])))
 
     async def extensions(self) -> list[str]:
         """What EHLO offers."""
-        offered = [
-            "PIPELINING",
-            f"SIZE {self.house.settings.message_bytes}",
-            "8BITMIME",
-            "SMTPUTF8",
-            "ENHANCEDSTATUSCODES",
-        ]
-        if self.tls_offered:
-            offered.append("STARTTLS")
-        if self.signing_in_offered and (mechanisms := await self._mechanisms()):
-            offered.append("AUTH " + " ".join(mechanisms))
-        return [*offered, "HELP"]
+        settings, lines = self.house.settings, []
+        mechanisms = await self._mechanisms() if Keyword.AUTH in self.offered else ()
+        latest = datetime.fromtimestamp(time.time() + settings.hold_seconds, UTC)
+        arguments = {
+            Keyword.SIZE: str(settings.message_bytes),
+            Keyword.AUTH: " ".join(mechanisms),
+            Keyword.BURL: "imap",
+            Keyword.FUTURERELEASE: f"{settings.hold_seconds} {latest:%Y-%m-%dT%H:%M:%SZ}",
+            Keyword.NO_SOLICITING: ",".join(settings.refused_solicitations),
+            Keyword.LIMITS: f"RCPTMAX={settings.recipients}",
+            Keyword.XCLIENT: " ".join(SUBSTITUTED),
+        }
+        for keyword in Keyword:
+            argument = arguments.get(keyword, "")
+            if keyword in self.offered and (argument or keyword is not Keyword.AUTH):
+                lines.append(f"{keyword} {argument}".rstrip())
+        return lines
 
     async def sign_in(self, start: SaslStart, ask: Ask) -> Reply:
         """AUTH: the exchange is auth's, only its frame is ours (RFC 4954 section 4)."""
@@ -156,56 +311,274 @@ class Session:
             return _decoded(line.decode("ascii", "replace"))
 
         try:
-            self.identity = await self.house.authenticator.authenticate(
+            identity = await self.house.authenticator.authenticate(
                 self.client, start.mechanism, initial, answer
             )
         except PostroomError as error:
             return self._refuse_sign_in(start.mechanism, error)
-        self._keeper = asyncio.create_task(self._keep(self.identity))
+        self._become(identity)
         LOGINS.labels("ok").inc()
-        log.info("smtp.login", account=self.identity.address, mechanism=start.mechanism)
+        log.info("smtp.login", account=identity.address, mechanism=start.mechanism)
         return reply.SIGNED_IN
 
     async def begin(self, mail: Mail) -> Reply:
         """MAIL: open a transaction."""
+        settings = self.house.settings
         if self.transaction is not None:
             return reply.BAD_SEQUENCE
-        if mail.size > self.house.settings.message_bytes:
+        if mail.size > settings.message_bytes:
             return reply.TOO_LARGE
         if self.role is Role.SUBMISSION and self.identity is None and not self.trusted:
             return reply.SIGN_IN_FIRST
+        if mail.request.hold_until > time.time() + settings.hold_seconds:
+            return reply.HELD_TOO_LONG
+        if not mail.solicits.isdisjoint(settings.refused_solicitations):
+            return reply.NOT_SOLICITED
         if self.identity is not None and (refused := await self._check_sender(self.identity, mail)):
             return refused
+        known = self.trusted or self.identity is not None
+        answer = reply.SENDER_OK
+        # RFC 6710 section 5: nobody's mail goes first because a stranger says so.
+        if mail.request.priority > 0 and not known:
+            mail = replace(mail, request=replace(mail.request, priority=0))
+            answer = reply.PRIORITY_CHANGED
+        if self.house.policy is not None and (
+            refused := await self.house.policy.mail(self._sending(mail))
+        ):
+            return refused
+        lmtp = self.role is Role.LMTP
         self.transaction = Transaction(
             mail,
-            relays=self.trusted or self.identity is not None,
+            relays=known and not lmtp,
             directory=self.house.directory,
             store=self.house.store,
-            settings=self.house.settings,
+            settings=settings,
+            domains=settings.relays if self.role is Role.MX else frozenset(),
+            objection=self._object if self.house.policy is not None else None,
+            one_by_one=lmtp,
+            rewriting=self.house.rewriting,
         )
-        return reply.SENDER_OK
+        return answer
 
-    async def receive(self, transaction: Transaction) -> Reply:
+    async def receive(self, transaction: Transaction) -> Sequence[Reply]:
         """DATA: take the content and have it delivered. Ends the transaction."""
-        settings = self.house.settings
-        prefix = self._trace_fields(transaction)
-        reception = Reception(self.connection, self.house.store, settings, prefix)
         try:
-            received = await reception.run()
+            reception = self._open(transaction)
+            await reception.data()
+            return await self._settle(transaction, reception)
+        finally:
+            self.abandon()
+
+    async def receive_chunk(self, chunk: Chunk) -> Sequence[Reply]:
+        """BDAT: take a piece of the content; the last one has it delivered (RFC 3030)."""
+        transaction = self.transaction
+        if transaction is None or not transaction.accepted:
+            await discard(self.connection, self.house.settings, chunk.size)
+            return [reply.BAD_SEQUENCE]
+        reception = transaction.reception or self._open(transaction)
+        await reception.chunk(chunk.size)
+        return await self._go_on(transaction, reception, last=chunk.last)
+
+    async def receive_url(self, url: Url) -> Sequence[Reply]:
+        """BURL: the same, of a content that a mailbox here has (RFC 4468)."""
+        transaction, identity, urls = self.transaction, self.identity, self.house.urls
+        if transaction is None or not transaction.accepted:
+            return [reply.BAD_SEQUENCE]
+        if urls is None or identity is None:
+            return [reply.NOT_TRUSTED]
+        reception = transaction.reception or self._open(transaction)
+        try:
+            async for piece in urls.fetch(identity, url.url):
+                await reception.piece(piece)
+        except PostroomError as error:
+            refused = reply.url_refusal(error)
+            self.abandon()
+            return [refused]
+        return await self._go_on(transaction, reception, last=url.last)
+
+    async def _go_on(
+        self, transaction: Transaction, reception: Reception, *, last: bool
+    ) -> Sequence[Reply]:
+        """A piece has come."""
+        if last:
+            try:
+                return await self._settle(transaction, reception)
+            finally:
+                self.abandon()
+        if reception.fault is not None:
+            transaction.note(reception.fault, reception.size)
+            self.abandon()
+            return [reception.fault]
+        return [Reply(250, "2.0.0", f"{reception.size} octets are here")]
+
+    async def hasten(self, node: Node) -> Reply:
+        """ETRN (RFC 1985): have what waits for a domain sent."""
+        house, domain = self.house, node.domain
+        if Keyword.ETRN not in self.offered or house.waiting is None:
+            return reply.NOT_OFFERED
+        if not self.trusted and domain not in house.settings.relays:
+            return reply.NODE_NOT_ALLOWED
+        if not self.trusted and house.hastened.get(domain):
+            return reply.NODE_STARTED
+        try:
+            count = await house.waiting.hasten(domain, subdomains=node.subdomains)
+        except PostroomError:
+            return reply.NODE_LATER
+        house.hastened.put(domain, True)
+        if not count:
+            return reply.NOTHING_WAITS
+        return Reply(253, "2.0.0", f"OK, {count} pending messages for node {domain} started")
+
+    async def verify(self, asked: Mailbox) -> Reply:
+        """VRFY: whether somebody here has an address."""
+        try:
+            resolution = await self.house.directory.resolve(str(asked.path))
         except PostroomError as error:
             return reply.refusal(error)
-        finally:
-            self.transaction = None
-        if received.fault is not None:
-            transaction.note(received.fault, received.size)
-            return received.fault
-        if refused := await self._renew():
-            transaction.note(refused, received.size)
-            return refused
-        submitter = self.identity.ticket if self.identity else ""
-        answer = await transaction.deliver(received.content, received.size, submitter)
-        self.messages += answer.positive
-        return answer
+        if resolution.whereabouts is Whereabouts.LOCAL:
+            return _named(str(asked.path), asked)
+        if resolution.whereabouts is Whereabouts.FOREIGN:
+            return reply.NOT_SAID
+        return reply.UNKNOWN_RECIPIENT
+
+    async def expand(self, asked: Mailbox) -> Sequence[Reply]:
+        """EXPN: who gets what is sent to an address."""
+        try:
+            resolution = await self.house.directory.resolve(str(asked.path))
+        except PostroomError as error:
+            return [reply.refusal(error)]
+        members = [one.address for one in resolution.accounts] + list(resolution.forwards)
+        if not members:
+            return [reply.UNKNOWN_RECIPIENT]
+        named = [_named(member, asked) for member in members]
+        return named if all(one.positive for one in named) else [reply.NOT_ASCII]
+
+    @property
+    def _network(self) -> str:
+        """What the client is counted by."""
+        address = self.connection.peer.address
+        return network_of(address) if address else ""
+
+    async def _object(self, address: str) -> Reply | None:
+        policy, transaction = self.house.policy, self.transaction
+        if policy is None or transaction is None:
+            return None
+        return await policy.recipient(self._sending(transaction.mail), address)
+
+    def _sending(self, mail: Mail | None = None) -> Sending:
+        """What is known of who sends, for the policy."""
+        transaction = self.transaction
+        return Sending(
+            self.client,
+            self.name,
+            self.identity,
+            self.trusted or self.identity is not None or self.role is Role.LMTP,
+            str(mail.sender) if mail else None,
+            tuple(transaction.accepted) if transaction else (),
+            transaction.message_id if transaction else "",
+            mail.request if mail else NOTHING_ASKED,
+            self.connection.id,
+            transaction is not None and transaction.forwarded,
+        )
+
+    def _open(self, transaction: Transaction) -> Reception:
+        """The content begins."""
+
+        async def edit(header: bytes) -> bytes:
+            return await self._complete(transaction, header)
+
+        reception = transaction.reception = Reception(
+            self.connection,
+            self.house.settings,
+            binary=transaction.mail.request.body is Body.BINARY,
+            edit=edit if self.role is Role.SUBMISSION else None,
+        )
+        return reception
+
+    async def _settle(self, transaction: Transaction, reception: Reception) -> Sequence[Reply]:
+        """All of the content has come: have it delivered, or say why not."""
+        await reception.end()
+        size = reception.size
+        refused = reception.fault or self._refuse_solicitation(reception) or await self._renew()
+        judgement = ACCEPTED
+        if refused is None and self.house.policy is not None:
+            sending = self._sending(transaction.mail)
+            judgement = await self.house.policy.message(sending, reception.spool)
+            refused = judgement.refused
+        if refused is None and judgement.quiet:
+            return transaction.taken_by_nobody(size)
+        if refused is None:
+            try:
+                content = await outgoing.content(
+                    reception.spool, self._trace_fields(transaction), judgement, self.house.store
+                )
+            except PostroomError as error:
+                refused = reply.refusal(error)
+        if refused is not None:
+            transaction.note(refused, size)
+            return transaction.everybody(refused)
+        replies = await transaction.deliver(
+            content,
+            size,
+            submitter=self.identity.ticket if self.identity else "",
+            mailbox=judgement.mailbox,
+            copy=self._copy(transaction),
+            arrival=Arrival(
+                transaction.message_id,
+                self.connection.peer.address,
+                self.name,
+                judgement.verdict,
+            ),
+        )
+        taken = any(answer.positive for answer in replies)
+        self.messages += taken
+        if taken and transaction.told and transaction.sender:
+            house = self.house
+            successes = Successes(house.directory, house.store, house.settings.hostname)
+            await successes.tell(transaction, reception.spool.header)
+        return replies
+
+    async def _complete(self, transaction: Transaction, header: bytes) -> bytes:
+        """A submitted message's header section, completed. Raises Refused."""
+        identity, settings, sender = self.identity, self.house.settings, transaction.mail.sender
+        proven = identity is not None and settings.check_author
+        author = str(sender) if sender != NULL else identity.address if identity else ""
+        try:
+            submitted = submission.complete(
+                header,
+                author=author or f"postmaster@{settings.hostname}",
+                message_id=f"{transaction.message_id}@{settings.hostname}",
+                now=datetime.now(UTC),
+                strict=proven,
+            )
+        except submission.BadHeader as bad:
+            raise Refused(reply.BAD_HEADER) from bad
+        if identity is not None:
+            transaction.copy_to = submitted.copy_to
+            for address in submitted.authors - {str(sender)} if proven else ():
+                if refused := await self._check_address(identity, address):
+                    raise Refused(
+                        reply.NOT_YOUR_AUTHOR if refused is reply.NOT_YOUR_ADDRESS else refused
+                    )
+        return submitted.header
+
+    def _copy(self, transaction: Transaction) -> LocalRecipient | None:
+        identity = self.identity
+        if identity is None or not transaction.copy_to:
+            return None
+        return LocalRecipient(identity.account_id, identity.address, transaction.copy_to)
+
+    def _refuse_solicitation(self, reception: Reception) -> Reply | None:
+        """RFC 3865 section 4.2: what a message says itself of what it is."""
+        refused = self.house.settings.refused_solicitations
+        if not refused or self.role is not Role.MX:
+            return None
+        said = {
+            word.strip().lower()
+            for value in values(reception.spool.header, "solicitation")
+            for word in value.decode("ascii", "replace").split(",")
+        }
+        return None if said.isdisjoint(refused) else reply.NOT_SOLICITED
 
     def _trace_fields(self, transaction: Transaction) -> bytes:
         tls, recipients = self.connection.tls, transaction.accepted
@@ -221,10 +594,12 @@ class Session:
             smtputf8=transaction.mail.smtputf8,
             # Several are not told of each other (RFC 5321 section 7.6).
             recipient=recipients[0] if len(recipients) == 1 else "",
+            priority=transaction.mail.request.priority,
+            local=self.role is Role.LMTP,
         )
         fields = trace.received(arrival)
-        if transaction.stays_here:
-            return trace.return_path(str(transaction.mail.sender)) + fields
+        if transaction.stays_here or transaction.copy_to:
+            return trace.return_path(transaction.sender) + fields
         return fields
 
     async def _mechanisms(self) -> tuple[str, ...]:
@@ -240,8 +615,11 @@ class Session:
             return refused
         if mail.sender == NULL:
             return None  # notifications that mail programs send (RFC 8098 section 3)
+        return await self._check_address(identity, str(mail.sender))
+
+    async def _check_address(self, identity: Identity, address: str) -> Reply | None:
         try:
-            allowed = await self.house.directory.may_send_as(identity.account_id, str(mail.sender))
+            allowed = await self.house.directory.may_send_as(identity.account_id, address)
         except PostroomError as error:
             return reply.refusal(error)
         return None if allowed else reply.NOT_YOUR_ADDRESS
@@ -263,23 +641,35 @@ class Session:
             return reply.SIGN_IN_AGAIN
         return None
 
-    async def _keep(self, identity: Identity) -> None:
+    def _become(self, identity: Identity | None) -> None:
+        """From now on the session is this person's alone, and so is the ticket that is renewed."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+        self.identity = identity
+        self._keeper = asyncio.create_task(self._keep()) if identity else None
+
+    async def _keep(self) -> None:
         """Ask now and then whether who signed in may go on; end the session where not."""
-        while True:
-            life = max(1.0, identity.expires_at - time.time())
-            part = random.uniform(*RENEW_AT)  # noqa: S311 (spreads load, hides nothing)
-            await asyncio.sleep(part * min(life, identity.renew_seconds or life))
-            while True:
-                try:
-                    identity = self.identity = await self.house.authenticator.renew(identity)
-                    break
-                except PostroomError as error:
-                    if not error.temporary or identity.expires_at <= time.time():
-                        log.info("smtp.renewal_refused", why=error.kind)
-                        self._revoked = True
-                        self.connection.wake_for_drain()
-                        return
-                await asyncio.sleep(RENEW_RETRY_SECONDS)
+        renewed = True
+        while (identity := self.identity) is not None and not self._revoked:
+            delay = renewal_delay(identity.expires_at, identity.renew_seconds)
+            await asyncio.sleep(delay if renewed else RENEW_RETRY_SECONDS)
+            renewed = await self._take_fresh_ticket()
+
+    async def _take_fresh_ticket(self) -> bool:
+        """Renew the ticket that the session has by now. False: later, for it is still good."""
+        identity = self.identity
+        if identity is None:
+            return False
+        try:
+            self.identity = await self.house.authenticator.renew(identity)
+        except PostroomError as error:
+            if not may_go_on(error, identity.expires_at):
+                log.info("smtp.renewal_refused", why=error.kind)
+                self._revoked = True
+                self.connection.wake_for_drain()
+            return False
+        return True
 
     def _refuse_sign_in(self, mechanism: str, error: PostroomError) -> Reply:
         LOGINS.labels(error.kind.lower()).inc()
@@ -290,6 +680,14 @@ class Session:
             self._failures += 1
             self.over = self._failures >= self.house.settings.login_failures
         return reply.sign_in_refusal(error)
+
+
+def _named(address: str, asked: Mailbox) -> Reply:
+    """An address in a reply; one beyond ASCII for those who say that they understand it (RFC 6531
+    section 3.7.4.2)."""
+    if not (address.isascii() or asked.smtputf8):
+        return reply.NOT_ASCII
+    return Reply(250, "2.1.5", f"<{address}>") if address.isprintable() else reply.NOT_SAID
 
 
 def _decoded(text: str) -> bytes:

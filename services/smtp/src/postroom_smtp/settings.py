@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import socket
+from collections.abc import Iterable
 from enum import StrEnum
+from functools import cached_property
+from ipaddress import IPv4Network
 from pathlib import Path
-from typing import Self
+from typing import Self, cast
 
 from postroom_chassis.net.listener import ListenAddress, Network, parse_listeners, parse_networks
 from postroom_chassis.settings import ServiceSettings
@@ -14,6 +18,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 _HOSTNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,254}")
+_SOLICITATION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.\-]*(?::[A-Za-z0-9_.\-]+)+")
 
 
 class Role(StrEnum):
@@ -21,6 +26,7 @@ class Role(StrEnum):
 
     MX = "mx"  # mail from other servers (RFC 5321)
     SUBMISSION = "submission"  # mail from our people (RFC 6409)
+    LMTP = "lmtp"  # mail that another server has queued and checked (RFC 2033)
 
 
 class BareNewlines(StrEnum):
@@ -35,7 +41,7 @@ def role_of(address: ListenAddress) -> Role:
     for role in Role:
         if address.name.startswith(role):
             return role
-    raise ValueError(f"{address.name}: the name of a listener begins with mx or submission")
+    raise ValueError(f"{address.name}: the name of a listener begins with mx, submission or lmtp")
 
 
 class SmtpSettings(ServiceSettings):
@@ -43,13 +49,16 @@ class SmtpSettings(ServiceSettings):
 
     listeners: str = Field(
         "mx=127.0.0.1:1025,submission=127.0.0.1:1587",
-        description="name=host:port[;tls][;proxy], comma separated; mx... or submission...",
+        description="name=host:port[;tls][;proxy], comma separated; mx..., submission..., lmtp...",
     )
     hostname: str = Field(
         default_factory=socket.gethostname, description="our name in the greeting and in Received"
     )
     proxy_networks: str = Field("", description="whose PROXY headers are believed")
     trusted_networks: str = Field("", description="who may send to anybody without signing in")
+    relay_domains: str = Field("", description="domains elsewhere whose mail is taken from anybody")
+    xclient_networks: str = Field("", description="whose XCLIENT is believed")
+    lmtp_networks: str = Field("127.0.0.0/8,::1", description="who may connect to lmtp listeners")
     tls_certificate: Path | None = Field(None, description="PEM chain that clients see")
     tls_key: Path | None = Field(None, description="PEM private key of the chain")
     tls_client_authority: Path | None = Field(
@@ -77,6 +86,21 @@ class SmtpSettings(ServiceSettings):
     command_seconds: float = Field(300.0, gt=0, description="RFC 5321 section 4.5.3.2.7")
     data_seconds: float = Field(180.0, gt=0, description="between two pieces of a message")
     message_seconds: float = Field(3600.0, gt=0, description="for a whole message")
+    greeting_seconds: float = Field(
+        1.0, ge=0, le=60, description="for which a stranger must wait for the greeting; 0: none"
+    )
+    hold_seconds: int = Field(
+        30 * 86_400, ge=0, description="how long a message may be held (RFC 4865); 0: not at all"
+    )
+    check_author: bool = Field(
+        True, description="whoever signed in writes as an address of theirs alone, in From too"
+    )
+    vrfy: bool = Field(False, description="say by VRFY who is here")
+    expn: bool = Field(False, description="say by EXPN whom an address leads to")
+    no_soliciting: str = Field("", description="solicitations that aren't taken (RFC 3865)")
+    spool_folder: Path | None = Field(
+        None, description="where messages over a MiB lie while they come; none: the system's place"
+    )
     errors: int = Field(100, ge=1, description="how many end a connection")
     login_failures: int = Field(5, ge=1, description="how many end a connection")
 
@@ -87,10 +111,36 @@ class SmtpSettings(ServiceSettings):
             role_of(address)
         return value
 
-    @field_validator("proxy_networks", "trusted_networks")
+    @field_validator("proxy_networks", "lmtp_networks")
     @classmethod
     def _check_networks(cls, value: str) -> str:
         parse_networks(value)
+        return value
+
+    @field_validator("trusted_networks", "xclient_networks")
+    @classmethod
+    def _check_that_not_all_are_trusted(cls, value: str) -> str:
+        # Who may send to everybody, or say that they are somebody who may, is never everybody.
+        for version in (4, 6):
+            networks = [one for one in parse_networks(value) if one.version == version]
+            if any(one.prefixlen == 0 for one in _collapsed(networks)):
+                raise ValueError("these networks are the whole Internet: a relay open to all")
+        return value
+
+    @field_validator("relay_domains")
+    @classmethod
+    def _check_domains(cls, value: str) -> str:
+        for domain in _words(value):
+            if not _HOSTNAME.fullmatch(domain) or "." not in domain:
+                raise ValueError(f"{domain}: not a domain")
+        return value
+
+    @field_validator("no_soliciting")
+    @classmethod
+    def _check_solicitations(cls, value: str) -> str:
+        for word in _words(value):
+            if not _SOLICITATION.fullmatch(word):
+                raise ValueError(f"{word}: not a solicitation class keyword (RFC 3865 section 2.2)")
         return value
 
     @field_validator("hostname")
@@ -116,6 +166,31 @@ class SmtpSettings(ServiceSettings):
     def proxies(self) -> tuple[Network, ...]:
         return parse_networks(self.proxy_networks)
 
-    @property
+    @cached_property
     def trusted(self) -> tuple[Network, ...]:
         return parse_networks(self.trusted_networks)
+
+    @cached_property
+    def xclients(self) -> tuple[Network, ...]:
+        return parse_networks(self.xclient_networks)
+
+    @cached_property
+    def lmtp_clients(self) -> tuple[Network, ...]:
+        return parse_networks(self.lmtp_networks)
+
+    @cached_property
+    def relays(self) -> frozenset[str]:
+        """Domains elsewhere for which we are a relay."""
+        return frozenset(_words(self.relay_domains.lower()))
+
+    @cached_property
+    def refused_solicitations(self) -> tuple[str, ...]:
+        return tuple(_words(self.no_soliciting.lower()))
+
+
+def _words(text: str) -> list[str]:
+    return text.replace(",", " ").split()
+
+
+def _collapsed(networks: list[Network]) -> Iterable[Network]:
+    return ipaddress.collapse_addresses(cast("list[IPv4Network]", networks))

@@ -1,7 +1,7 @@
 """aiosmtpd behind one door: its command loop and simple commands, on our connections.
 
-From the library come the loop that reads commands and finds their methods, and HELP, NOOP, RSET and
-EXPN. The rest is ours, for these reasons (aiosmtpd 1.4.6):
+From the library come the loop that reads commands and finds their methods, and HELP, NOOP and RSET.
+The rest is ours, for these reasons (aiosmtpd 1.4.6):
 
 * its protocol is an asyncio protocol of its own, without limits per address, PROXY with TLS facts,
   deadlines in every state or a drain: here it reads and writes a postroom Connection;
@@ -18,28 +18,37 @@ EXPN. The rest is ours, for these reasons (aiosmtpd 1.4.6):
 
 from __future__ import annotations
 
+import asyncio
 import copy
+import time
 from collections import defaultdict
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import Any, TypeVar, cast
 
 from aiosmtpd import smtp as aiosmtpd
 from aiosmtpd.smtp import syntax
 from postroom_chassis import logs
 from postroom_chassis.net.connection import Connection, Draining, TimedOut
-from postroom_chassis.net.stream import EndOfStream, LineTooLong, Reader
+from postroom_chassis.net.stream import ByteStream, EndOfStream, LineTooLong, Reader
 
 from postroom_smtp.protocol import reply
 from postroom_smtp.protocol.command import (
     COMMAND_LIMIT,
     SASL_LIMIT,
+    Rcpt,
     parse_auth,
+    parse_chunk,
     parse_mail,
+    parse_mailbox,
+    parse_node,
     parse_rcpt,
+    parse_substitute,
+    parse_url,
 )
+from postroom_smtp.protocol.keyword import Keyword
 from postroom_smtp.protocol.reply import Refused, Reply
 from postroom_smtp.session import Session
-from postroom_smtp.settings import SmtpSettings
+from postroom_smtp.settings import Role, SmtpSettings
 
 log = logs.logger(__name__)
 
@@ -54,6 +63,16 @@ ENHANCED = {
     503: "5.5.1",
 }
 _LONGEST_LINE: dict[str, int] = {"AUTH": SASL_LIMIT}
+# RFC 2033 section 4.1: LMTP has a greeting of its own, and none of SMTP's.
+_ABSENT = {
+    Role.MX: frozenset({"LHLO"}),
+    Role.SUBMISSION: frozenset({"LHLO"}),
+    Role.LMTP: frozenset({"HELO", "EHLO"}),
+}
+# What must be answered before the next command comes (RFC 2920 section 3.1, RFC 3207 section 4,
+# RFC 4954 section 4): what is there already was written by whoever doesn't listen.
+_IN_TURN = frozenset({b"EHLO", b"HELO", b"DATA", b"STAR", b"AUTH"})
+_AHEAD_BYTES = 16 * 1024  # of a pipeline, in which recipients are looked for
 
 
 class _Over(ConnectionResetError):
@@ -75,6 +94,7 @@ class Smtpd(aiosmtpd.SMTP):
     """
 
     command_size_limit = COMMAND_LIMIT
+    _hello = "EHLO"
 
     # What `serve` sets.
     _mail: Session
@@ -96,8 +116,13 @@ class Smtpd(aiosmtpd.SMTP):
     async def serve(self, session: Session) -> None:
         """Speak SMTP on a session's connection until one side has enough."""
         dialogue = copy.copy(self)
+        absent = _ABSENT[session.role]
         dialogue._smtp_methods = _Verbs(
-            {verb: getattr(dialogue, f"smtp_{verb}") for verb in self._smtp_methods}
+            {
+                verb: getattr(dialogue, f"smtp_{verb}")
+                for verb in self._smtp_methods
+                if verb not in absent
+            }
         )
         dialogue._smtp_methods["?"] = dialogue.unknown
         dialogue._mail = session
@@ -106,10 +131,34 @@ class Smtpd(aiosmtpd.SMTP):
         dialogue._writer = cast(Any, session.connection)
         dialogue.transport = cast(Any, session.connection)
         dialogue.session = aiosmtpd.Session(dialogue.loop)
+        if session.role is Role.LMTP:
+            dialogue.__ident__, dialogue._hello = "LMTP Postroom", "LHLO"
         try:
+            await dialogue._welcome()
             await dialogue._handle_client()
         except _Over:
             pass
+
+    async def _welcome(self) -> None:
+        """Before the greeting: those who can't wait for it are no mail servers."""
+        mail = self._mail
+        if (seconds := mail.waiting_time) and await self._hears(seconds):
+            await self._end(reply.EARLY_TALKER)
+        elif seconds:
+            mail.has_waited()
+        if refused := await mail.welcome():
+            await self._end(refused)
+
+    async def _hears(self, seconds: float) -> bool:
+        """Whether the client says something within a time in which it should say nothing."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._read(_anything(self._connection.stream), 2 * seconds + 60.0, True)
+        except TimeoutError:
+            return False
+        except Draining:
+            await self._end(reply.GOING_DOWN)
+        return True
 
     # What the library calls.
 
@@ -126,8 +175,14 @@ class Smtpd(aiosmtpd.SMTP):
             else:
                 # A lone CR or LF is what command smuggling is made of (RFC 5321 section 2.3.8).
                 if line.endswith(b"\r\n") and b"\r" not in line[:-2] and b"\0" not in line:
+                    if len(self._connection.stream) and self._out_of_turn(line):
+                        await self._end(reply.OUT_OF_TURN)
                     return line
                 await self.push(str(reply.BAD_SYNTAX))
+
+    def _out_of_turn(self, line: bytes) -> bool:
+        """Whether a stranger has said more than it may before it is answered."""
+        return line[:4].upper() in _IN_TURN and self._mail.stranger
 
     @property
     def _may_end(self) -> bool:
@@ -156,12 +211,12 @@ class Smtpd(aiosmtpd.SMTP):
         """Deadlines are the connection's."""
 
     def _set_rset_state(self) -> None:
-        self._mail.transaction = None
+        self._mail.abandon()
 
     # Commands.
 
     async def unknown(self, _arg: str | None) -> None:
-        await self.push("500 5.5.1 there is no such command")
+        await self.push(str(reply.NO_COMMAND))
 
     @syntax("HELO hostname")
     async def smtp_HELO(self, hostname: str | None) -> None:
@@ -177,15 +232,19 @@ class Smtpd(aiosmtpd.SMTP):
                 "\r\n".join(f"250{mark}{line}" for mark, line in zip(marks, lines, strict=True))
             )
 
+    @syntax("LHLO hostname")
+    async def smtp_LHLO(self, hostname: str | None) -> None:
+        await self.smtp_EHLO(hostname)
+
     @syntax("MAIL FROM:<reverse-path>", extended=" [SP <mail-parameters>]")
     async def smtp_MAIL(self, arg: str | None) -> None:
-        if await self.check_helo_needed("EHLO"):
+        if await self.check_helo_needed(self._hello):
             return
         if self._connection.draining and self._mail.transaction is None:
             await self._end(self._mail.farewell or reply.GOING_DOWN)
         await self._answer(self._begin(arg))
 
-    @syntax("RCPT TO:<forward-path>")
+    @syntax("RCPT TO:<forward-path>", extended=" [SP <rcpt-parameters>]")
     async def smtp_RCPT(self, arg: str | None) -> None:
         await self._answer(self._add(arg))
 
@@ -194,15 +253,59 @@ class Smtpd(aiosmtpd.SMTP):
         transaction = self._mail.transaction
         if arg:
             await self.push(str(reply.BAD_ARGUMENTS))
-        elif transaction is None or not transaction.accepted:
+        elif transaction is None or not transaction.accepted or not transaction.takes_data:
             await self.push(str(reply.BAD_SEQUENCE))
         else:
             await self._send("354 end with <CRLF>.<CRLF>")
             await self._answer(self._mail.receive(transaction))
 
+    @syntax("BDAT chunk-size [LAST]")
+    async def smtp_BDAT(self, arg: str | None) -> None:
+        try:
+            chunk = parse_chunk(arg)
+        except Refused:
+            # What follows would be read as commands, and may be anything.
+            await self._end(reply.BAD_CHUNK)
+        await self._answer(self._mail.receive_chunk(chunk))
+
+    @syntax("BURL imap-url [LAST]")
+    async def smtp_BURL(self, arg: str | None) -> None:
+        if Keyword.BURL not in self._mail.offered:
+            await self.push(str(reply.NOT_OFFERED))
+        else:
+            await self._answer(self._read_url(arg))
+
+    @syntax("ETRN domain")
+    async def smtp_ETRN(self, arg: str | None) -> None:
+        if await self.check_helo_needed(self._hello):
+            return
+        await self._answer(self._hasten(arg))
+
+    @syntax("XCLIENT attribute=value...")
+    async def smtp_XCLIENT(self, arg: str | None) -> None:
+        mail = self._mail
+        if not mail.may_substitute:
+            await self.push(str(reply.NOT_OFFERED))
+        elif mail.transaction is not None:
+            await self.push(str(reply.BAD_SEQUENCE))
+        else:
+            try:
+                said = parse_substitute(arg)
+            except Refused as refused:
+                await self.push(str(refused.reply))
+                return
+            mail.substitute(said)
+            self.session = aiosmtpd.Session(self.loop)
+            if mail.name:
+                self.session.host_name = mail.name
+                self.session.extended_smtp = mail.extended
+            if unwelcome := await mail.welcome():
+                await self._end(unwelcome)
+            await self._send(f"220 {self.hostname} {self.__ident__}")
+
     @syntax("AUTH <mechanism> [initial-response]")
     async def smtp_AUTH(self, arg: str | None) -> None:
-        if await self.check_helo_needed("EHLO"):
+        if await self.check_helo_needed(self._hello):
             return
         await self._answer(self._sign_in(arg))
 
@@ -223,7 +326,17 @@ class Smtpd(aiosmtpd.SMTP):
 
     @syntax("VRFY <address>")
     async def smtp_VRFY(self, arg: str | None) -> None:
-        await self.push(str(reply.NOT_SAID if arg else reply.BAD_ARGUMENTS))
+        await self._answer(self._verify(arg))
+
+    @syntax("EXPN <address>")
+    async def smtp_EXPN(self, arg: str | None) -> None:
+        try:
+            *others, last = await self._expand(arg)
+        except Refused as refused:
+            others, last = [], refused.reply
+        for one in others:
+            await self._send(f"{one.code}-{one.enhanced} {one.text}")
+        await self.push(str(last))
 
     @syntax("QUIT")
     async def smtp_QUIT(self, arg: str | None) -> None:
@@ -246,14 +359,53 @@ class Smtpd(aiosmtpd.SMTP):
 
     async def _begin(self, arg: str | None) -> Reply:
         mail = self._mail
-        return await mail.begin(
-            parse_mail(arg, extended=mail.extended, signing_in=mail.signing_in_offered)
-        )
+        return await mail.begin(parse_mail(arg, mail.offered, int(time.time())))
 
     async def _add(self, arg: str | None) -> Reply:
-        if self._mail.transaction is None:
+        transaction, stream = self._mail.transaction, self._connection.stream
+        if transaction is None:
             return reply.BAD_SEQUENCE
-        return await self._mail.transaction.add(parse_rcpt(arg, extended=self._mail.extended))
+        recipient = parse_rcpt(arg, self._mail.offered)
+        if len(stream):
+            if not transaction.knows(recipient) and (others := self._recipients_ahead()):
+                await transaction.look_ahead([recipient, *others])
+            return await transaction.add(recipient)
+        answer = await transaction.add(recipient)
+        transaction.forget_ahead()
+        return answer
+
+    def _recipients_ahead(self) -> list[Rcpt]:
+        """Recipients whose commands have come already, right behind the one in hand."""
+        found = []
+        *lines, _ = self._connection.stream.peek(_AHEAD_BYTES).split(b"\r\n")
+        for line in lines:
+            verb, _, argument = line.partition(b" ")
+            if verb.upper() != b"RCPT":
+                break
+            try:
+                text = argument.strip().decode("utf-8", "surrogateescape")
+                found.append(parse_rcpt(text, self._mail.offered))
+            except Refused:
+                continue  # it will be told when its turn comes
+        return found
+
+    async def _read_url(self, arg: str | None) -> Sequence[Reply]:
+        return await self._mail.receive_url(parse_url(arg))
+
+    async def _hasten(self, arg: str | None) -> Reply:
+        return await self._mail.hasten(parse_node(arg))
+
+    async def _verify(self, arg: str | None) -> Reply:
+        if not arg:
+            raise Refused(reply.BAD_ARGUMENTS)
+        if not self._mail.house.settings.vrfy:
+            return reply.NOT_SAID
+        return await self._mail.verify(parse_mailbox(arg))
+
+    async def _expand(self, arg: str | None) -> Sequence[Reply]:
+        if not self._mail.house.settings.expn:
+            raise Refused(reply.NOT_OFFERED)
+        return await self._mail.expand(parse_mailbox(arg or ""))
 
     async def _sign_in(self, arg: str | None) -> Reply:
         return await self._mail.sign_in(parse_auth(arg), self._ask)
@@ -266,7 +418,7 @@ class Smtpd(aiosmtpd.SMTP):
             raise Refused(reply.BAD_SYNTAX) from error
         return line.removesuffix(b"\r\n")
 
-    async def _answer(self, work: Awaitable[Reply]) -> None:
+    async def _answer(self, work: Awaitable[Reply | Sequence[Reply]]) -> None:
         """Say what comes of a command, and end the dialogue where the session is over."""
         try:
             said = await work
@@ -275,9 +427,15 @@ class Smtpd(aiosmtpd.SMTP):
         except (TimedOut, EndOfStream) as gone:
             await self._lose(gone)
             raise
+        if isinstance(said, Reply):
+            last = said
+        else:
+            *others, last = said
+            for one in others:
+                await self._send(str(one))
         if self._mail.over:
-            await self._end(said)
-        await self.push(str(said))
+            await self._end(last)
+        await self.push(str(last))
 
     async def _read_line(self, *, boundary: bool = False) -> bytes:
         """A line with its end. Raises LineTooLong (the line is gone then) and Draining."""
@@ -311,3 +469,11 @@ class Smtpd(aiosmtpd.SMTP):
     async def _end(self, last: Reply) -> None:
         await self._send(str(last))
         raise _Over
+
+
+def _anything(stream: ByteStream) -> Reader[None]:
+    """Wait until there is something, and leave it there. Raises EndOfStream."""
+    while not len(stream):
+        if stream.ended:
+            raise EndOfStream
+        yield

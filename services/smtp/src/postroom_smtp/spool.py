@@ -39,6 +39,10 @@ class Spool:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of all of it. May be repeated."""
         self._held.clear()
         if self._file is not None:
             self._file.close()
@@ -63,6 +67,8 @@ class Spool:
     @property
     def header(self) -> bytes:
         """The header section with its empty line; its first `HEADER_BYTES` where it is longer."""
+        if self._held.startswith(_EMPTY_LINE[2:]):
+            return _EMPTY_LINE[2:]
         end = self._held.find(_EMPTY_LINE, 0, HEADER_BYTES)
         return bytes(self._held[: HEADER_BYTES if end < 0 else end + len(_EMPTY_LINE)])
 
@@ -72,9 +78,9 @@ class Spool:
             return bytes(self._held)
         return await asyncio.to_thread(_read, self._file, 0, self.size)
 
-    async def pieces(self) -> AsyncIterator[bytes]:
-        """All of it, in pieces."""
-        at = 0
+    async def pieces(self, start: int = 0) -> AsyncIterator[bytes]:
+        """All of it from an octet on, in pieces."""
+        at = start
         while at < self.size:
             if self._file is None:
                 piece = bytes(self._held[at : at + CHUNK_BYTES])

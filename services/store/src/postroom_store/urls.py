@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from postroom_chassis.errors import Kind, PostroomError
-from postroom_chassis.tickets import Ticket
+from postroom_chassis.tickets import SCOPE_SUBMIT, Ticket
 from postroom_mime import ImapUrl, parse_imap_url
 from sqlalchemy import Connection
 
@@ -113,14 +113,15 @@ def _token(key: bytes, account_id: int, rump: str) -> bytes:
 
 
 def _may_use(url: ImapUrl, ticket: Ticket) -> bool:
-    """Whether a URL is meant for a person (RFC 4467 section 2.3).
-
-    "submit+" is for submission servers, and none acts by such a ticket.
+    """Whether a URL is meant for a person (RFC 4467 section 2.3), or for the submission server that
+    acts for them.
     """
     if url.auth is None:
         return False
     match url.auth.access:
-        case "user":
+        case "submit" if SCOPE_SUBMIT not in ticket.scopes:
+            return False
+        case "user" | "submit":
             return url.auth.user.casefold() == ticket.address.casefold()
         case "authuser" | "anonymous":
             return True

@@ -63,6 +63,10 @@ class ByteStream:
         """All that is buffered, whatever it is."""
         return self._take(len(self._buffer))
 
+    def peek(self, limit: int) -> bytes:
+        """The first that is buffered, which stays there."""
+        return bytes(memoryview(self._buffer)[:limit])
+
     def unread(self, data: bytes) -> None:
         """Put back what was taken and belongs to what follows."""
         self._buffer[:0] = data

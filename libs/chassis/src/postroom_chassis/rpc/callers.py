@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from postroom_chassis.tickets import SCOPE_MAIL, SCOPE_MAILDROP, SCOPE_QUOTA
+from postroom_chassis.tickets import SCOPE_MAIL, SCOPE_MAILDROP, SCOPE_QUOTA, SCOPE_SUBMIT
 
 SUFFIX = ".postroom"
 
@@ -25,7 +25,7 @@ CALLERS: dict[str, frozenset[str]] = {
     "postroom.store.v1.MessageService": frozenset({"imap"}),
     "postroom.store.v1.QuotaService": frozenset({"imap"}),
     "postroom.store.v1.ChangeService": frozenset({"imap"}),
-    "postroom.store.v1.UrlService": frozenset({"imap"}),
+    "postroom.store.v1.UrlService": frozenset({"imap", "smtp"}),
     "postroom.store.v1.MaildropService": frozenset({"pop3"}),
     "postroom.store.v1.DeliveryService": frozenset({"smtp"}),
     "postroom.store.v1.QueueService": frozenset({"admin"}),
@@ -43,7 +43,7 @@ SCOPES: dict[str, frozenset[str]] = {
     "postroom.store.v1.QuotaService": frozenset({SCOPE_MAIL, SCOPE_QUOTA}),
     "postroom.store.v1.MailboxService": frozenset({SCOPE_MAIL}),
     "postroom.store.v1.MessageService": frozenset({SCOPE_MAIL}),
-    "postroom.store.v1.UrlService": frozenset({SCOPE_MAIL}),
+    "postroom.store.v1.UrlService": frozenset({SCOPE_MAIL, SCOPE_SUBMIT}),
     "postroom.store.v1.MaildropService": frozenset({SCOPE_MAIL, SCOPE_MAILDROP}),
 }
 

@@ -29,7 +29,8 @@ class UrlServiceStub:
     """URLs that let others read one part of one message (RFC 4467). Each mailbox has a key, which never leaves the store; who has the key
     reset makes all URLs of the mailbox worthless.
 
-    Callers: imap, with a ticket of scope "mail". Errors of every call: UNAUTHENTICATED, EXPIRED.
+    Callers: imap, with a ticket of scope "mail"; smtp, with one of scope "submit", for Fetch alone (DENIED otherwise). Errors of every call:
+    UNAUTHENTICATED, EXPIRED.
     """
 
     def __init__(self, channel):
@@ -59,7 +60,8 @@ class UrlServiceServicer:
     """URLs that let others read one part of one message (RFC 4467). Each mailbox has a key, which never leaves the store; who has the key
     reset makes all URLs of the mailbox worthless.
 
-    Callers: imap, with a ticket of scope "mail". Errors of every call: UNAUTHENTICATED, EXPIRED.
+    Callers: imap, with a ticket of scope "mail"; smtp, with one of scope "submit", for Fetch alone (DENIED otherwise). Errors of every call:
+    UNAUTHENTICATED, EXPIRED.
     """
 
     def Authorize(self, request, context):
@@ -116,7 +118,8 @@ class UrlService:
     """URLs that let others read one part of one message (RFC 4467). Each mailbox has a key, which never leaves the store; who has the key
     reset makes all URLs of the mailbox worthless.
 
-    Callers: imap, with a ticket of scope "mail". Errors of every call: UNAUTHENTICATED, EXPIRED.
+    Callers: imap, with a ticket of scope "mail"; smtp, with one of scope "submit", for Fetch alone (DENIED otherwise). Errors of every call:
+    UNAUTHENTICATED, EXPIRED.
     """
 
     @staticmethod

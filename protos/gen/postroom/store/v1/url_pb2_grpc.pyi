@@ -30,7 +30,8 @@ class UrlServiceStub:
     """URLs that let others read one part of one message (RFC 4467). Each mailbox has a key, which never leaves the store; who has the key
     reset makes all URLs of the mailbox worthless.
 
-    Callers: imap, with a ticket of scope "mail". Errors of every call: UNAUTHENTICATED, EXPIRED.
+    Callers: imap, with a ticket of scope "mail"; smtp, with one of scope "submit", for Fetch alone (DENIED otherwise). Errors of every call:
+    UNAUTHENTICATED, EXPIRED.
     """
 
     @_typing.overload
@@ -54,7 +55,8 @@ class UrlServiceAsyncStub(UrlServiceStub):
     """URLs that let others read one part of one message (RFC 4467). Each mailbox has a key, which never leaves the store; who has the key
     reset makes all URLs of the mailbox worthless.
 
-    Callers: imap, with a ticket of scope "mail". Errors of every call: UNAUTHENTICATED, EXPIRED.
+    Callers: imap, with a ticket of scope "mail"; smtp, with one of scope "submit", for Fetch alone (DENIED otherwise). Errors of every call:
+    UNAUTHENTICATED, EXPIRED.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -74,7 +76,8 @@ class UrlServiceServicer(metaclass=_abc_1.ABCMeta):
     """URLs that let others read one part of one message (RFC 4467). Each mailbox has a key, which never leaves the store; who has the key
     reset makes all URLs of the mailbox worthless.
 
-    Callers: imap, with a ticket of scope "mail". Errors of every call: UNAUTHENTICATED, EXPIRED.
+    Callers: imap, with a ticket of scope "mail"; smtp, with one of scope "submit", for Fetch alone (DENIED otherwise). Errors of every call:
+    UNAUTHENTICATED, EXPIRED.
     """
 
     @_abc_1.abstractmethod

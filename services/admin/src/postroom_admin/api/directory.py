@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from typing import Annotated
+from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Query, Response
 from postroom_chassis.errors import Kind, PostroomError
 
 from postroom_admin.accounts import remove_account, usage_of
 from postroom_admin.api import resources as r
-from postroom_admin.model import PAGE, Account, Alias, Domain, Page, Secret, Tenant, Usage
+from postroom_admin.model import PAGE, Account, Alias, Domain, Page, Tenant, Usage
 from postroom_admin.ports import Services
 
 Address = Annotated[
@@ -28,6 +29,12 @@ PageToken = Annotated[
 PageSize = Annotated[int, Query(ge=1, le=PAGE, description="entries of a page at most")]
 
 
+def tell_location(response: Response, *segments: str) -> None:
+    """Where what was made is, whatever its name is made of (RFC 9110 section 10.2.2)."""
+    path = "/".join(quote(segment, safe="@") for segment in segments)
+    response.headers["Location"] = f"/v1/{path}"
+
+
 def directory_routes(services: Services) -> APIRouter:
     """The resources that auth owns."""
     routes = APIRouter()
@@ -35,7 +42,6 @@ def directory_routes(services: Services) -> APIRouter:
     routes.include_router(_domains(services), tags=["domains"])
     routes.include_router(_accounts(services), tags=["accounts"])
     routes.include_router(_account_details(services), tags=["accounts"])
-    routes.include_router(_secrets(services), tags=["secrets"])
     routes.include_router(_aliases(services), tags=["aliases"])
     return routes
 
@@ -51,7 +57,7 @@ def _tenants(services: Services) -> APIRouter:
     @routes.post("", summary="Make a tenant", status_code=201, response_model=r.Tenant)
     async def create_tenant(body: r.NewTenant, response: Response) -> Tenant:
         made = await directory.create_tenant(body.name)
-        response.headers["Location"] = f"/v1/tenants/{made.name}"
+        tell_location(response, "tenants", made.name)
         return made
 
     @routes.delete("/{name}", summary="Remove a tenant without domains", status_code=204)
@@ -74,7 +80,7 @@ def _domains(services: Services) -> APIRouter:
     @routes.post("", summary="Receive mail for a domain", status_code=201, response_model=r.Domain)
     async def create_domain(body: r.NewDomain, response: Response) -> Domain:
         made = await directory.create_domain(body.name, body.tenant)
-        response.headers["Location"] = f"/v1/domains/{made.name}"
+        tell_location(response, "domains", made.name)
         return made
 
     @routes.get("/{name}", summary="Show a domain", response_model=r.Domain)
@@ -133,7 +139,7 @@ def _accounts(services: Services) -> APIRouter:
             body.quota_bytes,
             accept_weak=body.accept_weak,
         )
-        response.headers["Location"] = f"/v1/accounts/{made.address}"
+        tell_location(response, "accounts", made.address)
         return made
 
     @routes.get("/{address}", summary="Show an account", response_model=r.Account)
@@ -208,32 +214,6 @@ def _account_details(services: Services) -> APIRouter:
     return routes
 
 
-def _secrets(services: Services) -> APIRouter:
-    routes = APIRouter(prefix="/accounts/{address}/secrets")
-    directory = services.directory
-
-    @routes.get("", summary="List an account's secrets", response_model=r.Listing[r.Secret])
-    async def list_secrets(address: Address) -> Page[Secret]:
-        return Page(await directory.list_secrets(address))
-
-    @routes.post("", summary="Make a secret for one mechanism", status_code=201)
-    async def add_secret(address: Address, body: r.NewSecret) -> r.MadeSecret:
-        made, text = await directory.add_secret(address, body.kind, body.networks)
-        return r.MadeSecret(
-            secret_id=made.secret_id,
-            kind=made.kind,
-            networks=list(made.networks),
-            created_at=made.created_at,
-            text=text,
-        )
-
-    @routes.delete("/{secret_id}", summary="End a secret; open sessions end soon", status_code=204)
-    async def revoke_secret(address: Address, secret_id: int) -> None:
-        await directory.revoke_secret(address, secret_id)
-
-    return routes
-
-
 def _aliases(services: Services) -> APIRouter:
     routes = APIRouter(prefix="/aliases")
     directory = services.directory
@@ -247,7 +227,7 @@ def _aliases(services: Services) -> APIRouter:
     )
     async def create_alias(body: r.NewAlias, response: Response) -> Alias:
         made = await directory.create_alias(body.address, body.targets)
-        response.headers["Location"] = f"/v1/aliases/{made.address}"
+        tell_location(response, "aliases", made.address)
         return made
 
     @routes.patch("/{address}", summary="Add and remove targets", response_model=r.Alias)

@@ -1,4 +1,4 @@
-"""/v1/accounts/{address}/app-passwords, …/standing, …/lock, and /v1/audit."""
+"""/v1/accounts/{address}/app-passwords, …/secrets, …/standing, …/lock, and /v1/audit."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path, Query, Response
 
 from postroom_admin.api import resources as r
-from postroom_admin.api.directory import Address, PageSize, PageToken
+from postroom_admin.api.directory import Address, PageSize, PageToken, tell_location
 from postroom_admin.model import (
     PAGE,
     AppPassword,
@@ -16,17 +16,20 @@ from postroom_admin.model import (
     AuditFilter,
     NewAppPassword,
     Page,
+    Secret,
     Standing,
 )
 from postroom_admin.ports import Services
 
-Name = Annotated[str, Path(max_length=200, description="the app password's name")]
+# Never empty, which would stand for all of them.
+Name = Annotated[str, Path(min_length=1, max_length=200, description="the app password's name")]
 
 
 def signing_in_routes(services: Services) -> APIRouter:
     """How people sign in."""
     routes = APIRouter()
     routes.include_router(_app_passwords(services), tags=["accounts"])
+    routes.include_router(_secrets(services), tags=["secrets"])
     routes.include_router(_locks(services), tags=["accounts"])
     routes.include_router(_audit(services), tags=["audit"])
     return routes
@@ -49,11 +52,11 @@ def _app_passwords(services: Services) -> APIRouter:
         made = await credentials.add_app_password(
             address, body.name, body.protocols, body.networks, _seconds(body.expires_at)
         )
-        response.headers["Location"] = f"/v1/accounts/{address}/app-passwords/{body.name}"
+        tell_location(response, "accounts", address, "app-passwords", body.name)
         return made
 
     @routes.delete(
-        "/{name}", summary="Revoke an app password; its sessions end soon", status_code=204
+        "/{name:path}", summary="Revoke an app password; its sessions end soon", status_code=204
     )
     async def revoke_app_password(address: Address, name: Name) -> None:
         await credentials.revoke_app_password(address, name)
@@ -66,6 +69,32 @@ def _app_passwords(services: Services) -> APIRouter:
         ],
     ) -> None:
         await credentials.revoke_app_password(address, "")
+
+    return routes
+
+
+def _secrets(services: Services) -> APIRouter:
+    routes = APIRouter(prefix="/accounts/{address}/secrets")
+    credentials = services.credentials
+
+    @routes.get("", summary="List an account's secrets", response_model=r.Listing[r.Secret])
+    async def list_secrets(address: Address) -> Page[Secret]:
+        return Page(await credentials.list_secrets(address))
+
+    @routes.post("", summary="Make a secret for one mechanism", status_code=201)
+    async def add_secret(address: Address, body: r.NewSecret) -> r.MadeSecret:
+        made, text = await credentials.add_secret(address, body.kind, body.networks)
+        return r.MadeSecret(
+            secret_id=made.secret_id,
+            kind=made.kind,
+            networks=list(made.networks),
+            created_at=made.created_at,
+            text=text,
+        )
+
+    @routes.delete("/{secret_id}", summary="End a secret; open sessions end soon", status_code=204)
+    async def revoke_secret(address: Address, secret_id: int) -> None:
+        await credentials.revoke_secret(address, secret_id)
 
     return routes
 

@@ -9,7 +9,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from postroom_admin.cli import access, directory, mail, queue, shared_secret, signing_in, upkeep
+from postroom_admin.cli import (
+    access,
+    audit,
+    directory,
+    dkim,
+    mail,
+    publishing,
+    queue,
+    shared_secret,
+    signing_in,
+    suppression,
+    trace,
+    upkeep,
+)
 from postroom_admin.cli.session import Session, examples
 
 if TYPE_CHECKING:
@@ -59,9 +72,13 @@ app.add_typer(access.token, name="token")
 app.add_typer(signing_in.app_password, name="app-password")
 app.add_typer(shared_secret.secret, name="secret")
 app.add_typer(queue.queue, name="queue")
+app.add_typer(suppression.suppression, name="suppression")
+app.add_typer(dkim.dkim, name="dkim")
 app.add_typer(mail.imports, name="import")
 mail.add_commands(app)
-signing_in.add_commands(app, directory.account)
+audit.add_commands(app)
+trace.add_commands(app)
+publishing.add_commands(app)
 upkeep.add_commands(app)
 
 

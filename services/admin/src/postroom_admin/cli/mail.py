@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path
 from typing import Annotated
 
@@ -27,7 +27,7 @@ from rich.progress import (
 )
 
 from postroom_admin.cli.directory import group
-from postroom_admin.cli.output import AsJson, printable, say, show_json, size
+from postroom_admin.cli.output import AsJson, parse_time, printable, say, show_json, size
 from postroom_admin.cli.session import examples, fail, of
 from postroom_admin.model import Account
 from postroom_admin.ports import Services
@@ -207,7 +207,7 @@ def undelete(
 
     The store keeps them for 14 days, unless it is set otherwise.
     """
-    start = parse_since(since, time.time())
+    start = parse_time(since, time.time())
 
     async def restore(services: Services) -> int:
         owner = await services.directory.get_account(account)
@@ -215,20 +215,6 @@ def undelete(
 
     restored = of(ctx).run(restore)
     say(f"{restored:,} messages are back in {mailbox}.")
-
-
-def parse_since(text: str, now: float) -> int:
-    """Unix seconds from "3d" (ago) or ISO 8601 (local time where it names no zone). Raises
-    typer.BadParameter.
-    """
-    if ago := re.fullmatch(r"(\d{1,6})([mhd])", text.strip()):
-        return int(now) - int(ago[1]) * {"m": 60, "h": 3600, "d": 86400}[ago[2]]
-    try:
-        return int(datetime.fromisoformat(text.strip()).timestamp())
-    except (ValueError, OverflowError) as error:
-        raise typer.BadParameter(
-            f"{text!r} is no time: say 30m, 12h, 3d or 2030-01-31T09:00"
-        ) from error
 
 
 def journal_file(state: Path | None, source: Path, mailbox: str, account: Account) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -18,6 +19,7 @@ from rich.text import Text
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+SPANS = {"m": 60, "h": 3600, "d": 86400}
 PIPED_WIDTH = 10_000  # a pipe has no width: nothing is cut
 
 
@@ -113,6 +115,29 @@ def parse_size(text: str) -> int:
     return count
 
 
+def parse_time(text: str, now: float, *, ahead: bool = False) -> int:
+    """Unix seconds from "3d" or ISO 8601 (local time where it names no zone).
+
+    Args:
+        ahead: the time is to come: "3d" counts from now on, not back from now.
+
+    Raises:
+        typer.BadParameter: it is no time, or over where it is to come.
+    """
+    if span := re.fullmatch(r"(\d{1,6})([mhd])", text.strip()):
+        seconds = int(span[1]) * SPANS[span[2]]
+        return int(now) + (seconds if ahead else -seconds)
+    try:
+        time = int(datetime.fromisoformat(text.strip()).timestamp())
+    except (ValueError, OverflowError) as error:
+        raise typer.BadParameter(
+            f"{text!r} is no time: say 30m, 12h, 3d or 2030-01-31T09:00"
+        ) from error
+    if ahead and time <= now:
+        raise typer.BadParameter(f"{text!r} is over")
+    return time
+
+
 def parse_count(text: str) -> int:
     """A number from "200" or "100,000"; 0 from "unlimited". Raises typer.BadParameter."""
     folded = text.strip().upper().replace(",", "")
@@ -123,12 +148,17 @@ def parse_count(text: str) -> int:
     return int(folded)
 
 
+def moment(time: datetime | None) -> str:
+    """A time as people read it, where they are."""
+    return f"{time.astimezone():%Y-%m-%d %H:%M}" if time else "-"
+
+
 def _cell(value: object) -> str:
     match value:
         case bool():
             return "yes" if value else "no"
         case datetime():
-            return f"{value.astimezone():%Y-%m-%d %H:%M}"
+            return moment(value)
         case int():
             return f"{value:,}"
     return str(value)

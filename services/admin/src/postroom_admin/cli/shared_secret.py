@@ -41,7 +41,7 @@ def add_secret(
     The client is given it in place of the password. An rpop has to name a network.
     """
     made, text = of(ctx).run(
-        lambda services: services.directory.add_secret(address, kind, networks or ())
+        lambda services: services.credentials.add_secret(address, kind, networks or ())
     )
     typer.echo(text)
     typer.echo(f"It is secret {made.secret_id} of {address}, and not shown again.", err=True)
@@ -50,7 +50,7 @@ def add_secret(
 @secret.command("list", epilog=examples("postroom secret list ann@example.org"))
 def list_secrets(ctx: typer.Context, address: Address, as_json: AsJson = False) -> None:
     """List an account's secrets, and nothing of what they are."""
-    found = of(ctx).run(lambda services: services.directory.list_secrets(address))
+    found = of(ctx).run(lambda services: services.credentials.list_secrets(address))
     if as_json:
         return show_json(list(found))
     show_table(
@@ -66,6 +66,6 @@ def revoke_secret(
     address: Address,
     secret_id: Annotated[int, typer.Argument(metavar="ID", min=1, help="As `list` shows it.")],
 ) -> None:
-    """End a secret. Sessions of the account that are open end within minutes."""
-    of(ctx).run(lambda services: services.directory.revoke_secret(address, secret_id))
+    """End a secret. Sessions of the account that are open end within a minute."""
+    of(ctx).run(lambda services: services.credentials.revoke_secret(address, secret_id))
     say(f"Secret {secret_id} of {address} is no good any more.")

@@ -1,52 +1,26 @@
-"""postroom app-password, audit, and what `postroom account` does about locks."""
+"""postroom app-password, and what `postroom account` does about locks."""
 
 from __future__ import annotations
 
-import asyncio
-import json
-import re
 import time
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
-from datetime import datetime
 from typing import Annotated
 
 import typer
-from postroom_chassis.errors import Kind, PostroomError
 
-from postroom_admin.cli.directory import Address, group
-from postroom_admin.cli.mail import parse_since
+from postroom_admin.cli.directory import Address, account, group
 from postroom_admin.cli.output import (
     AsJson,
-    plain,
-    printable,
+    moment,
+    parse_time,
     say,
     show_fields,
     show_json,
     show_table,
 )
-from postroom_admin.cli.session import examples, fail, of
-from postroom_admin.model import AuditEntry, AuditFilter, Standing, every
-from postroom_admin.ports import Services
+from postroom_admin.cli.session import examples, of
+from postroom_admin.model import Standing
 
 PROTOCOLS = ("imap", "pop3", "smtp")
-SHOWN = 100
-FOLLOW_SECONDS = 1.0
-OVERLAP_SECONDS = 30  # entries of several replicas don't come in one order
-KNOWN = 100_000  # entries that were shown
-AUDIT_COLUMNS = [
-    "TIME",
-    "ACCOUNT",
-    "OUTCOME",
-    "WHY",
-    "VIA",
-    "MECHANISM",
-    "WITH",
-    "FROM",
-    "TLS",
-    "TIMES",
-]
 
 app_password = group(
     "Generated passwords, each for one program.",
@@ -55,41 +29,6 @@ app_password = group(
 )
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="What it is called: of its program.")]
-
-
-def add_commands(app: typer.Typer, account: typer.Typer) -> None:
-    """Add `audit` to the command, and the others to its group of accounts."""
-    app.command(
-        "audit",
-        epilog=examples(
-            "postroom audit --account ann@example.org --since 3d",
-            "postroom audit --from 192.0.2.0/24 --failed",
-            "postroom audit --follow",
-            "postroom audit --failed --since 1d --last 1000 --json | jq -r '.[].client' | uniq -c",
-        ),
-    )(audit)
-    account.command(
-        "lock",
-        epilog=examples(
-            "postroom account lock ann@example.org",
-            "postroom account lock ann@example.org --for 2h",
-        ),
-    )(lock)
-    account.command("unlock", epilog=examples("postroom account unlock ann@example.org"))(unlock)
-    account.command(
-        "status",
-        epilog=examples(
-            "postroom account status ann@example.org",
-            "postroom account status ann@example.org --json",
-        ),
-    )(status)
-    account.command(
-        "app-passwords-only",
-        epilog=examples(
-            "postroom account app-passwords-only ann@example.org",
-            "postroom account app-passwords-only ann@example.org --off",
-        ),
-    )(app_passwords_only)
 
 
 @app_password.command(
@@ -118,7 +57,7 @@ def add_app_password(
     as_json: AsJson = False,
 ) -> None:
     """Make an app password and print it, once."""
-    until = parse_until(expires, time.time()) if expires else 0
+    until = parse_time(expires, time.time(), ahead=True) if expires else 0
     made = of(ctx).run(
         lambda services: services.credentials.add_app_password(
             address, name, protocols or PROTOCOLS, networks or (), until
@@ -175,6 +114,13 @@ def revoke_app_password(
     say(f"{name} is revoked." if name else f"{gone:,} app passwords are revoked.")
 
 
+@account.command(
+    "app-passwords-only",
+    epilog=examples(
+        "postroom account app-passwords-only ann@example.org",
+        "postroom account app-passwords-only ann@example.org --off",
+    ),
+)
 def app_passwords_only(
     ctx: typer.Context,
     address: Address,
@@ -187,6 +133,13 @@ def app_passwords_only(
     say(f"{address} takes {'its own password, too' if off else 'app passwords alone'}.")
 
 
+@account.command(
+    "lock",
+    epilog=examples(
+        "postroom account lock ann@example.org",
+        "postroom account lock ann@example.org --for 2h",
+    ),
+)
 def lock(
     ctx: typer.Context,
     address: Address,
@@ -198,12 +151,13 @@ def lock(
 
     Sessions that are open end within a minute.
     """
-    until = parse_until(time_span, time.time()) if time_span else 0
+    until = parse_time(time_span, time.time(), ahead=True) if time_span else 0
     standing = of(ctx).run(lambda services: services.credentials.lock(address, until))
-    ends = f"until {_moment(standing.locked_until)}" if standing.locked_until else "for good"
+    ends = f"until {moment(standing.locked_until)}" if standing.locked_until else "for good"
     say(f"Account {address} is locked {ends}. Its open sessions end within a minute.")
 
 
+@account.command("unlock", epilog=examples("postroom account unlock ann@example.org"))
 def unlock(ctx: typer.Context, address: Address) -> None:
     """End a lock, whoever set it, and forget failed attempts."""
     standing = of(ctx).run(lambda services: services.credentials.unlock(address))
@@ -211,6 +165,13 @@ def unlock(ctx: typer.Context, address: Address) -> None:
     say(f"Account {address} is unlocked.{but}")
 
 
+@account.command(
+    "status",
+    epilog=examples(
+        "postroom account status ann@example.org",
+        "postroom account status ann@example.org --json",
+    ),
+)
 def status(ctx: typer.Context, address: Address, as_json: AsJson = False) -> None:
     """Show whether somebody can sign in to an account now."""
     found = of(ctx).run(lambda services: services.credentials.standing(address))
@@ -223,11 +184,11 @@ def status(ctx: typer.Context, address: Address, as_json: AsJson = False) -> Non
             ("Disabled", found.disabled),
             ("Locked", _locked(found)),
             ("Failures of late", found.failures),
-            ("Attempts must wait", _moment(found.waits_until) if found.waits_until else "no"),
+            ("Attempts must wait", moment(found.waits_until) if found.waits_until else "no"),
             ("App passwords", found.app_passwords),
             (
                 "Last sign-in",
-                f"{_moment(last.at)} by {last.protocol} from {last.client}" if last else "-",
+                f"{moment(last.at)} by {last.protocol} from {last.client}" if last else "-",
             ),
         ]
     )
@@ -235,121 +196,8 @@ def status(ctx: typer.Context, address: Address, as_json: AsJson = False) -> Non
 
 def _locked(standing: Standing) -> str:
     if standing.locked:
-        until = _moment(standing.locked_until) if standing.locked_until else "it is unlocked"
+        until = moment(standing.locked_until) if standing.locked_until else "it is unlocked"
         return f"until {until}"
     if standing.locked_by_failures and standing.waits_until:
-        return f"by failures, until {_moment(standing.waits_until)}"
+        return f"by failures, until {moment(standing.waits_until)}"
     return "no"
-
-
-def audit(
-    ctx: typer.Context,
-    account: Annotated[str, typer.Option(metavar="ADDRESS", help="Only of this account.")] = "",
-    network: Annotated[
-        str, typer.Option("--from", metavar="NETWORK", help="Only from there: 192.0.2.0/24.")
-    ] = "",
-    succeeded: Annotated[bool, typer.Option("--succeeded", help="Only what succeeded.")] = False,
-    failed: Annotated[bool, typer.Option("--failed", help="Only what failed.")] = False,
-    since: Annotated[
-        str, typer.Option(metavar="WHEN", help="At or after: 30m, 12h, 3d ago, or ISO 8601.")
-    ] = "",
-    last: Annotated[int, typer.Option(metavar="N", min=1, help="The newest N at most.")] = SHOWN,
-    follow: Annotated[bool, typer.Option("--follow", help="Go on as they come.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Show who signed in, or tried to: when, how, from where, through which service.
-
-    With --follow and --json, a line of JSON each.
-    """
-    if succeeded and failed:
-        raise typer.BadParameter("choose one of --succeeded and --failed")
-    outcome = True if succeeded else False if failed else None
-    start = parse_since(since, time.time()) if since else 0
-    wanted = AuditFilter(account, network, outcome, start)
-
-    async def found(services: Services) -> list[AuditEntry]:
-        size = min(last, 1000)
-        entries: list[AuditEntry] = []
-        async for entry in every(lambda t: services.credentials.audit(wanted, t, size)):
-            entries.append(entry)
-            if len(entries) == last:
-                break
-        return entries[::-1]
-
-    if follow:
-        return of(ctx).run(lambda services: _follow(services, wanted, found, as_json))
-    entries = of(ctx).run(found)
-    if as_json:
-        return show_json(entries)
-    show_table(AUDIT_COLUMNS, [_row(entry) for entry in entries], "Nobody has tried to sign in.")
-
-
-async def _follow(
-    services: Services,
-    wanted: AuditFilter,
-    found: Callable[[Services], Awaitable[list[AuditEntry]]],
-    as_json: bool,
-) -> None:
-    """Show entries as they come, until Ctrl-C."""
-    known: OrderedDict[int, None] = OrderedDict()
-    _show_new(await found(services), known, as_json)
-    while True:
-        await asyncio.sleep(FOLLOW_SECONDS)
-        start = max(wanted.since, int(time.time()) - OVERLAP_SECONDS)
-        recent = replace(wanted, since=start)
-        try:
-            page = await services.credentials.audit(recent)
-        except PostroomError as error:
-            if error.kind not in (Kind.UNAVAILABLE, Kind.DEADLINE):
-                raise
-            continue
-        _show_new(page.items[::-1], known, as_json)
-
-
-def _show_new(entries: Sequence[AuditEntry], known: OrderedDict[int, None], as_json: bool) -> None:
-    for entry in entries:
-        if entry.entry_id in known:
-            continue
-        known[entry.entry_id] = None
-        if len(known) > KNOWN:
-            known.popitem(last=False)
-        if as_json:
-            typer.echo(json.dumps(plain(entry), ensure_ascii=False))
-        else:
-            typer.echo(printable("  ".join(str(cell) for cell in _row(entry) if cell != "")))
-
-
-def _row(entry: AuditEntry) -> list[object]:
-    return [
-        f"{entry.at.astimezone():%Y-%m-%d %H:%M:%S}",
-        entry.account or "-",
-        entry.outcome,
-        entry.why,
-        entry.protocol,
-        entry.mechanism,
-        entry.credential,
-        entry.client,
-        entry.tls_version or "clear",
-        f"x{entry.times}" if entry.times > 1 else "",
-    ]
-
-
-def parse_until(text: str, now: float) -> int:
-    """Unix seconds from "3d" (from now) or ISO 8601 (local time where it names no zone). Raises
-    typer.BadParameter.
-    """
-    if ahead := re.fullmatch(r"(\d{1,6})([mhd])", text.strip()):
-        return int(now) + int(ahead[1]) * {"m": 60, "h": 3600, "d": 86400}[ahead[2]]
-    try:
-        until = int(datetime.fromisoformat(text.strip()).timestamp())
-    except (ValueError, OverflowError) as error:
-        raise typer.BadParameter(
-            f"{text!r} is no time: say 30m, 12h, 3d or 2030-01-31T09:00"
-        ) from error
-    if until <= now:
-        fail(f"{text} is over")
-    return until
-
-
-def _moment(time_: datetime | None) -> str:
-    return f"{time_.astimezone():%Y-%m-%d %H:%M}" if time_ else "-"

@@ -1,4 +1,5 @@
-"""The content that follows DATA (RFC 5321 section 4.5.2): where it ends, and its dots taken off.
+"""The content that follows DATA (RFC 5321 section 4.5.2): where it ends, and its dots taken off;
+and the chunks that follow BDAT (RFC 3030), which end where it was said.
 
 The content ends at <CRLF>.<CRLF> and nowhere else. A line ends with CRLF: what other servers might
 take for an end of line, and so for the end of a message (LF.LF, CR.CR, LF.CRLF and their like), is
@@ -56,6 +57,42 @@ class Content:
             self._first = False
             return content[2:]
         return content
+
+
+class Chunks:
+    """Reads the chunks of one message.
+
+    Attributes:
+        bare: as in Content; of what was read to the end of a chunk and perhaps goes on.
+    """
+
+    __slots__ = ("_held", "_stream", "bare")
+
+    def __init__(self, stream: ByteStream) -> None:
+        self._stream = stream
+        self._held = b""  # a CR, of which the next chunk may have the LF
+        self.bare = False
+
+    def read_piece(self, left: int) -> Reader[bytes]:
+        """Some of the octets that are left of a chunk. Raises EndOfStream."""
+        piece = yield from self._stream.read_some(min(left, CHUNK_BYTES))
+        self.note(piece)
+        return piece
+
+    def note(self, piece: bytes) -> None:
+        """Look for a CR or an LF by itself."""
+        if self._held or piece[-1:] == b"\r":
+            piece = self._held + piece
+            self._held = piece[-1:] if piece[-1:] == b"\r" else b""
+            piece = piece[: len(piece) - len(self._held)]
+        lines = piece.count(b"\r\n")
+        if piece.count(b"\n") != lines or piece.count(b"\r") != lines:
+            self.bare = True
+
+    def end(self) -> None:
+        """The message ends here."""
+        if self._held:
+            self.bare = True
 
 
 def _beginning_of_end(data: bytes) -> int:

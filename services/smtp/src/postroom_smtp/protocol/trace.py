@@ -28,6 +28,8 @@ class Arrival:
         authenticated: the client has signed in.
         smtputf8: the message was sent with SMTPUTF8.
         recipient: the only one, empty where there are several.
+        priority: RFC 6710; 0 is not told.
+        local: it came by LMTP (RFC 2033).
     """
 
     client_name: str
@@ -40,13 +42,18 @@ class Arrival:
     authenticated: bool = False
     smtputf8: bool = False
     recipient: str = ""
+    priority: int = 0
+    local: bool = False
 
     @property
     def protocol(self) -> str:
         """The keyword after "with" (RFC 3848; RFC 6531 section 4.3)."""
         if not self.extended:
             return "SMTP"
-        name = "UTF8SMTP" if self.smtputf8 else "ESMTP"
+        if self.local:
+            name = "UTF8LMTP" if self.smtputf8 else "LMTP"
+        else:
+            name = "UTF8SMTP" if self.smtputf8 else "ESMTP"
         return name + "S" * bool(self.tls) + "A" * self.authenticated
 
 
@@ -55,10 +62,12 @@ def received(arrival: Arrival) -> bytes:
     name = _NOT_A_NAME.sub("?", arrival.client_name[:MOST_NAME]) or "unknown"
     tls = f"\r\n\t({arrival.tls})" if arrival.tls else ""
     recipient = f"\r\n\tfor <{arrival.recipient}>" if arrival.recipient else ""
+    # RFC 6710 section 9: a clause of its own.
+    priority = f" priority {arrival.priority}" if arrival.priority else ""
     return (
         f"Received: from {name} ({address_literal(arrival.client_address)})\r\n"
         f"\tby {arrival.server_name} (Postroom) with {arrival.protocol}{tls}\r\n"
-        f"\tid {arrival.message_id}{recipient};\r\n"
+        f"\tid {arrival.message_id}{priority}{recipient};\r\n"
         f"\t{format_datetime(arrival.received_at)}\r\n"
     ).encode()
 

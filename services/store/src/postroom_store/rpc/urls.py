@@ -9,7 +9,7 @@ from typing import TypeAlias
 from postroom.store.v1 import url_pb2
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.rpc.server import Call
-from postroom_chassis.tickets import Ticket
+from postroom_chassis.tickets import SCOPE_MAIL, Ticket
 from sqlalchemy import Connection
 
 from postroom_store import url_keys, urls
@@ -40,7 +40,7 @@ class UrlService:
         self, request: url_pb2.AuthorizeRequest, call: Call
     ) -> url_pb2.AuthorizeResponse:
         _check_number(request.rumps)
-        ticket = call.ticket
+        ticket = _reader(call)
         made = await self._writers.run(
             ticket.account_id,
             lambda t: urls.authorize(t, ticket.account_id, ticket.address, request.rumps),
@@ -50,7 +50,7 @@ class UrlService:
     async def ResetKeys(
         self, request: url_pb2.ResetKeysRequest, call: Call
     ) -> url_pb2.ResetKeysResponse:
-        account_id = call.ticket.account_id
+        account_id = _reader(call).account_id
         name = canonical(request.name) if request.name else ""
 
         def reset(transaction: Transaction) -> bytes:
@@ -93,6 +93,13 @@ class UrlService:
             return _items(references, opened.reference, wanted.items)
 
         return await self._readers.run(read)
+
+
+def _reader(call: Call) -> Ticket:
+    """The ticket of who reads their mail: who submits some opens URLs, and makes none."""
+    if SCOPE_MAIL not in call.ticket.scopes:
+        raise PostroomError(Kind.DENIED, "the ticket is for something else")
+    return call.ticket
 
 
 def _items(
