@@ -19,7 +19,8 @@ from postroom_smtp.checks.settings import CheckSettings
 from postroom_smtp.checks.signing import Signer
 from postroom_smtp.ports import Client, Identity, Judgement, Sending
 from postroom_smtp.protocol.authentication import Finding, Result
-from postroom_smtp.protocol.fields import split_fields, without
+from postroom_smtp.protocol.fields import split_fields
+from postroom_smtp.protocol.header import without
 from postroom_smtp.protocol.reply import Reply
 from postroom_smtp.spool import Spool
 

@@ -26,7 +26,8 @@ from postroom_smtp.checks.settings import CheckSettings, Failing, MilterAddress,
 from postroom_smtp.checks.signing import Signer
 from postroom_smtp.ports import Client, Sending
 from postroom_smtp.protocol.authentication import Result
-from postroom_smtp.protocol.fields import split_fields, split_message, without
+from postroom_smtp.protocol.fields import split_fields, split_message
+from postroom_smtp.protocol.header import without
 from postroom_smtp.protocol.milter import parse_reply
 
 from tests.harness.clients import require

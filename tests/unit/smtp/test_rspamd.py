@@ -19,7 +19,8 @@ from postroom_smtp.checks.filters import Opinion
 from postroom_smtp.checks.rspamd import Rspamd
 from postroom_smtp.checks.settings import CheckSettings
 from postroom_smtp.ports import Client, Identity, Sending
-from postroom_smtp.protocol.fields import split_fields, split_message, without
+from postroom_smtp.protocol.fields import split_fields, split_message
+from postroom_smtp.protocol.header import without
 
 from tests.harness.clients import require
 from tests.unit.smtp.checking import LETTER, spooled

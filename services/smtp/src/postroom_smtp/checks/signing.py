@@ -7,7 +7,7 @@ from __future__ import annotations
 import base64
 import time
 from collections import Counter as Multiset
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 
 from prometheus_client import Counter
 
@@ -80,7 +80,7 @@ class Signer:
         message: Spool,
         *,
         added: bytes = b"",
-        removed: Iterable[tuple[str, int]] = (),
+        removed: Collection[tuple[str, int]] = (),
     ) -> bytes:
         """The DKIM-Signature fields of a message of our people, one for each key that the author's
         domain has; they go before everything else.
