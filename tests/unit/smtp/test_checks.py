@@ -554,6 +554,32 @@ async def test_a_sealer_that_is_trusted(house: House) -> None:
     assert "dmarc=fail (p=reject dis=none arc of lists.example)" in found.verdict
 
 
+async def test_a_client_whose_address_nobody_says(house: House) -> None:
+    publish_everything(house.server)
+    checks = house.checks(
+        spf="refuse",
+        iprev="refuse",
+        dnsbls="b.list.example",
+        greylisting=True,
+        rate_connections="1/60",
+        concurrency_address=1,
+    )
+    hidden = replace(STRANGER, client=Client("", False), connection="c1")
+    for _ in range(3):
+        assert await checks.connected(hidden) is None
+        assert await checks.mail(hidden) is None
+        assert await checks.recipient(hidden, "bob@example.net") is None
+    assert house.screening.greylisted == []
+    # It isn't exempt for that.
+    async with spooled(LETTER) as spool:
+        found = await checks.message(hidden, spool)
+    assert found.refused is not None
+    assert "spf=none" in found.verdict
+    zoned = replace(STRANGER, client=Client("fe80::1%eth0", False))
+    assert await house.checks().mail(zoned) is None
+    assert await house.checks(iprev="refuse").mail(zoned) is not None
+
+
 async def test_lookups_are_made_once(house: House) -> None:
     publish_everything(house.server)
     checks = house.checks()

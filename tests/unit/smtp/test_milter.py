@@ -215,6 +215,13 @@ async def test_an_address_of_ipv6() -> None:
         assert scripted.said(b"C") == [b"[2001:db8::1]\x006\x00\x00IPv6:2001:db8::1\x00"]
 
 
+async def test_an_address_that_nobody_says() -> None:
+    async with running(ScriptedMilter()) as scripted:
+        opinion, _ = await shown(client(scripted), replace(ALONE, client=Client("", False)))
+        assert opinion.refused is None
+        assert scripted.said(b"C") == [b"unknown\0U"]
+
+
 async def test_what_needs_not_be_said_or_answered() -> None:
     # No connect, helo, mail, recipients, data, unknown; no answers to headers and their end.
     skips = 0x1 | 0x2 | 0x4 | 0x8 | 0x200 | 0x100 | 0x80 | 0x40000 | 0x100000

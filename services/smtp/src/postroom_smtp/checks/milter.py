@@ -144,7 +144,7 @@ class _Course:
     async def connect(self, sending: Sending) -> Reply | None:
         """Tell of the client, which has no name that anybody has verified by now."""
         address = sending.client.address
-        said = milter.connect(f"[{address}]", address)
+        said = milter.connect(f"[{address}]" if address else "unknown", address)
         known = [("j", self.name), ("_", f"[{address}]"), ("{client_addr}", address)]
         return self._judged(Command.CONNECT, *await self.dialogue.say(Command.CONNECT, said, known))
 

@@ -18,7 +18,7 @@ from postroom_chassis.net.listener import Network
 from prometheus_client import Counter, Histogram
 
 from postroom_smtp.checks import clients, dkim, spf
-from postroom_smtp.checks.clients import NOT_LISTED, Named, Score, unmapped
+from postroom_smtp.checks.clients import NOT_LISTED, Named, Score, read_address
 from postroom_smtp.checks.content import Content, Workers
 from postroom_smtp.checks.dkim import Chain, Verified
 from postroom_smtp.checks.dmarc import Dmarc, Evidence, Verdict, strictest
@@ -376,11 +376,15 @@ class Checks:
         """Of the address and, once it is known, of the domain of the sender."""
         address, seconds = sending.client.address, self._settings.dnsbl_seconds
         score = NOT_LISTED
-        if self._address_lists:
+        if self._address_lists and (found := read_address(address)) is not None:
             score = await self._scores.get(
-                ("address", address),
-                lambda: clients.score_address(
-                    self._resolver, self._address_lists, address, seconds=seconds
+                ("address", str(found)),
+                partial(
+                    clients.score_address,
+                    self._resolver,
+                    self._address_lists,
+                    found,
+                    seconds=seconds,
                 ),
             )
         domain = _spf_domain(sending) if sending.sender is not None else ""
@@ -399,7 +403,7 @@ class Checks:
         )
         if named.result is Result.TEMPERROR:
             return self._unknown()
-        return None if named.result is Result.PASS else NO_REVERSE
+        return None if named.result in (Result.PASS, Result.NONE) else NO_REVERSE
 
     async def _refused_by_spf(self, sending: Sending) -> Reply | None:
         found = await self._in_time(
@@ -424,23 +428,24 @@ class Checks:
         return NOT_KNOWN_NOW if self._settings.dns_failing is Failing.TEMPFAIL else None
 
     async def _evaluate_spf(self, sending: Sending) -> Evaluation:
-        if self._settings.spf is Weight.OFF:
+        address, helo = read_address(sending.client.address), sending.name
+        if self._settings.spf is Weight.OFF or address is None:
             return Evaluation(Result.NONE)
-        address, helo = sending.client.address, sending.name
         domain = _spf_domain(sending)
         sender = sending.sender or f"postmaster@{domain}"
         return await self._spf.get(
-            (address, helo, sender),
+            (str(address), helo, sender),
             lambda: spf.check_host(
                 self._resolver, address, domain, sender, helo, receiver=self._identifier
             ),
         )
 
     async def _look_up_names(self, address: str) -> Named:
-        if self._settings.iprev is Weight.OFF:
+        found = read_address(address)
+        if self._settings.iprev is Weight.OFF or found is None:
             return Named(Result.NONE)
         return await self._named.get(
-            address, lambda: clients.look_up_names(self._resolver, address)
+            str(found), lambda: clients.look_up_names(self._resolver, found)
         )
 
     async def _in_time(self, work: Awaitable[T], late: T, deadline: float | None = None) -> T:
@@ -491,8 +496,8 @@ class Checks:
 
 
 def _is_in(networks: Sequence[Network], address: str) -> bool:
-    found = unmapped(address)
-    return any(found in network for network in networks)
+    found = read_address(address)
+    return found is not None and any(found in network for network in networks)
 
 
 async def _now(refused: Reply | None) -> Reply | None:

@@ -164,7 +164,9 @@ def parse_terms(data: bytes) -> Terms:
 
 
 def connect(name: str, address: str) -> bytes:
-    """CONNECT; a port of 0 is one that isn't known."""
+    """CONNECT; a port of 0 is one that isn't known, and so may an address be."""
+    if not address:
+        return packet(Command.CONNECT, _text(name) + b"U")
     family = b"6" if ":" in address else b"4"
     literal = f"IPv6:{address}" if ":" in address else address
     data = _text(name) + family + struct.pack("!H", 0) + _text(literal)
