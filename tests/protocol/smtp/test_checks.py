@@ -57,7 +57,7 @@ def check(
         screening or FakeScreening(),
         keys or FakeSigningKeys(),
     )
-    system.house.policy = checking.policy
+    system.house.policy, system.house.signer = checking.policy, checking.signer
 
 
 async def send(wire: Wire, to: str, reply: str, message: bytes = LETTER) -> None:

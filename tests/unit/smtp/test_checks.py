@@ -498,31 +498,6 @@ async def test_how_much_is_under_way_to_a_recipient(house: House) -> None:
     assert await checks.recipient(SECOND, "bob@example.net") is None
 
 
-async def test_mail_of_our_people_is_signed(house: House) -> None:
-    house.keys.held["example.org"] = (signing_key(), signing_key(rsa=False))
-    publish(house.server, signing_key(), signing_key(rsa=False))
-    found = await house.judge(sending=OURS)
-    assert found.fields.count(b"DKIM-Signature: ") == 2
-    assert found.fields.endswith(b"X-Seen: yes\r\n")
-    again = await house.judge(delivered(found))
-    assert again.verdict.count("dkim=pass header.d=example.org") == 2
-    # Who is trusted for the network that it comes from is nobody's author, unless it is said.
-    network = replace(STRANGER, trusted=True)
-    assert b"DKIM-Signature" not in (await house.judge(sending=network)).fields
-    found = await house.judge(sending=network, sign_networks="192.0.2.0/24")
-    assert found.fields.count(b"DKIM-Signature: ") == 2
-    found = await house.judge(sending=STRANGER, sign_networks="192.0.2.0/24")
-    assert b"DKIM-Signature" not in found.fields
-
-
-async def test_keys_that_can_not_be_had(house: House) -> None:
-    house.keys.fault = PostroomError(Kind.UNAVAILABLE, "away")
-    found = await house.judge(sending=OURS)
-    assert str(found.refused) == "451 4.3.0 not now, try again later"
-    found = await house.judge(sending=OURS, sign_failing="accept")
-    assert (found.refused, found.fields) == (None, b"X-Seen: yes\r\n")
-
-
 async def test_what_is_handed_on_is_sealed(house: House) -> None:
     house.keys.held["example.net"] = (signing_key("example.net"),)
     publish(house.server, signing_key("example.net"))

@@ -114,7 +114,6 @@ class Checks:
         self._filters = tuple(filters)
         self._dmarc = Dmarc(resolver, settings.trusted_sealers)
         self._exempt = settings.exempt
-        self._signed = settings.signed
         self._address_lists = parse_blocklists(settings.dnsbls)
         self._domain_lists = parse_blocklists(settings.dnsbl_domains)
         self._spf = Kept[tuple[str, str, str], Evaluation](
@@ -207,15 +206,8 @@ class Checks:
             return judgement
         if _is_good(stated) and not self._is_exempt(sending):
             self._screen.know(sending)
-        try:
-            first = await self._sign(sending, message, edits)
-        except PostroomError as error:
-            log.warning("smtp.sign_failed", message=sending.message_id, why=error.kind)
-            if self._settings.sign_failing is Failing.TEMPFAIL:
-                return self._refuse("sign", reply.TRY_LATER, judgement)
-            first = b""
-        first += await self._seal(sending, content, edits, stated, findings)
-        return replace(judgement, fields=first + edits.added, removed=frozenset(edits.removed))
+        sealed = await self._seal(sending, content, edits, stated, findings)
+        return replace(judgement, fields=sealed + edits.added, removed=frozenset(edits.removed))
 
     def _remove_foreign(self, edits: Edits) -> None:
         """Take away what says that it is from us (RFC 8601 section 5)."""
@@ -331,14 +323,6 @@ class Checks:
             if opinion.quiet:
                 return replace(judgement, quiet=True)
         return judgement
-
-    async def _sign(self, sending: Sending, message: Spool, edits: Edits) -> bytes:
-        """DKIM, where the message is from one of our people. Raises PostroomError."""
-        if sending.identity is None and not (
-            sending.trusted and _is_in(self._signed, sending.client.address)
-        ):
-            return b""
-        return await self._signer.sign(message, added=edits.added, removed=edits.removed)
 
     async def _seal(
         self,

@@ -129,13 +129,6 @@ class CheckSettings(BaseModel):
     dmarc: Enforcement = Field(Enforcement.ENFORCE, description="off, mark or enforce (RFC 7489)")
     dmarc_reject: Spam = Field(Spam.REFUSE, description="what becomes of p=reject: refuse or junk")
 
-    sign_networks: str = Field(
-        "", description="trusted ones whose mail is signed as that of those who signed in"
-    )
-    sign_failing: Failing = Field(
-        Failing.TEMPFAIL, description="mail of our people while their keys can't be had"
-    )
-
     dnsbls: str = Field(
         "", description="zone[=low-high][*weight] of lists of addresses, comma separated"
     )
@@ -207,7 +200,7 @@ class CheckSettings(BaseModel):
             raise ValueError("not a domain")
         return value.lower()
 
-    @field_validator("check_exempt_networks", "sign_networks")
+    @field_validator("check_exempt_networks")
     @classmethod
     def _check_networks_of_checks(cls, value: str) -> str:
         parse_networks(value)
@@ -256,10 +249,6 @@ class CheckSettings(BaseModel):
     @property
     def exempt(self) -> tuple[Network, ...]:
         return parse_networks(self.check_exempt_networks)
-
-    @property
-    def signed(self) -> tuple[Network, ...]:
-        return parse_networks(self.sign_networks)
 
     @property
     def trusted_sealers(self) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import base64
 import time
 from collections import Counter as Multiset
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Sequence
 
 from prometheus_client import Counter
 
@@ -80,7 +80,7 @@ class Signer:
         message: Spool,
         *,
         added: bytes = b"",
-        removed: Collection[tuple[str, int]] = (),
+        removed: Iterable[tuple[str, int]] = (),
     ) -> bytes:
         """The DKIM-Signature fields of a message of our people, one for each key that the author's
         domain has; they go before everything else.
@@ -91,7 +91,7 @@ class Signer:
 
         Raises PostroomError where the keys can't be had, OSError.
         """
-        content = Content(message, self._workers, added=added, removed=removed)
+        content = Content(message, self._workers, added=added, removed=frozenset(removed))
         try:
             domains = author_domains(content.fields)
         except TooManyAuthors:
