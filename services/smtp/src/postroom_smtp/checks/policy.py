@@ -169,14 +169,15 @@ class Checks:
             return Judgement(reply.TRY_LATER)
         finally:
             self._screen.end(sending.connection)
-        log.info(
-            "smtp.checked",
-            message=sending.message_id,
-            verdict=judgement.verdict,
-            refused=str(judgement.refused or ""),
-            mailbox=judgement.mailbox,
-            quiet=judgement.quiet,
-        )
+        if judgement != Judgement(fields=judgement.fields, removed=judgement.removed):
+            log.info(
+                "smtp.checked",
+                message=sending.message_id,
+                verdict=judgement.verdict,
+                refused=str(judgement.refused or ""),
+                mailbox=judgement.mailbox,
+                quiet=judgement.quiet,
+            )
         return judgement
 
     async def ended(self, connection: str) -> None:
