@@ -171,6 +171,49 @@ async def test_a_milter_hears_of_it_from_the_greeting(system: FrontAlone, dns: D
     assert scripted.commands.endswith(b"Q")
 
 
+async def test_a_milter_changes_who_sends_and_who_gets_it(
+    system: FrontAlone, dns: DnsServer
+) -> None:
+    ann, bob, carl = [await system.person() for _ in range(3)]
+    said = [
+        f"-<{ann.name}>",
+        f"+<{carl.name}>",
+        f"+<nobody@{system.domain}>",
+        "+<fay@elsewhere.example>",
+        "e<bounces@sender.example>",
+    ]
+    answers = [each.encode() + b"\0" for each in said] + [b"bAnother body\r\n", b"c"]
+    async with running(ScriptedMilter({b"E": answers})) as scripted:
+        check(system, dns, milters=f"127.0.0.1:{scripted.port}")
+        wire = await elsewhere(system)
+        await wire.play(
+            f"""
+            C: MAIL FROM:<ann@sender.example>
+            S: 250 ...
+            C: RCPT TO:<{ann.name}>
+            S: 250 ...
+            C: RCPT TO:<{bob.name}>
+            S: 250 ...
+            C: DATA
+            S: 354 ...
+            """
+        )
+        await wire.send(stuffed(LETTER))
+        await wire.expect("250 2.0.0 ...")
+        (delivery,) = system.store.messages
+        assert delivery.sender == "bounces@sender.example"
+        assert {one.address for one in delivery.local} == {bob.name, carl.name}
+        assert [one.address for one in delivery.queue] == ["fay@elsewhere.example"]
+        stored = await inbox(system, carl)
+        assert stored.startswith(b"Return-Path: <bounces@sender.example>\r\n")
+        assert stored.endswith(b"Subject: x\r\n\r\nAnother body\r\n")
+        # Nobody is left: it is taken, and goes nowhere.
+        scripted.answers[b"E"] = [f"-<{bob.name}>".encode() + b"\0", b"c"]
+        await send(wire, bob.name, "250 2.0.0 ...")
+        assert system.store.messages == [delivery]
+        await wire.play("C: QUIT\nS: 221 ...\nS: (closed)")
+
+
 async def test_mail_of_our_people_is_signed(system: FrontAlone, dns: DnsServer) -> None:
     keys = FakeSigningKeys(
         {system.domain: (signing_key(system.domain), signing_key(system.domain, rsa=False))}

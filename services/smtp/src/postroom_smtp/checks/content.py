@@ -88,10 +88,13 @@ class Content:
         self.whole = complete and len(self.fields) <= MOST_FIELDS
         self._hashed: dict[Wanted, Hashed] = {}
 
-    def changed(self, added: bytes, removed: Collection[tuple[str, int]]) -> Content:
-        """The same message with other fields."""
+    def changed(
+        self, added: bytes, removed: Collection[tuple[str, int]], *, other_body: bool
+    ) -> Content:
+        """The same message with other fields, and perhaps another body."""
         content = Content(self.spool, self.workers, added=added, removed=removed)
-        content._hashed = self._hashed
+        if not other_body:
+            content._hashed = self._hashed
         return content
 
     def named(self, name: str) -> list[Field]:

@@ -208,7 +208,14 @@ class Checks:
         if _is_good(stated) and not self._is_exempt(sending):
             self._screen.know(sending)
         sealed = await self._seal(sending, content, edits, stated, findings)
-        return replace(judgement, fields=sealed + edits.added, removed=frozenset(edits.removed))
+        return replace(
+            judgement,
+            fields=sealed + edits.added,
+            removed=frozenset(edits.removed),
+            sender=edits.sender,
+            added=tuple(edits.recipients),
+            dropped=frozenset(edits.dropped),
+        )
 
     def _remove_foreign(self, edits: Edits) -> None:
         """Take away what says that it is from us (RFC 8601 section 5)."""
@@ -340,7 +347,7 @@ class Checks:
         domain = self._settings.arc_domain or next(filter(None, named), "")
         if not domain:
             return b""
-        changed = content.changed(edits.added, edits.removed)
+        changed = content.changed(edits.added, edits.removed, other_body=bool(edits.bodies))
         try:
             return await self._signer.seal(changed, domain.lower(), found.chain, findings)
         except PostroomError as error:
