@@ -265,6 +265,9 @@ async def test_filters_hear_every_step(house: House) -> None:
     assert house.filter.asked == ["connected", "mail", "bob@example.net", "ended c1"]
     house.filter.reply = Reply(450, "4.7.1", "not now")
     assert str(await checks.mail(STRANGER)) == "450 4.7.1 not now"
+    assert str(await checks.connected(STRANGER)) == "421 4.7.1 not now"
+    house.filter.reply = Reply(550, "5.7.1", "never")
+    assert str(await checks.connected(STRANGER)) == "554 5.7.1 never"
 
 
 async def test_an_error_of_ours_loses_nothing(house: House) -> None:
@@ -422,7 +425,7 @@ async def test_rates(house: House) -> None:
     assert await checks.connected(STRANGER) is None
     assert await checks.connected(STRANGER) is None
     assert str(await checks.connected(STRANGER)) == (
-        "451 4.7.1 that is too much: try again in 60 seconds"
+        "421 4.7.1 that is too much: try again in 60 seconds"
     )
     assert await checks.mail(STRANGER) is None
     assert await checks.mail(STRANGER) is None

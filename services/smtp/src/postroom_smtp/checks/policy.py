@@ -132,7 +132,11 @@ class Checks:
             steps.append(("rate", lambda: self._screen.connected(sending)))
             if self._settings.dnsbl_stage is Stage.GREETING:
                 steps.append(("dnsbl", lambda: self._listed(sending)))
-        return await self._first(*steps, *self._filtered(sending, "connected"))
+        refused = await self._first(*steps, *self._filtered(sending, "connected"))
+        if refused is None:
+            return None
+        # No other codes stand in the place of a greeting (RFC 5321 sections 3.1 and 3.8).
+        return replace(refused, code=554 if refused.permanent else 421)
 
     async def mail(self, sending: Sending) -> Reply | None:
         steps: list[Step] = [("rate", lambda: self._screen.mail(sending))]
