@@ -39,8 +39,8 @@ class Checked:
                 ((code, said),) = refused.recipients.values()
                 return code, said.decode()
             except smtplib.SMTPDataError as refused:
-                said = refused.smtp_error
-                return refused.smtp_code, said if isinstance(said, str) else said.decode()
+                error = refused.smtp_error
+                return refused.smtp_code, error if isinstance(error, str) else error.decode()
         return 250, ""
 
     def submit(self, author: Account, to: Account, content: bytes) -> None:
