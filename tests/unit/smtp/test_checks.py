@@ -289,6 +289,7 @@ async def test_a_header_without_an_end(house: House) -> None:
     assert str(found.refused) == "552 5.3.4 the header of the message is too large"
     found = await house.judge(b"X:\r\n" * 6_000 + LETTER)
     assert str(found.refused) == "552 5.3.4 the header of the message is too large"
+    assert await house.judge(b"X:\r\n" * 6_000 + LETTER, OURS) == Judgement()
     found = await house.judge(b"From: ann@example.org\r\n")
     assert found.refused is None
 

@@ -19,8 +19,8 @@ def told() -> dict[str, str]:
     for names, defaults in ROW.findall(PAGE):
         each = re.findall(r"`([A-Z_]+)`", names)
         values = [defaults.strip(" `")] * len(each)
-        if "`" not in defaults and "," in defaults:
-            values = [value.strip() for value in defaults.split(",")]
+        if ", " in defaults:
+            values = [value.strip() for value in defaults.split(", ")]
         found.update(zip(each, values, strict=True))
     return found
 
@@ -42,10 +42,7 @@ def default_of(value: object) -> str:
 def test_every_setting_is_told_with_its_default() -> None:
     fields = CheckSettings.model_fields
     real = {name.upper(): default_of(field.default) for name, field in fields.items()}
-    page = told()
-    assert page.pop("RSPAMD_MALWARE").startswith("CLAM_VIRUS")
-    del real["RSPAMD_MALWARE"]
-    assert page == real
+    assert told() == real
 
 
 def test_every_metric_is_told() -> None:
