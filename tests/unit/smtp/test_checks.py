@@ -201,6 +201,20 @@ async def test_dns_that_is_silent(house: House) -> None:
     assert "spf=temperror (it took too long)" in found.verdict
 
 
+async def test_a_key_that_takes_too_long_is_a_temporary_failure(house: House) -> None:
+    house.server.text("_dmarc.example.org", "v=DMARC1; p=reject")
+    house.keys.held["example.org"] = (signing_key(),)
+    house.server.silence("rsa._domainkey.example.org")
+    async with spooled(LETTER) as spool:
+        fields = await Signer(house.keys, Workers(1, 1), "x").sign(spool)
+    for seconds, limit in (60.0, 0.4), (0.4, 60.0):
+        house.dns_seconds = seconds
+        async with asyncio.timeout(10):
+            found = await house.judge(fields + LETTER, check_seconds=limit)
+        assert found.refused is not None
+        assert not found.refused.permanent
+
+
 async def test_signatures_count_for_the_author(house: House) -> None:
     publish(house.server, signing_key())
     house.server.text("_dmarc.example.org", "v=DMARC1; p=reject")
