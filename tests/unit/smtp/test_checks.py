@@ -573,6 +573,12 @@ async def test_a_client_whose_address_nobody_says(house: House) -> None:
     assert await house.checks(iprev="refuse").mail(zoned) is not None
 
 
+async def test_what_is_off_is_not_told(house: House) -> None:
+    found = await house.judge(spf="off", dkim=False, dmarc="off", arc=False, iprev="off")
+    assert found.fields == b"Authentication-Results: mx.example.net;\r\n\tnone\r\nX-Seen: yes\r\n"
+    assert not house.server.asked
+
+
 async def test_lookups_are_made_once(house: House) -> None:
     publish_everything(house.server)
     checks = house.checks()

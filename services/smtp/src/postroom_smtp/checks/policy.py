@@ -76,12 +76,12 @@ NOT_KNOWN_NOW = Reply(451, "4.7.5", "the author's domain can't be looked up now,
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What was found out about who sent a message."""
+    """What was found out about who sent a message; None: it wasn't asked for."""
 
     spf: Evaluation | None = None
     spf_domain: str = ""
     iprev: Named | None = None
-    signatures: tuple[Verified, ...] = ()
+    signatures: tuple[Verified, ...] | None = None
     chain: Chain = field(default_factory=lambda: Chain(Result.NONE))
     dmarc: tuple[Verdict, ...] = ()
     listed: Score = NOT_LISTED
@@ -256,9 +256,9 @@ class Checks:
 
     async def _verify(
         self, content: Content, deadline: float
-    ) -> tuple[tuple[Verified, ...], Chain]:
+    ) -> tuple[tuple[Verified, ...] | None, Chain]:
         """Signatures, then seals, which need what was hashed for those."""
-        signatures: tuple[Verified, ...] = ()
+        signatures: tuple[Verified, ...] | None = None
         chain = Chain(Result.NONE)
         why = "it took too long"
         if self._settings.dkim:
@@ -291,7 +291,7 @@ class Checks:
         evidence = Evidence(
             found.spf.result if found.spf else Result.NONE,
             found.spf_domain,
-            found.signatures,
+            found.signatures or (),
             found.chain,
         )
         late = Verdict(Result.TEMPERROR, why="it took too long")
@@ -516,7 +516,8 @@ def _stated(found: Findings, sending: Sending) -> tuple[Finding, ...]:
             ("smtp.mailfrom", sending.sender) if sending.sender else ("smtp.helo", sending.name)
         )
         findings.append(Finding("spf", found.spf.result, (identity,), found.spf.why))
-    findings += [one.finding for one in found.signatures] or [Finding("dkim", Result.NONE)]
+    if found.signatures is not None:
+        findings += [one.finding for one in found.signatures] or [Finding("dkim", Result.NONE)]
     if found.chain.result is not Result.NONE:
         findings.append(found.chain.finding)
     findings += [one.finding for one in found.dmarc]
@@ -535,4 +536,4 @@ def _verdict(findings: Sequence[Finding]) -> str:
 def _is_good(found: Findings) -> bool:
     """Whether somebody vouches for who sent it."""
     spf_passes = found.spf is not None and found.spf.result is Result.PASS
-    return spf_passes or any(one.result is Result.PASS for one in found.signatures)
+    return spf_passes or any(one.result is Result.PASS for one in found.signatures or ())
