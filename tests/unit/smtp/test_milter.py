@@ -548,6 +548,23 @@ async def nobody_is_at(scripted: ScriptedMilter) -> None:
     assert (await shown(milter, SENDING))[0].refused is None
 
 
+async def test_one_that_was_started_anew_between_messages() -> None:
+    class Restarted(ScriptedMilter):
+        def _answer(self, command: bytes, data: bytes, writer: asyncio.StreamWriter) -> bool:
+            going_on = super()._answer(command, data, writer)
+            return going_on and not (command == b"H" and self.connections == 1 and self.said(b"E"))
+
+    async with running(Restarted()) as scripted:
+        milter = client(scripted)
+        assert await milter.connected(SENDING) is None
+        assert await milter.mail(SENDING) is None
+        await shown(milter, SENDING)
+        scripted.heard = [(b"E", b"")]
+        assert await milter.mail(replace(SENDING, name="another.example.org")) is None
+        assert scripted.commands == b"EHOCHM"
+        await milter.ended("c1")
+
+
 async def test_one_that_comes_back_hears_everything() -> None:
     async with running(ScriptedMilter(drop=b"M")) as scripted:
         milter = client(scripted, failing="accept")

@@ -359,8 +359,15 @@ class Milter:
         if not sending.connection:
             return None
         with self._guarded(sending.connection) as fault:
-            course, refused = await self._course(sending)
-            return refused or await course.begin(sending)
+            known = sending.connection in self._courses
+            try:
+                return await self._begin(sending)
+            except (OSError, EOFError) as error:
+                if not known or isinstance(error, TimeoutError):
+                    raise
+            # It went while the client was silent: it may have been started anew.
+            self._close(sending.connection)
+            return await self._begin(sending)
         return fault.reply
 
     async def recipient(self, sending: Sending, address: str) -> Reply | None:
@@ -393,6 +400,10 @@ class Milter:
 
     async def ended(self, connection: str) -> None:
         self._close(connection)
+
+    async def _begin(self, sending: Sending) -> Reply | None:
+        course, refused = await self._course(sending)
+        return refused or await course.begin(sending)
 
     async def _catch_up(self, course: _Course, sending: Sending) -> Reply | None:
         """Tell what was said while nobody heard. A recipient that is refused now can't be told so:
