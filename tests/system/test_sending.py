@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from email.message import EmailMessage
 from typing import Any
 
-import dkim  # type: ignore[import-untyped]
+import dkim
 import pytest
 
 from deploy.local import ports

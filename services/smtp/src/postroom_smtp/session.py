@@ -509,7 +509,9 @@ class Session:
             sending = self._sending(transaction.mail)
             judgement = await self.house.policy.message(sending, reception.spool)
             refused = judgement.refused
-        if refused is None and judgement.quiet:
+        if refused is None:
+            refused = await transaction.redirect(judgement)
+        if refused is None and (judgement.quiet or transaction.nobody_left):
             return transaction.taken_by_nobody(size)
         if refused is None:
             try:

@@ -22,6 +22,7 @@ from postroom_smtp.ports import (
     Arrival,
     Delivery,
     Directory,
+    Judgement,
     LocalRecipient,
     Resolution,
     Store,
@@ -213,6 +214,32 @@ class Transaction:
             self.note(answer, size)
         return replies
 
+    async def redirect(self, judgement: Judgement) -> Reply | None:
+        """Do what filters want with who sends it and who gets it; why that can't be done."""
+        if judgement.sender is not None:
+            self.sender = judgement.sender
+        needed = {other for share in self._shares for other in share.others}
+        for place, share in enumerate(self._shares):
+            # What others have by this address is theirs still.
+            if share.address in judgement.dropped and place not in needed:
+                share.local.clear()
+                share.queue.clear()
+        for address in judgement.added:
+            try:
+                resolution = await self.directory.resolve(address)
+            except PostroomError as error:
+                return reply.refusal(error)
+            if resolution.whereabouts in RECIPIENT_REFUSALS:
+                log.warning("smtp.recipient_unknown", message=self.message_id, recipient=address)
+                continue
+            self._share(0, self._shares[0], address, resolution)
+        return None
+
+    @property
+    def nobody_left(self) -> bool:
+        """Whether nobody gets it."""
+        return not any(share.local or share.queue for share in self._shares)
+
     def everybody(self, answer: Reply) -> list[Reply]:
         """One answer for all recipients, as often as it is to be said."""
         return [answer] * (len(self._shares) if self.one_by_one else 1)
@@ -315,6 +342,16 @@ class Transaction:
                 share.queue.append(self._forward(forward, recipient))
         if resolution.accounts and Notify.SUCCESS in recipient.notify:
             self.told.append(recipient)
+
+    def _share(self, place: int, share: Share, address: str, resolution: Resolution) -> None:
+        """Give it to somebody whom the client didn't name."""
+        for account in resolution.accounts:
+            if self._owns(place, share, account.account_id):
+                share.local.append(LocalRecipient(account.account_id, address))
+        foreign = (address,) if resolution.whereabouts is Whereabouts.FOREIGN else ()
+        for each in (*foreign, *resolution.forwards):
+            if self._owns(place, share, each):
+                share.queue.append(Recipient(each))
 
     def _owns(self, place: int, share: Share, whom: int | str) -> bool:
         owner = self._owners.setdefault(whom, place)
