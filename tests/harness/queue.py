@@ -45,7 +45,6 @@ class Waiting:
     lease_id: bytes = b""
     done: bool = False
     delay_told: bool = False
-    tried: int = 0
 
     @property
     def outcome(self) -> Outcome | None:
@@ -256,7 +255,7 @@ class MemoryQueue:
                     entry.sender,
                     entry.recipient,
                     entry.created_at,
-                    waiting.tried,
+                    len(waiting.attempts),
                     waiting.delay_told,
                     entry.trace_id,
                     entry.suppressed,
@@ -266,11 +265,11 @@ class MemoryQueue:
 
     def _settle(self, fate: Fate, held: set[int]) -> None:
         waiting = self.entries[fate.queue_id]
-        waiting.attempts.append(fate.attempt)
-        waiting.tried += not fate.untried
         waiting.delay_told = waiting.delay_told or fate.delay_told
-        waiting.done = fate.attempt.outcome in DONE
-        self.settled[fate.attempt.outcome] += 1
+        if not fate.untried:
+            waiting.attempts.append(fate.attempt)
+            waiting.done = fate.attempt.outcome in DONE
+            self.settled[fate.attempt.outcome] += 1
         held.discard(fate.queue_id)
         waiting.lease_id = b""
         if not waiting.done:

@@ -361,7 +361,8 @@ class _Errand:
         fates = []
         for word in words:
             fates.append(await self._fate(word))
-            self._note(word, fates[-1], seconds)
+            if not fates[-1].untried:
+                self._note(word, fates[-1], seconds)
         try:
             lost = await self._courier.queue.settle(Settlement(self._lease.id, tuple(fates)))
         except PostroomError as error:
@@ -417,7 +418,7 @@ class _Errand:
         ):
             # It stays until its sender can be told.
             return self._deferred(word, told=entry.delay_told)
-        return Fate(entry.queue_id, self._attempt(word, Outcome.FAILED), untried=not word.tried)
+        return Fate(entry.queue_id, self._attempt(word, Outcome.FAILED))
 
     async def _tell(self, entry: Entry, news: News, *, whole: bool) -> bool:
         """Deliver a notice, where one is wanted. Answers whether that was done."""
