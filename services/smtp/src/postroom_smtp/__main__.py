@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+
 from postroom_chassis.lifecycle import Service, run
 from postroom_chassis.net.listener import Limits, Listener
 from postroom_chassis.net.tls import ProxyCertificate, ServerTls
 from postroom_chassis.rpc.client import Channel
 
+from postroom_smtp.dns import Resolver
 from postroom_smtp.front import REFUSED, Front
 from postroom_smtp.remote import RemoteAuthenticator, RemoteDirectory, RemoteStore, check
+from postroom_smtp.sending.remote import RemoteQueue
+from postroom_smtp.sending.wiring import open_worker
 from postroom_smtp.session import House
 from postroom_smtp.settings import Role, SmtpSettings, role_of
 
@@ -31,6 +36,14 @@ async def start(service: Service, settings: SmtpSettings) -> None:
         for role in Role
     }
     shown = ProxyCertificate(settings.proxy_certificate) if settings.proxy_certificate else None
+    if settings.send:
+        queue = RemoteQueue(store, f"{settings.hostname} {os.getpid()}")
+        resolver = Resolver(
+            settings.resolvers, seconds=settings.dns_seconds, trusted=settings.dns_trusted
+        )
+        worker = open_worker(settings, settings.hostname, queue, mail, directory, resolver)
+        worker.start()
+        service.on_drain(worker.drain)
     for address in settings.addresses:
         role = role_of(address)
         listener = Listener(

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Self
 
 from postroom_chassis.net.listener import ListenAddress, Network, parse_listeners, parse_networks
-from postroom_chassis.settings import ServiceSettings
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
+
+from postroom_smtp.sending.settings import SendingSettings
 
 _HOSTNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,254}")
 
@@ -38,7 +39,7 @@ def role_of(address: ListenAddress) -> Role:
     raise ValueError(f"{address.name}: the name of a listener begins with mx or submission")
 
 
-class SmtpSettings(ServiceSettings):
+class SmtpSettings(SendingSettings):
     model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix="POSTROOM_SMTP_")
 
     listeners: str = Field(
