@@ -102,24 +102,35 @@ class _Word:
     """What was said of an entry.
 
     Attributes:
+        host: with whom we spoke.
+        said: the response is the server's; otherwise ours.
         tried: it counts for an attempt.
     """
 
     entry: Entry
     response: Response
     host: str = ""
+    said: bool = False
     tls: str = ""
     promised: bool = False  # the server tells of what becomes of it
     final: bool = False  # LMTP: it is there
     tried: bool = True
+
+    @property
+    def speaker(self) -> str:
+        """Who said it; empty: we."""
+        return self.host if self.said else ""
 
 
 class Courier:
     """Sends batches.
 
     Args:
-        hosts: connections that a host of a route may have from here.
+        host_connections: that a host of a route may have from here.
         clock: Unix seconds.
+
+    Attributes:
+        draining: no message is begun any more.
     """
 
     def __init__(
@@ -145,6 +156,7 @@ class Courier:
         self.map = map_
         self.times = times
         self.clock = clock
+        self.draining = False
         self._hosts = {
             route.host: asyncio.Semaphore(host_connections)
             for route in (*map_.routes.values(), map_.usual)
@@ -164,7 +176,7 @@ class Courier:
         except Exception as error:
             # Whatever it is, it would come again at once.
             log.exception("smtp.sending_broke", domain=batch.domain)
-            errand.rest(f"something went wrong here: {type(error).__name__}")
+            errand.break_off(type(error).__name__)
         finally:
             await errand.end()
 
@@ -183,6 +195,7 @@ class _Errand:
         self._settling: set[asyncio.Task[None]] = set()
         self._destination: Destination | None = None
         self._reached = False
+        self._broken = ""
         self._stranded: list[_Word] = []
 
     async def run(self) -> None:
@@ -201,10 +214,9 @@ class _Errand:
                 await self._go(way, entries)
         await self._leave()
 
-    def rest(self, reply: str) -> None:
-        """Leave the destination alone for a while."""
-        retry_at = self._courier.schedule.next_look(self._courier.clock(), self._batch.failures)
-        self._destination = Destination(False, retry_at, reply)
+    def break_off(self, error: str) -> None:
+        """Leave the destination alone for a while, since something is wrong here."""
+        self._broken = error
 
     async def end(self) -> None:
         """Settle what is known, and end the lease. Never leaves anything running."""
@@ -217,6 +229,10 @@ class _Errand:
 
     async def _end(self) -> None:
         await asyncio.gather(*self._settling, return_exceptions=True)
+        if self._broken:
+            retry_at = self._courier.schedule.next_look(self._courier.clock(), self._batch.failures)
+            reply = f"something went wrong here: {self._broken}"
+            self._destination = Destination(False, retry_at, reply)
         settlement = Settlement(self._lease.id, ended=True, destination=self._destination)
         try:
             await self._courier.queue.settle(settlement)
@@ -239,7 +255,7 @@ class _Errand:
         """Send entries that go one way, over one connection at a time."""
         waiting = deque(_transactions(entries))
         losses = 0
-        while waiting:
+        while waiting and not self._courier.draining:
             self._lease.check()
             link = self._courier.pool.take(way)
             used = link is not None
@@ -249,7 +265,7 @@ class _Errand:
                 return await self._unreached(way, waiting, failure)
             brought, self._reached = False, True
             try:
-                while waiting and self._courier.pool.may_go_on(link):
+                while waiting and self._may_go_on(link):
                     brought = await self._transact(way, link, waiting, used=used) or brought
                     used = False
             finally:
@@ -259,6 +275,9 @@ class _Errand:
                 self._reached = False
                 reply = made_here(451, "4.4.2", "connections bring nothing")
                 return await self._unreached(way, waiting, Unreached(reply, link.host))
+
+    def _may_go_on(self, link: Link) -> bool:
+        return self._courier.pool.may_go_on(link) and not self._courier.draining
 
     async def _transact(
         self, way: Way, link: Link, waiting: deque[list[Entry]], *, used: bool
@@ -320,6 +339,13 @@ class _Errand:
         """Nobody takes mail for the domain now, or ever."""
         entries = [entry for entries in waiting for entry in entries]
         response = failure.response
+        log.info(
+            "smtp.destination_unreached",
+            domain=way.domain,
+            reply=str(response),
+            entries=len(entries),
+            failures=self._batch.failures,
+        )
         if classify(response) in SLOW_DOWN:
             self._courier.pace.too_much(way.domain)
         if response.permanent or way.demanded:
@@ -358,6 +384,13 @@ class _Errand:
         task.add_done_callback(self._settling.discard)
 
     async def _conclude(self, words: Sequence[_Word], seconds: float) -> None:
+        try:
+            await self._settle_now(words, seconds)
+        except Exception as error:
+            log.exception("smtp.settling_broke", domain=self._batch.domain)
+            self._broken = type(error).__name__
+
+    async def _settle_now(self, words: Sequence[_Word], seconds: float) -> None:
         fates = []
         for word in words:
             fates.append(await self._fate(word))
@@ -384,7 +417,7 @@ class _Errand:
                 Action.DELAYED,
                 f"4{response.status[1:]}",
                 response,
-                word.host,
+                word.speaker,
                 self._expires_at(entry),
             )
             told = await self._tell(entry, news, whole=False)
@@ -405,14 +438,14 @@ class _Errand:
         if not word.promised:
             # RFC 3461 section 5.2.2: nobody after us says anything. What is there isn't sent
             # again for want of a notice.
-            news = News(action, "2.0.0", word.response, word.host)
+            news = News(action, "2.0.0", word.response, word.speaker)
             await self._tell(word.entry, news, whole=False)
         return Fate(word.entry.queue_id, self._attempt(word, outcome))
 
     async def _failed(self, word: _Word) -> Fate:
         entry, response = word.entry, word.response
         status = response.status if response.permanent else "5.4.7"
-        news = News(Action.FAILED, status, response, word.host)
+        news = News(Action.FAILED, status, response, word.speaker)
         if self._courier.notices.wanted(entry, Action.FAILED) and not await self._tell(
             entry, news, whole=entry.message.request.ret is not Return.HEADERS
         ):
@@ -575,7 +608,8 @@ class _Passage:
         return _Word(
             entry,
             response,
-            self._link.host if said else "",
+            self._link.host,
+            said,
             self._link.tls,
             promised="DSN" in told.offer,
             final=told.lmtp,

@@ -69,10 +69,11 @@ class Worker:
         self._tasks = [asyncio.create_task(self._work()), asyncio.create_task(self._extend())]
 
     async def drain(self, seconds: float) -> None:
-        """Lease nothing more. What is under way has so long to come to its end; the rest waits
-        for others.
+        """Lease nothing more. The messages under way have so long to come to their end; the rest
+        waits for others.
         """
         self._stopping.set()
+        self._courier.draining = True
         self._room.set()
         deadline = self._clock() + seconds
         if self._tasks:
