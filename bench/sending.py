@@ -47,14 +47,19 @@ class Result:
     """What a run came to.
 
     Attributes:
+        cpu: seconds of the worker's process, its queue and the DNS among them.
         memory: the worker's peak, in MiB, and what of it was there before it began.
         connections: of a destination, at most, as the receiver saw it.
     """
 
     live: int
     seconds: float
+    cpu: float
     memory: tuple[float, float]
     connections: int
+
+    def __str__(self) -> str:
+        return f"{self.rate:.0f} messages/s, {self.live / self.cpu:.0f} a second of its own time"
 
     @property
     def rate(self) -> float:
@@ -166,12 +171,12 @@ async def _measure(post: Post, domains: int, entries: int, *, dead: bool) -> Res
             post.queue.add([f"r{number}@{domain}"], _BODY)
     before = _memory()
     wanted = len(live) * each
-    began = time.monotonic()
+    began, began_cpu = time.monotonic(), time.process_time()
     post.work()
     settled = post.queue.settled
     await post.queue.until(lambda: sum(settled.values()) >= wanted, SECONDS)
-    seconds = time.monotonic() - began
-    return Result(wanted, seconds, (before, _memory()), max(await _told(post.port)))
+    seconds, cpu = time.monotonic() - began, time.process_time() - began_cpu
+    return Result(wanted, seconds, cpu, (before, _memory()), max(await _told(post.port)))
 
 
 def _publish(post: Post, domain: str, kind: str, address: str) -> None:
@@ -204,9 +209,9 @@ def main(
         return
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
     alone = drain(domains, entries, dead=False)
-    print(f"the live half alone: {alone.rate:.0f} messages/s")
+    print(f"the live half alone: {alone}", flush=True)
     beside = drain(domains, entries, dead=True)
-    print(f"beside the dead half: {beside.rate:.0f} messages/s ({beside.rate / alone.rate:.0%})")
+    print(f"beside the dead half: {beside} ({beside.rate / alone.rate:.0%})")
     print(f"memory: {beside.memory[0]:.0f} MiB with the queue, {beside.memory[1]:.0f} at most")
     print(f"connections to a destination: {beside.connections} at most, of {PER_DOMAIN}")
     if beside.connections > PER_DOMAIN:

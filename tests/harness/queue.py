@@ -26,6 +26,7 @@ from postroom_smtp.sending.ports import (
 )
 
 PIECE_BYTES = 64 * 1024
+SWEEP_SECONDS = 0.05  # between two looks for leases that are over
 DONE = frozenset({Outcome.DELIVERED, Outcome.RELAYED, Outcome.FAILED})
 
 
@@ -88,6 +89,7 @@ class MemoryQueue:
         self._leases: dict[bytes, tuple[str, set[int]]] = {}
         self._numbers = itertools.count(1)
         self._news = asyncio.Event()
+        self._swept = 0.0
 
     # What tests do.
 
@@ -209,19 +211,22 @@ class MemoryQueue:
     def _lease_now(self, wish: Wish) -> list[Batch]:
         self._sweep()
         batches: list[Batch] = []
-        for name, domain in list(self.domains.items()):
-            limit = 1 if domain.failures else wish.limits.get(name, wish.per_domain)
-            while (
-                len(batches) < wish.batches
-                and domain.retry_at <= self.clock()
-                and len(domain.leases) < limit
-                and (numbers := self._take(domain, wish.entries))
-            ):
-                batches.append(self._leased(name, numbers, wish.lease_seconds))
-            if len(batches) == wish.batches:
-                # Others come first the next time.
-                self.domains[name] = self.domains.pop(name)
-                break
+        turn = list(self.domains)
+        while turn and len(batches) < wish.batches:
+            # Each has one before any has two; who had one comes last the next time.
+            again = []
+            for name in turn:
+                domain = self.domains[name]
+                limit = 1 if domain.failures else wish.limits.get(name, wish.per_domain)
+                if domain.retry_at > self.clock() or len(domain.leases) >= limit:
+                    continue
+                if numbers := self._take(domain, wish.entries):
+                    batches.append(self._leased(name, numbers, wish.lease_seconds))
+                    self.domains[name] = self.domains.pop(name)
+                    again.append(name)
+                if len(batches) == wish.batches:
+                    break
+            turn = again
         return batches
 
     def _take(self, domain: Domain, most: int) -> list[int]:
@@ -299,6 +304,9 @@ class MemoryQueue:
 
     def _sweep(self) -> None:
         now = self.clock()
+        if abs(now - self._swept) < SWEEP_SECONDS:
+            return
+        self._swept = now
         for lease_id, (name, _) in list(self._leases.items()):
             if self.domains[name].leases[lease_id] <= now:
                 self._end(lease_id)

@@ -4,14 +4,14 @@ have it here.
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator
 
 from postroom_chassis.errors import Kind, PostroomError
 
+from postroom_smtp.protocol.client import bare
+
 HEAD_BYTES = 256 * 1024  # that are looked at before a message is sent
 
-_BARE = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 _RETURN_PATH = b"return-path:"
 
 
@@ -55,8 +55,8 @@ class Content:
         end = self.head.find(b"\r\n\r\n")
         self.header = self.head if end < 0 else self.head[: end + 2]
         self.utf8_header = not self.header.isascii()
-        last = len(self.head) - self.head.endswith(b"\r")
-        self.bare = _BARE.search(self.head, 0, last) is not None
+        cut = len(self.head) < self.size and self.head.endswith(b"\r")
+        self.bare = bare(self.head[:-1] if cut else self.head)
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """All of it. Raises PostroomError, also where there is more or less than was said: what

@@ -131,6 +131,8 @@ class Courier:
 
     Attributes:
         draining: no message is begun any more.
+        connecting: batches that wait for a connection.
+        news: set when one of them begins to wait.
     """
 
     def __init__(
@@ -157,6 +159,8 @@ class Courier:
         self.times = times
         self.clock = clock
         self.draining = False
+        self.connecting = 0
+        self.news = asyncio.Event()
         self._hosts = {
             route.host: asyncio.Semaphore(host_connections)
             for route in (*map_.routes.values(), map_.usual)
@@ -179,6 +183,15 @@ class Courier:
             errand.break_off(type(error).__name__)
         finally:
             await errand.end()
+
+    async def connect(self, way: Way) -> Link:
+        """A new connection. Raises Unreached."""
+        self.connecting += 1
+        self.news.set()
+        try:
+            return await self.connector.connect(way)
+        finally:
+            self.connecting -= 1
 
     def room(self, route: Route) -> AbstractAsyncContextManager[None]:
         """Held while a connection to a route's host is in use."""
@@ -260,7 +273,7 @@ class _Errand:
             link = self._courier.pool.take(way)
             used = link is not None
             try:
-                link = link or await self._courier.connector.connect(way)
+                link = link or await self._courier.connect(way)
             except Unreached as failure:
                 return await self._unreached(way, waiting, failure)
             brought, self._reached = False, True
