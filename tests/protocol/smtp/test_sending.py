@@ -264,6 +264,19 @@ async def test_rates(post: Post) -> None:
     assert len(attempts) == 5
 
 
+async def test_a_low_rate_keeps_no_connection_waiting(post: Post) -> None:
+    peer = await post.peer("there.example")
+    post.work(send_rates="*=0.01", send_connections=1)
+    numbers = [post.queue.add([BOB], MESSAGE)[0] for _ in range(3)]
+    await post.queue.until_settled(numbers[:1])
+    await post.queue.until_idle()
+    waiting = [post.queue.entries[number] for number in numbers[1:]]
+    due = [one.due - post.queue.clock() for one in waiting]
+    assert (len(peer.taken), [one.attempts for one in waiting]) == (1, [[], []])
+    assert 90 < due[0] < 110
+    assert 190 < due[1] < 210
+
+
 # Where mail goes.
 
 

@@ -27,7 +27,7 @@ from postroom_smtp.sending.connector import Connector, Times, Unreached, Way
 from postroom_smtp.sending.content import Content
 from postroom_smtp.sending.link import Link, Lost
 from postroom_smtp.sending.notices import News, Notices
-from postroom_smtp.sending.pace import Pace
+from postroom_smtp.sending.pace import MOST_WAIT, Pace
 from postroom_smtp.sending.pool import Pool
 from postroom_smtp.sending.ports import (
     Attempt,
@@ -105,6 +105,7 @@ class _Word:
         host: with whom we spoke.
         said: the response is the server's; otherwise ours.
         tried: it counts for an attempt.
+        again_at: when it is tried again, where that isn't the schedule's to say.
     """
 
     entry: Entry
@@ -115,6 +116,7 @@ class _Word:
     promised: bool = False  # the server tells of what becomes of it
     final: bool = False  # LMTP: it is there
     tried: bool = True
+    again_at: int = 0
 
     @property
     def speaker(self) -> str:
@@ -301,14 +303,17 @@ class _Errand:
             used: the connection has waited since its last message, and may be gone by now.
         """
         courier = self._courier
+        if (delay := courier.pace.delay(way.domain)) > MOST_WAIT:
+            await self._wait_turns(way, waiting)
+            return True
+        if delay:
+            await asyncio.sleep(delay)
+            self._lease.check()
         most = link.conversation.offer.limit("RCPTMAX") or MOST_RECIPIENTS
         entries = waiting.popleft()
         if len(entries) > most:
             waiting.appendleft(entries[most:])
             entries = entries[:most]
-        if delay := courier.pace.delay(way.domain):
-            await asyncio.sleep(delay)
-            self._lease.check()
         message = entries[0].message
         content = Content(courier.queue.read(self._lease.id, entries[0].queue_id), message.size)
         passage = _Passage(courier, self._lease, link, content)
@@ -337,6 +342,21 @@ class _Errand:
             waiting.appendleft(again)
         await self._settle(words, seconds)
         return not nothing
+
+    async def _wait_turns(self, way: Way, waiting: deque[list[Entry]]) -> None:
+        """Put back what goes beyond a domain's rate, until its turn comes."""
+        entries = [entry for entries in waiting for entry in entries]
+        waiting.clear()
+        reply = made_here(451, "4.7.0", "the rate for this domain is reached")
+        now = self._courier.clock()
+        await self._settle(
+            [
+                _Word(entry, reply, tried=False, again_at=int(now + turn) + 1)
+                for entry, turn in zip(
+                    entries, self._courier.pace.turns(way.domain, len(entries)), strict=True
+                )
+            ]
+        )
 
     def _learn(self, domain: str, words: Iterable[_Word]) -> None:
         for word in words:
@@ -438,7 +458,7 @@ class _Errand:
 
     def _deferred(self, word: _Word, *, told: bool) -> Fate:
         entry = word.entry
-        again = self._courier.schedule.next_attempt(
+        again = word.again_at or self._courier.schedule.next_attempt(
             self._courier.clock(), entry.attempts, self._expires_at(entry)
         )
         attempt = self._attempt(word, Outcome.DEFERRED)
