@@ -150,7 +150,7 @@ def drain(domains: int, entries: int, *, dead: bool) -> Result:
 
 async def _drain(port: int, domains: int, entries: int, *, dead: bool) -> Result:
     with tempfile.TemporaryDirectory() as folder:
-        async with posting(Path(folder), send_families="6,4", **WORKER) as post:
+        async with posting(Path(folder), dns_seconds=30.0, send_families="6,4", **WORKER) as post:
             post.port = port
             return await _measure(post, domains, entries, dead=dead)
 

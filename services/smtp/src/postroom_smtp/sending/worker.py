@@ -21,7 +21,7 @@ UNDER_WAY = Gauge("postroom_smtp_batches_under_way", "Batches that are being sen
 
 MOST_BATCHES = 100  # that are leased at once, by contract
 WAIT_SECONDS = 5  # for something to send; also how long a drain may have to wait for the store
-MOST_WAITING = 3  # times as many batches as are sent may wait for connections
+MOST_WAITING = 2  # times as many batches as are sent may wait for connections
 MARGIN_SECONDS = 2.0  # before a lease's end at which nothing more is begun with it
 FAULT_SECONDS = 1.0  # after which a store that failed is asked again
 MOST_FAULT_SECONDS = 30.0
