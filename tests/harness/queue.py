@@ -75,6 +75,7 @@ class MemoryQueue:
         entries: all there ever were.
         domains: by name.
         settled: outcomes, as they came.
+        fault: what every call raises; `refused` is set when one does.
 
     Args:
         clock: Unix seconds.
@@ -86,6 +87,7 @@ class MemoryQueue:
         self.domains: dict[str, Domain] = {}
         self.settled: Counter[Outcome] = Counter()
         self.fault: PostroomError | None = None
+        self.refused = asyncio.Event()
         self._leases: dict[bytes, tuple[str, set[int]]] = {}
         self._numbers = itertools.count(1)
         self._news = asyncio.Event()
@@ -317,6 +319,7 @@ class MemoryQueue:
 
     def _fail(self) -> None:
         if self.fault is not None:
+            self.refused.set()
             raise self.fault
 
     def _tell(self) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.rpc.repeating import ATTEMPTS
 from postroom_smtp.protocol.envelope import Body, Notify, Recipient, Request, Return
 from postroom_smtp.sending.ports import Outcome
 
@@ -600,3 +603,98 @@ async def test_a_bare_newline_far_into_a_message(post: Post) -> None:
     assert attempt.outcome is Outcome.FAILED
     assert "5.6.0" in attempt.reply
     assert not peer.taken
+
+
+# When others are away.
+
+AWAY = PostroomError(Kind.UNAVAILABLE, "away")
+
+
+async def test_a_store_that_is_away_for_a_while(post: Post) -> None:
+    peer = await post.peer("there.example")
+    numbers = post.queue.add([BOB], MESSAGE)
+    post.queue.fault = AWAY
+    post.work()
+    await post.queue.refused.wait()
+    post.queue.fault = None
+    await post.queue.until_settled(numbers)
+    assert peer.recipients == [BOB]
+
+
+async def test_nobody_fails_unheard(post: Post) -> None:
+    """What failed stays until its sender can be told."""
+    peer = await post.peer("there.example")
+    peer.answers["RCPT"] = "550 5.1.1 nobody"
+    post.store.faults = [AWAY] * ATTEMPTS
+    (attempt,) = await post.send(BOB)
+    assert attempt.outcome is Outcome.DEFERRED
+    post.queue.hasten()
+    (attempt,) = await post.queue.until_settled(list(post.queue.entries), 2)
+    assert attempt.outcome is Outcome.FAILED
+    assert len(post.notices) == 1
+
+
+async def test_a_notice_that_nobody_can_get(post: Post) -> None:
+    peer = await post.peer("there.example")
+    peer.answers["RCPT"] = "550 5.1.1 nobody"
+    (attempt,) = await post.send(BOB, sender="gone@here.example")
+    assert attempt.outcome is Outcome.FAILED
+    assert not post.notices
+
+
+async def test_what_was_taken_is_not_sent_again_for_want_of_a_notice(post: Post) -> None:
+    peer = await post.peer("there.example")
+    post.store.faults = [AWAY] * ATTEMPTS
+    (attempt,) = await post.send(Recipient(BOB, notify=frozenset({Notify.SUCCESS})))
+    assert attempt.outcome is Outcome.RELAYED
+    assert peer.recipients == [BOB]
+
+
+async def test_a_message_that_can_not_be_read_is_put_off(post: Post) -> None:
+    peer = await post.peer("there.example")
+    numbers = post.queue.add([BOB], MESSAGE)
+    post.queue.entries[numbers[0]].content = MESSAGE[:-10]  # shorter than it was said to be
+    post.work()
+    (attempt,) = await post.queue.until_settled(numbers)
+    assert (attempt.outcome, attempt.reply[:9]) == (Outcome.DEFERRED, "451 4.3.0")
+    assert not peer.taken
+
+
+async def test_who_has_lost_a_lease_ends_no_message(post: Post) -> None:
+    """Somebody else may be sending it."""
+    peer = await post.peer("there.example", keywords=())
+    peer.answers["DATA"] = [Act.HOLD, "354 go on"]
+    post.work(send_lease_seconds=30, reply_seconds=60)
+    numbers = post.queue.add([BOB], MESSAGE)
+    await peer.reached.wait()
+    # The lease is over, and another worker has what it held.
+    post.queue.expire()
+    await post.queue.until_settled(numbers)
+    peer.let_go.set()
+    await post.queue.until_idle()
+    assert peer.recipients == [BOB]
+
+
+async def test_a_drain_ends_what_is_under_way(post: Post) -> None:
+    peer = await post.peer("there.example")
+    peer.answers["."] = Act.HOLD
+    worker = post.work(send_connections=1)
+    numbers = [post.queue.add([BOB], MESSAGE)[0] for _ in range(5)]
+    await peer.reached.wait()
+    draining = asyncio.create_task(worker.drain(20))
+    await asyncio.sleep(0)
+    peer.let_go.set()
+    await draining
+    done = [number for number in numbers if post.queue.entries[number].done]
+    assert len(done) == len(peer.taken) == 1
+    assert not any(one.lease_id for one in post.queue.entries.values())
+
+
+async def test_a_drain_waits_for_nobody_for_ever(post: Post) -> None:
+    peer = await post.peer("there.example")
+    peer.answers["RCPT"] = Act.HOLD
+    worker = post.work(reply_seconds=60)
+    post.queue.add([BOB], MESSAGE)
+    await peer.reached.wait()
+    await asyncio.wait_for(worker.drain(0.2), 10)
+    assert not any(one.lease_id for one in post.queue.entries.values())
