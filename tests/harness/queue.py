@@ -157,6 +157,17 @@ class MemoryQueue:
         """Wait until no lease is held."""
         await self.until(lambda: not self._leases, seconds)
 
+    async def until_quiet(self, seconds: float = 20.0) -> None:
+        """Wait until nothing is leased, and nothing is due."""
+        await self.until(
+            lambda: not self._leases and not any(map(self._is_due, self.entries.values())), seconds
+        )
+
+    def _is_due(self, waiting: Waiting) -> bool:
+        now = self.clock()
+        left_alone = self._domain(waiting.entry).retry_at > now
+        return not waiting.done and waiting.due <= now and not left_alone
+
     # What a worker does.
 
     async def lease(self, wish: Wish) -> Sequence[Batch]:

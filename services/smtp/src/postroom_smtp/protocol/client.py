@@ -204,6 +204,7 @@ class Transaction:
         self._conversation = conversation
         self._mail = mail
         self._chunked = mail.binary and "CHUNKING" in conversation.offer
+        self._sender_refused = False
         self._last = b"\r\n"  # the last octets of the content
         self._final: set[int] = set()
         self.answers: list[Response | None] = [None] * len(mail.recipients)
@@ -330,6 +331,10 @@ class Transaction:
         response = yield from self._hear()
         if response.code == 354 and self.taken:
             return True
+        if response.code == 354 and self._sender_refused:
+            # It would take an empty message for whoever it has taken.
+            told.over = True
+            return False
         if response.code == 354:
             # RFC 2920 section 3.1: the server waits for a content that nobody gets.
             told.unsent += b".\r\n"
@@ -356,7 +361,8 @@ class Transaction:
         return response
 
     def _sender_heard(self, response: Response) -> None:
-        if not response.positive:
+        self._sender_refused = not response.positive
+        if self._sender_refused:
             self.answers = [_not_asked(response)] * len(self.answers)
 
     def _recipient_heard(self, number: int) -> Callable[[Response], None]:
