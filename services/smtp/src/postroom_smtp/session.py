@@ -20,7 +20,7 @@ from postroom_chassis.net.tls import ServerTls
 from postroom_chassis.tickets import RENEW_RETRY_SECONDS, may_go_on, renewal_delay
 from prometheus_client import Counter
 
-from postroom_smtp import outgoing
+from postroom_smtp.outgoing import Outgoing
 from postroom_smtp.ports import (
     Arrival,
     Authenticator,
@@ -498,25 +498,21 @@ class Session:
     async def _settle(self, transaction: Transaction, reception: Reception) -> Sequence[Reply]:
         """All of the content has come: have it delivered, or say why not."""
         await reception.end()
-        size = reception.size
+        size, judgement = reception.size, ACCEPTED
         refused = reception.fault or self._refuse_solicitation(reception) or await self._renew()
-        judgement = ACCEPTED
         if refused is None and self.house.policy is not None:
             sending = self._sending(transaction.mail)
             judgement = await self.house.policy.message(sending, reception.spool)
             refused = judgement.refused
-        if refused is None and judgement.quiet:
-            return transaction.taken_by_nobody(size)
-        if refused is None:
-            try:
-                content = await outgoing.content(
-                    reception.spool, self._trace_fields(transaction), judgement, self.house.store
-                )
-            except PostroomError as error:
-                refused = reply.refusal(error)
         if refused is not None:
-            transaction.note(refused, size)
-            return transaction.everybody(refused)
+            return transaction.refuse(refused, size)
+        if judgement.quiet:
+            return transaction.lose(size)
+        outgoing = Outgoing(reception.spool, self._trace_fields(transaction), judgement)
+        try:
+            content = outgoing.inline or await self.house.store.upload(outgoing.pieces())
+        except PostroomError as error:
+            return transaction.refuse(reply.refusal(error), size)
         replies = await transaction.deliver(
             content,
             size,

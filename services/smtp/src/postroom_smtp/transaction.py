@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import hashlib
 import secrets
 import time
@@ -116,7 +115,7 @@ class Transaction:
 
     def __post_init__(self) -> None:
         self.sender = str(self.mail.sender)
-        self.message_id = base64.b32encode(self.key[:10]).decode().lower()
+        self.message_id = self.key[:10].hex()
 
     @property
     def takes_data(self) -> bool:
@@ -213,15 +212,18 @@ class Transaction:
             self.note(answer, size)
         return replies
 
-    def everybody(self, answer: Reply) -> list[Reply]:
+    def refuse(self, answer: Reply, size: int) -> list[Reply]:
+        """Nobody gets it."""
+        self.note(answer, size)
+        return self._for_everybody(answer)
+
+    def lose(self, size: int) -> list[Reply]:
+        """It is taken, and nobody gets it."""
+        return self.refuse(self._taken(), size)
+
+    def _for_everybody(self, answer: Reply) -> list[Reply]:
         """One answer for all recipients, as often as it is to be said."""
         return [answer] * (len(self._shares) if self.one_by_one else 1)
-
-    def taken_by_nobody(self, size: int) -> list[Reply]:
-        """It is taken, and goes nowhere."""
-        answer = self._taken()
-        self.note(answer, size)
-        return self.everybody(answer)
 
     def note(self, answer: Reply, size: int) -> None:
         """Count and log what became of the message."""
@@ -242,22 +244,16 @@ class Transaction:
         return hashlib.sha256(self.key + place.to_bytes(4, "big")).digest()[:16]
 
     async def _take_over(self, delivery: Delivery) -> Reply:
-        try:
-            await self._deliver(delivery)
-            return self._taken()
-        except PostroomError as error:
-            log.warning("smtp.delivery_failed", message=self.message_id, why=error.kind)
-            return reply.refusal(error)
-
-    async def _deliver(self, delivery: Delivery) -> None:
-        for pause in PAUSES:
+        for pause in (*PAUSES, None):
             try:
-                return await self.store.deliver(delivery)
+                await self.store.deliver(delivery)
+                return self._taken()
             except PostroomError as error:
-                if error.kind not in REPEATABLE:
-                    raise
+                if error.kind not in REPEATABLE or pause is None:
+                    log.warning("smtp.delivery_failed", message=self.message_id, why=error.kind)
+                    return reply.refusal(error)
             await asyncio.sleep(pause)
-        return await self.store.deliver(delivery)
+        raise AssertionError
 
     async def _add(self, recipient: Rcpt) -> Reply:
         if self.reception is not None:
