@@ -594,7 +594,7 @@ class Session:
             local=self.role is Role.LMTP,
         )
         fields = trace.received(arrival)
-        if transaction.stays_here or transaction.copy_to:
+        if transaction.stays_here:
             return trace.return_path(transaction.sender) + fields
         return fields
 
