@@ -89,6 +89,7 @@ def settings_of(service: str, state: Path, ports: Ports, *, haproxy: bool) -> di
             settings["blob_folder"] = str(state / "blobs")
         case "smtp":
             settings["hostname"] = "localhost"
+            settings["send"] = "false"  # nothing leaves this machine unless it is wanted
         case "admin":
             settings["listeners"] = f"api={ports.address('admin')}"
             settings["api_tokens"] = str(state / "api-tokens")

@@ -26,7 +26,12 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         chosen = ports.free() if arguments.ports == "free" else ports.fixed(arguments.port_base)
-        system = System(arguments.state, chosen, haproxy=False if arguments.no_haproxy else None)
+        system = System(
+            arguments.state,
+            chosen,
+            {"POSTROOM_SMTP_SEND": "true"} if arguments.send else None,
+            haproxy=False if arguments.no_haproxy else None,
+        )
         live(system, as_json=arguments.json)
     except (ports.PortTaken, StartFailed) as error:
         return _fail(str(error))
@@ -69,6 +74,11 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--ports", choices=("fixed", "free"), default="fixed")
     parser.add_argument(
         "--no-haproxy", action="store_true", help="let the fronts end implicit TLS themselves"
+    )
+    parser.add_argument(
+        "--send",
+        action="store_true",
+        help="send mail to other domains, too; without it such mail waits in the queue",
     )
     parser.add_argument("--json", action="store_true", help="one line of JSON when all is ready")
     return parser.parse_args()

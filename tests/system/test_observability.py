@@ -347,7 +347,7 @@ def test_nobody_without_a_certificate_is_told_anything(system: MailSystem, owner
             "auth",
             {
                 *("AccountService", "AuthenticationService", "DirectoryService", "QuotaService"),
-                "SecretService",
+                *("SecretService", "DkimService", "SigningService"),
             },
         ),
         (

@@ -19,10 +19,9 @@ from tests.harness.clients import run_client
 from tests.harness.mail import contents, deliver, logged_in, message, without_trace
 from tests.harness.network_namespace import network
 from tests.harness.system import MailSystem, running
+from tests.system.test_imtest import IMTEST, POP3TEST, SMTPTEST, speak
 
 OFFERED = "PLAIN,LOGIN,CRAM-MD5,X-APOP,X-RPOP"
-FOLDER = "/usr/lib/cyrus/bin"
-IMTEST, POP3TEST, SMTPTEST = (f"{FOLDER}/{name}" for name in ("imtest", "pop3test", "smtptest"))
 IN_CLEAR = 'sslproto ""'
 TLS = (IN_CLEAR, 'sslproto "TLS1.2+" sslcertck')
 REFUSED = 3  # fetchmail's PS_AUTHFAIL
@@ -234,22 +233,16 @@ def test_gsasl_by_cram_md5(offering: MailSystem, person: Account, option: str, p
 @pytest.mark.parametrize(
     ("program", "port", "said", "heard"),
     [
-        (IMTEST, "imap", "a NOOP\r\nb LOGOUT\r\n", "a OK"),
-        (POP3TEST, "pop3", "NOOP\r\nQUIT\r\n", "+OK good-bye"),
-        (SMTPTEST, "submission", "NOOP\r\nQUIT\r\n", "221 2.0.0"),
+        (IMTEST, "imap", "a NOOP\nb LOGOUT\n", "a OK"),
+        (POP3TEST, "pop3", "NOOP\nQUIT\n", "+OK good-bye"),
+        (SMTPTEST, "submission", "NOOP\nQUIT\n", "221 2.0.0"),
     ],
 )
 def test_cyrus_clients_by_cram_md5(
     offering: MailSystem, person: Account, program: str, port: str, said: str, heard: str
 ) -> None:
-    text = secret(offering, person, "cram-md5")
-    told = run_client(
-        *(program, "-p", str(offering.port(port)), "-m", "CRAM-MD5"),
-        *("-a", person.address, "-u", person.address, "-w", text, "localhost"),
-        stdin=said.encode(),
-    ).decode()
-    assert "Authenticated." in told
-    assert heard in told
+    known = Account(person.address, secret(offering, person, "cram-md5"))
+    assert heard in speak(program, offering, known, (port, "", 0), said, "-m", "CRAM-MD5")
 
 
 @pytest.mark.clients("fetchmail")

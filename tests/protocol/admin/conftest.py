@@ -79,10 +79,9 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     return Certificates.make(tmp_path_factory.mktemp("certificates"))
 
 
-@pytest.fixture
-async def owners(certificates: Certificates, tmp_path: Path) -> AsyncIterator[Owners]:
-    auth = AuthSettings(
-        database_url=SecretStr(f"sqlite:///{tmp_path / 'auth.sqlite3'}"),
+def auth_settings(certificates: Certificates, folder: Path) -> AuthSettings:
+    return AuthSettings(
+        database_url=SecretStr(f"sqlite:///{folder / 'auth.sqlite3'}"),
         ticket_key=certificates.folder / "ticket.key",
         secrets_keys=SecretStr("a:" + "A" * 43 + "="),
         argon2_memory_kib=8,
@@ -90,6 +89,11 @@ async def owners(certificates: Certificates, tmp_path: Path) -> AsyncIterator[Ow
         password_score=0,
         **certificates.settings("auth"),
     )
+
+
+@pytest.fixture
+async def owners(certificates: Certificates, tmp_path: Path) -> AsyncIterator[Owners]:
+    auth = auth_settings(certificates, tmp_path)
     store = StoreSettings(
         database_url=f"sqlite:///{tmp_path / 'store.sqlite3'}",
         ticket_public_keys=str(certificates.folder / "ticket.pub"),
@@ -101,6 +105,21 @@ async def owners(certificates: Certificates, tmp_path: Path) -> AsyncIterator[Ow
         settings = AdminSettings(
             auth_address=f"127.0.0.1:{auth_service.ports['rpc']}",
             store_address=f"127.0.0.1:{store_service.ports['rpc']}",
+            **certificates.settings("admin"),
+        )
+        services = await stack.enter_async_context(connect(settings))
+        yield Owners(services, settings, tmp_path)
+
+
+@pytest.fixture
+async def auth_alone(certificates: Certificates, tmp_path: Path) -> AsyncIterator[Owners]:
+    """For what needs no store: there is none."""
+    auth = auth_settings(certificates, tmp_path)
+    async with AsyncExitStack() as stack:
+        service = await stack.enter_async_context(running(auth, start_auth))
+        settings = AdminSettings(
+            auth_address=f"127.0.0.1:{service.ports['rpc']}",
+            store_address="127.0.0.1:1",
             **certificates.settings("admin"),
         )
         services = await stack.enter_async_context(connect(settings))

@@ -10,14 +10,22 @@ import httpx
 import pytest
 from postroom_admin.api.app import BODY_BYTES, build_api
 from postroom_admin.api.problems import STATUS
-from postroom_admin.model import NewMessage
+from postroom_admin.model import (
+    Attempt,
+    NewMessage,
+    Outcome,
+    QueueState,
+    Reception,
+    Traced,
+    TracedEntry,
+)
 from postroom_admin.tokens import TokenFile, new_token, write_tokens
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.quota import UNLIMITED
 from prometheus_client import REGISTRY
 from prometheus_client.samples import Sample
 
-from tests.unit.admin.fakes import FakeServices
+from tests.unit.admin.fakes import MADE, FakeServices
 
 PROBLEM = "application/problem+json"
 
@@ -157,7 +165,9 @@ async def test_aliases_and_tenants(api: httpx.AsyncClient) -> None:
 
 
 async def test_the_queue(api: httpx.AsyncClient, services: FakeServices) -> None:
-    services.queue.put("x@example.com")
+    host = "mx.example.com [192.0.2.1]"
+    tried = Attempt(MADE, Outcome.DEFERRED, "451 later", host, "TLSv1.3")
+    services.queue.put("x@example.com", attempts=[tried], last_reply="451 later", last_host=host)
     services.queue.put("y@example.net")
     (entry,) = (await api.get("/v1/queue?domain=example.com")).json()["items"]
     assert (entry["queue_id"], entry["state"], entry["recipient"]) == (
@@ -165,13 +175,69 @@ async def test_the_queue(api: httpx.AsyncClient, services: FakeServices) -> None
         "waiting",
         "x@example.com",
     )
+    assert (entry["last_host"], entry["next_attempt_at"]) == (host, "2030-01-02T03:04:05Z")
+    shown = (await api.get("/v1/queue/1")).json()
+    assert shown["attempts"] == 1
+    assert shown["tries"] == [
+        {
+            "at": "2030-01-02T03:04:05Z",
+            "outcome": "deferred",
+            "reply": "451 later",
+            "host": host,
+            "tls": "TLSv1.3",
+        }
+    ]
     assert (await api.post("/v1/queue/1/hold")).json()["state"] == "held"
-    (summary, _) = (await api.get("/v1/queue/domains")).json()["items"]
-    assert (summary["domain"], summary["held"]) == ("example.com", 1)
+    summary = (await api.get("/v1/queue/domains")).json()
+    assert (summary["total"], summary["domains"][0]["held"]) == (2, 1)
     assert (await api.post("/v1/queue/1/release")).json()["state"] == "waiting"
+    assert (await api.post("/v1/queue/1/retry")).json()["state"] == "waiting"
     assert (await api.delete("/v1/queue/1")).status_code == 204
     assert kind_of(await api.get("/v1/queue/1")) == "not-found"
     assert kind_of(await api.get("/v1/queue/0")) == "invalid"
+
+
+async def test_many_entries_at_once(api: httpx.AsyncClient, services: FakeServices) -> None:
+    for number in range(3):
+        services.queue.put(f"{number}@example.com")
+    services.queue.put("x@example.net", state=QueueState.SENDING)
+    held = await api.post("/v1/queue/hold", json={"domain": "example.com"})
+    assert held.json() == {"changed": 3, "passed_over": 0}
+    released = await api.post("/v1/queue/release", json={"queue_ids": [1, 2]})
+    assert released.json() == {"changed": 2, "passed_over": 0}
+    busy = await api.post("/v1/queue/retry", json={"queue_ids": [1, 4]})
+    assert kind_of(busy) == "conflict"
+    cancelled = await api.post("/v1/queue/cancel", json={"all": True})
+    assert cancelled.json() == {"changed": 3, "passed_over": 1}
+    for body in ({}, {"all": False}, {"all": True, "domain": "x"}, {"queue_ids": []}):
+        assert kind_of(await api.post("/v1/queue/cancel", json=body)) == "invalid"
+
+
+async def test_suppressions(api: httpx.AsyncClient, services: FakeServices) -> None:
+    gone = "/v1/suppressions/gone@example.com"
+    assert (await api.put(gone, json={"reason": "left"})).status_code == 204
+    (one,) = (await api.get("/v1/suppressions")).json()["items"]
+    assert one == {
+        "address": "gone@example.com",
+        "reason": "left",
+        "created_at": "2030-01-02T03:04:05Z",
+    }
+    assert (await api.delete(gone)).status_code == 204
+    assert kind_of(await api.delete(gone)) == "not-found"
+
+
+async def test_the_life_of_a_message(api: httpx.AsyncClient, services: FakeServices) -> None:
+    came = Reception("abc123", "192.0.2.7", "", "")
+    entry = TracedEntry(9, 0, "a@b.example", "x@y.example", MADE, None, MADE, (), came)
+    services.traces.lives["1/2@example.net"] = Traced((), (entry,))
+    life = (await api.get("/v1/trace", params={"message_id": "<1/2@example.net>"})).json()
+    assert [(one["kind"], one["who"]) for one in life["events"]] == [
+        ("accepted", ""),
+        ("queued", "x@y.example"),
+        ("gone", "x@y.example"),
+    ]
+    assert kind_of(await api.get("/v1/trace", params={"message_id": "x"})) == "not-found"
+    assert kind_of(await api.get("/v1/trace")) == "invalid"
 
 
 async def test_lists_come_in_pages(api: httpx.AsyncClient, services: FakeServices) -> None:

@@ -12,14 +12,23 @@ import pytest
 import typer
 from postroom_admin.cli.app import app
 from postroom_admin.cli.session import Session
-from postroom_admin.model import NewMessage, QueueState, StoredMessage
+from postroom_admin.model import (
+    Attempt,
+    NewMessage,
+    Outcome,
+    QueueState,
+    Reception,
+    StoredMessage,
+    Traced,
+    TracedCopy,
+)
 from postroom_admin.tokens import TokenFile
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.quota import UNLIMITED
 from typer.testing import CliRunner, Result
 
 from tests.harness.corpus import corpus
-from tests.unit.admin.fakes import FakeServices
+from tests.unit.admin.fakes import MADE, FakeServices
 
 SETTINGS = {
     "POSTROOM_ADMIN_AUTH_ADDRESS": "127.0.0.1:1",
@@ -240,23 +249,57 @@ def test_lists_of_more_than_a_page_are_whole(postroom: Postroom, services: FakeS
 
 def test_the_queue(postroom: Postroom, services: FakeServices) -> None:
     for number in range(3):
-        services.queue.put(f"{number}@example.com", last_reply="451 \x1b[2Jlater")
-    services.queue.put("x@example.net")
+        services.queue.put(
+            f"{number}@example.com", last_reply="451 \x1b[2Jlater", last_host="mx.example.com"
+        )
+    services.queue.put("x@example.net", state=QueueState.SENDING)
     listed = postroom("queue", "list", "--domain", "example.com").stdout
-    assert "0@example.com" in listed
+    assert re.search(r"1 +waiting +.*0@example\.com +0 +mx\.example\.com +451 .\[2Jlater", listed)
     assert "example.net" not in listed
     assert "\x1b" not in listed
     assert len(json.loads(postroom("queue", "list", "--limit", "2", "--json").stdout)) == 2
     assert "1@example.com" in postroom("queue", "show", "2").stdout
     assert postroom("queue", "hold", "--domain", "example.com").stdout == "3 held.\n"
-    summary = postroom("queue", "summary").stdout.splitlines()
-    assert re.match(r"example\.com +0 +3 +0 +2\.9 KiB", summary[1])
+    listed = postroom("queue", "list", "--state", "held", "--limit", "2", "--json").stdout
+    assert [one["queue_id"] for one in json.loads(listed)] == [1, 2]
+    summary = postroom("queue", "summary")
+    assert re.match(r"example\.com +0 +3 +0 +2030-01-0", summary.stdout.splitlines()[1])
+    assert summary.stderr == "4 entries in all.\n"
     assert postroom("queue", "release", "1", "2").stdout == "2 released.\n"
     assert services.queue.entries[3].state is QueueState.HELD
+    assert postroom("queue", "retry", "1").stdout == "1 to be tried now.\n"
     postroom("queue", "cancel", "3", stdin="n\n", status=1)
-    assert postroom("queue", "cancel", "--all", "--yes").stdout == "4 cancelled.\n"
-    assert postroom("queue", "list").stderr == "Nothing waits.\n"
+    assert "is being sent" in postroom("queue", "cancel", "4", "--yes", status=1).stderr
+    cancelled = postroom("queue", "cancel", "--all", "--yes")
+    assert cancelled.stdout == "3 cancelled.\n"
+    assert cancelled.stderr.startswith("1 passed over: they are being sent now")
     assert "no entry 9" in postroom("queue", "show", "9", status=1).stderr
+    services.queue.entries.clear()
+    assert postroom("queue", "list").stderr == "Nothing waits.\n"
+
+
+def test_an_entry_is_shown_with_its_attempts(postroom: Postroom, services: FakeServices) -> None:
+    first = Attempt(MADE, Outcome.DEFERRED, "connection timed out", "", "")
+    host = "mx.example.com [192.0.2.1]"
+    second = Attempt(MADE, Outcome.DEFERRED, "451 4.7.1 Greylisted", host, "TLSv1.3 dane")
+    services.queue.put("x@example.com", attempts=[first, second], last_host=host)
+    shown = postroom("queue", "show", "1").stdout
+    assert re.search(r"Tries +2\nNext try +(now|2030)", shown)
+    assert re.search(r"deferred +- +clear +connection timed out\n", shown)
+    assert re.search(
+        r"deferred +mx\.example\.com \[192\.0\.2\.1\] +TLSv1\.3 dane +451 4\.7\.1 Greylisted", shown
+    )
+    asked = json.loads(postroom("queue", "show", "1", "--json").stdout)
+    assert asked["entry"]["recipient"] == "x@example.com"
+    assert [one["outcome"] for one in asked["attempts"]] == ["deferred", "deferred"]
+
+
+def test_a_domain_that_is_left_alone_is_told(postroom: Postroom, services: FakeServices) -> None:
+    services.queue.put("x@example.com")
+    services.queue.left_alone["example.com"] = MADE
+    shown = postroom("queue", "summary").stdout.splitlines()[1]
+    assert re.match(r"example\.com +1 +0 +0 +2030-01-0. \d\d:\d\d +2030-01-0", shown)
+    assert shown.endswith("connection refused")
 
 
 def test_thousands_of_entries_are_held_in_calls_of_a_thousand(
@@ -265,6 +308,38 @@ def test_thousands_of_entries_are_held_in_calls_of_a_thousand(
     for number in range(2345):
         services.queue.put(f"{number}@example.com")
     assert postroom("queue", "hold", "--all").stdout == "2,345 held.\n"
+    assert sorted(map(len, services.queue.calls)) == [345, 1000, 1000]
+
+
+def test_suppressions(postroom: Postroom, services: FakeServices) -> None:
+    assert postroom("suppression", "list").stderr == "Mail is sent to everybody.\n"
+    postroom("suppression", "add", "gone@example.com", "--reason", "left")
+    postroom("suppression", "add", "angry@example.com")
+    listed = postroom("suppression", "list").stdout.splitlines()
+    assert re.match(r"angry@example\.com +2030-.* by an administrator$", listed[1])
+    assert re.match(r"gone@example\.com +2030-.* left$", listed[2])
+    postroom("suppression", "remove", "angry@example.com")
+    (left,) = json.loads(postroom("suppression", "list", "--json").stdout)
+    assert (left["address"], left["reason"]) == ("gone@example.com", "left")
+    missing = postroom("suppression", "remove", "angry@example.com", status=1)
+    assert "no suppression of angry@example.com" in missing.stderr
+
+
+def test_the_life_of_a_message(postroom: Postroom, ann: FakeServices) -> None:
+    came = Reception("abc123", "192.0.2.7", "mail.example.net", "spf=pass \x1b[2J")
+    copy = TracedCopy(1, "INBOX", 5, MADE, True, None, "eve@example.net", came)
+    ann.traces.lives["1@example.net"] = Traced((copy,), ())
+    lines = postroom("trace", "<1@example.net>").stdout.splitlines()
+    assert re.search(r"accepted +- +from mail\.example\.net \[192\.0\.2\.7\]", lines[1])
+    assert lines[2].endswith("checked    -                 spf=pass \ufffd[2J")
+    assert re.search(r"stored +ann@example\.org +in INBOX, UID 5", lines[3])
+    assert re.match(r"now +seen +ann@example\.org +in INBOX, UID 5", lines[4])
+    life = json.loads(postroom("trace", "1@example.net", "--json").stdout)
+    assert [one["kind"] for one in life["events"]] == ["accepted", "checked", "stored", "seen"]
+    assert life["traced"]["copies"][0]["reception"]["client"] == "192.0.2.7"
+    missing = postroom("trace", "x@y", status=1).stderr
+    assert missing.startswith("postroom: nothing is known of x@y: is the id whole")
+    postroom("trace", " ", status=1)
 
 
 def test_usage_joins_accounts_with_what_they_keep(postroom: Postroom, ann: FakeServices) -> None:
@@ -505,3 +580,20 @@ def test_how_mail_is_kept_for_pop3(postroom: Postroom, ann: FakeServices) -> Non
     assert re.search(r"POP3 +mail is kept", shown)
     postroom("account", "pop3", "ann@example.org", status=1)
     postroom("account", "pop3", "ann@example.org", "--keep", "--delete", status=1)
+
+
+def test_records_name_the_hosts_of_the_settings(services: FakeServices) -> None:
+    hosts = {"POSTROOM_ADMIN_MAIL_HOSTS": "mx1.example.net, mx2.example.net"}
+    session = Session(services.connect, SETTINGS | hosts)
+    printed = CliRunner().invoke(app, ["dns", "example.org"], obj=session).stdout
+    assert "example.org. 3600 IN MX 20 mx2.example.net.\n" in printed
+    other = ["dns", "example.org", "--host", "mx.example.com", "--json"]
+    found = json.loads(CliRunner().invoke(app, other, obj=session).stdout)
+    assert [one["value"] for one in found if one["kind"] == "MX"] == ["10 mx.example.com"]
+
+
+def test_a_dns_server_that_is_none_is_told_at_once(services: FakeServices) -> None:
+    session = Session(services.connect, SETTINGS | {"POSTROOM_ADMIN_DNS_SERVER": "ns.example.org"})
+    result = CliRunner().invoke(app, ["domain", "list"], obj=session)
+    assert result.exit_code == 1
+    assert "POSTROOM_ADMIN_DNS_SERVER" in result.stderr

@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import pytest
 from postroom.auth.v1 import (
     account_pb2,
     account_pb2_grpc,
@@ -19,12 +20,15 @@ from postroom.auth.v1 import (
 )
 from postroom_auth.service import start
 from postroom_auth.settings import AuthSettings
+from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.lifecycle import Service
 from postroom_chassis.rpc.client import Channel
 from postroom_chassis.settings import Tls
 
 from tests.harness.scram import ScramClient
 from tests.harness.services import QUICK_HASHES
+
+T = TypeVar("T")
 
 ADDRESS = "192.0.2.1"
 
@@ -37,6 +41,9 @@ def tls(certificates: Path, service: str) -> Tls:
     )
 
 
+FIRST_WAIT_SECONDS = 60.0  # no test outlasts it by being slow
+
+
 def settings(certificates: Path, database_url: str, **changes: Any) -> AuthSettings:
     own = tls(certificates, "auth")
     values = {
@@ -45,6 +52,7 @@ def settings(certificates: Path, database_url: str, **changes: Any) -> AuthSetti
         "rpc_authority": own.authority,
         "database_url": database_url,
         "ticket_key": certificates / "ticket.key",
+        "throttle_first_seconds": FIRST_WAIT_SECONDS,
         **QUICK_HASHES,
         **changes,
     }
@@ -204,6 +212,33 @@ class House:
         request = authentication_pb2.RenewRequest(token=token)
         answer: authentication_pb2.RenewResponse = await self.authentication().Renew(request)
         return answer.ticket
+
+
+async def refused(attempt: Awaitable[object]) -> PostroomError:
+    """How an attempt fails that must fail. It is never left without a word."""
+    with pytest.raises(PostroomError) as error:
+        await attempt
+    assert error.value.message
+    return error.value
+
+
+async def kind_of(attempt: Awaitable[object]) -> Kind | None:
+    """How an attempt fails; None: it doesn't."""
+    try:
+        await attempt
+    except PostroomError as error:
+        return error.kind
+    return None
+
+
+async def until(read: Callable[[], Awaitable[T]], fulfilled: Callable[[T], bool]) -> T:
+    """What is read, once it is as it should be. It comes soon, not at once."""
+    async with asyncio.timeout(20):
+        while True:
+            found = await read()
+            if fulfilled(found):
+                return found
+            await asyncio.sleep(0.02)
 
 
 async def _each(

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 from postroom.auth.v1 import account_pb2, credential_pb2
-from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.errors import Kind
 from prometheus_client import REGISTRY
 
-from tests.protocol.auth.house import House, opened
+from tests.protocol.auth.house import House, kind_of, opened, until
 
 ANN = "ann@example.org"
 
@@ -40,14 +40,6 @@ async def revoke(house: House, name: str = "") -> int:
     if not name:
         request.all = True
     return (await house.accounts.RevokeAppPassword(request)).revoked
-
-
-async def kind_of(attempt: object) -> Kind | None:
-    try:
-        await attempt  # type: ignore[misc]
-    except PostroomError as error:
-        return error.kind
-    return None
 
 
 def computed() -> float:
@@ -92,11 +84,7 @@ async def test_it_ends_at_its_time_and_so_do_its_sessions(sqlite_house: House) -
     guest = await add(house, expires_at=int(time.time()) + 2)
     token = (await house.login(ANN, guest)).token
     assert (await house.renew(token)).address == ANN
-    async with asyncio.timeout(10):
-        while True:
-            if await kind_of(house.renew(token)) is Kind.UNAUTHENTICATED:
-                break
-            await asyncio.sleep(0.05)
+    await until(lambda: kind_of(house.renew(token)), lambda kind: kind is Kind.UNAUTHENTICATED)
     assert await kind_of(house.login(ANN, guest)) is Kind.UNAUTHENTICATED
 
 
@@ -151,6 +139,19 @@ async def test_an_account_may_take_app_passwords_alone(house: House) -> None:
         assert (await house.login(ANN, phone)).address == ANN
 
 
+async def test_sessions_of_the_own_password_end_when_it_opens_nothing_more(house: House) -> None:
+    await with_ann(house)
+    phone, own = await house.login(ANN, await add(house)), await house.login(ANN, "own secret")
+    only = account_pb2.UpdateAccountRequest(address=ANN, app_passwords_only=True)
+    await house.accounts.UpdateAccount(only)
+    assert await kind_of(house.renew(own.token)) is Kind.UNAUTHENTICATED
+    assert (await house.renew(phone.token)).address == ANN
+    # Whoever gets in by something else stays in when it is said once more.
+    signed_in = await house.exchange("EXTERNAL", initial=b"", certificate_names=[ANN])
+    await house.accounts.UpdateAccount(only)
+    assert (await house.renew(signed_in[1].token)).address == ANN
+
+
 async def test_many_of_them_cost_one_hash(sqlite_house: House) -> None:
     house = await with_ann(sqlite_house)
     texts = [await add(house, f"device {number}") for number in range(20)]
@@ -169,6 +170,15 @@ async def test_all_devices_may_come_back_at_one_moment(sqlite_house: House) -> N
     texts = [await add(house, f"device {number}") for number in range(20)]
     tickets = await asyncio.gather(*(house.login(ANN, text) for text in texts))
     assert {ticket.address for ticket in tickets} == {ANN}
+
+
+async def test_many_sign_ins_at_one_moment_share_one_hash(sqlite_house: House) -> None:
+    house = await with_ann(sqlite_house)
+    phone = await add(house)
+    before = computed()
+    tickets = await asyncio.gather(*(house.login(ANN, phone) for _ in range(10)))
+    assert [ticket.address for ticket in tickets] == [ANN] * 10
+    assert computed() - before == 1
 
 
 async def test_guesses_of_it_are_counted(sqlite_house: House) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from postroom_auth.sql_audit import SqlAudit
 from postroom_auth.sql_failures import SqlFailures
 from postroom_chassis.errors import Kind, PostroomError
 
-from tests.protocol.auth.house import House, opened
+from tests.protocol.auth.house import House, opened, until
 
 ANN = "ann@example.org"
 ELSEWHERE = "198.51.100.7"
@@ -40,18 +39,6 @@ async def audit(house: House, **fields: Any) -> list[credential_pb2.AuditEntry]:
     return list((await house.accounts.ListAudit(request)).entries)
 
 
-async def until(
-    house: House, fulfilled: Callable[[list[credential_pb2.AuditEntry]], bool], **fields: Any
-) -> list[credential_pb2.AuditEntry]:
-    """Entries, once they are as they should be. They come soon, not at once."""
-    async with asyncio.timeout(10):
-        while True:
-            entries = await audit(house, **fields)
-            if fulfilled(entries):
-                return entries
-            await asyncio.sleep(0.02)
-
-
 async def with_history(house: House) -> str:
     """Ann signs in, with her password and with an app password, and others fail."""
     await house.add_domain("example.org")
@@ -68,7 +55,7 @@ async def with_history(house: House) -> str:
 
 async def test_it_tells_who_how_from_where_and_through_which_front(house: House) -> None:
     phone = await with_history(house)
-    entries = await until(house, lambda found: len(found) == 5)
+    entries = await until(lambda: audit(house), lambda found: len(found) == 5)
     assert [
         (one.account, one.outcome, one.why, one.front, one.credential, one.client)
         for one in reversed(entries)
@@ -102,7 +89,7 @@ async def test_it_tells_why_where_the_client_is_not_told(sqlite_house: House) ->
     await failing(house.login(ANN, "secret of ann"))
     await house.accounts.LockAccount(credential_pb2.LockAccountRequest(address=ANN))
     await failing(house.login(ANN, phone))
-    entries = await until(house, lambda found: len(found) == 8)
+    entries = await until(lambda: audit(house), lambda found: len(found) == 8)
     assert [(one.credential, one.why) for one in entries[:3]] == [
         ("app:phone", "disabled or locked"),
         ("password", "app passwords only"),
@@ -112,7 +99,7 @@ async def test_it_tells_why_where_the_client_is_not_told(sqlite_house: House) ->
 
 async def test_it_is_filtered_and_comes_in_pages(house: House) -> None:
     await with_history(house)
-    await until(house, lambda found: len(found) == 5)
+    await until(lambda: audit(house), lambda found: len(found) == 5)
     assert len(await audit(house, account=ANN)) == 4
     assert len(await audit(house, account="ANN@example.ORG", outcome=FAILED)) == 2
     assert len(await audit(house, outcome=SUCCESSES)) == 2
@@ -194,6 +181,28 @@ async def test_a_database_that_is_away_holds_nobody_up_and_gets_it_later() -> No
     assert away.written[0] == entry(1)
 
 
+class Slow(Away):
+    """An audit that has an entry before it says so, as a database has."""
+
+    async def write(self, entries: list[AuditEntry]) -> None:
+        self.written += entries
+        self.asked.set()
+        await self.there.wait()
+
+
+async def test_who_closes_it_while_it_is_written_gets_nothing_twice() -> None:
+    slow = Slow()
+    trail = AuditTrail(slow, slow.nothing)
+    trail.record(entry(1))
+    await asyncio.wait_for(slow.asked.wait(), 10)
+    trail.record(entry(2))
+    closing = asyncio.create_task(trail.close())
+    await asyncio.sleep(0)
+    slow.there.set()
+    await closing
+    assert slow.written == [entry(1), entry(2)]
+
+
 async def test_sign_ins_succeed_while_the_audit_can_not_be_written(
     certificates: Path, sqlite_url: str
 ) -> None:
@@ -206,7 +215,7 @@ async def test_sign_ins_succeed_while_the_audit_can_not_be_written(
             assert (await house.login(ANN, "secret of ann")).address == ANN
         with sqlite3.connect(sqlite_url.removeprefix("sqlite:///")) as database:
             database.execute("ALTER TABLE elsewhere RENAME TO audit")
-        await until(house, lambda found: sum(one.times for one in found) == 3)
+        await until(lambda: audit(house), lambda found: sum(one.times for one in found) == 3)
 
 
 async def test_old_entries_go_and_so_do_the_oldest_of_too_many(database_url: str) -> None:

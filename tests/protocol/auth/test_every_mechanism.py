@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
 from postroom.auth.v1 import account_pb2, authentication_pb2, credential_pb2
-from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.errors import Kind
 
 from tests.harness.scram import ScramClient
 from tests.protocol.auth import test_secrets
-from tests.protocol.auth.house import House, opened
+from tests.protocol.auth.house import House, kind_of, opened, refused, until
+from tests.protocol.auth.test_audit import audit
 
 ANN = "ann@example.org"
 SECRET = "own secret"
@@ -95,20 +95,9 @@ async def with_ann(house: House) -> None:
     await house.add_account(ANN, SECRET)
 
 
-async def refused(attempt: Awaitable[object]) -> tuple[Kind, str]:
-    with pytest.raises(PostroomError) as error:
-        await attempt
-    return error.value.kind, error.value.message
-
-
 async def last_entry(house: House, entries: int) -> credential_pb2.AuditEntry:
     """The newest of the audit, once there are so many."""
-    async with asyncio.timeout(10):
-        while True:
-            found = (await house.accounts.ListAudit(credential_pb2.ListAuditRequest())).entries
-            if len(found) >= entries:
-                return found[0]
-            await asyncio.sleep(0.02)
+    return (await until(lambda: audit(house), lambda found: len(found) >= entries))[0]
 
 
 async def set_app_passwords_only(house: House, only: bool) -> None:
@@ -126,10 +115,9 @@ async def test_the_own_password_opens_nothing_where_app_passwords_alone_do(
         await with_ann(house)
         assert (await sign_in(house)).address == ANN
         await set_app_passwords_only(house, True)
-        assert await refused(sign_in(house)) == (
-            Kind.UNAUTHENTICATED,
-            "the name or the password is wrong",
-        )
+        error = await refused(sign_in(house))
+        assert error.kind is Kind.UNAUTHENTICATED
+        assert error.message == "the name or the password is wrong"
         entry = await last_entry(house, 2)
         assert (entry.mechanism, entry.credential) == (mechanism, "password")
         assert (entry.account, entry.why) == (ANN, "app passwords only")
@@ -157,8 +145,8 @@ async def test_a_lock_ends_renewal_and_holds_for_everybody(
         ticket = await sign_in(house)
         assert (await house.renew(ticket.token)).address == ANN
         await house.accounts.LockAccount(credential_pb2.LockAccountRequest(address=ANN))
-        assert (await refused(house.renew(ticket.token)))[0] is Kind.UNAUTHENTICATED
-        assert (await refused(sign_in(house)))[0] is Kind.UNAUTHENTICATED
+        assert await kind_of(house.renew(ticket.token)) is Kind.UNAUTHENTICATED
+        assert await kind_of(sign_in(house)) is Kind.UNAUTHENTICATED
         entry = await last_entry(house, 2)
         assert (entry.mechanism, entry.account) == (mechanism, ANN)
         assert (entry.outcome, entry.why) == ("UNAUTHENTICATED", "disabled or locked")
@@ -189,8 +177,8 @@ async def test_guesses_at_another_replica_count(
     ):
         await with_ann(one)
         kinds = [
-            (await refused(one.login(ANN, f"guess {number}", address=f"192.0.2.{number + 10}")))[0]
+            await kind_of(one.login(ANN, f"guess {number}", address=f"192.0.2.{number + 10}"))
             for number in range(7)
         ]
         assert kinds == [Kind.UNAUTHENTICATED] * 6 + [Kind.RATE_LIMITED]
-        assert (await refused(SIGN_INS[mechanism](other)))[0] is Kind.RATE_LIMITED
+        assert await kind_of(SIGN_INS[mechanism](other)) is Kind.RATE_LIMITED

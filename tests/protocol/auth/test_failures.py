@@ -10,20 +10,12 @@ from pathlib import Path
 
 import pytest
 from postroom_chassis import logs
-from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.errors import Kind
 
-from tests.protocol.auth.house import House, opened
+from tests.protocol.auth.house import House, kind_of, opened
 
 ANN = "ann@example.org"
 ELSEWHERE = "198.51.100.7"
-
-
-async def kind_of(attempt: object) -> Kind | None:
-    try:
-        await attempt  # type: ignore[misc]
-    except PostroomError as error:
-        return error.kind
-    return None
 
 
 async def with_people(house: House) -> None:
@@ -41,7 +33,7 @@ async def test_guesses_for_one_account_must_wait_whether_it_exists_or_not(
         await kind_of(sqlite_house.login(name, f"guess {number}", address=f"192.0.2.{number}"))
         for number in range(8)
     ]
-    # Five are free; the sixth opens a wait that the test is far too fast to outlast.
+    # Five are free; the sixth opens a wait.
     assert kinds == [Kind.UNAUTHENTICATED] * 6 + [Kind.RATE_LIMITED] * 2
 
 

@@ -12,7 +12,7 @@ from postroom_chassis.errors import Kind
 
 from tests.harness.ap_exchange import AP_REP, KRB_ERROR, ApClient
 from tests.harness.kdc import Kdc
-from tests.protocol.auth.house import House
+from tests.protocol.auth.house import House, refused
 from tests.protocol.auth.test_every_mechanism import last_entry
 from tests.protocol.auth.test_kerberos import (
     ANN,
@@ -22,7 +22,6 @@ from tests.protocol.auth.test_kerberos import (
     kdc,
     keytab,
 )
-from tests.protocol.auth.test_sign_in import refused
 
 __all__ = ["kdc", "keytab"]
 

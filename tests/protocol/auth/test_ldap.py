@@ -26,8 +26,7 @@ from tests.harness.slapd import (
     person,
     running_slapd,
 )
-from tests.protocol.auth.house import House, opened
-from tests.protocol.auth.test_sign_in import refused
+from tests.protocol.auth.house import House, opened, refused
 
 LOCAL = directory_pb2.Resolution.KIND_LOCAL
 UNKNOWN = directory_pb2.Resolution.KIND_UNKNOWN

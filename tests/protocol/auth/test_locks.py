@@ -17,7 +17,7 @@ from postroom_auth.domain.password import Password
 from postroom_chassis.errors import Kind, PostroomError
 from prometheus_client import REGISTRY
 
-from tests.protocol.auth.house import House, opened
+from tests.protocol.auth.house import House, kind_of, opened, until
 
 ANN = "ann@example.org"
 ELSEWHERE = "198.51.100.7"
@@ -27,14 +27,6 @@ async def with_ann(house: House) -> House:
     await house.add_domain("example.org")
     await house.add_account(ANN, "secret of ann")
     return house
-
-
-async def kind_of(attempt: object) -> Kind | None:
-    try:
-        await attempt  # type: ignore[misc]
-    except PostroomError as error:
-        return error.kind
-    return None
 
 
 async def guess(house: House, number: int, address: str = "") -> Kind | None:
@@ -72,14 +64,10 @@ async def test_an_administrator_locks_and_unlocks(house: House) -> None:
 async def test_a_lock_is_lifted_by_time(certificates: Path, sqlite_url: str) -> None:
     async with opened(certificates, sqlite_url, directory_seconds=0) as house:
         await with_ann(house)
-        until = int(time.time()) + 2
-        assert (await lock(house, until)).locked_until == until
+        end = int(time.time()) + 2
+        assert (await lock(house, end)).locked_until == end
         assert (await standing(house)).locked
-        async with asyncio.timeout(10):
-            while True:
-                if not (await standing(house)).locked:
-                    break
-                await asyncio.sleep(0.05)
+        await until(lambda: standing(house), lambda found: not found.locked)
         assert (await house.login(ANN, "secret of ann")).address == ANN
 
 
@@ -170,11 +158,10 @@ async def test_very_many_failures_lock_until_an_administrator_lifts_it(
             0,
         )
         for house in (one, other):
-            async with asyncio.timeout(10):
-                while True:
-                    if await kind_of(house.login(ANN, "secret of ann", address=ELSEWHERE)) is None:
-                        break
-                    await asyncio.sleep(0.1)
+            await until(
+                lambda house=house: kind_of(house.login(ANN, "secret of ann", address=ELSEWHERE)),
+                lambda kind: kind is None,
+            )
 
 
 async def test_an_owner_known_to_one_replica_is_known_to_the_others(
@@ -182,11 +169,7 @@ async def test_an_owner_known_to_one_replica_is_known_to_the_others(
 ) -> None:
     async with replicas(certificates, database_url) as (one, other):
         await one.login(ANN, "secret of ann", address=ELSEWHERE)
-        async with asyncio.timeout(10):
-            while True:
-                if (await standing(one)).HasField("last_success"):
-                    break
-                await asyncio.sleep(0.02)
+        await until(lambda: standing(one), lambda found: found.HasField("last_success"))
         for number in range(1, 8):
             await guess(other, number)
         assert await guess(other, 9) is Kind.RATE_LIMITED
@@ -202,11 +185,7 @@ async def test_a_change_by_one_replica_ends_renewal_by_another(
         await one.accounts.SetPassword(
             account_pb2.SetPasswordRequest(address=ANN, password="another")
         )
-        async with asyncio.timeout(10):
-            while True:
-                if await kind_of(other.renew(token)) is Kind.UNAUTHENTICATED:
-                    break
-                await asyncio.sleep(0.05)
+        await until(lambda: kind_of(other.renew(token)), lambda kind: kind is Kind.UNAUTHENTICATED)
 
 
 class Flow:

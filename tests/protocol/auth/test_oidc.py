@@ -28,9 +28,8 @@ from tests.harness.oidc import (
     rsa_key,
     running_oidc,
 )
-from tests.protocol.auth.house import House, opened
+from tests.protocol.auth.house import House, opened, refused
 from tests.protocol.auth.test_every_mechanism import last_entry, set_app_passwords_only
-from tests.protocol.auth.test_sign_in import refused
 
 ANN = "ann@example.org"
 SECRET = "Annas Geheimnis"
@@ -115,6 +114,28 @@ async def told(house: House, first: bytes, mechanism: str = "OAUTHBEARER") -> di
     assert await call.code() is grpc.StatusCode.UNAUTHENTICATED
     answer: dict[str, Any] = json.loads(document)
     return answer
+
+
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+@pytest.mark.parametrize(
+    "word",
+    [{"response": b"\x01"}, {"response": b""}, {"response": b"anything"}, {"cancel": True}],
+    ids=str,
+)
+async def test_whatever_the_client_says_to_the_error_its_token_was_wrong(
+    oidc_house: House, mechanism: str, word: dict[str, Any]
+) -> None:
+    call = oidc_house.authentication().Authenticate()
+    start = authentication_pb2.AuthenticateRequest.Start(
+        mechanism=mechanism,
+        initial_response=bearer("wrong", ANN, mechanism),
+        client=authentication_pb2.Client(protocol="imap", address="192.0.2.1", secure=True),
+    )
+    await call.write(authentication_pb2.AuthenticateRequest(start=start))
+    assert json.loads((await call.read()).challenge)["status"]
+    await call.write(authentication_pb2.AuthenticateRequest(**word))
+    assert await call.code() is grpc.StatusCode.UNAUTHENTICATED
+    assert (await last_entry(oidc_house, 1)).outcome == "UNAUTHENTICATED"
 
 
 @pytest.mark.parametrize("mechanism", MECHANISMS)
@@ -501,10 +522,31 @@ async def test_guesses_are_throttled_and_old_tokens_are_none(
         for _ in range(10):
             await told(house, bearer(oidc.token(ANN, exp=NOW - 100)))
         assert await sign_in(house, oidc.token(ANN)) == ANN
-        for name, kind in ((ANN, Kind.RATE_LIMITED), ("", Kind.RATE_LIMITED)):
-            for _ in range(4):
-                await told(house, bearer("wrong", name))
-            assert (await refused(sign_in(house, oidc.token(ANN), name))).kind is kind
+        for _ in range(4):
+            await told(house, bearer("wrong"))
+        assert (await refused(sign_in(house, oidc.token(ANN)))).kind is Kind.RATE_LIMITED
+
+
+async def test_guesses_without_a_name_are_counted_for_where_they_come_from(
+    certificates: Path, sqlite_url: str, oidc: Oidc
+) -> None:
+    few = {"throttle_network_failures": 3, "throttle_first_seconds": 100, "lock_failures": 2}
+    async with a_house(certificates, sqlite_url, issuer(oidc), **few) as house:
+        for _ in range(4):
+            await told(house, bearer("wrong", ""))
+        assert (await refused(sign_in(house, oidc.token(ANN), ""))).kind is Kind.RATE_LIMITED
+        assert await sign_in(house, oidc.token(ANN), "", address="198.51.100.7") == ANN
+
+
+async def test_guesses_without_a_name_from_an_exempt_network_hold_nobody_up(
+    certificates: Path, sqlite_url: str, oidc: Oidc
+) -> None:
+    few = {"throttle_account_failures": 1, "throttle_network_failures": 1, "lock_failures": 2}
+    exempt = {"throttle_exempt": "192.0.2.0/24"}
+    async with a_house(certificates, sqlite_url, issuer(oidc), **few, **exempt) as house:
+        for _ in range(4):
+            await told(house, bearer("wrong", ""))
+        assert await sign_in(house, oidc.token(ANN), "") == ANN
 
 
 async def test_a_disabled_account_is_refused_like_a_wrong_token(

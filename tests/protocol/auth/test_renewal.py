@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from postroom.auth.v1 import account_pb2
-from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.errors import Kind
 from postroom_chassis.tickets import (
     Ticket,
     TicketSigner,
@@ -15,7 +14,7 @@ from postroom_chassis.tickets import (
     read_verification_keys,
 )
 
-from tests.protocol.auth.house import House
+from tests.protocol.auth.house import House, kind_of
 
 ANN = "ann@example.org"
 
@@ -24,12 +23,6 @@ async def with_ann(house: House) -> str:
     await house.add_domain("example.org")
     await house.add_account(ANN, "first")
     return (await house.login(ANN, "first")).token
-
-
-async def kind_of(attempt: object) -> Kind:
-    with pytest.raises(PostroomError) as error:
-        await attempt  # type: ignore[misc]
-    return error.value.kind
 
 
 async def test_a_ticket_is_renewed_with_the_scope_it_had(house: House, certificates: Path) -> None:

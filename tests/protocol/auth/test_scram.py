@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -12,10 +12,10 @@ from postroom.auth.v1 import account_pb2, authentication_pb2
 from postroom_auth.database import open_engine
 from postroom_auth.tables import credentials
 from postroom_chassis.certificates import make_development_certificates
-from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.errors import Kind
 
 from tests.harness.scram import ScramClient
-from tests.protocol.auth.house import House, opened
+from tests.protocol.auth.house import House, opened, refused, until
 
 ANN = "ann@example.org"
 SECRET = "correct horse"
@@ -37,12 +37,6 @@ async def with_ann(house: House) -> House:
     await house.add_domain("example.org")
     await house.add_account(ANN, SECRET)
     return house
-
-
-async def refused(attempt: Awaitable[object]) -> PostroomError:
-    with pytest.raises(PostroomError) as error:
-        await attempt
-    return error.value
 
 
 def stored(database_url: str) -> list[str]:
@@ -185,9 +179,8 @@ async def test_verifiers_are_made_when_a_password_is_shown(
             await house.login(ANN, SECRET)
         else:
             await house.exchange("LOGIN", ANN.encode(), SECRET.encode())
-        async with asyncio.timeout(20):  # they are made in the background
-            while await house.salt("SCRAM-SHA-256", ANN) == made_up:
-                pass
+        # They are made in the background.
+        await until(lambda: house.salt("SCRAM-SHA-256", ANN), lambda salt: salt != made_up)
         assert (await house.scram(client)).address == ANN
 
 
@@ -201,9 +194,9 @@ async def test_more_iterations_are_made_at_the_next_sign_in(
     async with opened(certificates, sqlite_url, **more) as house:
         await house.scram(ScramClient("SCRAM-SHA-256", ANN, SECRET))
         await house.login(ANN, SECRET)
-        async with asyncio.timeout(20):
-            while not (await house.salt("SCRAM-SHA-256", ANN)).endswith(b",i=5000"):
-                pass
+        await until(
+            lambda: house.salt("SCRAM-SHA-256", ANN), lambda salt: salt.endswith(b",i=5000")
+        )
         await house.scram(ScramClient("SCRAM-SHA-256", ANN, SECRET))
     # Fewer are no reason to make them anew.
     async with opened(certificates, sqlite_url, directory_seconds=0) as house:
@@ -364,3 +357,30 @@ async def test_certificates_that_name_nobody_must_wait(sqlite_house: House) -> N
         for _ in range(8)
     ]
     assert kinds == [Kind.UNAUTHENTICATED] * 6 + [Kind.RATE_LIMITED] * 2
+
+
+async def test_guesses_at_another_replica_count_once_a_proof_is_shown(
+    certificates: Path, database_url: str
+) -> None:
+    few = {"throttle_account_failures": 3, "throttle_first_seconds": 100}
+    async with (
+        opened(certificates, database_url, **few) as one,
+        opened(certificates, database_url, **few) as other,
+    ):
+        await with_ann(one)
+        for number in range(4):
+            guess = one.scram(
+                ScramClient("SCRAM-SHA-256", ANN, f"guess {number}"), address=f"192.0.2.{number}"
+            )
+            assert (await refused(guess)).kind is Kind.UNAUTHENTICATED
+        salted = asyncio.Event()
+
+        async def note() -> None:
+            salted.set()
+
+        right = other.scram(
+            ScramClient("SCRAM-SHA-256", ANN, SECRET), address=ELSEWHERE, half_way=note
+        )
+        assert (await refused(right)).kind is Kind.RATE_LIMITED
+        # Whoever asks for the salt has guessed nothing yet, and makes nobody ask the database.
+        assert salted.is_set()

@@ -15,9 +15,9 @@ import sqlalchemy as sa
 from postroom.auth.v1 import account_pb2, authentication_pb2, secret_pb2, secret_pb2_grpc
 from postroom_auth.database import open_engine
 from postroom_auth.tables import secrets
-from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.errors import Kind
 
-from tests.protocol.auth.house import ADDRESS, House, opened
+from tests.protocol.auth.house import ADDRESS, House, opened, refused
 
 ANN = "ann@example.org"
 KEY = "a:" + base64.b64encode(b"a" * 32).decode()
@@ -102,12 +102,6 @@ async def sign_in(
     )
     answer: authentication_pb2.SignInResponse = await house.authentication("pop3").SignIn(request)
     return answer
-
-
-async def refused(attempt: object) -> PostroomError:
-    with pytest.raises(PostroomError) as error:
-        await attempt  # type: ignore[misc]
-    return error.value
 
 
 @pytest.mark.parametrize("protocol", ["imap", "pop3", "smtp"])

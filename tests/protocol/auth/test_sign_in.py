@@ -8,11 +8,11 @@ from pathlib import Path
 import grpc
 import pytest
 from postroom.auth.v1 import account_pb2, authentication_pb2
-from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.errors import Kind
 from postroom_chassis.tickets import TicketVerifier, read_verification_keys
 from prometheus_client import REGISTRY
 
-from tests.protocol.auth.house import House, opened
+from tests.protocol.auth.house import House, opened, refused
 
 ANN = "ann@example.org"
 SECRET = "correct horse"
@@ -22,12 +22,6 @@ async def with_ann(house: House) -> House:
     await house.add_domain("example.org")
     await house.add_account(ANN, SECRET, quota_bytes=5000)
     return house
-
-
-async def refused(attempt: object) -> PostroomError:
-    with pytest.raises(PostroomError) as error:
-        await attempt  # type: ignore[misc]
-    return error.value
 
 
 async def test_plain_with_an_initial_response_gives_a_ticket(

@@ -17,6 +17,9 @@ from postroom.store.v1 import (
     message_pb2,
     message_pb2_grpc,
     queue_pb2_grpc,
+    screening_pb2_grpc,
+    sending_pb2_grpc,
+    trace_pb2_grpc,
     url_pb2_grpc,
 )
 from postroom_chassis.rpc.client import Metadata, ticketed
@@ -41,6 +44,9 @@ class Callers:
     queue: queue_pb2_grpc.QueueServiceAsyncStub
     admin: admin_pb2_grpc.AdminServiceAsyncStub
     urls: url_pb2_grpc.UrlServiceAsyncStub
+    sending: sending_pb2_grpc.SendingServiceAsyncStub
+    screening: screening_pb2_grpc.ScreeningServiceAsyncStub
+    trace: trace_pb2_grpc.TraceServiceAsyncStub
     submitted: url_pb2_grpc.UrlServiceAsyncStub
 
     def ticket(self, account_id: int = ANN, **claims: int) -> Metadata:
@@ -112,5 +118,8 @@ async def store(
             channels["admin"].stub(queue_pb2_grpc.QueueServiceStub),
             channels["admin"].stub(admin_pb2_grpc.AdminServiceStub),
             channels["imap"].stub(url_pb2_grpc.UrlServiceStub),
+            channels["smtp"].stub(sending_pb2_grpc.SendingServiceStub),
+            channels["smtp"].stub(screening_pb2_grpc.ScreeningServiceStub),
+            channels["admin"].stub(trace_pb2_grpc.TraceServiceStub),
             channels["smtp"].stub(url_pb2_grpc.UrlServiceStub),
         )

@@ -12,20 +12,29 @@ from typing import TypeVar, cast
 from postroom_admin.model import (
     Account,
     Alias,
+    Attempt,
     Collected,
+    DkimKey,
     Domain,
+    DomainSummary,
+    KeyState,
     Mailbox,
     NewMessage,
     Page,
     Progress,
     QueueEntry,
     QueueState,
+    QueueSummary,
     Secret,
+    ShownEntry,
     StoredMessage,
+    Suppression,
     Tenant,
+    Traced,
     Usage,
 )
-from postroom_admin.ports import Credentials, Services
+from postroom_admin.ports import Credentials, Dns, Services
+from postroom_admin.publishing.dns_servers import DnsServers
 from postroom_admin.settings import AdminSettings
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.quota import Quota
@@ -99,6 +108,10 @@ class FakeDirectory:
 
     async def get_account(self, address: str) -> Account:
         return _get(self.accounts, address, "account")
+
+    async def get_account_of(self, account_id: int) -> Account:
+        by_id = {one.account_id: one for one in self.accounts.values()}
+        return _get(by_id, account_id, "account")
 
     async def list_accounts(
         self, domain: str = "", page_token: str = "", page_size: int = 0
@@ -203,24 +216,42 @@ class FakeCredentials:
 
 
 class FakeQueue:
+    """Entries by id. Those that are being sent can't be changed."""
+
     def __init__(self) -> None:
         self.entries: dict[int, QueueEntry] = {}
+        self.attempts: dict[int, tuple[Attempt, ...]] = {}
+        self.suppressions: dict[str, Suppression] = {}
+        self.left_alone: dict[str, datetime] = {}
+        self.calls: list[list[int]] = []
+        self._ids = itertools.count(1)
 
-    def put(self, recipient: str, *, last_reply: str = "", size: int = 1000) -> QueueEntry:
+    def put(
+        self,
+        recipient: str,
+        *,
+        last_reply: str = "",
+        last_host: str = "",
+        size: int = 1000,
+        state: QueueState = QueueState.WAITING,
+        attempts: Sequence[Attempt] = (),
+    ) -> QueueEntry:
         entry = QueueEntry(
-            queue_id=len(self.entries) + 1,
+            queue_id=next(self._ids),
             account_id=1,
             sender="ann@example.org",
             recipient=recipient,
-            state=QueueState.WAITING,
+            state=state,
             size=size,
             created_at=MADE,
             next_attempt_at=MADE,
-            attempts=0,
+            attempts=len(attempts),
             last_reply=last_reply,
             message_id="<1@example.org>",
+            last_host=last_host,
         )
         self.entries[entry.queue_id] = entry
+        self.attempts[entry.queue_id] = tuple(attempts)
         return entry
 
     async def list(
@@ -229,23 +260,116 @@ class FakeQueue:
         found = [one for one in self.entries.values() if domain in ("", one.domain)]
         return _page(found, page_token, page_size)
 
+    async def show(self, queue_id: int) -> ShownEntry:
+        return ShownEntry(_get(self.entries, queue_id, "entry"), self.attempts[queue_id])
+
+    async def summarize(self) -> QueueSummary:
+        by_domain: dict[str, list[QueueState]] = {}
+        for entry in self.entries.values():
+            by_domain.setdefault(entry.domain, []).append(entry.state)
+        domains = [
+            DomainSummary(
+                domain,
+                states.count(QueueState.WAITING),
+                states.count(QueueState.HELD),
+                states.count(QueueState.SENDING),
+                MADE,
+                self.left_alone.get(domain),
+                "connection refused" if domain in self.left_alone else "",
+            )
+            for domain, states in sorted(by_domain.items(), key=lambda one: -len(one[1]))
+        ]
+        return QueueSummary(tuple(domains), len(self.entries))
+
     async def hold(self, queue_ids: Sequence[int]) -> int:
         return self._turn(queue_ids, QueueState.HELD)
 
     async def release(self, queue_ids: Sequence[int]) -> int:
         return self._turn(queue_ids, QueueState.WAITING)
 
+    async def retry(self, queue_ids: Sequence[int]) -> int:
+        return self._turn(queue_ids, QueueState.WAITING)
+
     async def cancel(self, queue_ids: Sequence[int]) -> int:
+        self._check(queue_ids)
         for queue_id in queue_ids:
-            _get(self.entries, queue_id, "entry")
             del self.entries[queue_id]
         return len(queue_ids)
 
+    async def list_suppressions(self, page_token: str = "") -> Page[Suppression]:
+        return _page(sorted(self.suppressions.values(), key=lambda one: one.address), page_token, 0)
+
+    async def suppress(self, address: str, reason: str) -> None:
+        self.suppressions[address] = Suppression(address, reason, MADE)
+
+    async def unsuppress(self, address: str) -> None:
+        _get(self.suppressions, address, "suppression of")
+        del self.suppressions[address]
+
     def _turn(self, queue_ids: Sequence[int], state: QueueState) -> int:
-        assert len(queue_ids) <= 1000
+        self._check(queue_ids)
         for queue_id in queue_ids:
-            self.entries[queue_id] = replace(_get(self.entries, queue_id, "entry"), state=state)
+            self.entries[queue_id] = replace(self.entries[queue_id], state=state)
         return len(queue_ids)
+
+    def _check(self, queue_ids: Sequence[int]) -> None:
+        """None is changed where one can't be."""
+        assert 0 < len(queue_ids) <= 1000
+        self.calls.append([*queue_ids])
+        for queue_id in queue_ids:
+            if _get(self.entries, queue_id, "entry").state is QueueState.SENDING:
+                raise PostroomError(Kind.CONFLICT, f"entry {queue_id} is being sent")
+
+
+class FakeTraces:
+    """Lives of messages by Message-ID without its brackets."""
+
+    def __init__(self) -> None:
+        self.lives: dict[str, Traced] = {}
+
+    async def trace(self, message_id: str) -> Traced:
+        return _get(self.lives, message_id.removeprefix("<").removesuffix(">"), "message")
+
+
+class FakeDkimKeys:
+    """Keys in the order in which they were made; public keys that are none."""
+
+    def __init__(self) -> None:
+        self.keys: list[DkimKey] = []
+        self.domains = {"example.org"}
+        self.now = MADE
+
+    async def make(
+        self, domain: str, algorithm: str = "", selector: str = "", bits: int = 0
+    ) -> DkimKey:
+        name = selector or f"s{len(self.keys) + 1}"
+        record = f"v=DKIM1; k={algorithm.partition('-')[0]}; p=key{len(self.keys) + 1}"
+        made = DkimKey(domain, name, algorithm, KeyState.NEW, record, self.now, None)
+        self.keys.append(made)
+        return made
+
+    async def list(self, domain: str = "", page_token: str = "") -> Page[DkimKey]:
+        if domain and domain not in self.domains:
+            raise PostroomError(Kind.NOT_FOUND, f"there is no domain {domain} here")
+        return _page([key for key in self.keys if domain in ("", key.domain)], page_token, 0)
+
+    async def activate(self, domain: str, selector: str) -> DkimKey:
+        wanted = next(key for key in self.keys if key.selector == selector)
+        for key in self.keys:
+            if (key.algorithm, key.state) == (wanted.algorithm, KeyState.ACTIVE):
+                await self.retire(domain, key.selector)
+        return self._set(selector, KeyState.ACTIVE, None)
+
+    async def retire(self, domain: str, selector: str) -> DkimKey:
+        return self._set(selector, KeyState.RETIRED, self.now)
+
+    async def remove(self, domain: str, selector: str) -> None:
+        self.keys = [key for key in self.keys if key.selector != selector]
+
+    def _set(self, selector: str, state: KeyState, retired_at: datetime | None) -> DkimKey:
+        (at,) = (at for at, key in enumerate(self.keys) if key.selector == selector)
+        self.keys[at] = replace(self.keys[at], state=state, retired_at=retired_at)
+        return self.keys[at]
 
 
 class FakeStore:
@@ -361,11 +485,22 @@ class FakeServices:
         self.credentials = FakeCredentials(self.directory.accounts)
         self.queue = FakeQueue()
         self.store = FakeStore()
+        self.traces = FakeTraces()
+        self.dkim = FakeDkimKeys()
+        self.dns: Dns = DnsServers("127.0.0.1:1")
 
     @property
     def ports(self) -> Services:
         credentials = cast(Credentials, self.credentials)
-        return Services(self.directory, self.queue, self.store, credentials)
+        return Services(
+            self.directory,
+            self.queue,
+            self.store,
+            credentials,
+            self.traces,
+            self.dkim,
+            self.dns,
+        )
 
     def connect(self, _settings: AdminSettings) -> AbstractAsyncContextManager[Services]:
         @asynccontextmanager

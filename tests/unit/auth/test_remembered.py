@@ -42,6 +42,30 @@ def test_what_was_read_before_a_change_is_not_kept_after_it() -> None:
     assert remembered.get("a", 0) == 0
 
 
+async def test_what_is_read_is_remembered_also_that_there_is_nothing() -> None:
+    remembered = Remembered[str, int | None](5.0, 2, Clock())
+    answers = iter([None, 1])
+
+    async def read() -> int | None:
+        return next(answers)
+
+    for _ in range(2):
+        assert await remembered.or_read("a", read) is None
+    remembered.forget()
+    assert await remembered.or_read("a", read) == 1
+
+
+async def test_what_is_read_while_something_changes_is_not_remembered() -> None:
+    remembered = Remembered[str, int](5.0, 2, Clock())
+
+    async def read() -> int:
+        remembered.forget()
+        return 1
+
+    assert await remembered.or_read("a", read) == 1
+    assert len(remembered) == 0
+
+
 def test_nothing_is_kept_where_there_is_no_room() -> None:
     remembered = Remembered[str, int](5.0, 0, Clock())
     remembered.put("a", 1, remembered.era)

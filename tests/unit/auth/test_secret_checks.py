@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import pytest
+from postroom_auth.domain.networks import admits
 from postroom_auth.domain.people import Credential
-from postroom_auth.domain.shared_secret import SecretKind, SharedSecret, admits, read_networks
+from postroom_auth.domain.shared_secret import SecretKind, SharedSecret, about, read_networks
 from postroom_auth.passwords import Tried
 from postroom_auth.ports import KeptSecret, Subject
 from postroom_auth.sealing import Sealed, Sealer
-from postroom_auth.shared_secrets import SecretChecks, _about
+from postroom_auth.shared_secrets import SecretChecks
 from postroom_chassis.errors import Kind, PostroomError
 
 ANN, BEN, EVE = "ann@example.org", "ben@example.org", "eve@example.org"
@@ -40,7 +41,7 @@ class Kept:
             raise self.fault
         if account_id not in (1, 3):
             return []
-        sealed = SEALER.seal(b"secret", _about(account_id, kind))
+        sealed = SEALER.seal(b"secret", about(account_id, kind))
         networks = read_networks(kind, ["192.0.2.0/24"])
         return [KeptSecret(SharedSecret(7, kind, networks, 0), account_id, sealed)]
 
@@ -57,12 +58,12 @@ class Throttle:
     async def learn(self, subject: Subject) -> None:
         self.told.append("learn")
 
-    async def failed(self, subject: Subject, *, begun: bool = True) -> None:
-        assert not begun
+    async def failed(self, subject: Subject, begun: str | None = None) -> None:
+        assert begun is None
         self.told.append("failed")
 
-    async def succeeded(self, subject: Subject, *, begun: bool = True) -> None:
-        assert not begun
+    async def succeeded(self, subject: Subject, begun: str | None = None) -> None:
+        assert begun is None
         self.told.append("succeeded")
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import ipaddress
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import replace
 
 import pytest
@@ -57,6 +58,17 @@ def test_guesses_under_way_count_until_they_end() -> None:
         failures.end("ann")
     assert failures.wait("ann", now=0.0) == 0
     assert len(failures) == 0
+
+
+def test_an_answer_is_older_than_what_has_come_to_be_known_since_it_was_asked_for() -> None:
+    failures = Failures(PACE)
+    failures.learn("ann", Record(4, 0.0), None)
+    for late in (Record(3, 0.0), None):
+        failures.learn("ann", late, None)
+    known = failures.record("ann", now=0.0)
+    assert known == Record(4, 0.0)
+    failures.learn("ann", None, known)  # another replica has forgiven them
+    assert failures.record("ann", now=0.0) is None
 
 
 def test_very_many_failures_lock_for_long_and_are_not_forgotten_meanwhile() -> None:
@@ -114,13 +126,13 @@ BOB = Subject("bob@example.org", "198.51.100.7")
 
 async def guess(throttle: SharedThrottle, subject: Subject, *, right: bool = False) -> None:
     """What a check of a password does. Raises PostroomError RATE_LIMITED."""
-    await throttle.begin(subject)
+    begun = await throttle.begin(subject)
     try:
         await throttle.learn(subject)
     except PostroomError:
-        await throttle.withdrawn(subject)
+        await throttle.withdrawn(begun)
         raise
-    await (throttle.succeeded(subject) if right else throttle.failed(subject))
+    await (throttle.succeeded(subject, begun) if right else throttle.failed(subject, begun))
 
 
 async def refused(throttle: SharedThrottle, subject: Subject) -> str:
@@ -159,6 +171,25 @@ async def test_replicas_count_networks_together(house: House) -> None:
     for throttle in (one, other):
         await refused(throttle, BOB)
         await guess(throttle, Subject(BOB.account, "192.0.2.9"), right=True)
+
+
+async def test_what_was_read_before_a_failure_does_not_undo_it(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    throttle, read = house.replica(), house.counts.read
+    for _ in range(2):
+        await guess(throttle, ANN)
+
+    async def slow(subjects: Collection[str]) -> Mapping[str, Record]:
+        monkeypatch.setattr(house.counts, "read", read)
+        found = await read(subjects)
+        await guess(throttle, ANN)
+        return found
+
+    monkeypatch.setattr(house.counts, "read", slow)
+    with pytest.raises(PostroomError) as error:
+        await throttle.learn(ANN)
+    assert error.value.kind is Kind.RATE_LIMITED
 
 
 async def test_success_forgives_on_every_replica(house: House) -> None:
@@ -213,9 +244,50 @@ async def test_where_nobody_fails_nothing_is_written(house: House) -> None:
 async def test_a_guess_without_an_outcome_is_not_counted(house: House) -> None:
     throttle = house.replica()
     for _ in range(10):
-        await throttle.begin(ANN)
-        await throttle.withdrawn(ANN)
+        await throttle.withdrawn(await throttle.begin(ANN))
     await throttle.check(ANN)
+
+
+async def test_a_guess_ends_as_it_was_begun(house: House) -> None:
+    throttle = house.replica(network=LENIENT)
+    strange = await throttle.begin(ANN)
+    await guess(throttle, ANN, right=True)
+    for _ in range(2):
+        await throttle.failed(ANN, await throttle.begin(ANN))
+    # It was begun before the owner was known there: their own count has two, which are free.
+    await throttle.failed(ANN, strange)
+    await throttle.check(ANN)
+    for _ in range(2):
+        await guess(throttle, EVE)
+    await refused(throttle, EVE)
+
+
+async def test_where_nobody_is_named_the_network_alone_is_counted(house: House) -> None:
+    pace = replace(PACE, free=0, lock_after=1, lock=1000.0)
+    throttle = house.replica(pace)
+    nobody = Subject(None, EVE.network)
+    for _ in range(2):
+        await throttle.failed(nobody)
+        await throttle.learn(nobody)
+    await throttle.succeeded(nobody)
+    await throttle.failed(nobody)
+    other = house.replica(pace)
+    with pytest.raises(PostroomError):
+        await other.learn(nobody)
+    with pytest.raises(PostroomError):
+        await other.check(nobody)
+    for unnamed in (Subject("", "192.0.2.9"), Subject(None, "192.0.2.9")):
+        await other.check(unnamed)
+
+
+async def test_a_network_that_is_exempt_and_nobody_named_counts_nothing(house: House) -> None:
+    exempt = [ipaddress.ip_network("198.51.100.0/24")]
+    throttle = SharedThrottle(house.counts, house.audit, PACE, PACE, house.clock, exempt)
+    for _ in range(10):
+        await throttle.failed(Subject(None, EVE.network))
+    await throttle.check(Subject(None, EVE.network))
+    await throttle.learn(EVE)
+    assert await house.counts.read(["network " + EVE.network]) == {}
 
 
 async def test_an_owner_keeps_a_count_of_their_own(house: House) -> None:

@@ -109,6 +109,24 @@ def test_whom_a_client_s_certificate_names(
     assert names_in(authority.issue("ann smith", addresses, hosts).der) == names
 
 
+def test_a_certificate_that_names_somebody_twice_names_nobody() -> None:
+    # cryptography makes none: the second one gets its number afterwards.
+    names = x509.SubjectAlternativeName([x509.RFC822Name("ann@example.org")])
+    other = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.99"), names.public_bytes())
+    made = builder(EC).add_extension(names, False).add_extension(other, False)
+    der = made.sign(EC, hashes.SHA256()).public_bytes(Encoding.DER)
+    assert names_in(der) == ("ann@example.org",)
+    assert names_in(der.replace(b"\x55\x1d\x63", b"\x55\x1d\x11")) == ()
+
+
+def test_a_name_of_a_sort_that_nobody_reads_names_nobody() -> None:
+    # RFC 5280 section 4.2.1.6: an ediPartyName.
+    oid = x509.SubjectAlternativeName.oid
+    names = x509.UnrecognizedExtension(oid, b"\x30\x05\xa5\x03\xa1\x01\x0c")
+    made = builder(EC).add_extension(names, False).sign(EC, hashes.SHA256())
+    assert names_in(made.public_bytes(Encoding.DER)) == ()
+
+
 @given(st.binary(max_size=300))
 def test_what_is_no_certificate_names_nobody(der: bytes) -> None:
     assert names_in(der) == ()

@@ -7,13 +7,14 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
-from postroom.auth.v1 import authentication_pb2
+from postroom.auth.v1 import authentication_pb2, directory_pb2
 from postroom_chassis.certificates import make_development_certificates
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.net.client import Client
 from postroom_chassis.rpc.client import Channel
 from postroom_chassis.rpc.server import Call, Server
 from postroom_chassis.settings import Tls
+from postroom_imap.remote.directory import RemoteDirectory
 from postroom_imap.remote.identity import RemoteAuthenticator
 
 Request = authentication_pb2.AuthenticateRequest
@@ -62,18 +63,56 @@ class Auth:
         )
 
 
+class People:
+    """A directory that knows Ann; counts what it is asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def Resolve(
+        self, request: directory_pb2.ResolveRequest, call: Call
+    ) -> directory_pb2.ResolveResponse:
+        self.asked += request.addresses
+        ann = directory_pb2.Recipient(account_id=7, address="ann@example.org", quota_bytes=100)
+        local, unknown = directory_pb2.Resolution.KIND_LOCAL, directory_pb2.Resolution.KIND_UNKNOWN
+        return directory_pb2.ResolveResponse(
+            resolutions=[
+                directory_pb2.Resolution(kind=local, recipients=[ann])
+                if address == ann.address
+                else directory_pb2.Resolution(kind=unknown)
+                for address in request.addresses
+            ]
+        )
+
+    async def MaySendAs(
+        self, request: directory_pb2.MaySendAsRequest, call: Call
+    ) -> directory_pb2.MaySendAsResponse:
+        raise AssertionError("nobody asks that")
+
+
 @pytest.fixture
-async def authenticator(tmp_path: Path) -> AsyncIterator[RemoteAuthenticator]:
+def people() -> People:
+    return People()
+
+
+@pytest.fixture
+async def auth(tmp_path: Path, people: People) -> AsyncIterator[Channel]:
     make_development_certificates(tmp_path)
-    service = authentication_pb2.DESCRIPTOR.services_by_name["AuthenticationService"]
+    authentication = authentication_pb2.DESCRIPTOR.services_by_name["AuthenticationService"]
     async with AsyncExitStack() as stack:
         server = Server(_tls(tmp_path, "auth"))
-        server.add(service, Auth())
+        server.add(authentication, Auth())
+        server.add(directory_pb2.DESCRIPTOR.services_by_name["DirectoryService"], people)
         port = await server.start("127.0.0.1:0")
         stack.push_async_callback(server.stop, 0)
         channel = Channel(f"127.0.0.1:{port}", "auth", _tls(tmp_path, "imap"))
         stack.push_async_callback(channel.close)
-        yield RemoteAuthenticator(channel)
+        yield channel
+
+
+@pytest.fixture
+def authenticator(auth: Channel) -> RemoteAuthenticator:
+    return RemoteAuthenticator(auth)
 
 
 def _tls(folder: Path, service: str) -> Tls:
@@ -110,3 +149,16 @@ async def test_an_exchange_of_more_steps_is_a_stream(
 
     signed_in = await authenticator.authenticate("LOGIN", initial, CLIENT, respond)
     assert signed_in.ticket.token == "stream"
+
+
+async def test_who_is_there_is_asked_for_once(auth: Channel, people: People) -> None:
+    directory = RemoteDirectory(auth)
+    for _ in range(3):
+        ann = await directory.account("ann@example.org")
+        assert ann is not None
+        assert (ann.account_id, ann.quota.bytes) == (7, 100)
+    assert people.asked == ["ann@example.org"]
+    # Who isn't may be made at any time.
+    for _ in range(2):
+        assert await directory.account("bob@example.org") is None
+    assert people.asked[1:] == ["bob@example.org"] * 2

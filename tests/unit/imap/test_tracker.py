@@ -52,9 +52,22 @@ def test_names_of_annotations_are_told_to_those_who_want_them() -> None:
     feed.flag(1, flags=FLAGGED)
     flagged = b"* 1 FETCH (FLAGS (\\Flagged))\r\n"
     assert plain.tell() == own.tell() == [flagged]
-    told = b"* 2 FETCH (FLAGS () ANNOTATION (/comment /altsubject))\r\n"
+    told = b"* 2 FETCH (FLAGS () ANNOTATION (/altsubject /comment))\r\n"
     assert wants.tell() == [flagged, told]
     assert [line.split()[1] for line in follows.tell()] == [b"1", b"2"]
+
+
+def test_names_of_annotations_that_are_forgotten_are_not_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The flags tell that something is new."""
+    monkeypatch.setattr(view, "MOST_NEWS", 4)
+    feed = Feed(9)
+    wants = Tracker(feed.standing, False, annotates=True)
+    for number in range(1, 10):
+        feed.annotate((number, "/comment", 0))
+    assert feed.view.news_since(0) is None
+    assert wants.tell() == [b"* %d FETCH (FLAGS ())\r\n" % number for number in range(1, 10)]
 
 
 def test_who_annotated_is_known_though_the_stream_was_quicker() -> None:

@@ -102,3 +102,13 @@ async def test_answers_are_kept_for_their_time(server: DnsServer) -> None:
         await asking.exchangers("now.example")
     assert server.asked["example.org", "MX"] == 1
     assert server.asked["now.example", "MX"] == 3
+
+
+async def test_large_answers_are_not_kept(server: DnsServer) -> None:
+    asking = resolver(server)
+    server.text("small.example.org", "x" * 3_000)
+    server.text("large.example.org", "x" * 30_000)
+    for _ in range(2):
+        assert len((await asking.texts("small.example.org")).records[0]) == 3_000
+        assert len((await asking.texts("large.example.org")).records[0]) == 30_000
+    assert server.asked["small.example.org", "TXT"] < server.asked["large.example.org", "TXT"]

@@ -208,7 +208,8 @@ async def test_a_purge_leaves_nothing(
     await expunge(store)
     await take_in(admin, HELLO, key=b"2")
     await admin.PurgeAccount(admin_pb2.PurgeAccountRequest(account_id=ANN), CALL)
-    left = {table.name for table in tables.metadata.tables.values() if count(store, table)}
+    owned = [table for table in tables.metadata.tables.values() if "account_id" in table.c]
+    left = {table.name for table in owned if count(store, table)}
     assert left == set()
     assert indexed_emails(store) == []
     await admin.PurgeAccount(admin_pb2.PurgeAccountRequest(account_id=ANN), CALL)

@@ -17,6 +17,7 @@ from postroom_store.accounts import AccountNews, news_since
 from postroom_store.database import Readers, open_engine
 from postroom_store.domain.change import Change, Published
 from postroom_store.ingest import Ingest
+from postroom_store.lookouts import Lookouts
 from postroom_store.messages import Arrival
 from postroom_store.notices import Notices
 from postroom_store.rpc.changes import ChangeService
@@ -131,7 +132,7 @@ async def test_another_process_on_postgresql_is_told(postgresql_url: str) -> Non
     tables.metadata.create_all(here)
     ours, theirs = Notices(), Notices()
     async with hub_of(here) as hub:
-        listening = asyncio.create_task(ours.listen(here, hub))
+        listening = asyncio.create_task(ours.listen(here, hub, Lookouts()))
         writer = Writer(there, lambda _changes: None, 5, theirs.send)
         first = await writer.run(append)
         watcher = Watcher(hub)
@@ -278,7 +279,7 @@ async def test_an_account_is_watched_across_processes_on_postgresql(postgresql_u
     tables.metadata.create_all(here)
     ours, theirs = Notices(), Notices()
     async with hub_of(here) as hub:
-        listening = asyncio.create_task(ours.listen(here, hub))
+        listening = asyncio.create_task(ours.listen(here, hub, Lookouts()))
         writer = Writer(there, lambda _changes: None, 5, theirs.send)
         await writer.run(append)
         watcher = Watcher(hub)

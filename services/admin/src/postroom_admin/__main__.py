@@ -29,7 +29,8 @@ async def start(service: Service, settings: ApiSettings) -> None:
     for owner, channel in channels.items():
         service.stack.push_async_callback(channel.close)
         service.ready_when(owner, partial(check_health, channel))
-    api = build_api(services_over(channels), tokens)
+    services = services_over(channels, settings.dns_server)
+    api = build_api(services, tokens, settings.mail_host_list)
     for address in parse_listeners(settings.listeners):
         tls = _tls(settings) if address.tls else None
         if tls is not None:

@@ -190,7 +190,11 @@ class QueueState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class QueueEntry:
-    """One recipient of a message that waits to be sent elsewhere."""
+    """One recipient of a message that waits to be sent elsewhere.
+
+    Attributes:
+        last_host: whose reply `last_reply` is; empty: nobody's, it tells what went wrong here.
+    """
 
     queue_id: int
     account_id: int
@@ -203,11 +207,169 @@ class QueueEntry:
     attempts: int
     last_reply: str
     message_id: str
+    last_host: str = ""
 
     @property
     def domain(self) -> str:
         """The recipient's domain."""
         return self.recipient.rpartition("@")[2].lower()
+
+
+class Outcome(StrEnum):
+    """What came of one try to send an entry."""
+
+    DELIVERED = "delivered"
+    RELAYED = "relayed"
+    DEFERRED = "deferred"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try to send one entry.
+
+    Attributes:
+        reply: the peer's, or what went wrong here.
+        host: the peer's name and address; empty where none was reached.
+        tls: version and policy; empty in clear text.
+    """
+
+    at: datetime
+    outcome: Outcome
+    reply: str
+    host: str
+    tls: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShownEntry:
+    """An entry with all its attempts, oldest first."""
+
+    entry: QueueEntry
+    attempts: tuple[Attempt, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DomainSummary:
+    """The mail that waits for one domain.
+
+    Attributes:
+        retry_at: the domain is left alone until then; None: it isn't.
+        last_reply: of the domain as a whole.
+    """
+
+    domain: str
+    waiting: int
+    held: int
+    sending: int
+    oldest: datetime
+    retry_at: datetime | None
+    last_reply: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueueSummary:
+    """The domains with the most that waits, and how many entries there are for all of them."""
+
+    domains: tuple[DomainSummary, ...]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Suppression:
+    """An address elsewhere to which nothing is sent."""
+
+    address: str
+    reason: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Reception:
+    """How a message came.
+
+    Attributes:
+        message_id: the id that smtp gave it, as in its reply and the Received field.
+        client: IP address.
+        name: what the client called itself.
+        verdict: what the checks said.
+    """
+
+    message_id: str
+    client: str
+    name: str
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class TracedCopy:
+    """A message in somebody's mailbox; `expunged_at` None: it is there."""
+
+    account_id: int
+    mailbox: str
+    uid: int
+    delivered_at: datetime
+    seen: bool
+    expunged_at: datetime | None
+    sender: str
+    reception: Reception
+
+
+@dataclass(frozen=True, slots=True)
+class TracedEntry:
+    """A message to an address elsewhere; `state` None: it has left the queue."""
+
+    queue_id: int
+    account_id: int
+    sender: str
+    recipient: str
+    created_at: datetime
+    state: QueueState | None
+    next_attempt_at: datetime
+    attempts: tuple[Attempt, ...]
+    reception: Reception
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """What is known of a message: where it lies, and where it was to go."""
+
+    copies: tuple[TracedCopy, ...]
+    entries: tuple[TracedEntry, ...]
+
+
+class Algorithm(StrEnum):
+    """What mail is signed with (RFC 6376, RFC 8463)."""
+
+    RSA = "rsa-sha256"
+    ED25519 = "ed25519-sha256"
+
+
+class KeyState(StrEnum):
+    """What a key is used for: not yet, now, no more."""
+
+    NEW = "new"
+    ACTIVE = "active"
+    RETIRED = "retired"
+
+
+@dataclass(frozen=True, slots=True)
+class DkimKey:
+    """A key that mail of a domain is signed with: not what it is.
+
+    Attributes:
+        record: the text of the TXT record that tells of it.
+        retired_at: None: it isn't retired.
+    """
+
+    domain: str
+    selector: str
+    algorithm: str
+    state: KeyState
+    record: str
+    created_at: datetime
+    retired_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.quota import Quota
 
 from postroom_admin.model import (
@@ -19,6 +20,7 @@ from postroom_admin.model import (
     AuditEntry,
     AuditFilter,
     Collected,
+    DkimKey,
     Domain,
     Mailbox,
     NewAppPassword,
@@ -26,10 +28,14 @@ from postroom_admin.model import (
     Page,
     Progress,
     QueueEntry,
+    QueueSummary,
     Secret,
+    ShownEntry,
     Standing,
     StoredMessage,
+    Suppression,
     Tenant,
+    Traced,
     Usage,
 )
 
@@ -65,6 +71,7 @@ class Directory(Protocol):
         guess, unless that is accepted."""
 
     async def get_account(self, address: str) -> Account: ...
+    async def get_account_of(self, account_id: int) -> Account: ...
     async def list_accounts(
         self, domain: str = "", page_token: str = "", page_size: int = 0
     ) -> Page[Account]: ...
@@ -136,18 +143,75 @@ class Credentials(Protocol):
 
 
 class Queue(Protocol):
-    """Mail that waits to be sent elsewhere (postroom.store.v1.QueueService)."""
+    """Mail that waits to be sent elsewhere (postroom.store.v1.QueueService).
+
+    What changes entries takes at most 1,000 ids and answers how many it changed. NOT_FOUND;
+    CONFLICT: one is being sent. Then none of the same account is changed.
+    """
 
     async def list(
         self, domain: str = "", page_token: str = "", page_size: int = 0
     ) -> Page[QueueEntry]:
         """Oldest first."""
 
-    async def hold(self, queue_ids: Sequence[int]) -> int:
-        """Answers how many it changed; at most 1,000 ids, as below. CONFLICT: one is being sent."""
+    async def show(self, queue_id: int) -> ShownEntry: ...
+    async def summarize(self) -> QueueSummary:
+        """The 1,000 fullest domains."""
 
+    async def hold(self, queue_ids: Sequence[int]) -> int: ...
     async def release(self, queue_ids: Sequence[int]) -> int: ...
+    async def retry(self, queue_ids: Sequence[int]) -> int: ...
     async def cancel(self, queue_ids: Sequence[int]) -> int: ...
+
+    async def list_suppressions(self, page_token: str = "") -> Page[Suppression]:
+        """In order of address."""
+
+    async def suppress(self, address: str, reason: str) -> None: ...
+    async def unsuppress(self, address: str) -> None:
+        """NOT_FOUND."""
+
+
+class Traces(Protocol):
+    """The life of messages (postroom.store.v1.TraceService)."""
+
+    async def trace(self, message_id: str) -> Traced:
+        """With or without angle brackets, or the id that smtp gave it. NOT_FOUND."""
+
+
+class DkimKeys(Protocol):
+    """Keys that mail is signed with (postroom.auth.v1.DkimService). NOT_FOUND, INVALID."""
+
+    async def make(
+        self, domain: str, algorithm: str = "", selector: str = "", bits: int = 0
+    ) -> DkimKey:
+        """A new key, which doesn't sign yet. ALREADY_EXISTS, LIMIT_EXCEEDED, UNSUPPORTED."""
+
+    async def list(self, domain: str = "", page_token: str = "") -> Page[DkimKey]:
+        """In order of domain and age."""
+
+    async def activate(self, domain: str, selector: str) -> DkimKey: ...
+    async def retire(self, domain: str, selector: str) -> DkimKey: ...
+    async def remove(self, domain: str, selector: str) -> None:
+        """CONFLICT while it signs."""
+
+
+class DnsFailure(PostroomError):
+    """The DNS can't say now: UNAVAILABLE."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(Kind.UNAVAILABLE, message)
+
+
+class Dns(Protocol):
+    """What is published. Raises (all): DnsFailure."""
+
+    async def look_up(self, name: str, kind: str) -> Sequence[str]:
+        """The records of a kind at a name, in no order: the strings of a TXT put together, all
+        others as in a zone file, in lower case and names without the last dot.
+        """
+
+    async def names_of(self, address: str) -> Sequence[str]:
+        """The names that an IP address leads back to."""
 
 
 class MailStore(Protocol):
@@ -195,3 +259,6 @@ class Services:
     queue: Queue
     store: MailStore
     credentials: Credentials
+    traces: Traces
+    dkim: DkimKeys
+    dns: Dns

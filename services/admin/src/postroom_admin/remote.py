@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ from postroom.auth.v1 import (
     secret_pb2,
     secret_pb2_grpc,
 )
-from postroom.store.v1 import admin_pb2, admin_pb2_grpc, message_pb2, queue_pb2, queue_pb2_grpc
+from postroom.store.v1 import admin_pb2, admin_pb2_grpc, message_pb2
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.quota import Quota
 from postroom_chassis.rpc.client import Channel
@@ -33,8 +33,6 @@ from postroom_admin.model import (
     NewMessage,
     Page,
     Progress,
-    QueueEntry,
-    QueueState,
     Secret,
     Standing,
     StoredMessage,
@@ -42,16 +40,14 @@ from postroom_admin.model import (
     Usage,
 )
 from postroom_admin.ports import Services
+from postroom_admin.publishing.dns_servers import DnsServers
+from postroom_admin.remote_dkim import RemoteDkimKeys
+from postroom_admin.remote_queue import RemoteQueue, RemoteTraces
 from postroom_admin.settings import AdminSettings
 
 PIECE = 256 * 1024  # bytes of an upload in one message
 IMPORT_SECONDS = 120.0
 JOB_SECONDS = 24 * 3600.0  # checks, reindexing and exports of large accounts take hours
-STATES = {
-    queue_pb2.QueueEntry.STATE_WAITING: QueueState.WAITING,
-    queue_pb2.QueueEntry.STATE_HELD: QueueState.HELD,
-    queue_pb2.QueueEntry.STATE_LEASED: QueueState.SENDING,
-}
 OUTCOMES = {
     None: credential_pb2.ListAuditRequest.OUTCOME_UNSPECIFIED,
     True: credential_pb2.ListAuditRequest.OUTCOME_SUCCEEDED,
@@ -68,7 +64,7 @@ async def connect(settings: AdminSettings) -> AsyncIterator[Services]:
     """
     channels = owner_channels(settings)
     try:
-        yield services_over(channels)
+        yield services_over(channels, settings.dns_server)
     finally:
         for channel in channels.values():
             await channel.close()
@@ -82,11 +78,21 @@ def owner_channels(settings: AdminSettings) -> dict[str, Channel]:
     }
 
 
-def services_over(channels: dict[str, Channel]) -> Services:
-    """The ports over channels to "auth" and "store"."""
+def services_over(channels: dict[str, Channel], dns_server: str = "") -> Services:
+    """The ports over channels to "auth" and "store".
+
+    Args:
+        dns_server: who is asked what is published; empty: whom the system asks.
+    """
     auth, store = channels["auth"], channels["store"]
     return Services(
-        RemoteDirectory(auth), RemoteQueue(store), RemoteStore(store), RemoteCredentials(auth)
+        RemoteDirectory(auth),
+        RemoteQueue(store),
+        RemoteStore(store),
+        RemoteCredentials(auth),
+        RemoteTraces(store),
+        RemoteDkimKeys(auth),
+        DnsServers(dns_server),
     )
 
 
@@ -150,6 +156,10 @@ class RemoteDirectory:
 
     async def get_account(self, address: str) -> Account:
         return _account(await self._stub.GetAccount(account_pb2.GetAccountRequest(address=address)))
+
+    async def get_account_of(self, account_id: int) -> Account:
+        request = account_pb2.GetAccountRequest(account_id=account_id)
+        return _account(await self._stub.GetAccount(request))
 
     async def list_accounts(
         self, domain: str = "", page_token: str = "", page_size: int = 0
@@ -298,31 +308,6 @@ class RemoteCredentials:
         )
         answer = await self._stub.ListAudit(request)
         return Page([_audit_entry(entry) for entry in answer.entries], answer.next_page_token)
-
-
-class RemoteQueue:
-    """ports.Queue at store."""
-
-    def __init__(self, store: Channel) -> None:
-        self._stub = store.stub(queue_pb2_grpc.QueueServiceStub)
-
-    async def list(
-        self, domain: str = "", page_token: str = "", page_size: int = 0
-    ) -> Page[QueueEntry]:
-        request = queue_pb2.ListQueueRequest(
-            domain=domain, page_token=page_token, page_size=page_size
-        )
-        answer = await self._stub.List(request)
-        return Page([_queue_entry(entry) for entry in answer.entries], answer.next_page_token)
-
-    async def hold(self, queue_ids: Sequence[int]) -> int:
-        return (await self._stub.Hold(_entries(queue_ids))).changed
-
-    async def release(self, queue_ids: Sequence[int]) -> int:
-        return (await self._stub.Release(_entries(queue_ids))).changed
-
-    async def cancel(self, queue_ids: Sequence[int]) -> int:
-        return (await self._stub.Cancel(_entries(queue_ids))).changed
 
 
 class RemoteStore:
@@ -500,26 +485,6 @@ def _secret(secret: secret_pb2.Secret) -> Secret:
 
 def _alias(alias: account_pb2.Alias) -> Alias:
     return Alias(alias.address, tuple(alias.targets))
-
-
-def _queue_entry(entry: queue_pb2.QueueEntry) -> QueueEntry:
-    return QueueEntry(
-        queue_id=entry.queue_id,
-        account_id=entry.account_id,
-        sender=entry.sender,
-        recipient=entry.recipient,
-        state=STATES.get(entry.state, QueueState.WAITING),
-        size=entry.size,
-        created_at=_time(entry.created_at),
-        next_attempt_at=_time(entry.next_attempt_at),
-        attempts=entry.attempts,
-        last_reply=entry.last_reply,
-        message_id=entry.message_id,
-    )
-
-
-def _entries(queue_ids: Iterable[int]) -> queue_pb2.QueueEntriesRequest:
-    return queue_pb2.QueueEntriesRequest(queue_ids=queue_ids)
 
 
 def _new_message(message: NewMessage) -> message_pb2.NewMessage:

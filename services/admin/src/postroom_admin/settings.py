@@ -8,6 +8,8 @@ from postroom_chassis.settings import ServiceSettings
 from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from postroom_admin.publishing.dns_servers import read_server
+
 
 class AdminSettings(ServiceSettings):
     """What both need: where the owners are, and the certificate that opens their doors."""
@@ -27,6 +29,24 @@ class AdminSettings(ServiceSettings):
     )
     tls_certificate: Path | None = Field(None, description="PEM chain, for a listener with ';tls'")
     tls_key: Path | None = Field(None, description="PEM private key of tls_certificate")
+
+    mail_hosts: str = Field(
+        "", description="names of the hosts that take mail, comma separated, as others know them"
+    )
+    dns_server: str = Field(
+        "", description="IP address[:port] of the DNS server to ask; empty: those of the system"
+    )
+
+    @property
+    def mail_host_list(self) -> tuple[str, ...]:
+        return tuple(host.strip() for host in self.mail_hosts.split(",") if host.strip())
+
+    @field_validator("dns_server")
+    @classmethod
+    def _check_server(cls, text: str) -> str:
+        if text:
+            read_server(text)
+        return text
 
     @field_validator("listeners")
     @classmethod

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -36,6 +37,18 @@ REFUSED = "the ticket proves nothing here"
 SERVICES = {"imap": "imap", "pop3": "pop", "smtp": "smtp"}
 
 
+class RequestRefused(PostroomError):
+    """An AP-REQ proves nothing.
+
+    Args:
+        reply: a KRB-ERROR for the client.
+    """
+
+    def __init__(self, reply: bytes) -> None:
+        super().__init__(Kind.UNAUTHENTICATED, REFUSED)
+        self.reply = reply
+
+
 class Acceptor:
     """Checks tickets for this house's services.
 
@@ -43,18 +56,28 @@ class Acceptor:
         keytab: the services' keys.
         hostname: the one that tickets must name; empty: any that the keytab has a key for.
         threads: calls at a time.
+        clock: Unix seconds.
         kpop: whether AP-REQs are read, too.
 
     Raises:
         OSError: a library that is needed isn't there, or the keytab can't be read.
     """
 
-    def __init__(self, keytab: Path, hostname: str, threads: int, *, kpop: bool) -> None:
+    def __init__(
+        self,
+        keytab: Path,
+        hostname: str,
+        threads: int,
+        clock: Callable[[], float],
+        *,
+        kpop: bool,
+    ) -> None:
         if gssapi is None:
             raise OSError("a keytab needs the package gssapi, which is not installed")
         keytab.read_bytes()
         self._keytab = keytab
         self._hostname = hostname
+        self.clock = clock
         self._krb5 = Krb5(keytab) if kpop else None
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="kerberos")
         self._waiting = 0
@@ -68,10 +91,11 @@ class Acceptor:
             raise _away() from None
         return Context(self, begun)
 
-    async def read_request(self, request: bytes) -> Request | bytes:
-        """What an AP-REQ for POP3 proves; or a KRB-ERROR, where it proves nothing.
+    async def read_request(self, request: bytes) -> Request:
+        """What an AP-REQ for POP3 proves.
 
         Raises:
+            RequestRefused: it proves nothing.
             PostroomError: UNAVAILABLE; UNSUPPORTED where KPOP is off.
         """
         if self._krb5 is None:
@@ -112,7 +136,7 @@ class Acceptor:
         )
         return gssapi.SecurityContext(creds=credentials, usage="accept")
 
-    def _read_request(self, krb5: Krb5, request: bytes) -> Request | bytes:
+    def _read_request(self, krb5: Krb5, request: bytes) -> Request:
         service = SERVICES["pop3"]
         try:
             found = krb5.read_request(request)
@@ -121,48 +145,59 @@ class Acceptor:
             if error.ours:
                 log.error("keytab.unusable", service=service, error=str(error))
                 raise _away() from None
-            return self._refuse(krb5, error)
+            raise self._refused(krb5, error) from None
         name, _, host = found.server.partition("@")[0].partition("/")
         if name != service or self._hostname not in ("", host):
             log.info("kerberos.refused", service=service, error=f"a ticket for {found.server}")
-            return self._refuse(krb5, KerberosError(0, "a ticket for another service"))
+            raise self._refused(krb5, KerberosError(0, "a ticket for another service"))
         return found
 
-    def _refuse(self, krb5: Krb5, error: KerberosError) -> bytes:
+    def _refused(self, krb5: Krb5, error: KerberosError) -> PostroomError:
+        server = f"{SERVICES['pop3']}/{self._hostname or 'localhost'}"
         try:
-            return krb5.make_error(f"{SERVICES['pop3']}/{self._hostname or 'localhost'}", error)
+            return RequestRefused(krb5.make_error(server, error))
         except KerberosError:
-            raise PostroomError(Kind.UNAUTHENTICATED, REFUSED) from None
+            return PostroomError(Kind.UNAUTHENTICATED, REFUSED)
+
+
+@dataclass(frozen=True, slots=True)
+class Initiator:
+    """Who has established a context.
+
+    Attributes:
+        name: a principal, as it is written.
+        ends_at: Unix seconds, of the ticket, the clocks' difference included.
+    """
+
+    name: str
+    ends_at: int
 
 
 class Context:
-    """SecurityContext (see domain.sasl.exchange), without the account's part."""
+    """SecurityContext (see domain.sasl.exchange), without the account's part.
+
+    Attributes:
+        initiator: None until the context is established.
+    """
 
     def __init__(self, acceptor: Acceptor, begun: gssapi.SecurityContext) -> None:
         self._acceptor = acceptor
         self._begun = begun
-        self.established = False
-
-    @property
-    def name(self) -> str:
-        """The principal, once the context is established."""
-        return str(self._begun.initiator_name)
-
-    @property
-    def seconds(self) -> int:
-        """How long the ticket is good for, the clocks' difference included."""
-        return int(self._begun.lifetime)
+        self.initiator: Initiator | None = None
 
     async def accept(self, token: bytes) -> bytes:
         if not token:
             raise Malformed("a token was due")
-        reply, self.established = await self._acceptor.run(partial(_told, self._step, token))
+        reply, self.initiator = await self._acceptor.run(partial(_told, self._step, token))
         return reply
 
-    def _step(self, token: bytes) -> tuple[bytes, bool]:
-        reply = self._begun.step(token)
+    def _step(self, token: bytes) -> tuple[bytes, Initiator | None]:
+        reply = bytes(self._begun.step(token) or b"")
         # Where there is a token that tells the client of an error, this raises it.
-        return bytes(reply or b""), bool(self._begun.complete)
+        if not self._begun.complete:
+            return reply, None
+        ends_at = int(self._acceptor.clock()) + int(self._begun.lifetime)
+        return reply, Initiator(str(self._begun.initiator_name), ends_at)
 
     async def wrap(self, message: bytes) -> bytes:
         wrapped = await self._acceptor.run(partial(self._begun.wrap, message, False))

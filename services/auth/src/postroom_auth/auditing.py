@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter as Tally
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from postroom_chassis import logs
@@ -43,6 +44,7 @@ class AuditTrail:
         self._also = also
         self._entries: list[AuditEntry] = []
         self._some = asyncio.Event()
+        self._closing = asyncio.Event()
         self._task = asyncio.create_task(self._run())
 
     def record(self, entry: AuditEntry) -> None:
@@ -55,26 +57,36 @@ class AuditTrail:
 
     async def close(self) -> None:
         """Write what is left, if the database takes it."""
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        self._closing.set()
+        self._some.set()
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
+                # A batch that is being written is not cut off: it would be written once more.
+                await asyncio.shield(self._task)
                 while self._entries:
                     await self._write()
                 await self._also()
         except (PostroomError, TimeoutError) as error:
             log.warning("audit.not_written", entries=len(self._entries), error=str(error))
+        finally:
+            self._task.cancel()
 
     async def _run(self) -> None:
-        while True:
-            await self._some.wait()
-            await asyncio.sleep(BATCH_SECONDS)
+        while await self._pause(BATCH_SECONDS):
             try:
                 await self._write()
                 await self._also()
             except Exception as error:  # whatever it is, the next entries are to be written
                 log.warning("audit.not_written", entries=len(self._entries), error=str(error))
-                await asyncio.sleep(RETRY_SECONDS)
+                await self._pause(RETRY_SECONDS)
+
+    async def _pause(self, seconds: float) -> bool:
+        """Wait until there is something, and then for a while; whether there is more to come."""
+        await self._some.wait()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._closing.wait()
+        return not self._closing.is_set()
 
     async def _write(self) -> None:
         batch = self._entries[:BATCH]

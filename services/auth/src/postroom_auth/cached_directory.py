@@ -14,16 +14,9 @@ from typing import TypeVar
 from postroom_auth.domain.people import Credential
 from postroom_auth.domain.resolution import Entry, Hosted, Unanswered
 from postroom_auth.ports import Directory
-from postroom_auth.remembered import Remembered
+from postroom_auth.remembered import MISSING, Missing, Remembered
 
 V = TypeVar("V")
-
-
-class _Missing:
-    """Told apart from a remembered None."""
-
-
-MISSING = _Missing()
 
 
 class CachedDirectory:
@@ -39,16 +32,10 @@ class CachedDirectory:
         self, directory: Directory, seconds: float, most: int, clock: Callable[[], float]
     ) -> None:
         self._directory = directory
-        self._by_key: Remembered[str, Credential | _Missing | None] = Remembered(
-            seconds, most, clock
-        )
-        self._by_id: Remembered[int, Credential | _Missing | None] = Remembered(
-            seconds, most, clock
-        )
-        self._domains: Remembered[str, Hosted | _Missing | None] = Remembered(seconds, most, clock)
-        self._entries: Remembered[str, Entry | Unanswered | _Missing | None] = Remembered(
-            seconds, most, clock
-        )
+        self._by_key = Remembered[str, Credential | None](seconds, most, clock)
+        self._by_id = Remembered[int, Credential | None](seconds, most, clock)
+        self._domains = Remembered[str, Hosted | None](seconds, most, clock)
+        self._entries = Remembered[str, Entry | Unanswered | None](seconds, most, clock)
 
     def forget(self) -> None:
         """Something has changed: ask anew."""
@@ -56,22 +43,12 @@ class CachedDirectory:
             remembered.forget()
 
     async def credential(self, key: str) -> Credential | None:
-        found = self._by_key.get(key, MISSING)
-        if not isinstance(found, _Missing):
-            return found
-        era = self._by_key.era
-        read = await self._directory.credential(key)
-        self._by_key.put(key, read, era)
-        return read
+        return await self._by_key.or_read(key, lambda: self._directory.credential(key))
 
     async def credential_of(self, account_id: int) -> Credential | None:
-        found = self._by_id.get(account_id, MISSING)
-        if not isinstance(found, _Missing):
-            return found
-        era = self._by_id.era
-        read = await self._directory.credential_of(account_id)
-        self._by_id.put(account_id, read, era)
-        return read
+        return await self._by_id.or_read(
+            account_id, lambda: self._directory.credential_of(account_id)
+        )
 
     async def domains(self, names: Collection[str]) -> Mapping[str, Hosted | None]:
         return await _complete(self._domains, names, self._directory.domains)
@@ -81,7 +58,7 @@ class CachedDirectory:
 
 
 async def _complete(
-    remembered: Remembered[str, V | _Missing | None],
+    remembered: Remembered[str, V | None],
     keys: Collection[str],
     read: Callable[[Collection[str]], Awaitable[Mapping[str, V | None]]],
 ) -> Mapping[str, V | None]:
@@ -89,7 +66,7 @@ async def _complete(
     found: dict[str, V | None] = {}
     for key in keys:
         value = remembered.get(key, MISSING)
-        if not isinstance(value, _Missing):
+        if not isinstance(value, Missing):
             found[key] = value
     missing = [key for key in keys if key not in found]
     if missing:

@@ -7,17 +7,15 @@ from collections.abc import Sequence
 from postroom_chassis.errors import Kind, PostroomError
 
 from postroom_auth.domain.people import Credential
-from postroom_auth.passwords import DISABLED, Tried
+from postroom_auth.passwords import Tried, enabled
 from postroom_auth.ports import Directory, Subject, Throttle
+from postroom_auth.slowing import slowed
 
 NOT_NAMED = "the certificate names no account, or not this one"
 
 
 class CertificateChecks:
-    """Answers whose account a certificate names, whose signature somebody else has checked.
-
-    A certificate can't be guessed, so only what has failed is counted.
-    """
+    """Answers whose account a certificate names, whose signature somebody else has checked."""
 
     def __init__(self, directory: Directory, throttle: Throttle) -> None:
         self._directory = directory
@@ -38,21 +36,10 @@ class CertificateChecks:
         """
         keys = [key for key in named if key and wanted in (None, key)]
         subject = Subject(wanted or next(iter(keys), ""), network)
-        await self._throttle.check(subject)
-        await self._throttle.learn(subject)
-        credential = await self._first(keys, tried)
-        if credential is None:
-            await self._throttle.failed(subject, begun=False)
+        async with slowed(self._throttle, subject):
+            for key in keys:
+                credential = enabled(await self._directory.credential(key), tried)
+                if credential is not None:
+                    tried.why = ""
+                    return credential
             raise PostroomError(Kind.UNAUTHENTICATED, NOT_NAMED)
-        await self._throttle.succeeded(subject, begun=False)
-        return credential
-
-    async def _first(self, keys: Sequence[str], tried: Tried) -> Credential | None:
-        for key in keys:
-            credential = await self._directory.credential(key)
-            if credential is not None and not credential.disabled:
-                tried.why = ""
-                return credential
-            if credential is not None:
-                tried.why = DISABLED
-        return None

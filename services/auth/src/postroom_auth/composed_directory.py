@@ -14,15 +14,13 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
-from postroom_chassis import logs
 from postroom_chassis.errors import Kind, PostroomError
 
 from postroom_auth.domain.password import Password
-from postroom_auth.domain.people import NAME_CHARACTERS, Credential, NewAccount
+from postroom_auth.domain.people import Credential
 from postroom_auth.domain.resolution import Entry, Hosted, Mailbox, Unanswered
+from postroom_auth.first_sight import make_account
 from postroom_auth.ports import Directory, ExternalDirectory, Hasher, Person, Registry
-
-log = logs.logger("postroom.auth.audit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,20 +142,7 @@ class ComposedDirectory:
         return found
 
     async def _make(self, person: Person, other: Belonging) -> bool:
-        """A row for somebody who has none. False: there can't be one."""
-        name = "".join(filter(str.isprintable, person.display_name)).strip()[:NAME_CHARACTERS]
-        try:
-            new = NewAccount(person.address, name, other.quota_bytes, external=True)
-            await self._registry.create_account(new, "")
-        except PostroomError as error:
-            if error.kind is Kind.ALREADY_EXISTS:
-                return True  # another replica was first, or it is an alias
-            if error.kind is not Kind.NOT_FOUND:
-                raise
-            log.warning("account.without_domain", account=person.address.key, by=other.name)
-            return False
-        log.info("account.created", account=person.address.key, by=other.name)
-        return True
+        return await make_account(self._registry, person, other.quota_bytes, by=other.name)
 
 
 def _domain(key: str) -> str:

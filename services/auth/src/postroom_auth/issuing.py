@@ -69,7 +69,7 @@ class TicketOffice:
         self._app_passwords = app_passwords
         self._seconds = seconds
         self._clock = clock
-        self._fresh: Remembered[tuple[Credential, frozenset[str], int], Issued | None] = Remembered(
+        self._fresh = Remembered[tuple[Credential, frozenset[str], int], Issued](
             seconds * REUSED_PART, REUSED_TICKETS, clock
         )
 

@@ -30,6 +30,7 @@ from postroom_auth.issuer_client import IssuerClient
 from postroom_auth.kept_document import KeptDocument
 from postroom_auth.ports import Bearer
 from postroom_auth.remembered import Remembered
+from postroom_auth.under_way import UnderWay
 
 log = logs.logger(__name__)
 
@@ -78,10 +79,10 @@ class OidcIssuer:
         self._keys = KeptDocument(self._fetch_keys, *times)
         self._registry = _Registry(algorithms=settings.algorithms, strict_check_header=False)
         self._secret = secrets.token_bytes(hashlib.blake2b.MAX_KEY_SIZE)
-        self._introspected: Remembered[bytes, Mapping[str, Any] | None] = Remembered(
+        self._introspected = Remembered[bytes, Mapping[str, Any]](
             settings.introspected_seconds, REMEMBERED_TOKENS, monotonic
         )
-        self._asking: dict[bytes, asyncio.Task[Mapping[str, Any]]] = {}
+        self._asking = UnderWay[bytes, Mapping[str, Any]]()
 
     async def check_token(self, token: str) -> Bearer:
         try:
@@ -97,9 +98,7 @@ class OidcIssuer:
 
     async def close(self) -> None:
         """Ask no more."""
-        for task in self._asking.values():
-            task.cancel()
-        await asyncio.gather(*self._asking.values(), return_exceptions=True)
+        await self._asking.close()
         await self._keys.close()
         await self._configuration.close()
         await self._client.close()
@@ -170,27 +169,16 @@ class OidcIssuer:
         digest = hashlib.blake2b(
             token.encode(), key=self._secret, digest_size=DIGEST_OCTETS
         ).digest()
-        if (answer := self._introspected.get(digest, None)) is not None:
-            return answer
-        task = self._asking.get(digest)
-        if task is None:
-            task = self._asking[digest] = asyncio.create_task(self._ask(digest, token))
-            task.add_done_callback(lambda done: self._end(digest, done))
-        return await asyncio.shield(task)
+        return await self._asking.share(
+            digest, lambda: self._introspected.or_read(digest, lambda: self._ask(token))
+        )
 
-    async def _ask(self, digest: bytes, token: str) -> Mapping[str, Any]:
+    async def _ask(self, token: str) -> Mapping[str, Any]:
         url = self.settings.introspection_url
         if url is None:
             url = _url(await self._configuration.current(), "introspection_endpoint")
         form = {"token": token, "token_type_hint": "access_token"}
-        answer = await self._client.post(url, form)
-        self._introspected.put(digest, answer, self._introspected.era)
-        return answer
-
-    def _end(self, digest: bytes, task: asyncio.Task[Mapping[str, Any]]) -> None:
-        self._asking.pop(digest, None)
-        if not task.cancelled():
-            task.exception()  # seen, even where everybody who waited has gone
+        return await self._client.post(url, form)
 
     def _judge_answer(
         self, answer: Mapping[str, Any], signed: Mapping[str, Any]

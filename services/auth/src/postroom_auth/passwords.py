@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 
@@ -27,6 +26,7 @@ from postroom_auth.ports import (
     VerifierMaker,
 )
 from postroom_auth.remembered import CheckedPasswords
+from postroom_auth.under_way import UnderWay
 
 log = logs.logger(__name__)
 
@@ -60,6 +60,14 @@ def unfit(credential: Credential | None) -> str:
     return "app passwords only" if credential.app_passwords_only else ""
 
 
+def enabled(credential: Credential | None, tried: Tried) -> Credential | None:
+    """The credential of an account that is neither disabled nor locked; else None, and why."""
+    if credential is None or not credential.disabled:
+        return credential
+    tried.why = DISABLED
+    return None
+
+
 class PasswordChecks:
     """Answers whether a password is an account's.
 
@@ -83,7 +91,7 @@ class PasswordChecks:
         throttle: Throttle,
         checked: CheckedPasswords,
         default_domain: str,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float],
     ) -> None:
         self._directory = directory
         self._passwords = passwords
@@ -95,7 +103,8 @@ class PasswordChecks:
         self._checked = checked
         self._default_domain = default_domain
         self._clock = clock
-        self._under_way: dict[bytes, asyncio.Task[bool]] = {}
+        # The same guess once more is no other guess: neither computed nor counted again.
+        self._under_way = UnderWay[bytes, bool]()
         self._rehashing: set[asyncio.Task[None]] = set()
 
     def key(self, name: str) -> str:
@@ -139,16 +148,15 @@ class PasswordChecks:
             right = await self._is_app_password(credential, found, compacted, subject)
             tried.why = self._unfit(found, protocol, address) if right else ""
             if right and not tried.why:
-                await self._throttle.succeeded(subject, begun=False)
+                await self._throttle.succeeded(subject)
                 self._app_passwords.used(found)
             elif right:
-                await self._throttle.failed(subject, begun=False)
+                await self._throttle.failed(subject)
         else:
             tried.credential = OWN_PASSWORD
             right = await self._is_right(credential, password, subject)
             tried.why = unfit(credential)
-        if credential is not None and credential.disabled:
-            tried.why = DISABLED
+        credential = enabled(credential, tried)
         if credential is None or not right or tried.why:
             raise PostroomError(Kind.UNAUTHENTICATED, REFUSED)
         return credential
@@ -174,9 +182,21 @@ class PasswordChecks:
         if digest in self._checked and not credential.disabled:
             CHECKS.labels("remembered").inc()
             return True
+        return await self._under_way.share(
+            digest, lambda: self._try(credential, found, compacted, subject, digest)
+        )
+
+    async def _try(
+        self,
+        credential: Credential,
+        found: StoredSecret,
+        compacted: Password,
+        subject: Subject,
+        digest: bytes,
+    ) -> bool:
         right = await self._compute(self._hasher.verify(found.secret_hash, compacted), subject)
         if not right or credential.disabled:
-            await self._throttle.failed(subject, begun=False)
+            await self._throttle.failed(subject)
             return False
         self._checked.add(digest)
         if self._hasher.is_outdated(found.secret_hash):
@@ -191,20 +211,11 @@ class PasswordChecks:
         digest = self._checked.digest(credential, password)
         if digest in self._checked:
             CHECKS.labels("remembered").inc()
-            await self._throttle.succeeded(subject, begun=False)
+            await self._throttle.succeeded(subject)
             return True
-        # The same guess once more is no other guess: it is neither computed nor counted again.
-        task = self._under_way.get(digest)
-        if task is None:
-            task = asyncio.create_task(self._guess(credential, password, subject, digest))
-            self._under_way[digest] = task
-            task.add_done_callback(lambda done: self._end(digest, done))
-        return await asyncio.shield(task)
-
-    def _end(self, digest: bytes, task: asyncio.Task[bool]) -> None:
-        self._under_way.pop(digest, None)
-        if not task.cancelled():
-            task.exception()  # seen, even where everybody who waited has gone
+        return await self._under_way.share(
+            digest, lambda: self._guess(credential, password, subject, digest)
+        )
 
     async def _guess(
         self,
@@ -213,18 +224,17 @@ class PasswordChecks:
         subject: Subject,
         digest: bytes | None = None,
     ) -> bool:
-        await self._throttle.begin(subject)
+        begun = await self._throttle.begin(subject)
         try:
-            right = await self._compute(
-                self._passwords.verify(subject.account, credential, password), subject
-            )
+            verifying = self._passwords.verify(subject.account or "", credential, password)
+            right = await self._compute(verifying, subject)
         except BaseException:
-            await self._throttle.withdrawn(subject)
+            await self._throttle.withdrawn(begun)
             raise
         if not right or credential is None or digest is None:
-            await self._throttle.failed(subject)
+            await self._throttle.failed(subject, begun)
             return False
-        await self._throttle.succeeded(subject)
+        await self._throttle.succeeded(subject, begun)
         self._checked.add(digest)
         if self._is_outdated(credential):
             self._later(self._rehash(credential, password))

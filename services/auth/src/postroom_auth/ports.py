@@ -12,7 +12,10 @@ from typing import Protocol
 from postroom_auth.domain.address import Address, DomainName
 from postroom_auth.domain.app_password import StoredSecret
 from postroom_auth.domain.auditing import AuditEntry
+from postroom_auth.domain.dkim import Algorithm, DkimKey
+from postroom_auth.domain.dkim import about as about_key
 from postroom_auth.domain.maildrop_policy import MaildropPolicy
+from postroom_auth.domain.networks import Network
 from postroom_auth.domain.password import Password
 from postroom_auth.domain.people import (
     Account,
@@ -25,7 +28,8 @@ from postroom_auth.domain.people import (
 )
 from postroom_auth.domain.resolution import Entry, Forwarding, Hosted, Unanswered
 from postroom_auth.domain.sasl.exchange import TokenRefused
-from postroom_auth.domain.shared_secret import Network, SecretKind, SharedSecret
+from postroom_auth.domain.shared_secret import SecretKind, SharedSecret
+from postroom_auth.domain.shared_secret import about as about_secret
 from postroom_auth.domain.throttle import Pace, Record
 from postroom_auth.sealing import Sealed
 
@@ -190,6 +194,14 @@ class KeptSecret:
     account_id: int
     sealed: Sealed
 
+    @property
+    def number(self) -> int:
+        return self.secret.secret_id
+
+    @property
+    def about(self) -> bytes:
+        return about_secret(self.account_id, self.secret.kind)
+
 
 class Secrets(Protocol):
     """Keeps secrets that were sealed.
@@ -226,6 +238,67 @@ class Secrets(Protocol):
         """Keep the same one sealed otherwise."""
 
 
+@dataclass(frozen=True, slots=True)
+class KeptDkimKey:
+    """A key that mail is signed with, its private part sealed."""
+
+    key: DkimKey
+    number: int
+    sealed: Sealed
+
+    @property
+    def about(self) -> bytes:
+        return about_key(self.key.domain, self.key.selector)
+
+
+class DkimKeys(Protocol):
+    """Keeps keys of our domains, each method in one transaction. One at most of a domain and an
+    algorithm is active.
+
+    Raises (what names a domain or a key): PostroomError NOT_FOUND.
+    """
+
+    async def add(
+        self,
+        domain: DomainName,
+        selectors: Sequence[str],
+        algorithm: Algorithm,
+        public: str,
+        seal: Callable[[str], Sealed],
+    ) -> DkimKey:
+        """Keep a new one, under the first of some selectors that is free.
+
+        Args:
+            seal: seals it for a selector.
+
+        Raises:
+            PostroomError: ALREADY_EXISTS where none is; LIMIT_EXCEEDED.
+        """
+
+    async def keys(
+        self, domain: DomainName | None, after: tuple[str, int], most: int
+    ) -> list[KeptDkimKey]:
+        """Those of a domain, or all, by domain and number, from the first after these."""
+
+    async def active(self, names: Collection[str]) -> Mapping[str, list[KeptDkimKey]]:
+        """Those that sign, by domain; domains without one are left out."""
+
+    async def activate(self, domain: DomainName, selector: str) -> DkimKey:
+        """Let one sign, and retire the one of its algorithm that did."""
+
+    async def retire(self, domain: DomainName, selector: str) -> DkimKey:
+        """Let one sign no more."""
+
+    async def remove(self, domain: DomainName, selector: str) -> None:
+        """Remove one. Raises PostroomError CONFLICT while it signs."""
+
+    async def sealed_by_others(self, key_id: str, after: int, most: int) -> list[KeptDkimKey]:
+        """As of Secrets."""
+
+    async def replace(self, kept: KeptDkimKey, sealed: Sealed) -> None:
+        """As of Secrets."""
+
+
 class Maildrops(Protocol):
     """What is kept of accounts for POP3."""
 
@@ -245,11 +318,12 @@ class Subject:
     """Whose failures are counted.
 
     Attributes:
-        account: the key of the account's address, whether it exists or not.
+        account: the key of the account's address, whether it exists or not; empty: that of a name
+            that means none; None: nobody was named, and no account's failures are counted.
         network: where the client is; empty: not counted.
     """
 
-    account: str
+    account: str | None
     network: str
 
 
@@ -306,18 +380,18 @@ class Trail(Protocol):
 
 
 class Throttle(Protocol):
-    """Slows down guesses. Each `begin` is followed by one of the last three.
+    """Slows down guesses. Each `begin` is followed by one of the last three, which is told what
+    `begin` answered.
 
-    What can't be guessed, or is known to be right, needs no `begin`: its outcome is told with
-    `begun=False`.
+    What can't be guessed, or is known to be right, needs no `begin`: its outcome is told alone.
     """
 
     async def check(self, subject: Subject) -> None:
         """Raises PostroomError RATE_LIMITED where the subject must wait."""
 
-    async def begin(self, subject: Subject) -> None:
+    async def begin(self, subject: Subject) -> str | None:
         """Count a guess for its account before its outcome is known, so that many guesses at once
-        are not one.
+        are not one; answers what it is counted under until then.
 
         Raises:
             PostroomError: RATE_LIMITED; then nothing was counted.
@@ -330,11 +404,11 @@ class Throttle(Protocol):
             PostroomError: RATE_LIMITED: whatever the guess comes to, it is refused.
         """
 
-    async def failed(self, subject: Subject, *, begun: bool = True) -> None:
+    async def failed(self, subject: Subject, begun: str | None = None) -> None:
         """The guess was wrong."""
 
-    async def succeeded(self, subject: Subject, *, begun: bool = True) -> None:
+    async def succeeded(self, subject: Subject, begun: str | None = None) -> None:
         """The guess was right: the account's failures from here are forgiven."""
 
-    async def withdrawn(self, subject: Subject) -> None:
+    async def withdrawn(self, begun: str | None) -> None:
         """The guess had no outcome."""

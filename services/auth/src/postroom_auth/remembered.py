@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
 from postroom_auth.domain.password import Password
@@ -13,8 +13,16 @@ from postroom_auth.domain.people import Credential
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
+D = TypeVar("D")
 
 DIGEST_OCTETS = 32
+
+
+class Missing:
+    """Told apart from a remembered None."""
+
+
+MISSING = Missing()
 
 
 class Remembered(Generic[K, V]):
@@ -34,7 +42,7 @@ class Remembered(Generic[K, V]):
     def __len__(self) -> int:
         return len(self._values)
 
-    def get(self, key: K, default: V) -> V:
+    def get(self, key: K, default: D) -> V | D:
         """The value of a key, or the default where there is none or it is too old."""
         found = self._values.get(key)
         if found is None:
@@ -44,6 +52,16 @@ class Remembered(Generic[K, V]):
             return default
         self._values.move_to_end(key)
         return found[1]
+
+    async def or_read(self, key: K, read: Callable[[], Awaitable[V]]) -> V:
+        """The value of a key, which is read where it isn't remembered."""
+        found = self.get(key, MISSING)
+        if not isinstance(found, Missing):
+            return found
+        era = self.era
+        value = await read()
+        self.put(key, value, era)
+        return value
 
     def put(self, key: K, value: V, era: int) -> None:
         if era != self.era or self._most == 0:

@@ -57,9 +57,7 @@ RESOLUTION_KINDS = {
 class AuthenticationService:
     """postroom.auth.v1.AuthenticationService."""
 
-    def __init__(
-        self, signing_in: SigningIn, office: TicketOffice, renewal_seconds: int = 0
-    ) -> None:
+    def __init__(self, signing_in: SigningIn, office: TicketOffice, renewal_seconds: int) -> None:
         self._signing_in = signing_in
         self._office = office
         self._renewal_seconds = renewal_seconds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Collection
 
@@ -95,10 +96,8 @@ class ProofChecks:
         Raises:
             PostroomError: RATE_LIMITED, UNAVAILABLE.
         """
-        subject = Subject(key, network)
-        await self._throttle.check(subject)
-        await self._throttle.learn(subject)
-        credential = await self._directory.credential(key) if key else None
+        await self._throttle.check(Subject(key, network))
+        credential = await self._credential(key)
         # Made up for everybody: it takes as long for those who need none.
         fallback = made_up(self._key, family, key or name, self._iterations)
         return _verifier_of(credential, family) or fallback
@@ -123,20 +122,25 @@ class ProofChecks:
         """
         key = subject.account
         tried.credential = OWN_PASSWORD
-        await self._throttle.begin(subject)
+        begun = await self._throttle.begin(subject)
         try:
-            credential = await self._directory.credential(key) if key else None
+            credential, _ = await asyncio.gather(
+                self._credential(key), self._throttle.learn(subject)
+            )
         except BaseException:
-            await self._throttle.withdrawn(subject)
+            await self._throttle.withdrawn(begun)
             raise
         proved = verifier.is_proved(auth_message, proof)
         known = _verifier_of(credential, verifier.family) == verifier
         tried.why = unfit(credential)
         if credential is None or tried.why or not (proved and known):
-            await self._throttle.failed(subject)
+            await self._throttle.failed(subject, begun)
             raise PostroomError(Kind.UNAUTHENTICATED, REFUSED)
-        await self._throttle.succeeded(subject)
+        await self._throttle.succeeded(subject, begun)
         return credential
+
+    async def _credential(self, key: str | None) -> Credential | None:
+        return await self._directory.credential(key) if key else None
 
 
 def _verifier_of(credential: Credential | None, family: str) -> Verifier | None:

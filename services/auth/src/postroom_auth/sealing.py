@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from cryptography.exceptions import InvalidTag
@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 KEY_OCTETS = 32
 NONCE_OCTETS = 12  # a random one: 2^32 texts by one key are safe (section 8.3)
 KEY_ID_CHARACTERS = 32
+NO_KEY = "auth has no key to keep secrets with: POSTROOM_AUTH_SECRETS_KEYS gives it one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +40,15 @@ class Sealer:
 
     Args:
         keys: by id, the one that seals first.
-        random: as os.urandom.
     """
 
-    def __init__(
-        self, keys: Mapping[str, bytes], random: Callable[[int], bytes] = os.urandom
-    ) -> None:
+    def __init__(self, keys: Mapping[str, bytes]) -> None:
         self._keys = {key_id: AESGCM(key) for key_id, key in keys.items()}
         self.key_id = next(iter(keys))
-        self._random = random
 
     def seal(self, text: bytes, about: bytes) -> Sealed:
         """Seal a text that belongs to something."""
-        nonce = self._random(NONCE_OCTETS)
+        nonce = os.urandom(NONCE_OCTETS)
         return Sealed(self.key_id, nonce + self._keys[self.key_id].encrypt(nonce, text, about))
 
     def open(self, sealed: Sealed, about: bytes) -> bytes:

@@ -20,7 +20,7 @@ from postroom_chassis.tickets import (
     read_verification_keys,
 )
 
-from postroom_auth import rpc
+from postroom_auth import rpc, rpc_dkim
 from postroom_auth.acceptor import Acceptor
 from postroom_auth.administering import Administering
 from postroom_auth.auditing import AuditTrail
@@ -30,6 +30,7 @@ from postroom_auth.composed_directory import Belonging, ComposedDirectory
 from postroom_auth.credentials import Credentials
 from postroom_auth.database import Database, open_engine
 from postroom_auth.directory_settings import LdapSettings, OidcSettings
+from postroom_auth.dkim import DkimKeeping, Signing
 from postroom_auth.domain.sasl.exchange import Need
 from postroom_auth.domain.throttle import Pace
 from postroom_auth.hashing import Argon2Hasher
@@ -51,6 +52,7 @@ from postroom_auth.signing_in import Checks, SigningIn
 from postroom_auth.sql_app_passwords import SqlAppPasswords
 from postroom_auth.sql_audit import SqlAudit
 from postroom_auth.sql_directory import SqlDirectory
+from postroom_auth.sql_dkim_keys import SqlDkimKeys
 from postroom_auth.sql_failures import SqlFailures
 from postroom_auth.sql_locks import SqlLocks
 from postroom_auth.sql_maildrops import SqlMaildrops
@@ -118,7 +120,9 @@ async def start(service: Service, settings: AuthSettings) -> None:
     )
     sealer, kept = settings.sealer(), SqlSecrets(database, time.time)
     shared_secrets = SharedSecrets(kept, sealer, directory)
-    if resealed := await shared_secrets.reseal():
+    dkim_keys = SqlDkimKeys(database, time.time)
+    dkim = DkimKeeping(dkim_keys, sealer, time.time)
+    if resealed := await shared_secrets.reseal() + await dkim.reseal():
         log.info("secrets.resealed", secrets=resealed)
     issuers = open_issuers(service, settings)
     acceptor = open_acceptor(service, settings)
@@ -134,7 +138,7 @@ async def start(service: Service, settings: AuthSettings) -> None:
             CertificateChecks(directory, throttle),
             SecretChecks(directory, kept, sealer, throttle) if sealer else None,
             TokenChecks(directory, registry, throttle, issuers),
-            PrincipalChecks(directory, throttle, acceptor, settings.realms),
+            PrincipalChecks(directory, throttle, acceptor, settings.realms) if acceptor else None,
         ),
         SqlMaildrops(database, time.time),
         office,
@@ -142,6 +146,7 @@ async def start(service: Service, settings: AuthSettings) -> None:
         settings.offers(),
         met=met,
         exchange_seconds=settings.exchange_seconds,
+        clock=time.time,
     )
     strength = Strength(settings.password_score)
     administering = Administering(registry, directory, hasher, verifiers, strength)
@@ -165,6 +170,8 @@ async def start(service: Service, settings: AuthSettings) -> None:
     server.add(rpc.DIRECTORY, rpc.DirectoryService(Resolving(directory, settings.postmaster)))
     server.add(rpc.ACCOUNT, rpc.AccountService(administering, credentials))
     server.add(rpc.SECRET, rpc.SecretService(shared_secrets))
+    server.add(rpc_dkim.DKIM, rpc_dkim.DkimService(dkim))
+    server.add(rpc_dkim.SIGNING, rpc_dkim.SigningService(Signing(dkim_keys, sealer)))
     server.add(rpc.QUOTA, rpc.QuotaService(Quotas(administering, directory, office)))
     service.ports["rpc"] = await server.start(settings.rpc_listen)
     service.stack.push_async_callback(server.stop, 0)
@@ -239,10 +246,12 @@ def open_acceptor(service: Service, settings: AuthSettings) -> Acceptor | None:
     """What checks Kerberos's tickets, where there is a keytab. Raises OSError."""
     if settings.keytab is None:
         return None
-    offer = settings.offers()["pop3"]
-    kpop = "X-KPOP" in offer.secure | offer.clear
     acceptor = Acceptor(
-        settings.keytab, settings.kerberos_hostname, settings.kerberos_threads, kpop=kpop
+        settings.keytab,
+        settings.kerberos_hostname,
+        settings.kerberos_threads,
+        time.time,
+        kpop="X-KPOP" in settings.offers()["pop3"].secure,
     )
     service.stack.callback(acceptor.close)
     return acceptor

@@ -15,6 +15,7 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 
 from postroom_auth.directory_settings import AnyDirectorySettings
 from postroom_auth.domain.address import Address, DomainName
+from postroom_auth.domain.networks import Network
 from postroom_auth.domain.principal import parse_realms
 from postroom_auth.domain.sasl.offer import Offer
 from postroom_auth.domain.sasl.scram import PLUS
@@ -67,7 +68,8 @@ class AuthSettings(ServiceSettings):
     mechanisms_api: str = Field("", description="the same for the API alone; empty: MECHANISMS")
     secrets_keys: SecretStr = Field(
         SecretStr(""),
-        description="keys that shared secrets are sealed with: id:base64, ...; the first one seals",
+        description="what secrets and keys of DKIM are sealed with: id:base64, ...; the first one"
+        " seals",
     )
     allow_cleartext: bool = Field(
         False, description="take passwords on connections without TLS, not from loopback alone"
@@ -229,12 +231,12 @@ class AuthSettings(ServiceSettings):
         return {family for family in HASHES if not offered.isdisjoint({family, family + PLUS})}
 
     def sealer(self) -> Sealer | None:
-        """What shared secrets are sealed with; None where there is no key."""
+        """What secrets are sealed with; None where there is no key."""
         keys = read_keys(self.secrets_keys.get_secret_value())
         return Sealer(keys) if keys else None
 
     @property
-    def exempt_networks(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    def exempt_networks(self) -> tuple[Network, ...]:
         return tuple(ipaddress.ip_network(network) for network in _listed(self.throttle_exempt))
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TypeVar
 
 from postroom_chassis import logs
 from postroom_chassis.errors import Kind, PostroomError
@@ -43,11 +43,13 @@ from postroom_auth.shared_secrets import SecretChecks
 from postroom_auth.tokens import TokenChecks
 
 log = logs.logger("postroom.auth.audit")
+T = TypeVar("T")
 
 LOGINS = Counter(
     "postroom_auth_logins_total", "Exchanges that ended", ["protocol", "mechanism", "outcome"]
 )
 UNKNOWN = "unknown"
+NO_MECHANISM = "there is no such mechanism here"
 POP3 = "pop3"
 END_POINT_OCTETS = 64  # SHA-512 is the longest hash that RFC 5929 section 4.1 may lead to
 CERTIFICATE_NAMES = 32
@@ -121,7 +123,7 @@ class Checks:
         certificates: EXTERNAL's.
         secrets: APOP's, CRAM-MD5's and RPOP's; None where there is no key to keep secrets with.
         tokens: OAuth's.
-        principals: Kerberos's.
+        principals: Kerberos's; None where there is no keytab.
     """
 
     passwords: PasswordChecks
@@ -129,7 +131,7 @@ class Checks:
     certificates: CertificateChecks
     secrets: SecretChecks | None
     tokens: TokenChecks
-    principals: PrincipalChecks
+    principals: PrincipalChecks | None
 
 
 class _Attempt:
@@ -157,11 +159,10 @@ class _Attempt:
     async def check_secret(
         self, kind: SecretKind, name: str, fits: Callable[[bytes], bool]
     ) -> Credential:
-        if self._checks.secrets is None:
-            raise PostroomError(Kind.UNSUPPORTED, "there are no secrets here")
+        secrets = _at_hand(self._checks.secrets)
         subject = Subject(await self._locate(name), self._client.network)
         address = self._client.address
-        return await self._checks.secrets.check(kind, subject, address, fits, self.tried)
+        return await secrets.check(kind, subject, address, fits, self.tried)
 
     async def _locate(self, name: str) -> str:
         """The key of the account that a name means; for POP3 it may ask for a mailbox, too."""
@@ -196,21 +197,25 @@ class _Attempt:
         return await self._checks.tokens.check(name, key, token, self._client.network, self.tried)
 
     async def begin_context(self) -> SecurityContext:
-        client = self._client
-        return await self._checks.principals.begin_context(
-            client.protocol, client.network, self.tried
-        )
+        principals, client = _at_hand(self._checks.principals), self._client
+        return await principals.begin_context(client.protocol, client.network, self.tried)
 
     async def check_request(self, request: bytes) -> RequestAnswer:
-        return await self._checks.principals.check_request(
-            request, self._client.network, self.tried
-        )
+        principals = _at_hand(self._checks.principals)
+        return await principals.check_request(request, self._client.network, self.tried)
 
     def _key(self, name: str) -> str:
         return self._checks.passwords.key(name)
 
     def same_person(self, one: str, other: str) -> bool:
         return one == other or self._key(one) == self._key(other) != ""
+
+
+def _at_hand(checks: T | None) -> T:
+    """Where they are missing, the mechanism that needs them is not on offer either."""
+    if checks is None:
+        raise PostroomError(Kind.UNSUPPORTED, NO_MECHANISM)
+    return checks
 
 
 def _kind_of(why: Exception) -> Kind:
@@ -238,7 +243,7 @@ class SigningIn:
         met: Collection[Need],
         *,
         exchange_seconds: float,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float],
     ) -> None:
         self._checks = checks
         self._maildrops = maildrops
@@ -325,7 +330,7 @@ class SigningIn:
                 return mechanism
         if not client.secure and name in self._offers[client.protocol].secure:
             raise PostroomError(Kind.UNSUPPORTED, f"{name} needs a connection with TLS")
-        raise PostroomError(Kind.UNSUPPORTED, "there is no such mechanism here")
+        raise PostroomError(Kind.UNSUPPORTED, NO_MECHANISM)
 
     async def _response(self, responses: AsyncIterator[bytes]) -> bytes:
         try:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import sqlalchemy as sa
 from postroom_chassis.errors import Kind, PostroomError
@@ -12,11 +12,11 @@ from postroom_auth.database import Database
 from postroom_auth.domain.address import Address
 from postroom_auth.domain.app_password import MOST, AppPassword, Scope, StoredSecret
 from postroom_auth.remembered import Remembered
-from postroom_auth.tables import accounts, app_passwords
-
-K = TypeVar("K", bound=Hashable)
+from postroom_auth.sql_lookups import account_id_of
+from postroom_auth.tables import app_passwords
 
 USED_SECONDS = 60  # how exact the time of the last use is
+NOTED = 100_000  # app passwords of which it is known here that it was noted
 
 SECRET = sa.select(
     app_passwords.c.app_password_id,
@@ -27,7 +27,6 @@ SECRET = sa.select(
     app_passwords.c.secret_hash,
     app_passwords.c.used_at,
 )
-MISSING: list[StoredSecret] = []  # told apart from a remembered empty list by being this one
 
 
 class SqlAppPasswords:
@@ -50,8 +49,9 @@ class SqlAppPasswords:
     ) -> None:
         self._database = database
         self._clock = clock
-        self._by_name = Remembered[tuple[int, str], list[StoredSecret]](seconds, most, monotonic)
-        self._by_id = Remembered[tuple[int, int], list[StoredSecret]](seconds, most, monotonic)
+        self._by_name = Remembered[tuple[int, str], StoredSecret | None](seconds, most, monotonic)
+        self._by_id = Remembered[tuple[int, int], StoredSecret | None](seconds, most, monotonic)
+        self._noted = Remembered[int, bool](USED_SECONDS, NOTED, monotonic)
         self._uses: dict[int, int] = {}
 
     def forget(self) -> None:
@@ -61,11 +61,15 @@ class SqlAppPasswords:
 
     async def find(self, account_id: int, public_id: str) -> StoredSecret | None:
         which = app_passwords.c.public_id == public_id
-        return await self._one(self._by_name, (account_id, public_id), which)
+        return await self._by_name.or_read(
+            (account_id, public_id), lambda: self._database.read(_find, account_id, which)
+        )
 
     async def find_by_id(self, account_id: int, app_password_id: int) -> StoredSecret | None:
         which = app_passwords.c.app_password_id == app_password_id
-        return await self._one(self._by_id, (account_id, app_password_id), which)
+        return await self._by_id.or_read(
+            (account_id, app_password_id), lambda: self._database.read(_find, account_id, which)
+        )
 
     async def add(
         self, address: Address, scope: Scope, public_id: str, secret_hash: str
@@ -89,40 +93,30 @@ class SqlAppPasswords:
         self.forget()
 
     def used(self, secret: StoredSecret) -> None:
-        now = int(self._clock())
-        if now - max(secret.used_at, self._uses.get(secret.app_password_id, 0)) >= USED_SECONDS:
-            self._uses[secret.app_password_id] = now
+        which, now = secret.app_password_id, int(self._clock())
+        if now - secret.used_at >= USED_SECONDS and not self._noted.get(which, False):
+            self._noted.put(which, True, self._noted.era)
+            self._uses[which] = now
 
     async def write_uses(self) -> None:
         """Write when app passwords were used last: in one transaction for all."""
-        uses, self._uses = self._uses, {}
-        if uses:
-            await self._database.write(_write_uses, uses)
-
-    async def _one(
-        self,
-        remembered: Remembered[tuple[int, K], list[StoredSecret]],
-        key: tuple[int, K],
-        which: sa.ColumnElement[bool],
-    ) -> StoredSecret | None:
-        # A list of one or none: that there is none is remembered, too.
-        found = remembered.get(key, MISSING)
-        if found is MISSING:
-            era = remembered.era
-            found = await self._database.read(_find, key[0], which)
-            remembered.put(key, found, era)
-        return found[0] if found else None
+        uses = dict(self._uses)
+        if not uses:
+            return
+        await self._database.write(_write_uses, uses)
+        # Those that were noted meanwhile are written the next time.
+        self._uses = dict(self._uses.items() - uses.items())
 
 
 def _find(
     connection: sa.Connection, account_id: int, which: sa.ColumnElement[bool]
-) -> list[StoredSecret]:
+) -> StoredSecret | None:
     row = connection.execute(
         SECRET.where(app_passwords.c.account_id == account_id, which)
     ).one_or_none()
     if row is None:
-        return []
-    return [StoredSecret(row.app_password_id, _scope(row), row.secret_hash, row.used_at)]
+        return None
+    return StoredSecret(row.app_password_id, _scope(row), row.secret_hash, row.used_at)
 
 
 def _add(
@@ -133,7 +127,7 @@ def _add(
     secret_hash: str,
     now: int,
 ) -> AppPassword:
-    account_id = _account_id(connection, address)
+    account_id = account_id_of(connection, address)
     held = connection.execute(
         sa.select(app_passwords.c.name).where(app_passwords.c.account_id == account_id)
     ).scalars()
@@ -164,7 +158,7 @@ def _add(
 def _list(connection: sa.Connection, address: Address) -> list[AppPassword]:
     rows = connection.execute(
         sa.select(app_passwords)
-        .where(app_passwords.c.account_id == _account_id(connection, address))
+        .where(app_passwords.c.account_id == account_id_of(connection, address))
         .order_by(app_passwords.c.name)
     )
     return [
@@ -173,7 +167,7 @@ def _list(connection: sa.Connection, address: Address) -> list[AppPassword]:
 
 
 def _revoke(connection: sa.Connection, address: Address, name: str) -> int:
-    which = app_passwords.c.account_id == _account_id(connection, address)
+    which = app_passwords.c.account_id == account_id_of(connection, address)
     if name:
         which = sa.and_(which, app_passwords.c.name == name)
     gone = connection.execute(sa.delete(app_passwords).where(which)).rowcount
@@ -200,15 +194,6 @@ def _write_uses(connection: sa.Connection, uses: Mapping[int, int]) -> None:
         .values(used_at=sa.bindparam("at")),
         [{"which": which, "at": uses[which]} for which in sorted(uses)],
     )
-
-
-def _account_id(connection: sa.Connection, address: Address) -> int:
-    found = connection.scalar(
-        sa.select(accounts.c.account_id).where(accounts.c.address == address.key)
-    )
-    if found is None:
-        raise PostroomError(Kind.NOT_FOUND, f"there is no account {address}")
-    return int(found)
 
 
 def _scope(row: Any) -> Scope:

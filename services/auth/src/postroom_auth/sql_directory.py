@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import groupby, islice
 from typing import Any
@@ -70,7 +69,7 @@ class SqlDirectory:
         clock: Unix seconds.
     """
 
-    def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, database: Database, clock: Callable[[], float]) -> None:
         self._database = database
         self._clock = clock
 
@@ -100,7 +99,7 @@ def _credential(
 def read_domains(connection: sa.Connection, names: Collection[str]) -> dict[str, Hosted | None]:
     """Each name with the domain of ours that bears it."""
     found: dict[str, Hosted | None] = dict.fromkeys(names)
-    for some in _in_parts(names):
+    for some in in_parts(names):
         for name, *caught in connection.execute(DOMAINS.where(domains.c.name.in_(some))):
             found[name] = Hosted(None if caught[0] is None else Mailbox(*caught))
     return found
@@ -110,7 +109,7 @@ def read_entries(connection: sa.Connection, keys: Collection[str]) -> dict[str, 
     """Each key with what it stands for."""
     found: dict[str, Entry | None] = dict.fromkeys(keys)
     aliases: list[str] = []
-    for some in _in_parts(keys):
+    for some in in_parts(keys):
         query = ENTRIES.where(addresses.c.address.in_(some))
         for address, account_id, *limits in connection.execute(query):
             if account_id is None:
@@ -124,14 +123,14 @@ def read_entries(connection: sa.Connection, keys: Collection[str]) -> dict[str, 
 def read_targets(connection: sa.Connection, aliases: Collection[str]) -> dict[str, Forwarding]:
     """Each alias with its targets in their order."""
     found: dict[str, Forwarding] = {}
-    for some in _in_parts(aliases):
+    for some in in_parts(aliases):
         rows = connection.execute(TARGETS.where(alias_targets.c.address.in_(some)))
         for address, group in groupby(rows, key=lambda row: str(row.address)):
             found[address] = Forwarding(tuple(Address.parse(row.target) for row in group))
     return found
 
 
-def _in_parts(keys: Collection[str]) -> Iterator[Sequence[str]]:
+def in_parts(keys: Collection[str]) -> Iterator[Sequence[str]]:
     """Keys in parts that a statement can hold, in one order, so that locks and plans are alike."""
     rest = iter(sorted(keys))
     while part := list(islice(rest, KEYS_A_QUERY)):

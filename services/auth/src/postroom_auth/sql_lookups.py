@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from postroom_chassis.errors import Kind, PostroomError
 
 from postroom_auth.domain.address import Address, DomainName
-from postroom_auth.tables import addresses, domains
+from postroom_auth.tables import accounts, addresses, domains
 
 
 def domain_id_of(connection: sa.Connection, name: DomainName) -> int:
@@ -14,6 +14,16 @@ def domain_id_of(connection: sa.Connection, name: DomainName) -> int:
     found = connection.scalar(sa.select(domains.c.domain_id).where(domains.c.name == name.name))
     if found is None:
         raise PostroomError(Kind.NOT_FOUND, f"there is no domain {name} here")
+    return int(found)
+
+
+def account_id_of(connection: sa.Connection, address: Address) -> int:
+    """The id of an account. Raises PostroomError NOT_FOUND."""
+    found = connection.scalar(
+        sa.select(accounts.c.account_id).where(accounts.c.address == address.key)
+    )
+    if found is None:
+        raise PostroomError(Kind.NOT_FOUND, f"there is no account {address}")
     return int(found)
 
 

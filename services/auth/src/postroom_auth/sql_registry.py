@@ -256,9 +256,20 @@ def _change_account(connection: sa.Connection, address: Address, changes: Change
     values: dict[str, Any] = {
         name: value for name in CHANGEABLE if (value := getattr(changes, name)) is not None
     }
+    if changes.app_passwords_only:
+        _end_sessions(connection, sa.and_(which, sa.not_(accounts.c.app_passwords_only)))
     if values:
         connection.execute(sa.update(accounts).where(which).values(values))
     return _account(connection, which)
+
+
+def _end_sessions(connection: sa.Connection, which: sa.ColumnElement[bool]) -> None:
+    """Let no ticket be renewed that the own password has opened, as nobody signs in by it now."""
+    connection.execute(
+        sa.update(credentials)
+        .where(credentials.c.account_id.in_(sa.select(accounts.c.account_id).where(which)))
+        .values(version=credentials.c.version + 1)
+    )
 
 
 def _set_password(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,10 +10,12 @@ from postroom_chassis.errors import Kind, PostroomError
 
 from postroom_auth.database import Database
 from postroom_auth.domain.address import Address
-from postroom_auth.domain.shared_secret import SECRETS, Network, SecretKind, SharedSecret
+from postroom_auth.domain.networks import Network, read_network
+from postroom_auth.domain.shared_secret import SECRETS, SecretKind, SharedSecret
 from postroom_auth.ports import KeptSecret
 from postroom_auth.sealing import Sealed
-from postroom_auth.tables import accounts, credentials, secrets
+from postroom_auth.sql_lookups import account_id_of
+from postroom_auth.tables import credentials, secrets
 
 Seal = Callable[[int], Sealed]
 
@@ -78,7 +79,7 @@ def _add(
     seal: Seal,
     now: int,
 ) -> SharedSecret:
-    account_id = _account_id(connection, address)
+    account_id = account_id_of(connection, address)
     of_kind = sa.and_(secrets.c.account_id == account_id, secrets.c.kind == kind.value)
     counted = connection.scalar(sa.select(sa.func.count()).where(of_kind))
     if counted is not None and counted >= SECRETS:
@@ -101,13 +102,13 @@ def _add(
 
 
 def _secrets(connection: sa.Connection, address: Address) -> list[SharedSecret]:
-    account_id = _account_id(connection, address)
+    account_id = account_id_of(connection, address)
     rows = connection.execute(_SECRET.where(secrets.c.account_id == account_id))
     return [_kept(row).secret for row in rows]
 
 
 def _revoke(connection: sa.Connection, address: Address, secret_id: int) -> None:
-    account_id = _account_id(connection, address)
+    account_id = account_id_of(connection, address)
     which = sa.and_(secrets.c.account_id == account_id, secrets.c.secret_id == secret_id)
     if connection.execute(sa.delete(secrets).where(which)).rowcount == 0:
         raise PostroomError(Kind.NOT_FOUND, f"{address} has no secret {secret_id}")
@@ -134,16 +135,7 @@ def _replace(connection: sa.Connection, kept: KeptSecret, sealed: Sealed) -> Non
     )
 
 
-def _account_id(connection: sa.Connection, address: Address) -> int:
-    """Raises PostroomError NOT_FOUND."""
-    query = sa.select(accounts.c.account_id).where(accounts.c.address == address.key)
-    found = connection.scalar(query)
-    if found is None:
-        raise PostroomError(Kind.NOT_FOUND, "there is no such account")
-    return int(found)
-
-
 def _kept(row: Any) -> KeptSecret:
-    networks = tuple(ipaddress.ip_network(text) for text in row.networks.split())
+    networks = tuple(read_network(text) for text in row.networks.split())
     secret = SharedSecret(row.secret_id, SecretKind(row.kind), networks, row.created_at)
     return KeptSecret(secret, row.account_id, Sealed(row.key_id, bytes(row.sealed)))

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     false,
+    text,
 )
 
 metadata = MetaData()
@@ -164,6 +165,33 @@ secrets = Table(
     Column("key_id", Text, nullable=False),
     Column("sealed", LargeBinary, nullable=False),
     Index("secrets_by_account", "account_id", "kind"),
+    sqlite_autoincrement=True,
+)
+
+# What mail of a domain is signed with (see dkim.py). public_key: base64, as its record has it;
+# sealed: the private key. One at most of a domain and an algorithm is active.
+dkim_keys = Table(
+    "dkim_keys",
+    metadata,
+    Column("dkim_key_id", Id, primary_key=True),
+    Column("domain_id", ForeignKey("domains.domain_id", ondelete="CASCADE"), nullable=False),
+    Column("selector", Name, nullable=False),
+    Column("algorithm", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("public_key", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("retired_at", BigInteger, nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    UniqueConstraint("domain_id", "selector"),
+    Index(
+        "dkim_keys_active",
+        "domain_id",
+        "algorithm",
+        unique=True,
+        sqlite_where=text("state = 'active'"),
+        postgresql_where=text("state = 'active'"),
+    ),
     sqlite_autoincrement=True,
 )
 

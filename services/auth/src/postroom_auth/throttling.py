@@ -1,28 +1,28 @@
 """The throttle: what all replicas have counted, as this one knows it.
 
 Counts are in the database and mirrored in memory. While nobody fails, nothing is written, and what
-is read is read while a hash is computed: a sign-in takes no longer. A failure is written before it
-is answered, and the answer of the database tells the total of all replicas. So guesses that are
-spread over replicas are as many as if they had come to one.
+all have counted is read while a hash is computed, or for SCRAM while the account is read: neither
+takes longer. All else is checked after that read. A failure is written before it is
+answered, and the answer of the database tells the total of all replicas. So guesses that are spread
+over replicas are as many as if they had come to one.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import math
-from collections import OrderedDict, defaultdict
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 from postroom_chassis import logs
 from postroom_chassis.errors import Kind, PostroomError
 
+from postroom_auth.domain.networks import Network
 from postroom_auth.domain.throttle import Failures, Pace
 from postroom_auth.ports import FailureCounts, Subject, Successes
 from postroom_auth.remembered import Remembered
 
 log = logs.logger(__name__)
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 ACCOUNT, NETWORK = "account ", "network "  # what subjects begin with in the database
 FRESH_SECONDS = 1.0  # how old a count may be that makes somebody wait
@@ -60,7 +60,6 @@ class SharedThrottle:
         self._familiar: OrderedDict[Subject, None] = OrderedDict()
         self._strangers = Remembered[Subject, bool](STRANGER_SECONDS, account.subjects, clock)
         self._fresh = Remembered[Subject, bool](FRESH_SECONDS, account.subjects, clock)
-        self._begun: defaultdict[Subject, list[str]] = defaultdict(list)
         self._exempt = exempt
         self._clock = clock
 
@@ -69,51 +68,50 @@ class SharedThrottle:
             # Somebody must wait as far as this replica knows: is that so still?
             self._fresh.put(subject, True, self._fresh.era)
             await self._read(subject, self._key(subject))
-            if self._wait_for_account(subject):
+            if self._wait_for_account(self._key(subject)):
                 await self._recognise(subject)
         self._refuse(self._wait(subject))
 
-    async def begin(self, subject: Subject) -> None:
+    async def begin(self, subject: Subject) -> str | None:
         await self.check(subject)
         key = self._key(subject)
-        self._begun[subject].append(key)
-        self._accounts.begin(key)
+        if key is not None:
+            self._accounts.begin(key)
+        return key
 
     async def learn(self, subject: Subject) -> None:
         key = self._key(subject)
         await self._read(subject, key)
-        if self._accounts.wait(key, self._clock(), pending=False) and await self._recognise(
-            subject
-        ):
+        if self._wait_for_account(key, pending=False) and await self._recognise(subject):
             key = self._key(subject)
             await self._read(subject, key)
-        wait = self._accounts.wait(key, self._clock(), pending=False)
+        wait = self._wait_for_account(key, pending=False)
         self._refuse(max(wait, self._wait_for_network(subject)))
 
-    async def failed(self, subject: Subject, *, begun: bool = True) -> None:
-        key = self._begun_as(subject) if begun else self._key(subject)
+    async def failed(self, subject: Subject, begun: str | None = None) -> None:
+        # As the guess was begun: the network may have become familiar since.
+        key = self._key(subject) if begun is None else begun
         now = self._clock()
+        counted = self._counted(subject, key)
+        if not counted:
+            return
         try:
-            subjects = {ACCOUNT + key: self._accounts.pace}
-            if self._counted(subject.network):
-                subjects[NETWORK + subject.network] = self._networks.pace
-            totals = await self._counts.add(subjects, now)
-            self._accounts.put(key, totals[ACCOUNT + key])
-            if NETWORK + subject.network in totals:
-                self._networks.put(subject.network, totals[NETWORK + subject.network])
+            before = [which.record(one, now) for _, which, one in counted]
+            totals = await self._counts.add({name: which.pace for name, which, _ in counted}, now)
+            for (name, which, one), known in zip(counted, before, strict=True):
+                which.learn(one, totals[name], known)
         except PostroomError as error:
             log.warning("throttle.not_shared", error=error.message)
-            self._accounts.add(key, now)
-            if self._counted(subject.network):
-                self._networks.add(subject.network, now)
+            for _, which, one in counted:
+                which.add(one, now)
         finally:
-            if begun:
-                self._end(subject)
+            await self.withdrawn(begun)
 
-    async def succeeded(self, subject: Subject, *, begun: bool = True) -> None:
-        key = self._begun_as(subject) if begun else self._key(subject)
-        if begun:
-            self._end(subject)
+    async def succeeded(self, subject: Subject, begun: str | None = None) -> None:
+        key = self._key(subject) if begun is None else begun
+        await self.withdrawn(begun)
+        if key is None:
+            return
         self._befriend(subject)
         if self._accounts.record(key, self._clock()) is None:
             return
@@ -123,33 +121,26 @@ class SharedThrottle:
         except PostroomError as error:
             log.warning("throttle.not_shared", error=error.message)
 
-    async def withdrawn(self, subject: Subject) -> None:
-        self._end(subject)
+    async def withdrawn(self, begun: str | None) -> None:
+        if begun is not None:
+            self._accounts.end(begun)
 
-    def _key(self, subject: Subject) -> str:
+    def _key(self, subject: Subject) -> str | None:
+        """What the account's failures are counted under; None: they are not."""
         if subject in self._familiar:
             return f"{subject.account} {subject.network}"
         return subject.account
 
-    def _begun_as(self, subject: Subject) -> str:
-        """The key that a guess was begun under: the network may have become familiar since."""
-        begun = self._begun.get(subject)
-        return begun[0] if begun else self._key(subject)
-
-    def _end(self, subject: Subject) -> None:
-        if begun := self._begun.get(subject):
-            self._accounts.end(begun.pop(0))
-        if not begun:
-            self._begun.pop(subject, None)
-
     def _wait(self, subject: Subject) -> float:
-        return max(self._wait_for_account(subject), self._wait_for_network(subject))
+        return max(self._wait_for_account(self._key(subject)), self._wait_for_network(subject))
 
-    def _wait_for_account(self, subject: Subject) -> float:
-        return self._accounts.wait(self._key(subject), self._clock())
+    def _wait_for_account(self, key: str | None, *, pending: bool = True) -> float:
+        if key is None:
+            return 0.0
+        return self._accounts.wait(key, self._clock(), pending=pending)
 
     def _wait_for_network(self, subject: Subject) -> float:
-        if not self._counted(subject.network):
+        if not self._is_counted(subject.network):
             return 0.0
         return self._networks.wait(subject.network, self._clock())
 
@@ -160,15 +151,24 @@ class SharedThrottle:
                 Kind.RATE_LIMITED, f"too many failures: try again in {seconds} seconds"
             )
 
-    async def _read(self, subject: Subject, key: str) -> None:
+    async def _read(self, subject: Subject, key: str | None) -> None:
         """Learn what all replicas have counted."""
-        subjects = [ACCOUNT + key]
-        if self._counted(subject.network):
-            subjects.append(NETWORK + subject.network)
-        found = await self._counts.read(subjects)
-        self._accounts.put(key, found.get(ACCOUNT + key))
-        if self._counted(subject.network):
-            self._networks.put(subject.network, found.get(NETWORK + subject.network))
+        counted = self._counted(subject, key)
+        if not counted:
+            return
+        before = [which.record(one, self._clock()) for _, which, one in counted]
+        found = await self._counts.read([name for name, _, _ in counted])
+        for (name, which, one), known in zip(counted, before, strict=True):
+            which.learn(one, found.get(name), known)
+
+    def _counted(self, subject: Subject, key: str | None) -> list[tuple[str, Failures, str]]:
+        """What is counted of a subject: as the database calls it, and where it is mirrored."""
+        counted = []
+        if key is not None:
+            counted.append((ACCOUNT + key, self._accounts, key))
+        if self._is_counted(subject.network):
+            counted.append((NETWORK + subject.network, self._networks, subject.network))
+        return counted
 
     async def _recognise(self, subject: Subject) -> bool:
         """Whether the owner has signed in from there, on whichever replica. Asked for those who
@@ -187,7 +187,7 @@ class SharedThrottle:
         if len(self._familiar) > self._accounts.pace.subjects:
             self._familiar.popitem(last=False)
 
-    def _counted(self, network: str) -> bool:
+    def _is_counted(self, network: str) -> bool:
         if not network:
             return False
         if not self._exempt:

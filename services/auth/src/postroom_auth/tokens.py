@@ -6,16 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from postroom_chassis import logs
-from postroom_chassis.errors import Kind, PostroomError
-
-from postroom_auth.domain.people import NAME_CHARACTERS, Credential, NewAccount
-from postroom_auth.domain.sasl.exchange import Proven, TokenExpired, TokenRefused
+from postroom_auth.domain.people import Credential
+from postroom_auth.domain.sasl.exchange import Proven, TokenRefused
+from postroom_auth.first_sight import make_account
 from postroom_auth.oidc_issuer import INVALID_TOKEN, named_issuer
-from postroom_auth.passwords import DISABLED, Tried
+from postroom_auth.passwords import Tried, enabled
 from postroom_auth.ports import Bearer, Directory, Issuer, Registry, Subject, Throttle
-
-log = logs.logger("postroom.auth.audit")
+from postroom_auth.slowing import slowed
 
 
 class ForgetfulDirectory(Directory, Protocol):
@@ -75,27 +72,18 @@ class TokenChecks:
         one = self._issuing(name, key, token)
         if not token:
             raise one.issuer.refusal("invalid_request") if one else TokenRefused("invalid_request")
-        # Guesses without a name are counted for where they come from.
-        subject = Subject(key if name else f"token from {network}", network)
-        await self._throttle.check(subject)
-        await self._throttle.learn(subject)
-        try:
+        # Guesses without a name are counted for where they come from alone.
+        subject = Subject(key if name else None, network)
+        async with slowed(self._throttle, subject):
             if one is None:
                 raise TokenRefused(INVALID_TOKEN)
             bearer = await one.issuer.check_token(token)
             credential = await self._credential(one, bearer)
             tried.account = bearer.address.key
-            if credential is not None and credential.disabled:
-                tried.why = DISABLED
-            if credential is None or credential.disabled or (name and key != bearer.address.key):
+            credential = enabled(credential, tried)
+            if credential is None or (name and key != bearer.address.key):
                 raise one.issuer.refusal(INVALID_TOKEN)
-        except TokenExpired:
-            raise  # an old token is no guess
-        except TokenRefused:
-            await self._throttle.failed(subject, begun=False)
-            raise
-        await self._throttle.succeeded(subject, begun=False)
-        return Proven(credential, until=bearer.until)
+            return Proven(credential, until=bearer.until)
 
     def _issuing(self, name: str, key: str, token: str) -> Issuing | None:
         if name:
@@ -109,17 +97,7 @@ class TokenChecks:
         credential = await self._directory.credential(key)
         if credential is not None or not one.create_accounts:
             return credential
-        name = "".join(filter(str.isprintable, bearer.display_name)).strip()[:NAME_CHARACTERS]
-        try:
-            new = NewAccount(bearer.address, name, one.quota_bytes, external=True)
-            await self._registry.create_account(new, "")
-        except PostroomError as error:
-            if error.kind is Kind.NOT_FOUND:
-                log.warning("account.without_domain", account=key, by=one.name)
-                return None
-            if error.kind is not Kind.ALREADY_EXISTS:
-                raise
-        else:
-            log.info("account.created", account=key, by=one.name)
+        if not await make_account(self._registry, bearer, one.quota_bytes, by=one.name):
+            return None
         self._directory.forget()
         return await self._directory.credential(key)

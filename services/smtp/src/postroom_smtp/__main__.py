@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from dataclasses import replace
 
 from postroom_chassis.lifecycle import Service, run
@@ -9,6 +11,9 @@ from postroom_chassis.net.listener import Limits, Listener
 from postroom_chassis.net.tls import ProxyCertificate, ServerTls
 from postroom_chassis.rpc.client import Channel
 
+from postroom_smtp.checks.remote import RemoteScreening, RemoteSigningKeys
+from postroom_smtp.checks.wiring import make_checking
+from postroom_smtp.dns import Resolver
 from postroom_smtp.front import REFUSED, Front
 from postroom_smtp.remote import (
     RemoteAuthenticator,
@@ -18,6 +23,8 @@ from postroom_smtp.remote import (
     RemoteWaiting,
     check,
 )
+from postroom_smtp.sending.remote import RemoteQueue
+from postroom_smtp.sending.wiring import open_rewriting, open_worker
 from postroom_smtp.session import House
 from postroom_smtp.settings import Role, SmtpSettings, role_of
 
@@ -30,14 +37,29 @@ async def start(service: Service, settings: SmtpSettings) -> None:
     service.ready_when("auth", lambda: check(auth))
     service.ready_when("store", lambda: check(store))
     tls = open_tls(settings)
+    resolver = Resolver(
+        settings.resolvers, seconds=settings.dns_seconds, trusted=settings.dns_trusted
+    )
+    checking = make_checking(
+        settings,
+        settings.hostname,
+        resolver,
+        RemoteScreening(store, settings),
+        RemoteSigningKeys(auth),
+    )
+    service.stack.callback(checking.close)
+    directory, mail = RemoteDirectory(auth), RemoteStore(store)
     common = House(
         RemoteAuthenticator(auth),
-        RemoteDirectory(auth),
-        RemoteStore(store),
+        directory,
+        mail,
         None,
         settings,
+        policy=checking.policy,
+        signer=checking.signer,
         waiting=RemoteWaiting(store),
         urls=RemoteUrls(store),
+        rewriting=open_rewriting(settings),
     )
     fronts = {role: Front(replace(common, tls=tls[role]), role) for role in Role}
     shown = ProxyCertificate(settings.proxy_certificate) if settings.proxy_certificate else None
@@ -54,6 +76,11 @@ async def start(service: Service, settings: SmtpSettings) -> None:
         )
         service.ports[address.name] = await listener.start(address.host, address.port)
         service.on_drain(listener.drain)
+    if settings.send:
+        queue = RemoteQueue(store, f"{socket.gethostname()}/{os.getpid()}")
+        worker = open_worker(settings, settings.hostname, queue, mail, directory, resolver)
+        worker.start()
+        service.on_drain(worker.drain)
 
 
 def open_tls(settings: SmtpSettings) -> dict[Role, ServerTls | None]:

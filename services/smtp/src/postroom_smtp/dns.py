@@ -27,6 +27,7 @@ from prometheus_client import Counter
 T = TypeVar("T")
 
 ANSWERS = 10_000  # that are kept
+KEPT_OCTETS = 4_096  # of an answer that is kept: those who publish more are asked again
 UDP_OCTETS = 1232  # what passes every network in one piece
 
 LOOKUPS = Counter("postroom_smtp_dns_lookups_total", "Lookups by outcome", ["outcome"])
@@ -95,7 +96,7 @@ class Resolver:
             ]
         self._resolver.lifetime = seconds
         self._resolver.timeout = max(seconds / 3, 0.5)
-        self._resolver.cache = dns.resolver.LRUCache(ANSWERS)
+        self._resolver.cache = _Cache(ANSWERS)
         self._resolver.use_edns(0, dns.flags.DO if trusted else 0, UDP_OCTETS)
         # Asking for AD without DO is enough for a resolver that validates (RFC 6840 section 5.7).
         self._resolver.flags = dns.flags.RD | (dns.flags.AD if trusted else 0)
@@ -154,6 +155,15 @@ class Resolver:
 
     def _secure(self, response: dns.message.Message) -> bool:
         return self._trusted and bool(response.flags & dns.flags.AD)
+
+
+class _Cache(dns.resolver.LRUCache):
+    """Keeps what isn't large: anybody may publish 64 KiB at any number of names."""
+
+    def put(self, key: dns.resolver.CacheKey, value: dns.resolver.Answer) -> None:
+        records = (record for found in value.response.answer for record in found)
+        if sum(len(record.to_wire() or b"") for record in records) <= KEPT_OCTETS:
+            super().put(key, value)
 
 
 def _text(name: dns.name.Name) -> str:

@@ -4,7 +4,7 @@ or INTERNAL beside what it names.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -244,6 +244,22 @@ class Policy(Protocol):
 
     async def ended(self, connection: str) -> None:
         """The connection is over."""
+
+
+class Signer(Protocol):
+    """Signs mail in the name of its author's domain (RFC 6376)."""
+
+    async def sign(
+        self, message: Spool, *, added: bytes = b"", removed: Iterable[tuple[str, int]] = ()
+    ) -> bytes:
+        """The fields that go before everything else; none where the domain has no keys.
+
+        Args:
+            added: fields that will stand before the message.
+            removed: fields that will be taken out of it (see `Judgement`).
+
+        Raises PostroomError where the keys can't be had, OSError.
+        """
 
 
 class Waiting(Protocol):

@@ -30,6 +30,7 @@ from postroom_smtp.ports import (
     LocalRecipient,
     Policy,
     Sending,
+    Signer,
     Store,
     Urls,
     Waiting,
@@ -55,6 +56,7 @@ from postroom_smtp.protocol.srs import Rewriting
 from postroom_smtp.recent import Recent
 from postroom_smtp.reception import Reception, discard
 from postroom_smtp.settings import Role, SmtpSettings
+from postroom_smtp.spool import Spool
 from postroom_smtp.success import Successes
 from postroom_smtp.transaction import Transaction
 
@@ -101,6 +103,7 @@ class House:
     Attributes:
         tls: for STARTTLS; None where there is no certificate.
         policy: what is asked of those who send; None: nothing.
+        signer: signs what our people send; None: nothing is signed.
         waiting: what is sent elsewhere; None: nothing is.
         urls: of messages that may be submitted; None: there are none.
         waited: addresses that waited for their greeting lately.
@@ -114,6 +117,7 @@ class House:
     tls: ServerTls | None
     settings: SmtpSettings
     policy: Policy | None = None
+    signer: Signer | None = None
     waiting: Waiting | None = None
     urls: Urls | None = None
     rewriting: Rewriting | None = None
@@ -508,8 +512,10 @@ class Session:
             return transaction.refuse(refused, size)
         if judgement.quiet:
             return transaction.lose(size)
-        outgoing = Outgoing(reception.spool, self._trace_fields(transaction), judgement)
         try:
+            if self.house.signer is not None and self.role is Role.SUBMISSION:
+                judgement = await self._sign(self.house.signer, reception.spool, judgement)
+            outgoing = Outgoing(reception.spool, self._trace_fields(transaction), judgement)
             content = outgoing.inline or await self.house.store.upload(outgoing.pieces())
         except PostroomError as error:
             return transaction.refuse(reply.refusal(error), size)
@@ -533,6 +539,11 @@ class Session:
             successes = Successes(house.directory, house.store, house.settings.hostname)
             await successes.tell(transaction, reception.spool.header)
         return replies
+
+    async def _sign(self, signer: Signer, message: Spool, judgement: Judgement) -> Judgement:
+        """Sign what our people send, with all that was put to it. Raises PostroomError."""
+        signatures = await signer.sign(message, added=judgement.fields, removed=judgement.removed)
+        return replace(judgement, fields=signatures + judgement.fields)
 
     async def _complete(self, transaction: Transaction, header: bytes) -> bytes:
         """A submitted message's header section, completed. Raises Refused."""

@@ -17,6 +17,9 @@ from postroom_chassis.settings import ServiceSettings
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from postroom_smtp.checks.settings import CheckSettings
+from postroom_smtp.sending.settings import SendingSettings
+
 _HOSTNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,254}")
 _SOLICITATION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.\-]*(?::[A-Za-z0-9_.\-]+)+")
 
@@ -44,7 +47,7 @@ def role_of(address: ListenAddress) -> Role:
     raise ValueError(f"{address.name}: the name of a listener begins with mx, submission or lmtp")
 
 
-class SmtpSettings(ServiceSettings):
+class SmtpSettings(SendingSettings, CheckSettings, ServiceSettings):
     model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix="POSTROOM_SMTP_")
 
     listeners: str = Field(

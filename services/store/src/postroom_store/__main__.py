@@ -14,6 +14,9 @@ from postroom.store.v1 import (
     message_pb2,
     queue_pb2,
     quota_pb2,
+    screening_pb2,
+    sending_pb2,
+    trace_pb2,
     url_pb2,
 )
 from postroom_chassis.lifecycle import Service, run
@@ -24,8 +27,10 @@ from sqlalchemy import Connection, text
 from postroom_store.accounts import AccountNews, news_since
 from postroom_store.blobs import BlobFiles
 from postroom_store.database import Readers, is_sqlite, open_engine
+from postroom_store.depth import DepthGauge
 from postroom_store.domain.change import Change
 from postroom_store.ingest import Ingest
+from postroom_store.lookouts import Lookouts
 from postroom_store.migrations import migrate
 from postroom_store.notices import Notices
 from postroom_store.reading import changes_since
@@ -37,11 +42,14 @@ from postroom_store.rpc.maildrop import MaildropService
 from postroom_store.rpc.messages import MessageService
 from postroom_store.rpc.queue import QueueService
 from postroom_store.rpc.quota import QuotaService
+from postroom_store.rpc.screening import ScreeningService
+from postroom_store.rpc.sending import SendingService
+from postroom_store.rpc.trace import TraceService
 from postroom_store.rpc.urls import UrlService
 from postroom_store.search.index import Indexer
 from postroom_store.settings import StoreSettings
 from postroom_store.sharing import Sharing
-from postroom_store.sweeping import Sweeper
+from postroom_store.sweeping import ScreeningSweeper, Sweeper
 from postroom_store.uploads import Contents
 from postroom_store.watch import ChangeHub
 from postroom_store.writer import Writer, Writers
@@ -71,6 +79,7 @@ async def start(service: Service, settings: StoreSettings) -> None:
         return await readers.run(lambda c: news_since(c, account_id, since))
 
     hub = ChangeHub(read_since, read_account)
+    lookouts = Lookouts()
     files = BlobFiles(settings.blob_folder) if settings.blob_folder else None
 
     def publish(changes: list[tuple[int, Change]]) -> None:
@@ -80,12 +89,15 @@ async def start(service: Service, settings: StoreSettings) -> None:
 
     notices = None if is_sqlite(writing) else Notices()
     if notices is not None:
-        listening = asyncio.create_task(notices.listen(writing, hub))
+        listening = asyncio.create_task(notices.listen(writing, hub, lookouts))
         service.stack.callback(listening.cancel)
     notify = notices.send if notices else None
     count = 1 if is_sqlite(writing) else settings.writers
     writers = Writers(
-        [Writer(writing, publish, settings.batch_operations, notify) for _ in range(count)]
+        [
+            Writer(writing, publish, settings.batch_operations, notify, lookouts.wake)
+            for _ in range(count)
+        ]
     )
     indexer = Indexer(readers, writers, files)
     service.stack.callback(writers.close)
@@ -100,9 +112,14 @@ async def start(service: Service, settings: StoreSettings) -> None:
     sweeper = Sweeper(readers, writers, files, settings)
     sweeping = asyncio.create_task(sweeper.run())
     service.stack.callback(sweeping.cancel)
+    screened = asyncio.create_task(ScreeningSweeper(writers, settings).run())
+    service.stack.callback(screened.cancel)
+    counting = asyncio.create_task(DepthGauge(readers).run())
+    service.stack.callback(counting.cancel)
     sharing = Sharing(readers, writers)
     changes = ChangeService(hub, verifier, provision, readers)
     service.on_drain(changes.drain)
+    service.on_drain(lookouts.drain)
     server = Server(settings.rpc_tls, verifier)
     for file, name, implementation in (
         (
@@ -120,6 +137,9 @@ async def start(service: Service, settings: StoreSettings) -> None:
         (delivery_pb2, "DeliveryService", DeliveryService(readers, writers, contents, verifier)),
         (url_pb2, "UrlService", UrlService(readers, writers, files)),
         (queue_pb2, "QueueService", QueueService(readers, writers)),
+        (sending_pb2, "SendingService", SendingService(readers, writers, files, lookouts)),
+        (screening_pb2, "ScreeningService", ScreeningService(writers)),
+        (trace_pb2, "TraceService", TraceService(readers)),
         (
             maildrop_pb2,
             "MaildropService",

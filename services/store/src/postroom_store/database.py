@@ -180,6 +180,11 @@ class Readers:
     """Threads that read, each call in a transaction of its own: one moment's view."""
 
     def __init__(self, engine: Engine, threads: int) -> None:
+        if not is_sqlite(engine):
+            # PostgreSQL shows each statement another moment otherwise. It comes with BEGIN.
+            engine = engine.execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
         self.engine = engine
         self._waiting: queue.SimpleQueue[_Reading | None] = queue.SimpleQueue()
         self._threads = [

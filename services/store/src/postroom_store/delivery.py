@@ -12,8 +12,7 @@ from sqlalchemy import Connection, select
 
 from postroom_store import messages, tables
 from postroom_store.domain.names import INBOX
-from postroom_store.ingest import Content, add_blob
-from postroom_store.messages import Arrival
+from postroom_store.ingest import Content, add_blob, hash_of, storable
 from postroom_store.transaction import Mailbox, Transaction
 
 WAITING = 1
@@ -28,21 +27,62 @@ class LocalRecipient:
 
 
 @dataclass(frozen=True, slots=True)
+class RemoteRecipient:
+    """An address elsewhere.
+
+    Attributes:
+        original: RFC 3461's ORCPT without xtext; empty: none.
+        notify: bit n: the proto's Notify n; 0: nothing was asked.
+        sender: a reverse-path of its own; empty: the delivery's.
+    """
+
+    address: str
+    original: str = ""
+    notify: int = 0
+    sender: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """How a message came.
+
+    Attributes:
+        arrival_id: what its front calls it, in its reply and the Received field.
+        client: IP address.
+        name: what the client called itself.
+        verdict: what was found out about it.
+    """
+
+    arrival_id: str = ""
+    client: str = ""
+    name: str = ""
+    verdict: str = ""
+
+
+UNKNOWN_ARRIVAL = Arrival()
+
+
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """One message with its envelope.
 
     Attributes:
         sender: reverse-path; empty for the null sender.
-        remote: addresses elsewhere, one queue entry each.
+        remote: one queue entry each.
         submitter: the account that submitted it, or transaction.NO_ACCOUNT.
+        request: what the sender asks for, as the API encodes it.
+        hold_until: before that nothing is sent (RFC 4865), Unix seconds; 0: at once.
     """
 
     content: Content
     sender: str
     local: Sequence[LocalRecipient]
-    remote: Sequence[str]
+    remote: Sequence[RemoteRecipient]
     submitter: int
     trace_id: str
+    request: bytes = b""
+    hold_until: int = 0
+    arrival: Arrival = UNKNOWN_ARRIVAL
 
     @property
     def home(self) -> int:
@@ -64,13 +104,54 @@ def deliver(transaction: Transaction, delivery: Delivery) -> list[int]:
     """Put a message into every recipient's mailbox and into the queue; answer the queue's ids."""
     for account_id in delivery.accounts:
         transaction.account(account_id)
+    came = _arrival_columns(transaction, delivery)
     for recipient in dict.fromkeys(delivery.local):
         mailbox = _mailbox(transaction, recipient)
-        messages.append(transaction, mailbox, [Arrival(delivery.content)], UNLIMITED)
+        arrivals = [messages.Arrival(delivery.content)]
+        appended = messages.append(transaction, mailbox, arrivals, UNLIMITED)
+        row: dict[str, Any] = {
+            "account_id": mailbox.account_id,
+            "email_id": appended.change.added.email_ids[-1],
+            "sender": storable(delivery.sender),
+        }
+        transaction.add(tables.receptions, row | came)
     if not delivery.remote:
         return []
     add_blob(transaction, delivery.submitter, delivery.content)
-    return [_enqueue(transaction, delivery, recipient) for recipient in delivery.remote]
+    submission_id = new_queue_id(transaction.now)
+    row = {
+        "account_id": delivery.submitter,
+        "submission_id": submission_id,
+        "request": delivery.request,
+        "eight_bit": delivery.content.eight_bit,
+    }
+    transaction.add(tables.submissions, row | came)
+    return [
+        _enqueue(transaction, delivery, submission_id, recipient) for recipient in delivery.remote
+    ]
+
+
+def _arrival_columns(transaction: Transaction, delivery: Delivery) -> dict[str, Any]:
+    arrival, message_id = delivery.arrival, delivery.content.derived.message_id
+    return {
+        "message_hash": hash_of(bare(message_id)) if message_id else None,
+        "arrival_hash": hash_of(bare(arrival.arrival_id)) if arrival.arrival_id else None,
+        "arrival_id": storable(arrival.arrival_id),
+        "client": storable(arrival.client),
+        "name": storable(arrival.name),
+        "verdict": storable(arrival.verdict),
+        "created_at": transaction.now,
+    }
+
+
+def bare(message_id: str) -> str:
+    """A Message-ID without its angle brackets: people copy it with them or without."""
+    return message_id.strip().removeprefix("<").removesuffix(">")
+
+
+def domain_of(address: str) -> str:
+    """Where an address leads, as destinations are named."""
+    return storable(address.rpartition("@")[2].lower().removesuffix("."))
 
 
 def _mailbox(transaction: Transaction, recipient: LocalRecipient) -> Mailbox:
@@ -81,25 +162,35 @@ def _mailbox(transaction: Transaction, recipient: LocalRecipient) -> Mailbox:
     return transaction.mailbox_named(recipient.account_id, INBOX)
 
 
-def _enqueue(transaction: Transaction, delivery: Delivery, recipient: str) -> int:
+def _enqueue(
+    transaction: Transaction, delivery: Delivery, submission_id: int, recipient: RemoteRecipient
+) -> int:
     queue_id = new_queue_id(transaction.now)
+    domain = domain_of(recipient.address)
+    due = max(transaction.now, delivery.hold_until)
     row: dict[str, Any] = {
         "account_id": delivery.submitter,
         "queue_id": queue_id,
-        "sender": delivery.sender,
-        "recipient": recipient,
-        "domain": recipient.rpartition("@")[2].lower(),
+        "sender": storable(delivery.sender),
+        "recipient": storable(recipient.address),
+        "domain": domain,
         "state": WAITING,
         "digest": delivery.content.digest,
         "size": delivery.content.size,
         "created_at": transaction.now,
-        "next_attempt_at": transaction.now,
+        "next_attempt_at": due,
         "attempts": 0,
         "last_reply": "",
-        "message_id": delivery.content.derived.message_id or "",
-        "trace_id": delivery.trace_id[:32],
+        "message_id": storable(delivery.content.derived.message_id or ""),
+        "trace_id": storable(delivery.trace_id)[:32],
+        "submission_id": submission_id,
+        "own_sender": storable(recipient.sender),
+        "original": storable(recipient.original),
+        "notify": recipient.notify,
+        "hold_until": delivery.hold_until,
     }
     transaction.add(tables.queue, row)
+    transaction.wake(domain, due)
     return queue_id
 
 

@@ -26,12 +26,14 @@ class Content:
 
     Attributes:
         packed: the compressed content; None where it lies in a file or in an upload's row already.
+        eight_bit: it has octets over 127.
     """
 
     digest: bytes
     size: int
     packed: bytes | None
     derived: Derived
+    eight_bit: bool = False
 
 
 class Ingest:
@@ -49,7 +51,7 @@ class Ingest:
         """Pack and parse a message; a large one is on disk afterwards. Raises OSError."""
         digest = digest_of(content)
         packed = self.keep(digest, pack(content), len(content))
-        return Content(digest, len(content), packed, derive(content))
+        return Content(digest, len(content), packed, derive(content), not content.isascii())
 
     def keep(self, digest: bytes, packed: bytes, size: int) -> bytes | None:
         """Put a packed content where it belongs; what belongs in a row is answered.
@@ -105,16 +107,16 @@ def derived_columns(derived: Derived) -> dict[str, Any]:
     return {
         "sent_at": derived.sent_at,
         "has_attachment": derived.has_attachment,
-        "base_subject": _text(derived.base_subject),
+        "base_subject": storable(derived.base_subject),
         "is_reply": derived.is_reply_or_forward,
-        "sort_from": _text(derived.from_),
-        "sort_to": _text(derived.to),
-        "sort_cc": _text(derived.cc),
-        "display_from": _text(derived.display_from),
-        "display_to": _text(derived.display_to),
-        "message_id": _text(derived.message_id or ""),
-        "references": _text(" ".join(derived.references[-REFERENCES:])),
-        "preview": _text(derived.preview),
+        "sort_from": storable(derived.from_),
+        "sort_to": storable(derived.to),
+        "sort_cc": storable(derived.cc),
+        "display_from": storable(derived.display_from),
+        "display_to": storable(derived.display_to),
+        "message_id": storable(derived.message_id or ""),
+        "references": storable(" ".join(derived.references[-REFERENCES:])),
+        "preview": storable(derived.preview),
         "envelope": derived.envelope,
         "body": derived.body,
         "bodystructure": derived.bodystructure,
@@ -123,7 +125,7 @@ def derived_columns(derived: Derived) -> dict[str, Any]:
     }
 
 
-def _text(value: str) -> str:
+def storable(value: str) -> str:
     """Text that both databases take: PostgreSQL has no NUL, neither has lone surrogates."""
     value = value.replace("\0", "")
     return value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")
@@ -153,9 +155,9 @@ def thread_of(
     Two threads that a late message shows to be one stay two: thread ids are immutable (RFC 8474
     section 5.2).
     """
-    hashes = {_hash(name) for name in references[-REFERENCES:]}
+    hashes = {hash_of(name) for name in references[-REFERENCES:]}
     if message_id:
-        hashes.add(_hash(message_id))
+        hashes.add(hash_of(message_id))
     if not hashes:
         return email_id
     found = transaction.recall_threads(account_id, hashes)
@@ -171,6 +173,7 @@ def thread_of(
     return thread_id
 
 
-def _hash(message_id: str) -> int:
+def hash_of(message_id: str) -> int:
+    """64 bits by which a Message-ID is found."""
     digest = hashlib.blake2b(message_id.encode("utf-8", "replace"), digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True)

@@ -50,6 +50,8 @@ _p = tables.placements.c
 _e = tables.emails.c
 _t = tables.tombstones.c
 _b = tables.blobs.c
+_f = tables.finished.c
+_s = tables.submissions.c
 
 
 DELETE_TOMBSTONE = Prepared(
@@ -116,6 +118,10 @@ def purge_step(transaction: Transaction, files: BlobFiles | None, account_id: in
         tables.placements,
         tables.tombstones,
         tables.queue,
+        tables.attempts,
+        tables.finished,
+        tables.submissions,
+        tables.receptions,
         tables.uploads,
         tables.threads,
         tables.answers,
@@ -211,16 +217,21 @@ def damaged_contents(
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """What a step removed; `more` while there may be more."""
+    """What a step removed; `more` while there may be more.
+
+    Attributes:
+        entries: that left the queue long ago.
+    """
 
     expunged: int = 0
     contents: int = 0
     size: int = 0
+    entries: int = 0
     digests: Sequence[bytes] = ()
 
     @property
     def more(self) -> bool:
-        return bool(self.expunged or self.contents)
+        return bool(self.expunged or self.contents or self.entries)
 
 
 def forget_old(transaction: Transaction, account_id: int, answers: int, uploads: int) -> None:
@@ -286,6 +297,10 @@ def _remove_emails(
     transaction.execute(
         delete(tables.emails).where(_e.account_id == account_id, _e.email_id.in_(ids))
     )
+    came = tables.receptions.c
+    transaction.execute(
+        delete(tables.receptions).where(came.account_id == account_id, came.email_id.in_(ids))
+    )
     # The grace of their contents begins now: a backup's rows may have been copied a moment ago.
     transaction.execute(
         update(tables.blobs)
@@ -302,6 +317,36 @@ def _content(
         return index.content_or_nothing(transaction.connection, files, account_id, digest)
     except PostroomError:
         return b""
+
+
+def sweep_finished(transaction: Transaction, account_id: int, before: int) -> int:
+    """Forget some entries that left the queue before a time; answers how many."""
+    rows = transaction.execute(
+        select(_f.queue_id, _f.submission_id)
+        .where(_f.account_id == account_id, _f.finished_at < before)
+        .limit(STEP)
+    ).fetchall()
+    if not rows:
+        return 0
+    ids = [row[0] for row in rows]
+    for table in (tables.attempts, tables.finished):
+        here = (table.c.account_id == account_id, table.c.queue_id.in_(ids))
+        transaction.execute(delete(table).where(*here))
+
+    def refers(table: Table) -> Any:
+        column = table.c
+        here = (column.account_id == account_id, column.submission_id == _s.submission_id)
+        return exists().where(*here)
+
+    transaction.execute(
+        delete(tables.submissions).where(
+            _s.account_id == account_id,
+            _s.submission_id.in_({row[1] for row in rows}),
+            ~refers(tables.queue),
+            ~refers(tables.finished),
+        )
+    )
+    return len(rows)
 
 
 def sweep_contents(transaction: Transaction, account_id: int) -> Swept:

@@ -29,6 +29,13 @@ class StoreSettings(ServiceSettings):
     message_bytes: int = Field(64 * 1024 * 1024, ge=1024, description="largest message taken")
     mailboxes: int = Field(10_000, ge=1, description="most mailboxes of an account")
     expunge_days: float = Field(14.0, ge=0, description="how long expunged mail is kept")
+    attempt_days: float = Field(
+        30.0, ge=0, description="how long it is told what became of mail that left the queue"
+    )
+    greylist_entries: int = Field(
+        1_000_000, ge=1000, description="most that a greylist remembers of who sends"
+    )
+    rate_entries: int = Field(1_000_000, ge=1000, description="most senders that are counted")
     sweep_hours: float = Field(6.0, gt=0, description="between two collections of garbage")
     idempotency_hours: float = Field(24.0, gt=0, description="how long repeats are recognised")
     upload_seconds: float = Field(3600.0, gt=0, description="how long an upload waits to be used")

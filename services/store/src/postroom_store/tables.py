@@ -1,7 +1,8 @@
 """The schema. `account_id` leads every primary key; a transaction locks the accounts it touches.
 
 So the tables spread over a distributed PostgreSQL by account, and no transaction needs more than
-one place.
+one place. But for leases of the queue, which go by destination, whoever's the mail is; and what is
+known of destinations, and of who sends, is no account's.
 """
 
 from __future__ import annotations
@@ -312,7 +313,7 @@ leases = Table(
 )
 
 # Mail that waits to be sent elsewhere: one row a recipient, under the account that submitted it
-# (0: none).
+# (0: none). `next_attempt_at` is when it is due, and a leased entry is due when its lease ends.
 queue = Table(
     "queue",
     metadata,
@@ -330,8 +331,177 @@ queue = Table(
     Column("last_reply", Text, nullable=False),
     Column("message_id", Text, nullable=False),
     Column("trace_id", String(32), nullable=False),
+    Column("submission_id", BigInteger, nullable=False, server_default="0"),
+    Column("own_sender", Text, nullable=False, server_default=""),
+    Column("original", Text, nullable=False, server_default=""),
+    Column("notify", SmallInteger, nullable=False, server_default="0"),  # bit n: Notify n
+    Column("hold_until", BigInteger, nullable=False, server_default="0"),
+    Column("delay_told", Boolean, nullable=False, server_default=text("false")),
+    Column("last_host", Text, nullable=False, server_default=""),
+    Column("lease_id", LargeBinary),  # the lease that holds it, or that settled it last
     PrimaryKeyConstraint("account_id", "queue_id"),
 )
 Index("queue_order", queue.c.queue_id)
-Index("queue_due", queue.c.state, queue.c.next_attempt_at)
 Index("queue_domain", queue.c.domain, queue.c.queue_id)
+Index("queue_submission", queue.c.account_id, queue.c.submission_id)
+# Literals: SQLite doesn't use a partial index for a parameter.
+IS_NOT_HELD = text("queue.state <> 2")
+IS_LEASED = text("queue.state = 3")
+# Entries of one message stand together in it.
+Index(
+    "queue_due",
+    queue.c.domain,
+    queue.c.next_attempt_at,
+    queue.c.submission_id,
+    sqlite_where=text("state <> 2"),
+    postgresql_where=text("state <> 2"),
+)
+Index(
+    "queue_leased",
+    queue.c.lease_id,
+    queue.c.next_attempt_at,
+    sqlite_where=text("state = 3"),
+    postgresql_where=text("state = 3"),
+)
+
+# A message of which the queue has entries, or had some: what its sender asked for (as the API
+# encodes it) and how it came. Found by 64 bits of the hash of its Message-ID, and of its front's.
+submissions = Table(
+    "submissions",
+    metadata,
+    Column("account_id", BigInteger, nullable=False),
+    Column("submission_id", BigInteger, nullable=False),
+    Column("request", LargeBinary, nullable=False),
+    Column("eight_bit", Boolean, nullable=False),
+    Column("message_hash", BigInteger),
+    Column("arrival_hash", BigInteger),
+    Column("arrival_id", Text, nullable=False),
+    Column("client", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("verdict", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("account_id", "submission_id"),
+)
+Index("submissions_message", submissions.c.message_hash)
+Index("submissions_arrival", submissions.c.arrival_hash)
+
+# How a message came that was delivered here; found as those of the queue are.
+receptions = Table(
+    "receptions",
+    metadata,
+    Column("account_id", BigInteger, nullable=False),
+    Column("email_id", BigInteger, nullable=False),
+    Column("sender", Text, nullable=False),
+    Column("message_hash", BigInteger),
+    Column("arrival_hash", BigInteger),
+    Column("arrival_id", Text, nullable=False),
+    Column("client", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("verdict", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("account_id", "email_id"),
+)
+Index("receptions_message", receptions.c.message_hash)
+Index("receptions_arrival", receptions.c.arrival_hash)
+
+# What became of each try to send an entry, kept a while longer than the entry.
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("account_id", BigInteger, nullable=False),
+    Column("queue_id", BigInteger, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("outcome", SmallInteger, nullable=False),
+    Column("reply", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("tls", Text, nullable=False),
+    PrimaryKeyConstraint("account_id", "queue_id", "number"),
+    sqlite_with_rowid=False,
+)
+
+# An entry that has left the queue: what is told of it for as long as attempts are kept.
+finished = Table(
+    "finished",
+    metadata,
+    Column("account_id", BigInteger, nullable=False),
+    Column("queue_id", BigInteger, nullable=False),
+    Column("submission_id", BigInteger, nullable=False),
+    Column("sender", Text, nullable=False),
+    Column("recipient", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("finished_at", BigInteger, nullable=False),
+    Column("outcome", SmallInteger, nullable=False),  # 0: cancelled
+    Column("lease_id", LargeBinary),  # the lease that settled it
+    PrimaryKeyConstraint("account_id", "queue_id"),
+)
+Index("finished_order", finished.c.queue_id)
+Index("finished_age", finished.c.account_id, finished.c.finished_at)
+Index("finished_submission", finished.c.account_id, finished.c.submission_id)
+
+# Where mail goes, as a whole. Whoever leases locks the row; a destination without one was reached
+# when it was last tried, or never was.
+destinations = Table(
+    "destinations",
+    metadata,
+    Column("domain", Text, primary_key=True),
+    Column("failures", Integer, nullable=False),
+    Column("retry_at", BigInteger, nullable=False),
+    Column("reply", Text, nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+)
+Index(
+    "destinations_failing",
+    destinations.c.domain,
+    sqlite_where=text("failures > 0"),
+    postgresql_where=text("failures > 0"),
+)
+
+# What is sent by one worker over one connection. Those that haven't ended count for the limit of
+# their domain.
+batches = Table(
+    "batches",
+    metadata,
+    Column("lease_id", LargeBinary, primary_key=True),
+    Column("domain", Text, nullable=False),
+    Column("worker", Text, nullable=False),
+    Column("leased_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("failures", Integer, nullable=False),  # of the destination, when it was leased
+)
+Index("batches_domain", batches.c.domain, batches.c.expires_at)
+Index("batches_age", batches.c.expires_at)
+
+# Addresses elsewhere to which nothing is sent, in lower case.
+suppressions = Table(
+    "suppressions",
+    metadata,
+    Column("address", Name, primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+# Who was put off and who came back (RFC 6647), by hashes.
+greylist = Table(
+    "greylist",
+    metadata,
+    Column("key", LargeBinary, primary_key=True),
+    Column("first_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("passed", Boolean, nullable=False),
+    sqlite_with_rowid=False,
+)
+Index("greylist_age", greylist.c.expires_at)
+
+# How much was counted for whom, by hashes; see domain.rate.
+rates = Table(
+    "rates",
+    metadata,
+    Column("key", LargeBinary, primary_key=True),
+    Column("seconds", Integer, nullable=False),
+    Column("newest", BigInteger, nullable=False),
+    Column("counts", LargeBinary, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+Index("rates_age", rates.c.expires_at)

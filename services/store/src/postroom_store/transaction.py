@@ -36,6 +36,7 @@ FIRST_MAILBOXES: Sequence[tuple[str, int]] = (
 )
 
 
+WAKE_SECONDS = 30  # nobody waits longer for something to send without looking again
 NO_ACCOUNT = 0  # keeps what belongs to nobody: contents on their way, mail from trusted networks
 
 
@@ -140,6 +141,7 @@ class Transaction:
         connection: in the transaction.
         now: Unix seconds, the same for all.
         changes: what to publish after the commit, in order, by account and mailbox.
+        woken: destinations of which something can be sent, now or within moments.
     """
 
     def __init__(
@@ -148,6 +150,7 @@ class Transaction:
         self.connection = connection
         self.now = int(clock())
         self.changes: list[tuple[int, Change]] = []
+        self.woken: set[str] = set()
         self.changed = False
         self._rows = rows
         self._dirty_accounts: dict[int, Account] = {}
@@ -276,6 +279,11 @@ class Transaction:
         """Insert a row at the end unless one with its key is there."""
         self.changed = True
         self._added_ignoring[table].append(row)
+
+    def wake(self, domain: str, due: int) -> None:
+        """Tell those who wait for something to send, unless it is not due while they wait."""
+        if due <= self.now + WAKE_SECONDS:
+            self.woken.add(domain)
 
     def add_thread(self, account_id: int, message_hash: int, thread_id: int) -> None:
         """Note which thread a Message-ID belongs to; the first note stays."""

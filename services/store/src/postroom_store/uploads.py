@@ -169,7 +169,8 @@ class Contents:
             lambda c: self._read(c, account_id, upload_id)
         )
         derived = await self._in_pool(derive, content)
-        return Content(digest, len(content), None if stays else packed, derived)
+        eight_bit = not content.isascii()
+        return Content(digest, len(content), None if stays else packed, derived, eight_bit)
 
     async def uploaded_bytes(self, account_id: int, upload_id: bytes) -> bytes:
         """The same, as it came."""

@@ -39,7 +39,8 @@ ATTEMPTS = 4  # of one operation, where PostgreSQL chose it as a deadlock's or a
 
 Operation = Callable[[Transaction], T]
 Publish = Callable[[list[tuple[int, Change]]], None]
-Notify = Callable[[Connection, list[tuple[int, Change]]], None]
+Notify = Callable[[Connection, list[tuple[int, Change]], set[str]], None]
+Wake = Callable[[set[str]], None]
 
 
 @dataclass(slots=True)
@@ -55,14 +56,21 @@ class Writer:
     Args:
         publish: told what changed, after each commit, in the loop of who asked for it.
         most: operations in one transaction.
-        notify: tells other processes what changed, in the transaction.
+        notify: tells other processes what changed and what can be sent, in the transaction.
+        wake: told, like `publish`, of which destinations something can be sent.
     """
 
     def __init__(
-        self, engine: Engine, publish: Publish, most: int, notify: Notify | None = None
+        self,
+        engine: Engine,
+        publish: Publish,
+        most: int,
+        notify: Notify | None = None,
+        wake: Wake | None = None,
     ) -> None:
         self._engine = engine
         self._notify = notify
+        self._wake = wake
         self._publish = publish
         self._most = most
         self._sqlite = is_sqlite(engine)
@@ -150,19 +158,21 @@ class Writer:
                     outcomes.append(error)
             transaction.flush()
             if self._notify is not None:
-                self._notify(connection, transaction.changes)
+                self._notify(connection, transaction.changes, transaction.woken)
         BATCHES.inc()
         BATCH_SIZE.observe(len(batch))
         # One call for the batch: each wakes the loop. What is committed is never run again, even
         # where the loop has ended meanwhile and nobody can be told.
         with suppress(RuntimeError):
             loop = batch[0].answer.get_loop()
-            loop.call_soon_threadsafe(self._tell, transaction.changes, batch, outcomes)
+            loop.call_soon_threadsafe(self._tell, transaction, batch, outcomes)
 
     def _tell(
-        self, changes: list[tuple[int, Change]], batch: list[_Pending[Any]], outcomes: list[Any]
+        self, transaction: Transaction, batch: list[_Pending[Any]], outcomes: list[Any]
     ) -> None:
-        self._publish(changes)
+        self._publish(transaction.changes)
+        if self._wake is not None and transaction.woken:
+            self._wake(transaction.woken)
         for pending, outcome in zip(batch, outcomes, strict=True):
             _settle(pending.answer, outcome)
 

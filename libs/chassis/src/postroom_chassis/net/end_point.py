@@ -13,6 +13,7 @@ NAME_OCTETS = 320
 
 # RFC 5929 section 4.1: what is too weak to be used is replaced.
 _WEAK = (hashes.MD5, hashes.SHA1)
+_UNREADABLE = (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
 
 
 def end_point_of(pem: bytes) -> bytes:
@@ -45,7 +46,7 @@ def names_in(der: bytes) -> tuple[str, ...]:
     try:
         certificate = x509.load_der_x509_certificate(der)
         return bounded(_addresses(certificate) or _common_names(certificate))
-    except ValueError:
+    except _UNREADABLE:
         return ()  # nobody could tell what it says
 
 

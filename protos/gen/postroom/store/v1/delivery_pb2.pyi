@@ -142,11 +142,11 @@ class Delivery(_message.Message):
     def queue(self) -> _containers.RepeatedCompositeFieldContainer[Global___QueueRecipient]: ...
     @_builtins.property
     def request(self) -> Global___Request:
-        """of the sender, kept with the queue entries"""
+        """of the sender, kept with the queue entries, which are due when it is no longer held; at most 4 KiB"""
 
     @_builtins.property
     def reception(self) -> Global___Reception:
-        """kept with the message in every mailbox"""
+        """kept with the message in every mailbox, and with the queue entries"""
 
     def __init__(
         self,

@@ -283,6 +283,7 @@ class Suppression(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     CREATED_AT_FIELD_NUMBER: _builtins.int
     address: _builtins.str
+    """in lower case"""
     reason: _builtins.str
     created_at: _builtins.int
     def __init__(

@@ -29,7 +29,7 @@ class QueueServiceStub:
     """Mail that waits to be sent elsewhere, as administrators see it: one entry a recipient. Durable, in the store, worked through
     `SendingService` by any smtp replica.
 
-    Callers: admin. Errors: NOT_FOUND; CONFLICT when an entry is being sent.
+    Callers: admin. Errors: NOT_FOUND; CONFLICT when an entry is being sent, after which others of the call may have changed; INVALID.
     """
 
     def __init__(self, channel):
@@ -94,7 +94,7 @@ class QueueServiceServicer:
     """Mail that waits to be sent elsewhere, as administrators see it: one entry a recipient. Durable, in the store, worked through
     `SendingService` by any smtp replica.
 
-    Callers: admin. Errors: NOT_FOUND; CONFLICT when an entry is being sent.
+    Callers: admin. Errors: NOT_FOUND; CONFLICT when an entry is being sent, after which others of the call may have changed; INVALID.
     """
 
     def List(self, request, context):
@@ -105,7 +105,7 @@ class QueueServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Show(self, request, context):
-        """One entry with all its attempts, oldest first.
+        """One entry with its attempts, oldest first; the latest 100.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -126,7 +126,7 @@ class QueueServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Release(self, request, context):
-        """Lets held entries be tried, at once. May be repeated.
+        """Lets held entries be tried, at once, those too that their sender holds back (RFC 4865). May be repeated.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -140,7 +140,7 @@ class QueueServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Cancel(self, request, context):
-        """Removes entries without notice to anyone.
+        """Removes entries without notice to anyone; `TraceService` still tells of them for a while.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -232,7 +232,7 @@ class QueueService:
     """Mail that waits to be sent elsewhere, as administrators see it: one entry a recipient. Durable, in the store, worked through
     `SendingService` by any smtp replica.
 
-    Callers: admin. Errors: NOT_FOUND; CONFLICT when an entry is being sent.
+    Callers: admin. Errors: NOT_FOUND; CONFLICT when an entry is being sent, after which others of the call may have changed; INVALID.
     """
 
     @staticmethod

@@ -30,7 +30,7 @@ class QueueServiceStub:
     """Mail that waits to be sent elsewhere, as administrators see it: one entry a recipient. Durable, in the store, worked through
     `SendingService` by any smtp replica.
 
-    Callers: admin. Errors: NOT_FOUND; CONFLICT when an entry is being sent.
+    Callers: admin. Errors: NOT_FOUND; CONFLICT when an entry is being sent, after which others of the call may have changed; INVALID.
     """
 
     @_typing.overload
@@ -40,17 +40,17 @@ class QueueServiceStub:
     List: _grpc.UnaryUnaryMultiCallable[_queue_pb2.ListQueueRequest, _queue_pb2.ListQueueResponse]
     """Entries in order of age, in pages."""
     Show: _grpc.UnaryUnaryMultiCallable[_queue_pb2.ShowQueueEntryRequest, _queue_pb2.ShowQueueEntryResponse]
-    """One entry with all its attempts, oldest first."""
+    """One entry with its attempts, oldest first; the latest 100."""
     Summarize: _grpc.UnaryUnaryMultiCallable[_queue_pb2.SummarizeQueueRequest, _queue_pb2.SummarizeQueueResponse]
     """How much waits for each domain, those with the most first; at most 1,000."""
     Hold: _grpc.UnaryUnaryMultiCallable[_queue_pb2.QueueEntriesRequest, _queue_pb2.QueueEntriesResponse]
     """Keeps entries from being tried. May be repeated."""
     Release: _grpc.UnaryUnaryMultiCallable[_queue_pb2.QueueEntriesRequest, _queue_pb2.QueueEntriesResponse]
-    """Lets held entries be tried, at once. May be repeated."""
+    """Lets held entries be tried, at once, those too that their sender holds back (RFC 4865). May be repeated."""
     Retry: _grpc.UnaryUnaryMultiCallable[_queue_pb2.QueueEntriesRequest, _queue_pb2.QueueEntriesResponse]
     """Lets entries that wait be tried at once, and their destinations, however long these were to be left alone. May be repeated."""
     Cancel: _grpc.UnaryUnaryMultiCallable[_queue_pb2.QueueEntriesRequest, _queue_pb2.QueueEntriesResponse]
-    """Removes entries without notice to anyone."""
+    """Removes entries without notice to anyone; `TraceService` still tells of them for a while."""
     ListSuppressions: _grpc.UnaryUnaryMultiCallable[_queue_pb2.ListSuppressionsRequest, _queue_pb2.ListSuppressionsResponse]
     """Addresses elsewhere to which nothing is sent: a message for one fails at once. In order, in pages."""
     Suppress: _grpc.UnaryUnaryMultiCallable[_queue_pb2.SuppressRequest, _queue_pb2.SuppressResponse]
@@ -63,24 +63,24 @@ class QueueServiceAsyncStub(QueueServiceStub):
     """Mail that waits to be sent elsewhere, as administrators see it: one entry a recipient. Durable, in the store, worked through
     `SendingService` by any smtp replica.
 
-    Callers: admin. Errors: NOT_FOUND; CONFLICT when an entry is being sent.
+    Callers: admin. Errors: NOT_FOUND; CONFLICT when an entry is being sent, after which others of the call may have changed; INVALID.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     List: _aio.UnaryUnaryMultiCallable[_queue_pb2.ListQueueRequest, _queue_pb2.ListQueueResponse]  # type: ignore[assignment]
     """Entries in order of age, in pages."""
     Show: _aio.UnaryUnaryMultiCallable[_queue_pb2.ShowQueueEntryRequest, _queue_pb2.ShowQueueEntryResponse]  # type: ignore[assignment]
-    """One entry with all its attempts, oldest first."""
+    """One entry with its attempts, oldest first; the latest 100."""
     Summarize: _aio.UnaryUnaryMultiCallable[_queue_pb2.SummarizeQueueRequest, _queue_pb2.SummarizeQueueResponse]  # type: ignore[assignment]
     """How much waits for each domain, those with the most first; at most 1,000."""
     Hold: _aio.UnaryUnaryMultiCallable[_queue_pb2.QueueEntriesRequest, _queue_pb2.QueueEntriesResponse]  # type: ignore[assignment]
     """Keeps entries from being tried. May be repeated."""
     Release: _aio.UnaryUnaryMultiCallable[_queue_pb2.QueueEntriesRequest, _queue_pb2.QueueEntriesResponse]  # type: ignore[assignment]
-    """Lets held entries be tried, at once. May be repeated."""
+    """Lets held entries be tried, at once, those too that their sender holds back (RFC 4865). May be repeated."""
     Retry: _aio.UnaryUnaryMultiCallable[_queue_pb2.QueueEntriesRequest, _queue_pb2.QueueEntriesResponse]  # type: ignore[assignment]
     """Lets entries that wait be tried at once, and their destinations, however long these were to be left alone. May be repeated."""
     Cancel: _aio.UnaryUnaryMultiCallable[_queue_pb2.QueueEntriesRequest, _queue_pb2.QueueEntriesResponse]  # type: ignore[assignment]
-    """Removes entries without notice to anyone."""
+    """Removes entries without notice to anyone; `TraceService` still tells of them for a while."""
     ListSuppressions: _aio.UnaryUnaryMultiCallable[_queue_pb2.ListSuppressionsRequest, _queue_pb2.ListSuppressionsResponse]  # type: ignore[assignment]
     """Addresses elsewhere to which nothing is sent: a message for one fails at once. In order, in pages."""
     Suppress: _aio.UnaryUnaryMultiCallable[_queue_pb2.SuppressRequest, _queue_pb2.SuppressResponse]  # type: ignore[assignment]
@@ -92,7 +92,7 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
     """Mail that waits to be sent elsewhere, as administrators see it: one entry a recipient. Durable, in the store, worked through
     `SendingService` by any smtp replica.
 
-    Callers: admin. Errors: NOT_FOUND; CONFLICT when an entry is being sent.
+    Callers: admin. Errors: NOT_FOUND; CONFLICT when an entry is being sent, after which others of the call may have changed; INVALID.
     """
 
     @_abc_1.abstractmethod
@@ -109,7 +109,7 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _queue_pb2.ShowQueueEntryRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_queue_pb2.ShowQueueEntryResponse, _abc.Awaitable[_queue_pb2.ShowQueueEntryResponse]]:
-        """One entry with all its attempts, oldest first."""
+        """One entry with its attempts, oldest first; the latest 100."""
 
     @_abc_1.abstractmethod
     def Summarize(
@@ -133,7 +133,7 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _queue_pb2.QueueEntriesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_queue_pb2.QueueEntriesResponse, _abc.Awaitable[_queue_pb2.QueueEntriesResponse]]:
-        """Lets held entries be tried, at once. May be repeated."""
+        """Lets held entries be tried, at once, those too that their sender holds back (RFC 4865). May be repeated."""
 
     @_abc_1.abstractmethod
     def Retry(
@@ -149,7 +149,7 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _queue_pb2.QueueEntriesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_queue_pb2.QueueEntriesResponse, _abc.Awaitable[_queue_pb2.QueueEntriesResponse]]:
-        """Removes entries without notice to anyone."""
+        """Removes entries without notice to anyone; `TraceService` still tells of them for a while."""
 
     @_abc_1.abstractmethod
     def ListSuppressions(

@@ -122,7 +122,7 @@ class Batch(_message.Message):
     expires_at: _builtins.int
     """Unix seconds"""
     failures: _builtins.int
-    """attempts in a row that didn't reach the destination"""
+    """attempts in a row that didn't reach the destination; those under way at the same time are one"""
     @_builtins.property
     def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___LeasedEntry]: ...
     @_builtins.property
@@ -157,7 +157,7 @@ class LeasedMessage(_message.Message):
     EIGHT_BIT_FIELD_NUMBER: _builtins.int
     size: _builtins.int
     message_id: _builtins.str
-    """of the Message-ID field, or empty"""
+    """of the Message-ID field without its angle brackets, or empty"""
     eight_bit: _builtins.bool
     """it has octets over 127"""
     @_builtins.property
@@ -198,6 +198,7 @@ class LeasedEntry(_message.Message):
     account_id: _builtins.int
     """who submitted it; 0: nobody who signed in"""
     sender: _builtins.str
+    """the delivery's reverse-path; `recipient.sender` goes before it"""
     created_at: _builtins.int
     attempts: _builtins.int
     """before this one"""
@@ -379,7 +380,7 @@ class Settlement(_message.Message):
 
     @_builtins.property
     def destination(self) -> Global___Destination:
-        """where something is known of it"""
+        """where something is known of it; passed over where the lease has ended"""
 
     def __init__(
         self,
@@ -408,12 +409,14 @@ class SettledEntry(_message.Message):
     UNTRIED_FIELD_NUMBER: _builtins.int
     queue_id: _builtins.int
     next_attempt_at: _builtins.int
-    """where it is deferred"""
+    """where it is deferred; where it is untried, 0: at once"""
     delay_told: _builtins.bool
     untried: _builtins.bool
     """it counts for no attempt: the destination wasn't reached, or its turn didn't come"""
     @_builtins.property
-    def attempt(self) -> _queue_pb2.Attempt: ...
+    def attempt(self) -> _queue_pb2.Attempt:
+        """its time is now where it is 0"""
+
     def __init__(
         self,
         *,

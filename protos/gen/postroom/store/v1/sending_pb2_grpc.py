@@ -29,7 +29,7 @@ class SendingServiceStub:
     """The queue, as those see it who send what is in it. A worker leases batches, sends them, and settles each entry. While a lease
     holds nobody else has its entries; one that ends unsettled gives them back. Whoever doesn't hold a lease can't read a message.
 
-    Callers: smtp.
+    Callers: smtp. Errors: INVALID for what is out of bounds.
     """
 
     def __init__(self, channel):
@@ -69,12 +69,13 @@ class SendingServiceServicer:
     """The queue, as those see it who send what is in it. A worker leases batches, sends them, and settles each entry. While a lease
     holds nobody else has its entries; one that ends unsettled gives them back. Whoever doesn't hold a lease can't read a message.
 
-    Callers: smtp.
+    Callers: smtp. Errors: INVALID for what is out of bounds.
     """
 
     def Lease(self, request, context):
-        """Leases what is due: batches of entries for one domain each. Those of one message stand together. Answers as soon as there is
-        one, and with none once `wait_seconds` are over. At most `per_domain` batches of a domain are leased at a time, whoever holds
+        """Leases what is due: batches of entries for one domain each. Those of one message stand together. Each domain that has its turn
+        gets a batch before any gets two; there may be fewer batches than could be had, as a call leases at most 5,000 entries. Answers
+        as soon as there is one, and with none once `wait_seconds` are over. At most `per_domain` batches of a domain are leased at a time, whoever holds
         them; one where the last attempt didn't reach the destination, and none while it is to be left alone. Not to be repeated: what
         was leased by a call whose answer was lost comes back when its lease ends.
         """
@@ -83,14 +84,14 @@ class SendingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Extend(self, request, context):
-        """Makes leases last anew. Answers which are lost: their entries may be somebody else's by now.
+        """Makes leases last anew, from now on. Answers which are lost: their entries may be somebody else's by now. May be repeated.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Read(self, request, context):
-        """The message of a leased entry, in pieces. CONFLICT where the lease doesn't hold it.
+        """The message of a leased entry, in pieces. CONFLICT where the lease doesn't hold it, also in the middle, where it has ended.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -98,14 +99,16 @@ class SendingServiceServicer:
 
     def Settle(self, request, context):
         """Says what became of leased entries: durably, before the answer. Entries that the lease doesn't hold (any more) are left as they
-        are, and named. May be repeated.
+        are, and named. A lease that ran out still settles what nobody has leased since. What the same lease has settled already isn't
+        lost. May be repeated.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Hasten(self, request, context):
-        """Lets what waits for a domain be tried at once (RFC 1985, ETRN). Answers how many entries wait.
+        """Lets what waits for a domain be tried at once (RFC 1985, ETRN), but for what its sender holds back (RFC 4865) and what is held.
+        Answers how many entries wait, those among them that are being sent. May be repeated.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -151,7 +154,7 @@ class SendingService:
     """The queue, as those see it who send what is in it. A worker leases batches, sends them, and settles each entry. While a lease
     holds nobody else has its entries; one that ends unsettled gives them back. Whoever doesn't hold a lease can't read a message.
 
-    Callers: smtp.
+    Callers: smtp. Errors: INVALID for what is out of bounds.
     """
 
     @staticmethod

@@ -30,7 +30,7 @@ class SendingServiceStub:
     """The queue, as those see it who send what is in it. A worker leases batches, sends them, and settles each entry. While a lease
     holds nobody else has its entries; one that ends unsettled gives them back. Whoever doesn't hold a lease can't read a message.
 
-    Callers: smtp.
+    Callers: smtp. Errors: INVALID for what is out of bounds.
     """
 
     @_typing.overload
@@ -38,53 +38,61 @@ class SendingServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> SendingServiceAsyncStub: ...
     Lease: _grpc.UnaryUnaryMultiCallable[_sending_pb2.LeaseRequest, _sending_pb2.LeaseResponse]
-    """Leases what is due: batches of entries for one domain each. Those of one message stand together. Answers as soon as there is
-    one, and with none once `wait_seconds` are over. At most `per_domain` batches of a domain are leased at a time, whoever holds
+    """Leases what is due: batches of entries for one domain each. Those of one message stand together. Each domain that has its turn
+    gets a batch before any gets two; there may be fewer batches than could be had, as a call leases at most 5,000 entries. Answers
+    as soon as there is one, and with none once `wait_seconds` are over. At most `per_domain` batches of a domain are leased at a time, whoever holds
     them; one where the last attempt didn't reach the destination, and none while it is to be left alone. Not to be repeated: what
     was leased by a call whose answer was lost comes back when its lease ends.
     """
     Extend: _grpc.UnaryUnaryMultiCallable[_sending_pb2.ExtendRequest, _sending_pb2.ExtendResponse]
-    """Makes leases last anew. Answers which are lost: their entries may be somebody else's by now."""
+    """Makes leases last anew, from now on. Answers which are lost: their entries may be somebody else's by now. May be repeated."""
     Read: _grpc.UnaryStreamMultiCallable[_sending_pb2.ReadEntryRequest, _sending_pb2.ReadEntryResponse]
-    """The message of a leased entry, in pieces. CONFLICT where the lease doesn't hold it."""
+    """The message of a leased entry, in pieces. CONFLICT where the lease doesn't hold it, also in the middle, where it has ended."""
     Settle: _grpc.UnaryUnaryMultiCallable[_sending_pb2.SettleRequest, _sending_pb2.SettleResponse]
     """Says what became of leased entries: durably, before the answer. Entries that the lease doesn't hold (any more) are left as they
-    are, and named. May be repeated.
+    are, and named. A lease that ran out still settles what nobody has leased since. What the same lease has settled already isn't
+    lost. May be repeated.
     """
     Hasten: _grpc.UnaryUnaryMultiCallable[_sending_pb2.HastenRequest, _sending_pb2.HastenResponse]
-    """Lets what waits for a domain be tried at once (RFC 1985, ETRN). Answers how many entries wait."""
+    """Lets what waits for a domain be tried at once (RFC 1985, ETRN), but for what its sender holds back (RFC 4865) and what is held.
+    Answers how many entries wait, those among them that are being sent. May be repeated.
+    """
 
 @_typing.type_check_only
 class SendingServiceAsyncStub(SendingServiceStub):
     """The queue, as those see it who send what is in it. A worker leases batches, sends them, and settles each entry. While a lease
     holds nobody else has its entries; one that ends unsettled gives them back. Whoever doesn't hold a lease can't read a message.
 
-    Callers: smtp.
+    Callers: smtp. Errors: INVALID for what is out of bounds.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Lease: _aio.UnaryUnaryMultiCallable[_sending_pb2.LeaseRequest, _sending_pb2.LeaseResponse]  # type: ignore[assignment]
-    """Leases what is due: batches of entries for one domain each. Those of one message stand together. Answers as soon as there is
-    one, and with none once `wait_seconds` are over. At most `per_domain` batches of a domain are leased at a time, whoever holds
+    """Leases what is due: batches of entries for one domain each. Those of one message stand together. Each domain that has its turn
+    gets a batch before any gets two; there may be fewer batches than could be had, as a call leases at most 5,000 entries. Answers
+    as soon as there is one, and with none once `wait_seconds` are over. At most `per_domain` batches of a domain are leased at a time, whoever holds
     them; one where the last attempt didn't reach the destination, and none while it is to be left alone. Not to be repeated: what
     was leased by a call whose answer was lost comes back when its lease ends.
     """
     Extend: _aio.UnaryUnaryMultiCallable[_sending_pb2.ExtendRequest, _sending_pb2.ExtendResponse]  # type: ignore[assignment]
-    """Makes leases last anew. Answers which are lost: their entries may be somebody else's by now."""
+    """Makes leases last anew, from now on. Answers which are lost: their entries may be somebody else's by now. May be repeated."""
     Read: _aio.UnaryStreamMultiCallable[_sending_pb2.ReadEntryRequest, _sending_pb2.ReadEntryResponse]  # type: ignore[assignment]
-    """The message of a leased entry, in pieces. CONFLICT where the lease doesn't hold it."""
+    """The message of a leased entry, in pieces. CONFLICT where the lease doesn't hold it, also in the middle, where it has ended."""
     Settle: _aio.UnaryUnaryMultiCallable[_sending_pb2.SettleRequest, _sending_pb2.SettleResponse]  # type: ignore[assignment]
     """Says what became of leased entries: durably, before the answer. Entries that the lease doesn't hold (any more) are left as they
-    are, and named. May be repeated.
+    are, and named. A lease that ran out still settles what nobody has leased since. What the same lease has settled already isn't
+    lost. May be repeated.
     """
     Hasten: _aio.UnaryUnaryMultiCallable[_sending_pb2.HastenRequest, _sending_pb2.HastenResponse]  # type: ignore[assignment]
-    """Lets what waits for a domain be tried at once (RFC 1985, ETRN). Answers how many entries wait."""
+    """Lets what waits for a domain be tried at once (RFC 1985, ETRN), but for what its sender holds back (RFC 4865) and what is held.
+    Answers how many entries wait, those among them that are being sent. May be repeated.
+    """
 
 class SendingServiceServicer(metaclass=_abc_1.ABCMeta):
     """The queue, as those see it who send what is in it. A worker leases batches, sends them, and settles each entry. While a lease
     holds nobody else has its entries; one that ends unsettled gives them back. Whoever doesn't hold a lease can't read a message.
 
-    Callers: smtp.
+    Callers: smtp. Errors: INVALID for what is out of bounds.
     """
 
     @_abc_1.abstractmethod
@@ -93,8 +101,9 @@ class SendingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sending_pb2.LeaseRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_sending_pb2.LeaseResponse, _abc.Awaitable[_sending_pb2.LeaseResponse]]:
-        """Leases what is due: batches of entries for one domain each. Those of one message stand together. Answers as soon as there is
-        one, and with none once `wait_seconds` are over. At most `per_domain` batches of a domain are leased at a time, whoever holds
+        """Leases what is due: batches of entries for one domain each. Those of one message stand together. Each domain that has its turn
+        gets a batch before any gets two; there may be fewer batches than could be had, as a call leases at most 5,000 entries. Answers
+        as soon as there is one, and with none once `wait_seconds` are over. At most `per_domain` batches of a domain are leased at a time, whoever holds
         them; one where the last attempt didn't reach the destination, and none while it is to be left alone. Not to be repeated: what
         was leased by a call whose answer was lost comes back when its lease ends.
         """
@@ -105,7 +114,7 @@ class SendingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sending_pb2.ExtendRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_sending_pb2.ExtendResponse, _abc.Awaitable[_sending_pb2.ExtendResponse]]:
-        """Makes leases last anew. Answers which are lost: their entries may be somebody else's by now."""
+        """Makes leases last anew, from now on. Answers which are lost: their entries may be somebody else's by now. May be repeated."""
 
     @_abc_1.abstractmethod
     def Read(
@@ -113,7 +122,7 @@ class SendingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sending_pb2.ReadEntryRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_sending_pb2.ReadEntryResponse], _abc.AsyncIterator[_sending_pb2.ReadEntryResponse]]:
-        """The message of a leased entry, in pieces. CONFLICT where the lease doesn't hold it."""
+        """The message of a leased entry, in pieces. CONFLICT where the lease doesn't hold it, also in the middle, where it has ended."""
 
     @_abc_1.abstractmethod
     def Settle(
@@ -122,7 +131,8 @@ class SendingServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_sending_pb2.SettleResponse, _abc.Awaitable[_sending_pb2.SettleResponse]]:
         """Says what became of leased entries: durably, before the answer. Entries that the lease doesn't hold (any more) are left as they
-        are, and named. May be repeated.
+        are, and named. A lease that ran out still settles what nobody has leased since. What the same lease has settled already isn't
+        lost. May be repeated.
         """
 
     @_abc_1.abstractmethod
@@ -131,6 +141,8 @@ class SendingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sending_pb2.HastenRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_sending_pb2.HastenResponse, _abc.Awaitable[_sending_pb2.HastenResponse]]:
-        """Lets what waits for a domain be tried at once (RFC 1985, ETRN). Answers how many entries wait."""
+        """Lets what waits for a domain be tried at once (RFC 1985, ETRN), but for what its sender holds back (RFC 4865) and what is held.
+        Answers how many entries wait, those among them that are being sent. May be repeated.
+        """
 
 def add_SendingServiceServicer_to_server(servicer: SendingServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Request
@@ -17,7 +18,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from postroom_admin.api.directory import directory_routes
 from postroom_admin.api.page import render
 from postroom_admin.api.problems import RESPONSES, Problem, answer_with_problems, problem
-from postroom_admin.api.queue import queue_routes, usage_routes
+from postroom_admin.api.publishing import publishing_routes
+from postroom_admin.api.queue import (
+    queue_routes,
+    suppression_routes,
+    trace_routes,
+    usage_routes,
+)
 from postroom_admin.api.signing_in import signing_in_routes
 from postroom_admin.ports import Services
 from postroom_admin.tokens import TokenFile
@@ -33,7 +40,8 @@ REQUESTS = Counter(
 SECONDS = Histogram("postroom_api_seconds", "How long requests took", ["method", "route"])
 
 DESCRIPTION = """
-Tenants, domains, accounts, aliases, the queue and usage of a Postroom mail system.
+Tenants, domains, accounts, aliases, the queue, keys that mail is signed with and usage of a
+Postroom mail system.
 
 * Every request below `/v1` bears a token: `Authorization: Bearer postroom_...` (RFC 6750).
   `postroom token add NAME` makes one.
@@ -55,8 +63,12 @@ class Api(FastAPI):
         return schema
 
 
-def build_api(services: Services, tokens: TokenFile) -> FastAPI:
-    """The REST API over the owners, for those who bear one of some tokens."""
+def build_api(services: Services, tokens: TokenFile, mail_hosts: Sequence[str] = ()) -> FastAPI:
+    """The REST API over the owners, for those who bear one of some tokens.
+
+    Args:
+        mail_hosts: that take mail, as others know them.
+    """
 
     async def authenticate(
         request: Request,
@@ -82,6 +94,9 @@ def build_api(services: Services, tokens: TokenFile) -> FastAPI:
         directory_routes(services),
         signing_in_routes(services),
         queue_routes(services),
+        suppression_routes(services),
+        trace_routes(services),
+        publishing_routes(services, mail_hosts),
         usage_routes(services),
     ):
         app.include_router(

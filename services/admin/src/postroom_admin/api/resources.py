@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Generic, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from postroom_admin.model import QueueState
+from postroom_admin.model import Algorithm, KeyState, Outcome, QueueState
+from postroom_admin.publishing.judging import Verdict
+from postroom_admin.publishing.records import Purpose
+from postroom_admin.publishing.rotating import Done
+from postroom_admin.tracing import EventKind
 
 T = TypeVar("T")
 
 LONGEST_ADDRESS = 320  # RFC 5321 section 4.5.3.1: 64 for the local part, 255 for the domain
 LARGEST = 2**63 - 1
+LONGEST_MESSAGE_ID = 1000  # a line of a header (RFC 5322 section 2.1.1)
 
 AddressField = Annotated[str, Field(max_length=LONGEST_ADDRESS, examples=["ann@example.org"])]
 DomainField = Annotated[str, Field(min_length=1, max_length=255, examples=["example.org"])]
@@ -277,9 +282,52 @@ class QueueEntry(Resource):
     size: int = Field(description="bytes")
     created_at: datetime
     next_attempt_at: datetime
-    attempts: int
-    last_reply: str = Field(description="what the other server said last")
+    attempts: int = Field(description="how often it was tried")
+    last_reply: str = Field(
+        description="why it waits: what the other server said last, or what went wrong here",
+        examples=["451 4.7.1 Greylisted, try again later"],
+    )
     message_id: str
+    last_host: str = Field(description="whose reply that is; empty: nobody's")
+
+
+class Attempt(Resource):
+    """One try to send an entry."""
+
+    at: datetime
+    outcome: Outcome
+    reply: str = Field(description="the peer's, or what went wrong here")
+    host: str = Field(description="name and address; empty: none was reached")
+    tls: str = Field(
+        description="version and policy; empty: in clear text", examples=["TLSv1.3 dane"]
+    )
+
+
+class ShownEntry(QueueEntry):
+    """An entry and every attempt to send it that is known."""
+
+    tries: list[Attempt] = Field(description="oldest first")
+
+
+class QueueChange(Request):
+    """Which entries: those that are named, or all for a domain, or all."""
+
+    queue_ids: list[Annotated[int, Field(ge=1, le=LARGEST)]] | None = Field(
+        None, min_length=1, max_length=1000, examples=[[17, 18]]
+    )
+    domain: str | None = Field(None, min_length=1, max_length=255, examples=["example.com"])
+    all: Literal[True] | None = Field(None, description="so that nobody means another")
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if sum(one is not None for one in (self.queue_ids, self.domain, self.all)) != 1:
+            raise ValueError("give one of queue_ids, domain and all")
+        return self
+
+
+class Changed(Resource):
+    changed: int
+    passed_over: int = Field(description="of a domain or of all: those that were being sent")
 
 
 class DomainSummary(Resource):
@@ -289,8 +337,119 @@ class DomainSummary(Resource):
     waiting: int
     held: int
     sending: int
-    bytes: int
     oldest: datetime
+    retry_at: datetime | None = Field(
+        description="it wasn't reached, and is left alone until then; null: it isn't"
+    )
+    last_reply: str = Field(description="of the domain as a whole")
+
+
+class QueueSummary(Resource):
+    domains: list[DomainSummary] = Field(description="at most 1,000")
+    total: int = Field(description="entries for all domains")
+
+
+class Suppression(Resource):
+    """An address elsewhere to which nothing is sent."""
+
+    address: AddressField
+    reason: str
+    created_at: datetime
+
+
+class NewSuppression(Request):
+    reason: str = Field("", max_length=500, examples=["complained"])
+
+
+class Event(Resource):
+    """Something that became of a message."""
+
+    at: datetime | None = Field(description="null: how it is now")
+    kind: EventKind
+    who: str = Field(description="the recipient that it concerns; empty: all")
+    what: str
+
+
+class Life(Resource):
+    """All that is known of the messages with one id."""
+
+    message_id: str
+    events: list[Event]
+
+
+class DkimKey(Resource):
+    """A key that mail of a domain is signed with: not what it is."""
+
+    domain: DomainField
+    selector: str = Field(examples=["rsa-20300102"])
+    algorithm: str = Field(examples=["rsa-sha256", "ed25519-sha256"])
+    state: KeyState
+    record: str = Field(
+        description="the text of the TXT record at SELECTOR._domainkey.DOMAIN",
+        examples=["v=DKIM1; k=rsa; p=..."],
+    )
+    created_at: datetime
+    retired_at: datetime | None
+
+
+class NewDkimKey(Request):
+    algorithm: Algorithm = Algorithm.RSA
+    selector: str = Field("", max_length=63, description="empty: one is made of algorithm and date")
+    bits: int = Field(0, ge=0, le=4096, description="of an RSA key, from 1024; 0: 2048")
+
+
+class DkimRotation(Request):
+    older_than_days: int = Field(0, ge=0, le=36_500, description="younger keys stay")
+    bits: int = Field(0, ge=0, le=4096, description="of a new RSA key; 0: 2048")
+
+
+class DkimStep(Resource):
+    """What became of the keys of one algorithm."""
+
+    done: Done = Field(
+        description="`made`: publish the record and ask again; `waiting`: its record isn't"
+        " published yet; `activated`: it signs now; `kept`: it is young enough"
+    )
+    key: DkimKey
+    replaced: str = Field(description="the selector that signed before; empty: none did")
+
+
+class DnsRecord(Resource):
+    """A record that a domain is to publish."""
+
+    purpose: Purpose
+    name: str = Field(examples=["_dmarc.example.org"])
+    kind: str = Field(examples=["TXT"])
+    value: str = Field(description="as in a zone file; of a TXT its text")
+    line: str = Field(description="the record in a zone file")
+    why: str
+    needed: bool = Field(description="without it mail is lost, refused or not believed")
+
+
+class DnsRecords(Resource):
+    records: list[DnsRecord]
+    sts_policy: str = Field(
+        description="the text of https://mta-sts.DOMAIN/.well-known/mta-sts.txt (RFC 8461)"
+    )
+
+
+class DnsFinding(Resource):
+    """What is published at a name, held against what is to be."""
+
+    purpose: Purpose
+    name: str
+    kind: str
+    verdict: Verdict
+    wanted: list[str]
+    published: list[str]
+    needed: bool
+    good: bool = Field(description="nothing has to be done")
+    next: str = Field(description="what to do; empty: nothing")
+
+
+class DnsFindings(Resource):
+    findings: list[DnsFinding]
+    good: bool = Field(description="all that is needed is published")
 
 
 class Usage(Resource):

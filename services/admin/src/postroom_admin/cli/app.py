@@ -13,10 +13,14 @@ from postroom_admin.cli import (
     access,
     audit,
     directory,
+    dkim,
     mail,
+    publishing,
     queue,
     shared_secret,
     signing_in,
+    suppression,
+    trace,
     upkeep,
 )
 from postroom_admin.cli.session import Session, examples
@@ -68,9 +72,13 @@ app.add_typer(access.token, name="token")
 app.add_typer(signing_in.app_password, name="app-password")
 app.add_typer(shared_secret.secret, name="secret")
 app.add_typer(queue.queue, name="queue")
+app.add_typer(suppression.suppression, name="suppression")
+app.add_typer(dkim.dkim, name="dkim")
 app.add_typer(mail.imports, name="import")
 mail.add_commands(app)
 audit.add_commands(app)
+trace.add_commands(app)
+publishing.add_commands(app)
 upkeep.add_commands(app)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 import typer
 from postroom_chassis.errors import Kind, PostroomError
 
-from postroom_admin.ports import Services
+from postroom_admin.ports import DnsFailure, Services
 
 if TYPE_CHECKING:
     from postroom_admin.settings import AdminSettings
@@ -134,6 +134,8 @@ def examples(*lines: str) -> str:
 
 def _told(error: PostroomError) -> str:
     advice = ADVICE.get(error.kind, "")
+    if isinstance(error, DnsFailure):
+        advice = "POSTROOM_ADMIN_DNS_SERVER, or --server, names another server to ask"
     return f"{error.message} ({advice})" if advice else error.message
 
 

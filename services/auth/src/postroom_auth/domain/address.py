@@ -59,6 +59,11 @@ class DomainName:
             raise InvalidAddress("the domain is too long")
         return cls(_unicode_domain(text))
 
+    @property
+    def ascii(self) -> str:
+        """The same in A-labels, as the DNS has it."""
+        return self.name if self.name.isascii() else idna.encode(self.name).decode("ascii")
+
     def __str__(self) -> str:
         return self.name
 

@@ -7,21 +7,17 @@ costs one hash, as every other does. Grouping and case are for readers; neither 
 
 from __future__ import annotations
 
-import ipaddress
-import secrets
 from dataclasses import dataclass
 
+from postroom_auth.domain.generated import ALPHABET, GROUP, make_text
+from postroom_auth.domain.networks import admits, read_network
 from postroom_auth.domain.password import Password
 from postroom_auth.domain.people import InvalidValue, check_name
 
-ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  # nothing that looks like something else
-GROUP = 5
 GROUPS = 6  # the first one is public
 MOST = 100  # of an account
 NETWORKS = 32  # of one
 PROTOCOLS = ("imap", "pop3", "smtp", "api")
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,19 +55,12 @@ class Scope:
 
     def permits(self, protocol: str, address: str, now: float) -> bool:
         """Whether it is good on a connection."""
-        return protocol in self.protocols and self.alive(now) and self._is_within(address)
+        networks = [read_network(network) for network in self.networks]
+        return protocol in self.protocols and self.alive(now) and admits(networks, address)
 
     def alive(self, now: float) -> bool:
         """Whether its time has not come."""
         return not self.expires_at or now < self.expires_at
-
-    def _is_within(self, address: str) -> bool:
-        if not self.networks:
-            return True
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-        if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
-            parsed = parsed.ipv4_mapped
-        return any(parsed in read_network(network) for network in self.networks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,19 +91,9 @@ class StoredSecret:
         return f"StoredSecret({self.app_password_id})"
 
 
-def read_network(text: str) -> Network:
-    """A network, or one address. Raises InvalidValue."""
-    try:
-        return ipaddress.ip_network(text)
-    except ValueError:
-        raise InvalidValue(f"{text[:64]!r} is no network: say 192.0.2.0/24 or 2001:db8::/32") from (
-            None
-        )
-
-
 def generate() -> str:
-    """A new app password, in groups that can be read out over a telephone."""
-    return "-".join("".join(secrets.choice(ALPHABET) for _ in range(GROUP)) for _ in range(GROUPS))
+    """A new app password."""
+    return make_text(GROUPS)
 
 
 def compact(password: Password) -> Password | None:

@@ -7,20 +7,17 @@ account's password: each is made here, for one mechanism, shown once, and may en
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from postroom_auth.domain.generated import make_text
+from postroom_auth.domain.networks import Network, read_network
 from postroom_auth.domain.people import InvalidValue
 
-# Nothing that looks like something else: it may be read out over a telephone.
-ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
-GROUPS, GROUP = 5, 5  # 125 random bits
+GROUPS = 5  # 125 random bits
 SECRETS = 10  # of an account and a kind
 NETWORKS = 20  # of a secret
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class SecretKind(StrEnum):
@@ -54,14 +51,9 @@ class SharedSecret:
     created_at: int
 
 
-def make_secret(choose: Callable[[Sequence[str]], str]) -> str:
-    """A new one.
-
-    Args:
-        choose: picks by chance, as secrets.choice does.
-    """
-    groups = ("".join(choose(ALPHABET) for _ in range(GROUP)) for _ in range(GROUPS))
-    return "-".join(groups)
+def make_secret() -> str:
+    """The text of a new one."""
+    return make_text(GROUPS)
 
 
 def read_networks(kind: SecretKind, texts: Sequence[str]) -> tuple[Network, ...]:
@@ -70,17 +62,9 @@ def read_networks(kind: SecretKind, texts: Sequence[str]) -> tuple[Network, ...]
         raise InvalidValue(f"a secret is bound to at most {NETWORKS} networks")
     if kind is SecretKind.RPOP and not texts:
         raise InvalidValue("an rpop secret is bound to networks: name one at least")
-    try:
-        return tuple(ipaddress.ip_network(text.strip()) for text in texts)
-    except ValueError as error:
-        raise InvalidValue(f"that is no network: {error}") from None
+    return tuple(read_network(text.strip()) for text in texts)
 
 
-def admits(networks: Sequence[Network], address: str) -> bool:
-    """Whether a client at an IP address may use a secret that is bound to networks."""
-    if not networks:
-        return True
-    client = ipaddress.ip_address(address)
-    if isinstance(client, ipaddress.IPv6Address) and client.ipv4_mapped is not None:
-        client = client.ipv4_mapped
-    return any(client.version == one.version and client in one for one in networks)
+def about(account_id: int, kind: SecretKind) -> bytes:
+    """What a sealed secret belongs to."""
+    return b"postroom secret %d %b" % (account_id, kind.encode())

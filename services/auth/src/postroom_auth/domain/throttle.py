@@ -106,6 +106,16 @@ class Failures:
         if self._pending[subject] <= 0:
             del self._pending[subject]
 
+    def learn(self, subject: str, told: Record | None, before: Record | None) -> None:
+        """What is known of a subject by the word of somebody who was asked.
+
+        Args:
+            before: what was known then. If more has come to be known since, it is newer.
+        """
+        known = self._records.get(subject)
+        if known is None or known is before or (told and told.count >= known.count):
+            self.put(subject, told)
+
     def put(self, subject: str, record: Record | None) -> None:
         """What is known of a subject is this now; None: it has not failed."""
         if record is None:

@@ -163,7 +163,7 @@ def compose(notice: Notice) -> bytes:
     body = b"".join(
         f"--{boundary}\r\nContent-Type: {kind}\r\n{_encoding(content)}\r\n".encode()
         + content
-        + (b"" if content.endswith(b"\r\n") else b"\r\n")
+        + b"\r\n"  # the boundary's (RFC 2046 section 5.1.1)
         for kind, content in parts
     )
     return _lines(head) + b"\r\n" + body + f"--{boundary}--\r\n".encode()

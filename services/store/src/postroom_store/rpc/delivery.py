@@ -15,7 +15,13 @@ from postroom_chassis.tickets import SCOPE_SUBMIT, TicketVerifier
 from postroom_store import delivery
 from postroom_store.answers import once
 from postroom_store.database import Readers
-from postroom_store.delivery import Delivery, LocalRecipient
+from postroom_store.delivery import (
+    Arrival,
+    Delivery,
+    LocalRecipient,
+    RemoteRecipient,
+    domain_of,
+)
 from postroom_store.domain.names import INBOX, canonical
 from postroom_store.ingest import Content
 from postroom_store.transaction import NO_ACCOUNT, Transaction
@@ -28,6 +34,10 @@ MOST_MAILBOXES = 1000
 MOST_DELIVERIES = 1000
 MOST_RECIPIENTS = 10_000
 INLINE_BYTES = (1024 + 64) * 1024  # a mebibyte with its trace fields
+MOST_ADDRESS = 1024  # characters; paths have at most 256 octets (RFC 5321 section 4.5.3.1.3)
+MOST_NAME = 255  # characters of what is only kept to be looked at
+MOST_VERDICT = 4096
+MOST_REQUEST = 4096  # octets
 
 
 class DeliveryService:
@@ -85,6 +95,8 @@ class DeliveryService:
     async def _take(self, incoming: delivery_pb2.Delivery) -> delivery_pb2.DeliveryResult:
         if not 0 < len(incoming.local) + len(incoming.queue) <= MOST_RECIPIENTS:
             raise PostroomError(Kind.INVALID, f"1 to {MOST_RECIPIENTS} recipients are needed")
+        if len(incoming.sender) > MOST_ADDRESS:
+            raise PostroomError(Kind.INVALID, f"an address has at most {MOST_ADDRESS} characters")
         if incoming.WhichOneof("source") != "upload_id":
             return await self._keep(incoming, await self._contents.prepare(incoming.content))
         async with self._contents.large:
@@ -109,9 +121,12 @@ class DeliveryService:
                 LocalRecipient(one.account_id, canonical(one.mailbox) if one.mailbox else INBOX)
                 for one in incoming.local
             ],
-            [one.address for one in incoming.queue],
+            [_remote(one) for one in incoming.queue],
             self._submitter(incoming.submitter_ticket),
             incoming.trace_id,
+            _request(incoming.request),
+            max(incoming.request.hold_until, 0),
+            _arrival(incoming.reception),
         )
 
         def deliver(transaction: Transaction) -> bytes:
@@ -121,3 +136,34 @@ class DeliveryService:
         operation = once(wanted.home, incoming.idempotency_key, deliver)
         answer = await self._writers.run(wanted.home, operation)
         return delivery_pb2.DeliveryResult.FromString(answer)
+
+
+def _remote(recipient: delivery_pb2.QueueRecipient) -> RemoteRecipient:
+    asked = set(recipient.notify)
+    if delivery_pb2.NOTIFY_NEVER in asked and len(asked) > 1:
+        raise PostroomError(Kind.INVALID, "NEVER stands alone (RFC 3461 section 4.1)")
+    if not asked <= set(delivery_pb2.Notify.values()):
+        raise PostroomError(Kind.INVALID, "no such Notify")
+    texts = (recipient.address, recipient.original, recipient.sender)
+    if max(map(len, texts)) > MOST_ADDRESS:
+        raise PostroomError(Kind.INVALID, f"an address has at most {MOST_ADDRESS} characters")
+    if not domain_of(recipient.address):
+        raise PostroomError(Kind.INVALID, "an address elsewhere has a domain")
+    notify = sum(1 << value for value in asked if value)
+    return RemoteRecipient(recipient.address, recipient.original, notify, recipient.sender)
+
+
+def _request(request: delivery_pb2.Request) -> bytes:
+    encoded = request.SerializeToString()
+    if len(encoded) > MOST_REQUEST:
+        raise PostroomError(Kind.INVALID, f"a request has at most {MOST_REQUEST} octets")
+    return encoded
+
+
+def _arrival(reception: delivery_pb2.Reception) -> Arrival:
+    return Arrival(
+        reception.message_id[:MOST_NAME],
+        reception.client[:MOST_NAME],
+        reception.name[:MOST_NAME],
+        reception.verdict[:MOST_VERDICT],
+    )

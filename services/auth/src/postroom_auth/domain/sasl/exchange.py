@@ -7,6 +7,7 @@ sent the client's responses, and ends by yielding `Proven` or `Failed`, or by ra
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, Callable, Collection
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,6 +21,9 @@ from postroom_auth.domain.shared_secret import SecretKind
 # RFC 4616 section 2 asks for 255 octets for each of three fields; passwords may be longer here.
 RESPONSE_OCTETS = 4096
 NAME_OCTETS = 320
+
+# RFC 5802 section 7: without the two characters that are written otherwise.
+_SASLNAME = re.compile(r"(?:[^\0,=]|=2C|=3D)+")
 
 
 class Malformed(ValueError):
@@ -272,6 +276,13 @@ def read_name(text: str) -> str:
     if len(text.encode()) > NAME_OCTETS:
         raise Malformed("the name is too long")
     return text
+
+
+def read_saslname(written: str) -> str:
+    """The name that a saslname means (RFC 5801 section 4, RFC 5802 section 7). Raises Malformed."""
+    if not _SASLNAME.fullmatch(written):
+        raise Malformed("the name can't be read")
+    return read_name(written.replace("=2C", ",").replace("=3D", "="))
 
 
 def read_password(text: str) -> Password:

@@ -14,10 +14,12 @@ from postroom_auth.domain.sasl.exchange import (
     Challenge,
     Claims,
     Exchange,
+    Failed,
     Malformed,
     NotAuthorized,
     TokenRefused,
     read_name,
+    read_saslname,
 )
 
 # A front's command line holds 12,288 octets (RFC 4954 section 4), of base64; tokens that list a
@@ -29,7 +31,6 @@ _GS2_HEADER = re.compile(r"(?P<binding>n|y|p=[A-Za-z0-9.-]+),(?:a=(?P<name>[^,\x
 _PAIR = re.compile(r"(?P<key>[A-Za-z]+)=(?P<value>[\x20-\x7e\t\r\n]*)")
 # RFC 6750 section 2.1; the scheme's name is compared without regard to case (RFC 7235).
 _BEARER = re.compile(r"bearer +(?P<token>[A-Za-z0-9._~+/-]+=*) *", re.IGNORECASE)
-_ESCAPE = re.compile(r"=(2C|3D|)")
 
 
 async def oauthbearer(initial: bytes | None, claims: Claims) -> Exchange:
@@ -39,8 +40,7 @@ async def oauthbearer(initial: bytes | None, claims: Claims) -> Exchange:
     try:
         yield await claims.check_token(name, _token(fields.get("auth", "")))
     except TokenRefused as refusal:
-        yield Challenge(_error(refusal))
-        raise NotAuthorized from None
+        yield Failed(_error(refusal), NotAuthorized())
 
 
 async def xoauth2(initial: bytes | None, claims: Claims) -> Exchange:
@@ -51,8 +51,7 @@ async def xoauth2(initial: bytes | None, claims: Claims) -> Exchange:
     try:
         yield await claims.check_token(name, _token(fields.get("auth", "")))
     except TokenRefused as refusal:
-        yield Challenge(_xoauth2_error(refusal))
-        raise NotAuthorized from None
+        yield Failed(_xoauth2_error(refusal), NotAuthorized())
 
 
 def _read_message(message: bytes) -> tuple[str, dict[str, str]]:
@@ -63,8 +62,8 @@ def _read_message(message: bytes) -> tuple[str, dict[str, str]]:
         raise Malformed("the message doesn't begin as RFC 7628 wants it")
     if header["binding"].startswith("p="):
         raise Malformed("OAUTHBEARER binds to no channel")
-    name = _unescape(header["name"] or "")
-    return read_name(name) if name else "", _read_pairs(text[header.end() + 1 :])
+    name = read_saslname(header["name"]) if header["name"] else ""
+    return name, _read_pairs(text[header.end() + 1 :])
 
 
 def _read_text(message: bytes) -> str:
@@ -89,13 +88,6 @@ def _read_pairs(text: str) -> dict[str, str]:
             raise Malformed("a pair has no value, or comes twice")
         found[key] = value
     return found
-
-
-def _unescape(name: str) -> str:
-    """A saslname (RFC 5801 section 4), whose "," and "=" are written =2C and =3D."""
-    if any(not escape[1] for escape in _ESCAPE.finditer(name)):
-        raise Malformed("the name has an = that means nothing")
-    return _ESCAPE.sub(lambda escape: {"2C": ",", "3D": "="}[escape[1]], name)
 
 
 def _token(value: str) -> str:

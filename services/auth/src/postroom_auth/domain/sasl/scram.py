@@ -22,7 +22,7 @@ from postroom_auth.domain.sasl.exchange import (
     Malformed,
     NotAuthorized,
     Proven,
-    read_name,
+    read_saslname,
     read_text,
 )
 
@@ -31,8 +31,6 @@ BINDING = "tls-server-end-point"
 NONCE_OCTETS = 18
 NONCE_CHARACTERS = 512  # far more than any client sends
 
-# RFC 5802 section 7: saslname, without the two characters that are written otherwise.
-_SASLNAME = re.compile(r"(?:[^\0,=]|=2C|=3D)+")
 _PRINTABLE = re.compile(r"[!-+\--~]+")  # without the comma
 _BASE64 = r"[A-Za-z0-9+/]*={0,2}"
 _FIRST = re.compile(
@@ -169,10 +167,8 @@ def _text(message: bytes) -> str:
 
 
 def _saslname(written: str) -> str:
-    if not _SASLNAME.fullmatch(written):
-        raise _malformed("the name can't be read", "invalid-username-encoding")
     try:
-        return read_name(written.replace("=2C", ",").replace("=3D", "="))
+        return read_saslname(written)
     except Malformed as error:
         raise _malformed(str(error), "invalid-username-encoding") from None
 

@@ -1,0 +1,610 @@
+"""One batch on its way: connections, transactions, and what becomes of each entry.
+
+An entry is settled as soon as its fate is known, while the next message is on its way already. What
+isn't known isn't settled: it comes back when the lease ends, so that a message gets there at least
+once, and twice only where nobody said what became of it after its end had been sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass, replace
+
+from postroom_chassis import logs
+from postroom_chassis.errors import Kind, PostroomError
+from prometheus_client import Counter, Histogram
+
+from postroom_smtp.protocol.bounce import SLOW_DOWN, classify
+from postroom_smtp.protocol.client import Mail, Transaction, obstacle, sendable
+from postroom_smtp.protocol.dsn import MOST_RETURNED, Action
+from postroom_smtp.protocol.envelope import Return
+from postroom_smtp.protocol.response import Response, made_here
+from postroom_smtp.sending.connector import Connector, Times, Unreached, Way
+from postroom_smtp.sending.content import Content
+from postroom_smtp.sending.link import Link, Lost
+from postroom_smtp.sending.notices import News, Notices
+from postroom_smtp.sending.pace import Pace
+from postroom_smtp.sending.pool import Pool
+from postroom_smtp.sending.ports import (
+    Attempt,
+    Batch,
+    Destination,
+    Entry,
+    Fate,
+    Outcome,
+    Queue,
+    Settlement,
+)
+from postroom_smtp.sending.routes import ANYWHERE, Route, Source, by_domain
+from postroom_smtp.sending.schedule import Schedule
+
+log = logs.logger(__name__)
+
+ATTEMPTS = Counter("postroom_smtp_attempts_total", "Attempts to send by outcome", ["outcome"])
+REFUSALS = Counter("postroom_smtp_refusals_total", "Attempts that failed by reason", ["reason"])
+SECONDS = Histogram(
+    "postroom_smtp_attempt_seconds",
+    "From MAIL to the last reply",
+    buckets=(0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300),
+)
+
+MOST_RECIPIENTS = 100  # of a transaction; every server takes as many (RFC 5321 section 4.5.3.1.8)
+MOST_LOSSES = 2  # connections in a row that bring nothing
+SETTLING = 2  # transactions of a batch whose outcome is on its way to the store
+
+
+class LeaseLost(Exception):
+    """The entries are somebody else's by now, or may be."""
+
+
+@dataclass(slots=True)
+class Lease:
+    """How long a batch is ours.
+
+    Attributes:
+        until: by `clock`.
+    """
+
+    id: bytes
+    until: float
+    clock: Callable[[], float] = time.monotonic
+
+    def check(self) -> None:
+        """Raises LeaseLost."""
+        if self.clock() >= self.until:
+            raise LeaseLost
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """Where mail goes: tables by domain."""
+
+    routes: dict[str, Route]
+    usual: Route
+    sources: dict[str, Source]
+
+    def way(self, domain: str, entry: Entry) -> Way:
+        sender = entry.reverse_path.rpartition("@")[2]
+        return Way(
+            domain,
+            by_domain(self.routes, domain) or self.usual,
+            by_domain(self.sources, sender) or ANYWHERE,
+            entry.message.request.require_tls,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Word:
+    """What was said of an entry.
+
+    Attributes:
+        tried: it counts for an attempt.
+    """
+
+    entry: Entry
+    response: Response
+    host: str = ""
+    tls: str = ""
+    promised: bool = False  # the server tells of what becomes of it
+    final: bool = False  # LMTP: it is there
+    tried: bool = True
+
+
+class Courier:
+    """Sends batches.
+
+    Args:
+        hosts: connections that a host of a route may have from here.
+        clock: Unix seconds.
+    """
+
+    def __init__(
+        self,
+        queue: Queue,
+        connector: Connector,
+        pool: Pool,
+        notices: Notices,
+        schedule: Schedule,
+        pace: Pace,
+        map_: Map,
+        times: Times,
+        *,
+        host_connections: int = 20,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.queue = queue
+        self.connector = connector
+        self.pool = pool
+        self.notices = notices
+        self.schedule = schedule
+        self.pace = pace
+        self.map = map_
+        self.times = times
+        self.clock = clock
+        self._hosts = {
+            route.host: asyncio.Semaphore(host_connections)
+            for route in (*map_.routes.values(), map_.usual)
+            if route.host
+        }
+
+    async def send(self, batch: Batch, lease: Lease) -> None:
+        """Send what can be sent of a batch, and end its lease.
+
+        Raises nothing but CancelledError: what goes wrong here leaves entries as they were.
+        """
+        errand = _Errand(self, batch, lease)
+        try:
+            await errand.run()
+        except LeaseLost:
+            log.warning("smtp.lease_lost", domain=batch.domain)
+        except Exception as error:
+            # Whatever it is, it would come again at once.
+            log.exception("smtp.sending_broke", domain=batch.domain)
+            errand.rest(f"something went wrong here: {type(error).__name__}")
+        finally:
+            await errand.end()
+
+    def room(self, route: Route) -> AbstractAsyncContextManager[None]:
+        """Held while a connection to a route's host is in use."""
+        return self._hosts.get(route.host) or nullcontext()
+
+
+class _Errand:
+    """One batch."""
+
+    def __init__(self, courier: Courier, batch: Batch, lease: Lease) -> None:
+        self._courier = courier
+        self._batch = batch
+        self._lease = lease
+        self._settling: set[asyncio.Task[None]] = set()
+        self._destination: Destination | None = None
+        self._reached = False
+        self._stranded: list[_Word] = []
+
+    async def run(self) -> None:
+        ways: dict[Way, list[Entry]] = {}
+        hopeless: list[_Word] = []
+        for entry in self._batch.entries:
+            if (response := self._hopeless(entry)) is not None:
+                hopeless.append(_Word(entry, response, tried=False))
+            else:
+                way = self._courier.map.way(self._batch.domain, entry)
+                ways.setdefault(way, []).append(entry)
+        if hopeless:
+            await self._settle(hopeless)
+        for way, entries in ways.items():
+            async with self._courier.room(way.route):
+                await self._go(way, entries)
+        await self._leave()
+
+    def rest(self, reply: str) -> None:
+        """Leave the destination alone for a while."""
+        retry_at = self._courier.schedule.next_look(self._courier.clock(), self._batch.failures)
+        self._destination = Destination(False, retry_at, reply)
+
+    async def end(self) -> None:
+        """Settle what is known, and end the lease. Never leaves anything running."""
+        ending = asyncio.create_task(self._end())
+        try:
+            await asyncio.shield(ending)
+        except asyncio.CancelledError:
+            await asyncio.gather(ending, return_exceptions=True)
+            raise
+
+    async def _end(self) -> None:
+        await asyncio.gather(*self._settling, return_exceptions=True)
+        settlement = Settlement(self._lease.id, ended=True, destination=self._destination)
+        try:
+            await self._courier.queue.settle(settlement)
+        except PostroomError as error:
+            # It ends by itself.
+            log.warning("smtp.lease_not_ended", domain=self._batch.domain, error=str(error))
+
+    def _hopeless(self, entry: Entry) -> Response | None:
+        """Why an entry isn't tried at all."""
+        asked = entry.message.request
+        if entry.suppressed:
+            return made_here(550, "5.7.1", "nothing is sent to this address from here")
+        if not sendable(entry.recipient.address) or not sendable(entry.reverse_path):
+            return made_here(553, "5.1.3", "no address can be like this")
+        if asked.deliver_by and asked.by_returns and self._courier.clock() >= asked.deliver_by:
+            return made_here(550, "5.4.7", "it couldn't be delivered in the time that it had")
+        return None
+
+    async def _go(self, way: Way, entries: Sequence[Entry]) -> None:
+        """Send entries that go one way, over one connection at a time."""
+        waiting = deque(_transactions(entries))
+        losses = 0
+        while waiting:
+            self._lease.check()
+            link = self._courier.pool.take(way)
+            used = link is not None
+            try:
+                link = link or await self._courier.connector.connect(way)
+            except Unreached as failure:
+                return await self._unreached(way, waiting, failure)
+            brought, self._reached = False, True
+            try:
+                while waiting and self._courier.pool.may_go_on(link):
+                    brought = await self._transact(way, link, waiting, used=used) or brought
+                    used = False
+            finally:
+                self._courier.pool.give(way, link)
+            losses = 0 if brought else losses + 1
+            if waiting and losses >= MOST_LOSSES:
+                self._reached = False
+                reply = made_here(451, "4.4.2", "connections bring nothing")
+                return await self._unreached(way, waiting, Unreached(reply, link.host))
+
+    async def _transact(
+        self, way: Way, link: Link, waiting: deque[list[Entry]], *, used: bool
+    ) -> bool:
+        """One message. Answers whether anything came of the connection.
+
+        Args:
+            used: the connection has waited since its last message, and may be gone by now.
+        """
+        courier = self._courier
+        most = link.conversation.offer.limit("RCPTMAX") or MOST_RECIPIENTS
+        entries = waiting.popleft()
+        if len(entries) > most:
+            waiting.appendleft(entries[most:])
+            entries = entries[:most]
+        if delay := courier.pace.delay(way.domain):
+            await asyncio.sleep(delay)
+            self._lease.check()
+        message = entries[0].message
+        content = Content(courier.queue.read(self._lease.id, entries[0].queue_id), message.size)
+        passage = _Passage(courier, self._lease, link, content)
+        began = time.monotonic()
+        try:
+            words = await passage.send(entries)
+        except PostroomError as error:
+            link.abort()
+            if error.kind is Kind.CONFLICT:
+                raise LeaseLost from error
+            reply = made_here(451, "4.3.0", "the message can't be read now")
+            words = [_Word(entry, reply) for entry in entries]
+        except BaseException:
+            # The message may be half there: without its end it isn't taken.
+            link.abort()
+            raise
+        nothing = all(word.response.temporary for word in words)
+        if used and nothing and link.conversation.over and not passage.ended:
+            waiting.appendleft(entries)
+            return True
+        seconds = time.monotonic() - began
+        SECONDS.observe(seconds)
+        self._learn(way.domain, words)
+        again, words = _overflow(words)
+        if again:
+            waiting.appendleft(again)
+        await self._settle(words, seconds)
+        return not nothing
+
+    def _learn(self, domain: str, words: Iterable[_Word]) -> None:
+        for word in words:
+            if word.response.positive:
+                self._courier.pace.took(domain)
+            elif classify(word.response) in SLOW_DOWN:
+                return self._courier.pace.too_much(domain)
+        return None
+
+    async def _unreached(
+        self, way: Way, waiting: Iterable[list[Entry]], failure: Unreached
+    ) -> None:
+        """Nobody takes mail for the domain now, or ever."""
+        entries = [entry for entries in waiting for entry in entries]
+        response = failure.response
+        if classify(response) in SLOW_DOWN:
+            self._courier.pace.too_much(way.domain)
+        if response.permanent or way.demanded:
+            # Of REQUIRETLS alone: others may get there.
+            return await self._settle([_Word(each, response, failure.host) for each in entries])
+        self._stranded += [_Word(each, response, failure.host, tried=False) for each in entries]
+        return None
+
+    async def _leave(self) -> None:
+        """Say what is known of the destination, and what becomes of those who didn't get there."""
+        if self._reached:
+            self._destination = Destination(True)
+            # Others got there: it is something about these.
+            return await self._settle([replace(word, tried=True) for word in self._stranded])
+        if not self._stranded:
+            return None
+        told = [word for word in self._stranded if self._told_now(word.entry)]
+        now = self._courier.clock()
+        retry_at = self._courier.schedule.next_look(now, self._batch.failures)
+        if len(told) == len(self._batch.entries) and all(self._over(one.entry) for one in told):
+            # There may be more that is as old, and to be told of at once.
+            retry_at = int(now) + 1
+        self._destination = Destination(False, retry_at, str(self._stranded[0].response))
+        return await self._settle(told)
+
+    # What becomes of entries.
+
+    async def _settle(self, words: Sequence[_Word], seconds: float = 0.0) -> None:
+        """Say what became of entries, while what follows goes on."""
+        if not words:
+            return
+        while len(self._settling) >= SETTLING:
+            await asyncio.wait(self._settling, return_when=asyncio.FIRST_COMPLETED)
+        task = asyncio.create_task(self._conclude(words, seconds))
+        self._settling.add(task)
+        task.add_done_callback(self._settling.discard)
+
+    async def _conclude(self, words: Sequence[_Word], seconds: float) -> None:
+        fates = []
+        for word in words:
+            fates.append(await self._fate(word))
+            self._note(word, fates[-1], seconds)
+        try:
+            lost = await self._courier.queue.settle(Settlement(self._lease.id, tuple(fates)))
+        except PostroomError as error:
+            log.error("smtp.unsettled", domain=self._batch.domain, error=str(error))
+            return
+        if lost:
+            log.warning("smtp.settled_too_late", domain=self._batch.domain, entries=len(lost))
+
+    async def _fate(self, word: _Word) -> Fate:
+        """What becomes of an entry, once its sender has been told."""
+        entry, response = word.entry, word.response
+        if response.positive:
+            return await self._taken(word)
+        if response.permanent or self._over(entry):
+            return await self._failed(word)
+        told = self._to_be_told(entry)
+        if told:
+            news = News(
+                Action.DELAYED,
+                f"4{response.status[1:]}",
+                response,
+                word.host,
+                self._expires_at(entry),
+            )
+            told = await self._tell(entry, news, whole=False)
+        return self._deferred(word, told=entry.delay_told or told)
+
+    def _deferred(self, word: _Word, *, told: bool) -> Fate:
+        entry = word.entry
+        again = self._courier.schedule.next_attempt(
+            self._courier.clock(), entry.attempts, self._expires_at(entry)
+        )
+        attempt = self._attempt(word, Outcome.DEFERRED)
+        return Fate(entry.queue_id, attempt, again, told, untried=not word.tried)
+
+    async def _taken(self, word: _Word) -> Fate:
+        known = word.promised or word.final
+        outcome = Outcome.DELIVERED if known else Outcome.RELAYED
+        action = Action.DELIVERED if word.final else Action.RELAYED
+        if not word.promised:
+            # RFC 3461 section 5.2.2: nobody after us says anything. What is there isn't sent
+            # again for want of a notice.
+            news = News(action, "2.0.0", word.response, word.host)
+            await self._tell(word.entry, news, whole=False)
+        return Fate(word.entry.queue_id, self._attempt(word, outcome))
+
+    async def _failed(self, word: _Word) -> Fate:
+        entry, response = word.entry, word.response
+        status = response.status if response.permanent else "5.4.7"
+        news = News(Action.FAILED, status, response, word.host)
+        if self._courier.notices.wanted(entry, Action.FAILED) and not await self._tell(
+            entry, news, whole=entry.message.request.ret is not Return.HEADERS
+        ):
+            # It stays until its sender can be told.
+            return self._deferred(word, told=entry.delay_told)
+        return Fate(entry.queue_id, self._attempt(word, Outcome.FAILED), untried=not word.tried)
+
+    async def _tell(self, entry: Entry, news: News, *, whole: bool) -> bool:
+        """Deliver a notice, where one is wanted. Answers whether that was done."""
+        if not self._courier.notices.wanted(entry, news.action):
+            return False
+        try:
+            header, content = await self._returned(entry, whole)
+            await self._courier.notices.tell(entry, replace(news, header=header, content=content))
+        except PostroomError as error:
+            log.error("smtp.notice_failed", queue_id=entry.queue_id, error=str(error))
+            return False
+        return True
+
+    async def _returned(self, entry: Entry, whole: bool) -> tuple[bytes, bytes | None]:
+        """The header section, and the whole of a message that isn't too long to be returned."""
+        pieces = self._courier.queue.read(self._lease.id, entry.queue_id)
+        content = Content(pieces, entry.message.size)
+        await content.begin()
+        complete = len(content.head) == content.size <= MOST_RETURNED
+        return content.header, content.head if whole and complete else None
+
+    def _over(self, entry: Entry) -> bool:
+        return self._courier.clock() >= self._expires_at(entry)
+
+    def _told_now(self, entry: Entry) -> bool:
+        """Whether there is something to be said of an entry that hasn't been tried."""
+        return self._over(entry) or self._to_be_told(entry)
+
+    def _to_be_told(self, entry: Entry) -> bool:
+        """Whether the sender is to hear now that it is late."""
+        now, asked = self._courier.clock(), entry.message.request
+        if entry.delay_told or not self._courier.notices.wanted(entry, Action.DELAYED):
+            return False
+        missed = bool(asked.deliver_by) and not asked.by_returns and now >= asked.deliver_by
+        return missed or self._courier.schedule.late(now, _began_at(entry))
+
+    def _expires_at(self, entry: Entry) -> float:
+        asked = entry.message.request
+        expires = self._courier.schedule.expires_at(_began_at(entry))
+        return min(expires, asked.deliver_by) if asked.deliver_by and asked.by_returns else expires
+
+    def _attempt(self, word: _Word, outcome: Outcome) -> Attempt:
+        return Attempt(int(self._courier.clock()), outcome, str(word.response), word.host, word.tls)
+
+    def _note(self, word: _Word, fate: Fate, seconds: float) -> None:
+        outcome = fate.attempt.outcome
+        ATTEMPTS.labels(outcome).inc()
+        reason = "" if word.response.positive else classify(word.response)
+        if reason:
+            REFUSALS.labels(reason).inc()
+        log.info(
+            "smtp.attempt",
+            queue_id=word.entry.queue_id,
+            message_id=word.entry.message.message_id,
+            sender=word.entry.reverse_path,
+            recipient=word.entry.recipient.address,
+            outcome=outcome,
+            reply=fate.attempt.reply,
+            reason=reason,
+            host=word.host,
+            tls=word.tls,
+            seconds=round(seconds, 3),
+            next_attempt_at=fate.next_attempt_at,
+            trace_id=word.entry.trace_id,
+        )
+
+
+class _Passage:
+    """One message over one connection."""
+
+    def __init__(self, courier: Courier, lease: Lease, link: Link, content: Content) -> None:
+        self._times = courier.times
+        self._now = courier.clock
+        self._lease = lease
+        self._link = link
+        self._content = content
+        self.ended = False  # the end of the message was sent
+
+    async def send(self, entries: Sequence[Entry]) -> list[_Word]:
+        """What was said of each entry. Raises PostroomError, LeaseLost."""
+        await self._content.begin()
+        words: list[_Word] = []
+        going: list[Entry] = []
+        for entry in entries:
+            blocked = obstacle(self._mail([entry]), self._link.conversation.offer)
+            if blocked is None:
+                going.append(entry)
+            else:
+                words.append(self._word(entry, blocked, said=False))
+        if going:
+            words += await self._transact(going)
+        return words
+
+    async def _transact(self, entries: Sequence[Entry]) -> list[_Word]:
+        transaction = Transaction(self._link.conversation, self._mail(entries))
+        otherwise = made_here(451, "4.4.2", "nothing was said of it")
+        try:
+            await self._run(transaction, len(entries))
+        except Lost as lost:
+            otherwise = made_here(451, "4.4.2", await self._lost(transaction, lost))
+        except ValueError:
+            self._link.abort()
+            reply = "the message has a CR or an LF by itself, which needs CHUNKING"
+            otherwise = made_here(554, "5.6.0", reply)
+        self.ended = transaction.ended
+        return [
+            self._word(entry, fate or otherwise, said=fate is not None)
+            for entry, fate in zip(entries, map(transaction.fate, range(len(entries))), strict=True)
+        ]
+
+    async def _run(self, transaction: Transaction, recipients: int) -> None:
+        link, times = self._link, self._times
+        self._lease.check()
+        # Every command has its own time (RFC 5321 section 4.5.3.2); many together have more.
+        if not await link.converse(transaction.open(), times.reply * (1 + recipients / 20)):
+            return
+        async for piece in self._content.pieces():
+            transaction.put(piece)
+            await link.flush(times.piece)
+            if not await link.converse(transaction.heard(), times.reply):
+                return
+        self._lease.check()
+        await link.converse(transaction.finish(), times.end)
+
+    async def _lost(self, transaction: Transaction, lost: Lost) -> str:
+        """What was lost. A server that closes may have said why."""
+        if not transaction.ended and transaction.taken and len(self._link.conversation.stream):
+            try:
+                await self._link.converse(transaction.cut_short(), 1.0)
+            except Lost:
+                pass
+        self._link.abort()
+        return f"{lost} after the message" if transaction.ended else str(lost)
+
+    def _mail(self, entries: Sequence[Entry]) -> Mail:
+        message, content = entries[0].message, self._content
+        asked = message.request
+        left = None
+        if asked.deliver_by:
+            left = int(asked.deliver_by - self._now())
+        return Mail(
+            entries[0].reverse_path,
+            tuple(entry.recipient for entry in entries),
+            content.size,
+            asked,
+            message.eight_bit,
+            content.utf8_header,
+            content.bare,
+            left,
+        )
+
+    def _word(self, entry: Entry, response: Response, *, said: bool) -> _Word:
+        told = self._link.conversation
+        return _Word(
+            entry,
+            response,
+            self._link.host if said else "",
+            self._link.tls,
+            promised="DSN" in told.offer,
+            final=told.lmtp,
+        )
+
+
+def _transactions(entries: Iterable[Entry]) -> list[list[Entry]]:
+    """Entries that can share a transaction: of one message, from one sender. What is more urgent
+    goes first (RFC 6710).
+    """
+    groups: dict[tuple[int, str], list[Entry]] = {}
+    for entry in entries:
+        groups.setdefault((id(entry.message), entry.reverse_path), []).append(entry)
+    return sorted(groups.values(), key=lambda group: -group[0].message.request.priority)
+
+
+def _overflow(words: list[_Word]) -> tuple[list[Entry], list[_Word]]:
+    """Who was too many in a transaction that went well otherwise: they go in another one, at once
+    (RFC 5321 section 4.5.3.1.10).
+    """
+    if not any(word.response.positive for word in words):
+        return [], words
+    many = [word.entry for word in words if _is_overflow(word.response)]
+    return many, [word for word in words if not _is_overflow(word.response)]
+
+
+def _is_overflow(response: Response) -> bool:
+    return response.code in (452, 552) and response.enhanced[2:] in ("5.3", "")
+
+
+def _began_at(entry: Entry) -> float:
+    """Since when it is tried (RFC 4865: not before it may)."""
+    return max(entry.created_at, entry.message.request.hold_until)
