@@ -51,3 +51,24 @@ async def test_a_large_message_is_never_held_whole(system: FrontAlone, by: str) 
         tracemalloc.stop()
     assert taken > MANY * len(PIECE)
     assert peak < 8 * MEMORY_BYTES
+
+
+@pytest.mark.parametrize("settings", [{"spool_folder": "/nowhere"}])
+async def test_a_front_without_room_for_large_messages_takes_small_ones(
+    system: FrontAlone,
+) -> None:
+    ann = await system.person()
+    wire = await greeted(system)
+    begin = f"""
+        C: MAIL FROM:<a@client.example>
+        S: 250 ...
+        C: RCPT TO:<{ann.name}>
+        S: 250 ...
+        C: DATA
+        S: 354 ...
+        """
+    await wire.play(begin)
+    await wire.send(PIECE * 20 + b".\r\n")
+    await wire.expect("452 4.3.1 ...")
+    await wire.play(begin)
+    await wire.play("C: .\nS: 250 2.0.0 ...")

@@ -534,7 +534,8 @@ class Session:
         )
         taken = any(answer.positive for answer in replies)
         self.messages += taken
-        if taken and transaction.told and transaction.sender:
+        # Of what nobody may ever look at nothing is told: its sender is seldom who it says.
+        if taken and transaction.told and transaction.sender and not judgement.mailbox:
             house = self.house
             successes = Successes(house.directory, house.store, house.settings.hostname)
             await successes.tell(transaction, reception.spool.header)

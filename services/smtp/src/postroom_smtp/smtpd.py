@@ -373,7 +373,7 @@ class Smtpd(aiosmtpd.SMTP):
 
     async def _add(self, arg: str | None) -> Reply:
         transaction, stream = self._mail.transaction, self._connection.stream
-        if transaction is None:
+        if transaction is None or transaction.reception is not None:
             return reply.BAD_SEQUENCE
         recipient = parse_rcpt(arg, self._mail.offered)
         if len(stream):

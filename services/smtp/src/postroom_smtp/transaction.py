@@ -256,8 +256,6 @@ class Transaction:
         raise AssertionError
 
     async def _add(self, recipient: Rcpt) -> Reply:
-        if self.reception is not None:
-            return reply.BAD_SEQUENCE
         if len(self.accepted) >= self.settings.recipients:
             return reply.TOO_MANY_RECIPIENTS
         judged = self._ahead.get(recipient)
