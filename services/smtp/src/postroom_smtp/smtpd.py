@@ -31,6 +31,7 @@ from postroom_chassis import logs
 from postroom_chassis.net.connection import Connection, Draining, TimedOut
 from postroom_chassis.net.stream import ByteStream, EndOfStream, LineTooLong, Reader
 
+from postroom_smtp.inquiries import Inquiries
 from postroom_smtp.protocol import reply
 from postroom_smtp.protocol.command import (
     COMMAND_LIMIT,
@@ -47,6 +48,7 @@ from postroom_smtp.protocol.command import (
 )
 from postroom_smtp.protocol.keyword import Keyword
 from postroom_smtp.protocol.reply import Refused, Reply
+from postroom_smtp.receiving import Receiving
 from postroom_smtp.session import Session
 from postroom_smtp.settings import Role, SmtpSettings
 
@@ -98,6 +100,8 @@ class Smtpd(aiosmtpd.SMTP):
 
     # What `serve` sets.
     _mail: Session
+    _receiving: Receiving
+    _inquiries: Inquiries
     _connection: Connection
 
     def __init__(self, settings: SmtpSettings) -> None:
@@ -126,6 +130,8 @@ class Smtpd(aiosmtpd.SMTP):
         )
         dialogue._smtp_methods["?"] = dialogue.unknown
         dialogue._mail = session
+        dialogue._receiving = Receiving(session)
+        dialogue._inquiries = Inquiries(session)
         dialogue._connection = session.connection
         dialogue._reader = cast(Any, dialogue)
         dialogue._writer = cast(Any, session.connection)
@@ -267,7 +273,7 @@ class Smtpd(aiosmtpd.SMTP):
             await self._say(reply.BAD_SEQUENCE)
         else:
             await self._send("354 end with <CRLF>.<CRLF>")
-            await self._answer(self._mail.receive(transaction))
+            await self._answer(self._receiving.data(transaction))
 
     @syntax("BDAT chunk-size [LAST]")
     async def smtp_BDAT(self, arg: str | None) -> None:
@@ -276,7 +282,7 @@ class Smtpd(aiosmtpd.SMTP):
         except Refused:
             # What follows would be read as commands, and may be anything.
             await self._end(reply.BAD_CHUNK)
-        await self._answer(self._mail.receive_chunk(chunk))
+        await self._answer(self._receiving.chunk(chunk))
 
     @syntax("BURL imap-url [LAST]")
     async def smtp_BURL(self, arg: str | None) -> None:
@@ -400,22 +406,22 @@ class Smtpd(aiosmtpd.SMTP):
         return found
 
     async def _read_url(self, arg: str | None) -> Sequence[Reply]:
-        return await self._mail.receive_url(parse_url(arg))
+        return await self._receiving.url(parse_url(arg))
 
     async def _hasten(self, arg: str | None) -> Reply:
-        return await self._mail.hasten(parse_node(arg))
+        return await self._inquiries.hasten(parse_node(arg))
 
     async def _verify(self, arg: str | None) -> Reply:
         if not arg:
             raise Refused(reply.BAD_ARGUMENTS)
         if not self._mail.house.settings.vrfy:
             return reply.NOT_SAID
-        return await self._mail.verify(parse_mailbox(arg))
+        return await self._inquiries.verify(parse_mailbox(arg))
 
     async def _expand(self, arg: str | None) -> Sequence[Reply]:
         if not self._mail.house.settings.expn:
             raise Refused(reply.NOT_OFFERED)
-        return await self._mail.expand(parse_mailbox(arg or ""))
+        return await self._inquiries.expand(parse_mailbox(arg or ""))
 
     async def _sign_in(self, arg: str | None) -> Reply:
         return await self._mail.sign_in(parse_auth(arg), self._ask)
