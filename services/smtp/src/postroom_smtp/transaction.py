@@ -280,8 +280,6 @@ class Transaction:
                 return refused
             if resolution.whereabouts is Whereabouts.FOREIGN and not self._may_relay(path):
                 return reply.NO_RELAYING
-            if resolution.accounts and self.mail.request.hold_until:
-                return reply.HELD_HERE
             if not await self._have_room(resolution.accounts):
                 return reply.OVER_QUOTA
         except PostroomError as error:
@@ -296,6 +294,12 @@ class Transaction:
         self.accepted.append(address)
         place, share = len(self._shares), Share(address)
         self._shares.append(share)
+        if self.mail.request.hold_until:
+            # RFC 4865: it waits in the queue, whoever gets it; where that leads is asked then.
+            for each in _lasting(recipient.path, resolution):
+                if self._owns(place, share, each):
+                    share.queue.append(Recipient(each, recipient.original, recipient.notify))
+            return
         # Once in each mailbox, however many of the addresses lead there.
         for account in resolution.accounts:
             self.stays_here = True
@@ -364,6 +368,13 @@ class Transaction:
             return not limited or await self.store.admit(limited[0], self.mail.size)
         asked = [self.store.admit(account, self.mail.size) for account in limited]
         return all(await asyncio.gather(*asked))
+
+
+def _lasting(recipient: Path, resolution: Resolution) -> list[str]:
+    """What an address is called when others resolve it; postmaster's may be our own to find."""
+    if recipient.local.lower() == POSTMASTER.local and resolution.accounts:
+        return [account.address for account in resolution.accounts]
+    return [str(recipient)]
 
 
 def _worst(answer: Reply) -> int:
