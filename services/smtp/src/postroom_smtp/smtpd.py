@@ -382,12 +382,12 @@ class Smtpd(aiosmtpd.SMTP):
         if transaction is None or transaction.reception is not None:
             return reply.BAD_SEQUENCE
         recipient = parse_rcpt(arg, self._mail.offered)
-        if len(stream):
-            if not transaction.knows(recipient) and (others := self._recipients_ahead()):
+        if len(stream) and not transaction.knows(recipient):
+            if others := self._recipients_ahead():
                 await transaction.look_ahead([recipient, *others])
-            return await transaction.add(recipient)
         answer = await transaction.add(recipient)
-        transaction.forget_ahead()
+        if stream.peek(4).upper() != b"RCPT":
+            transaction.forget_ahead()
         return answer
 
     def _recipients_ahead(self) -> list[Rcpt]:
