@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -67,12 +69,19 @@ class Receiving:
             return [reply.NOT_TRUSTED]
         reception = transaction.reception or self._open(transaction)
         try:
-            async for piece in urls.fetch(identity, named.url):
-                await reception.piece(piece)
-        except PostroomError as error:
-            refused = reply.url_refusal(error)
+            async with (
+                asyncio.timeout(self._settings.message_seconds),
+                aclosing(urls.fetch(identity, named.url)) as pieces,
+            ):
+                async for piece in pieces:
+                    await reception.piece(piece)
+                    if reception.fault is not None:
+                        break
+        except (PostroomError, TimeoutError) as error:
             self._session.abandon()
-            return [refused]
+            return [
+                reply.url_refusal(error) if isinstance(error, PostroomError) else reply.TRY_LATER
+            ]
         return await self._go_on(transaction, reception, last=named.last)
 
     async def _go_on(
