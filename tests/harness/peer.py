@@ -253,7 +253,8 @@ class _Session:
         raw = said if isinstance(said, bytes) else _lines(str(said))
         self._writer.write(raw)
         await self._writer.drain()
-        return raw[:1] in (b"2", b"3")
+        wanted = b"3" if command[:4].upper() == "DATA" else b"2"
+        return raw[:1] == wanted and raw[:3] != b"221"
 
 
 def _lines(text: str) -> bytes:

@@ -167,14 +167,16 @@ def make_settings(**settings: Any) -> SendingSettings:
 
 
 @asynccontextmanager
-async def posting(folder: Path, **settings: Any) -> AsyncIterator[Post]:
+async def posting(
+    folder: Path, *, dns_seconds: float = 3.0, **settings: Any
+) -> AsyncIterator[Post]:
     """Everything but peers, until the context ends."""
     authority = trustme.CA()
     pem = folder / "authority.pem"
     authority.cert_pem.write_to_path(pem)
     async with AsyncExitStack() as stack:
         dns = stack.enter_context(dns_server())
-        resolver = Resolver([("127.0.0.1", dns.port)], seconds=3, trusted=True)
+        resolver = Resolver([("127.0.0.1", dns.port)], seconds=dns_seconds, trusted=True)
         post = Post(
             MemoryQueue(),
             dns,

@@ -26,6 +26,7 @@ from postroom_smtp.sending.ports import (
 )
 
 PIECE_BYTES = 64 * 1024
+SWEEP_SECONDS = 0.05  # between two looks for leases that are over
 DONE = frozenset({Outcome.DELIVERED, Outcome.RELAYED, Outcome.FAILED})
 
 
@@ -45,7 +46,6 @@ class Waiting:
     lease_id: bytes = b""
     done: bool = False
     delay_told: bool = False
-    tried: int = 0
 
     @property
     def outcome(self) -> Outcome | None:
@@ -75,6 +75,7 @@ class MemoryQueue:
         entries: all there ever were.
         domains: by name.
         settled: outcomes, as they came.
+        fault: what every call raises; `refused` is set when one does.
 
     Args:
         clock: Unix seconds.
@@ -86,9 +87,11 @@ class MemoryQueue:
         self.domains: dict[str, Domain] = {}
         self.settled: Counter[Outcome] = Counter()
         self.fault: PostroomError | None = None
+        self.refused = asyncio.Event()
         self._leases: dict[bytes, tuple[str, set[int]]] = {}
         self._numbers = itertools.count(1)
         self._news = asyncio.Event()
+        self._swept = 0.0
 
     # What tests do.
 
@@ -154,6 +157,17 @@ class MemoryQueue:
         """Wait until no lease is held."""
         await self.until(lambda: not self._leases, seconds)
 
+    async def until_quiet(self, seconds: float = 20.0) -> None:
+        """Wait until nothing is leased, and nothing is due."""
+        await self.until(
+            lambda: not self._leases and not any(map(self._is_due, self.entries.values())), seconds
+        )
+
+    def _is_due(self, waiting: Waiting) -> bool:
+        now = self.clock()
+        left_alone = self._domain(waiting.entry).retry_at > now
+        return not waiting.done and waiting.due <= now and not left_alone
+
     # What a worker does.
 
     async def lease(self, wish: Wish) -> Sequence[Batch]:
@@ -210,19 +224,22 @@ class MemoryQueue:
     def _lease_now(self, wish: Wish) -> list[Batch]:
         self._sweep()
         batches: list[Batch] = []
-        for name, domain in list(self.domains.items()):
-            limit = 1 if domain.failures else wish.limits.get(name, wish.per_domain)
-            while (
-                len(batches) < wish.batches
-                and domain.retry_at <= self.clock()
-                and len(domain.leases) < limit
-                and (numbers := self._take(domain, wish.entries))
-            ):
-                batches.append(self._leased(name, numbers, wish.lease_seconds))
-            if len(batches) == wish.batches:
-                # Others come first the next time.
-                self.domains[name] = self.domains.pop(name)
-                break
+        turn = list(self.domains)
+        while turn and len(batches) < wish.batches:
+            # Each has one before any has two; who had one comes last the next time.
+            again = []
+            for name in turn:
+                domain = self.domains[name]
+                limit = 1 if domain.failures else wish.limits.get(name, wish.per_domain)
+                if domain.retry_at > self.clock() or len(domain.leases) >= limit:
+                    continue
+                if numbers := self._take(domain, wish.entries):
+                    batches.append(self._leased(name, numbers, wish.lease_seconds))
+                    self.domains[name] = self.domains.pop(name)
+                    again.append(name)
+                if len(batches) == wish.batches:
+                    break
+            turn = again
         return batches
 
     def _take(self, domain: Domain, most: int) -> list[int]:
@@ -256,7 +273,7 @@ class MemoryQueue:
                     entry.sender,
                     entry.recipient,
                     entry.created_at,
-                    waiting.tried,
+                    len(waiting.attempts),
                     waiting.delay_told,
                     entry.trace_id,
                     entry.suppressed,
@@ -266,11 +283,11 @@ class MemoryQueue:
 
     def _settle(self, fate: Fate, held: set[int]) -> None:
         waiting = self.entries[fate.queue_id]
-        waiting.attempts.append(fate.attempt)
-        waiting.tried += not fate.untried
         waiting.delay_told = waiting.delay_told or fate.delay_told
-        waiting.done = fate.attempt.outcome in DONE
-        self.settled[fate.attempt.outcome] += 1
+        if not fate.untried:
+            waiting.attempts.append(fate.attempt)
+            waiting.done = fate.attempt.outcome in DONE
+            self.settled[fate.attempt.outcome] += 1
         held.discard(fate.queue_id)
         waiting.lease_id = b""
         if not waiting.done:
@@ -300,6 +317,9 @@ class MemoryQueue:
 
     def _sweep(self) -> None:
         now = self.clock()
+        if abs(now - self._swept) < SWEEP_SECONDS:
+            return
+        self._swept = now
         for lease_id, (name, _) in list(self._leases.items()):
             if self.domains[name].leases[lease_id] <= now:
                 self._end(lease_id)
@@ -310,6 +330,7 @@ class MemoryQueue:
 
     def _fail(self) -> None:
         if self.fault is not None:
+            self.refused.set()
             raise self.fault
 
     def _tell(self) -> None:

@@ -33,6 +33,8 @@ SETTINGS: dict[str, type[ServiceSettings]] = {
     "store": StoreSettings,
     "admin": ApiSettings,
 }
+# Whose README leaves some of them to a page of their own.
+PAGES_OF_SETTINGS = {"smtp": ("docs/checks.md",)}
 OF_THE_MACHINE = {"HOSTNAME": "the machine's", "HASH_THREADS": "CPUs"}
 PAGES = ("README.md", "docs/**/*.md", "libs/*/README.md", "services/*/README.md")
 # To another file of the repository; what follows # is a place in it.
@@ -85,7 +87,15 @@ def test_a_readme_tells_every_setting_and_its_default(service: str) -> None:
     fields = SETTINGS[service].model_fields.items()
     own = dict(shown(name, field) for name, field in fields if name not in shared)
 
-    assert told_settings(REPOSITORY / f"services/{service}/README.md") == own
+    told = told_settings(REPOSITORY / f"services/{service}/README.md")
+    for page in PAGES_OF_SETTINGS.get(service, ()):
+        assert f"({Path('../..') / page})" in readme_of(service)
+        told |= told_settings(REPOSITORY / page)
+    assert told == own
+
+
+def readme_of(service: str) -> str:
+    return (REPOSITORY / f"services/{service}/README.md").read_text()
 
 
 def test_the_chassis_tells_the_settings_of_all() -> None:
@@ -120,11 +130,11 @@ def shown(field: str, info: FieldInfo) -> tuple[str, str]:
     return name, told
 
 
-def told_settings(readme: Path) -> dict[str, str]:
-    """The rows of the table `name | default |`, a name each."""
-    table = readme.read_text().split("| name | default | |\n|---|---|---|\n")[1].split("\n\n")[0]
+def told_settings(page: Path) -> dict[str, str]:
+    """The rows of the tables `name | default |`, a name each."""
+    _, *tables = page.read_text().split("| name | default | |\n|---|---|---|\n")
     told: dict[str, str] = {}
-    for row in table.splitlines():
+    for row in (row for table in tables for row in table.split("\n\n")[0].splitlines()):
         _, first, second, _ = row.split("|", 3)
         names, defaults = first.strip().split(", "), second.strip().replace("`", "").split(", ")
         if len(defaults) == 1:

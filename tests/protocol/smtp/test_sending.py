@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.rpc.repeating import ATTEMPTS
 from postroom_smtp.protocol.envelope import Body, Notify, Recipient, Request, Return
 from postroom_smtp.sending.ports import Outcome
 
@@ -264,6 +267,19 @@ async def test_rates(post: Post) -> None:
     assert len(attempts) == 5
 
 
+async def test_a_low_rate_keeps_no_connection_waiting(post: Post) -> None:
+    peer = await post.peer("there.example")
+    post.work(send_rates="*=0.01", send_connections=1)
+    numbers = [post.queue.add([BOB], MESSAGE)[0] for _ in range(3)]
+    await post.queue.until_settled(numbers[:1])
+    await post.queue.until_idle()
+    waiting = [post.queue.entries[number] for number in numbers[1:]]
+    due = [one.due - post.queue.clock() for one in waiting]
+    assert (len(peer.taken), [one.attempts for one in waiting]) == (1, [[], []])
+    assert 90 < due[0] < 110
+    assert 190 < due[1] < 210
+
+
 # Where mail goes.
 
 
@@ -488,10 +504,11 @@ async def test_delays_are_told_once(post: Post) -> None:
 
 async def test_delays_of_destinations_that_are_not_reached(post: Post) -> None:
     post.dns.add("there.example", "A", "127.0.0.99")
-    (attempt,) = await post.send(BOB, age=5 * 3600)
-    assert attempt.outcome is Outcome.DEFERRED
+    post.work()
+    post.queue.add([BOB], MESSAGE, age=5 * 3600)
     (waiting,) = post.queue.entries.values()
-    assert (waiting.tried, waiting.delay_told) == (0, True)
+    await post.queue.until(lambda: waiting.delay_told)
+    assert waiting.attempts == []
     assert status_of(post.notice())["Action"] == "delayed"
 
 
@@ -586,3 +603,98 @@ async def test_a_bare_newline_far_into_a_message(post: Post) -> None:
     assert attempt.outcome is Outcome.FAILED
     assert "5.6.0" in attempt.reply
     assert not peer.taken
+
+
+# When others are away.
+
+AWAY = PostroomError(Kind.UNAVAILABLE, "away")
+
+
+async def test_a_store_that_is_away_for_a_while(post: Post) -> None:
+    peer = await post.peer("there.example")
+    numbers = post.queue.add([BOB], MESSAGE)
+    post.queue.fault = AWAY
+    post.work()
+    await post.queue.refused.wait()
+    post.queue.fault = None
+    await post.queue.until_settled(numbers)
+    assert peer.recipients == [BOB]
+
+
+async def test_nobody_fails_unheard(post: Post) -> None:
+    """What failed stays until its sender can be told."""
+    peer = await post.peer("there.example")
+    peer.answers["RCPT"] = "550 5.1.1 nobody"
+    post.store.faults = [AWAY] * ATTEMPTS
+    (attempt,) = await post.send(BOB)
+    assert attempt.outcome is Outcome.DEFERRED
+    post.queue.hasten()
+    (attempt,) = await post.queue.until_settled(list(post.queue.entries), 2)
+    assert attempt.outcome is Outcome.FAILED
+    assert len(post.notices) == 1
+
+
+async def test_a_notice_that_nobody_can_get(post: Post) -> None:
+    peer = await post.peer("there.example")
+    peer.answers["RCPT"] = "550 5.1.1 nobody"
+    (attempt,) = await post.send(BOB, sender="gone@here.example")
+    assert attempt.outcome is Outcome.FAILED
+    assert not post.notices
+
+
+async def test_what_was_taken_is_not_sent_again_for_want_of_a_notice(post: Post) -> None:
+    peer = await post.peer("there.example")
+    post.store.faults = [AWAY] * ATTEMPTS
+    (attempt,) = await post.send(Recipient(BOB, notify=frozenset({Notify.SUCCESS})))
+    assert attempt.outcome is Outcome.RELAYED
+    assert peer.recipients == [BOB]
+
+
+async def test_a_message_that_can_not_be_read_is_put_off(post: Post) -> None:
+    peer = await post.peer("there.example")
+    numbers = post.queue.add([BOB], MESSAGE)
+    post.queue.entries[numbers[0]].content = MESSAGE[:-10]  # shorter than it was said to be
+    post.work()
+    (attempt,) = await post.queue.until_settled(numbers)
+    assert (attempt.outcome, attempt.reply[:9]) == (Outcome.DEFERRED, "451 4.3.0")
+    assert not peer.taken
+
+
+async def test_who_has_lost_a_lease_ends_no_message(post: Post) -> None:
+    """Somebody else may be sending it."""
+    peer = await post.peer("there.example", keywords=())
+    peer.answers["DATA"] = [Act.HOLD, "354 go on"]
+    post.work(send_lease_seconds=30, reply_seconds=60)
+    numbers = post.queue.add([BOB], MESSAGE)
+    await peer.reached.wait()
+    # The lease is over, and another worker has what it held.
+    post.queue.expire()
+    await post.queue.until_settled(numbers)
+    peer.let_go.set()
+    await post.queue.until_idle()
+    assert peer.recipients == [BOB]
+
+
+async def test_a_drain_ends_what_is_under_way(post: Post) -> None:
+    peer = await post.peer("there.example")
+    peer.answers["."] = Act.HOLD
+    worker = post.work(send_connections=1)
+    numbers = [post.queue.add([BOB], MESSAGE)[0] for _ in range(5)]
+    await peer.reached.wait()
+    draining = asyncio.create_task(worker.drain(20))
+    await asyncio.sleep(0)
+    peer.let_go.set()
+    await draining
+    done = [number for number in numbers if post.queue.entries[number].done]
+    assert len(done) == len(peer.taken) == 1
+    assert not any(one.lease_id for one in post.queue.entries.values())
+
+
+async def test_a_drain_waits_for_nobody_for_ever(post: Post) -> None:
+    peer = await post.peer("there.example")
+    peer.answers["RCPT"] = Act.HOLD
+    worker = post.work(reply_seconds=60)
+    post.queue.add([BOB], MESSAGE)
+    await peer.reached.wait()
+    await asyncio.wait_for(worker.drain(0.2), 10)
+    assert not any(one.lease_id for one in post.queue.entries.values())

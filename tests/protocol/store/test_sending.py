@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from postroom.store.v1 import delivery_pb2, message_pb2, queue_pb2, sending_pb2
 from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.rpc.server import Call
+from postroom_store.database import Readers, open_engine
+from postroom_store.lookouts import Lookouts
+from postroom_store.migrations import migrate
+from postroom_store.rpc.sending import SendingService
+from postroom_store.transaction import Transaction
+from postroom_store.writer import Writer, Writers
 
 from .conftest import ANN, Callers
 
@@ -358,6 +367,62 @@ async def test_nothing_is_sent_to_suppressed_addresses(store: Callers) -> None:
     assert (
         await refused(store.queue.Suppress(queue_pb2.SuppressRequest(address="x"))) is Kind.INVALID
     )
+
+
+async def test_what_has_priority_goes_ahead(store: Callers) -> None:
+    for priority in (0, -9, 4, 2):
+        request = delivery_pb2.Request(priority=priority)
+        await submit(store, f"p{priority}@one.test", key=b"%d" % priority, request=request)
+    names = [
+        batch.entries[0].recipient.address
+        for _ in range(4)
+        for batch in await lease(store, batches=1, entries=1)
+    ]
+    assert names[:2] == ["p4@one.test", "p2@one.test"]
+    assert set(names[2:]) == {"p0@one.test", "p-9@one.test"}
+
+
+async def test_what_nobody_waits_for_is_given_back(store: Callers, database_url: str) -> None:
+    """A caller that goes away while its lease is being written."""
+    engine = open_engine(database_url, 2)
+    migrate(engine)
+    readers, writer = Readers(engine, 1), Writer(engine, lambda _changes: None, 10)
+    service = SendingService(readers, Writers([writer]), None, Lookouts())
+    await submit(store, "a@one.test")
+    written, go_on = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def last(transaction: Transaction) -> None:
+        loop.call_soon_threadsafe(written.set)
+        go_on.wait(30)
+
+    looked = service._readers.run
+
+    async def then_keep_it_waiting(work: Any) -> Any:
+        found = await looked(work)
+        behind.append(asyncio.ensure_future(writer.run(last)))
+        await written.wait()
+        return found
+
+    behind: list[asyncio.Future[None]] = []
+    readers.run = then_keep_it_waiting  # type: ignore[method-assign]
+    asked = asyncio.ensure_future(service.Lease(wish(), Call("smtp", None)))
+    await written.wait()
+    while not service._leasing.locked() or writer._waiting.empty():  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    go_on.set()
+    while service._returning:
+        await asyncio.gather(*service._returning)
+    await asyncio.gather(*behind)
+    readers.close()
+    writer.close()
+    engine.dispose()
+    (entry,) = (await waiting(store)).values()
+    assert entry.state == queue_pb2.QueueEntry.STATE_WAITING
+    assert [batch.domain for batch in await lease(store)] == ["one.test"]
 
 
 async def test_what_is_out_of_bounds_is_refused(store: Callers) -> None:

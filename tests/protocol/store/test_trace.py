@@ -11,7 +11,7 @@ from postroom_store import tables
 from postroom_store.database import Readers, open_engine
 from postroom_store.depth import Depth, DepthGauge, measure
 from prometheus_client import REGISTRY
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 
 from .conftest import ANN, Callers
 from .test_sending import (
@@ -156,3 +156,18 @@ async def test_the_queue_is_measured(store: Callers, database_url: str) -> None:
         for state in ("waiting", "held", "leased")
     }
     assert told == {"waiting": 2, "held": 2, "leased": 1}
+
+
+async def test_an_entry_without_its_message_is_a_fault(store: Callers, database_url: str) -> None:
+    async def faults() -> list[str]:
+        request = admin_pb2.CheckIntegrityRequest()
+        answers = [answer async for answer in store.admin.CheckIntegrity(request)]
+        return [fault for answer in answers for fault in answer.faults]
+
+    await submit(store, "a@one.test")
+    assert await faults() == []
+    engine = open_engine(database_url, 1)
+    with engine.begin() as connection:
+        connection.execute(delete(tables.blobs))
+    engine.dispose()
+    assert await faults() == [f"account {ANN}: 1 entries of the queue without their content"]

@@ -19,7 +19,8 @@ from postroom_smtp.checks.settings import CheckSettings
 from postroom_smtp.checks.signing import Signer
 from postroom_smtp.ports import Client, Identity, Judgement, Sending
 from postroom_smtp.protocol.authentication import Finding, Result
-from postroom_smtp.protocol.fields import split_fields, without
+from postroom_smtp.protocol.fields import split_fields
+from postroom_smtp.protocol.header import without
 from postroom_smtp.protocol.reply import Reply
 from postroom_smtp.spool import Spool
 
@@ -200,6 +201,20 @@ async def test_dns_that_is_silent(house: House) -> None:
     assert "spf=temperror (it took too long)" in found.verdict
 
 
+async def test_a_key_that_takes_too_long_is_a_temporary_failure(house: House) -> None:
+    house.server.text("_dmarc.example.org", "v=DMARC1; p=reject")
+    house.keys.held["example.org"] = (signing_key(),)
+    house.server.silence("rsa._domainkey.example.org")
+    async with spooled(LETTER) as spool:
+        fields = await Signer(house.keys, Workers(1, 1), "x").sign(spool)
+    for seconds, limit in (60.0, 0.4), (0.4, 60.0):
+        house.dns_seconds = seconds
+        async with asyncio.timeout(10):
+            found = await house.judge(fields + LETTER, check_seconds=limit)
+        assert found.refused is not None
+        assert not found.refused.permanent
+
+
 async def test_signatures_count_for_the_author(house: House) -> None:
     publish(house.server, signing_key())
     house.server.text("_dmarc.example.org", "v=DMARC1; p=reject")
@@ -264,6 +279,9 @@ async def test_filters_hear_every_step(house: House) -> None:
     assert house.filter.asked == ["connected", "mail", "bob@example.net", "ended c1"]
     house.filter.reply = Reply(450, "4.7.1", "not now")
     assert str(await checks.mail(STRANGER)) == "450 4.7.1 not now"
+    assert str(await checks.connected(STRANGER)) == "421 4.7.1 not now"
+    house.filter.reply = Reply(550, "5.7.1", "never")
+    assert str(await checks.connected(STRANGER)) == "554 5.7.1 never"
 
 
 async def test_an_error_of_ours_loses_nothing(house: House) -> None:
@@ -285,6 +303,7 @@ async def test_a_header_without_an_end(house: House) -> None:
     assert str(found.refused) == "552 5.3.4 the header of the message is too large"
     found = await house.judge(b"X:\r\n" * 6_000 + LETTER)
     assert str(found.refused) == "552 5.3.4 the header of the message is too large"
+    assert await house.judge(b"X:\r\n" * 6_000 + LETTER, OURS) == Judgement()
     found = await house.judge(b"From: ann@example.org\r\n")
     assert found.refused is None
 
@@ -421,7 +440,7 @@ async def test_rates(house: House) -> None:
     assert await checks.connected(STRANGER) is None
     assert await checks.connected(STRANGER) is None
     assert str(await checks.connected(STRANGER)) == (
-        "451 4.7.1 that is too much: try again in 60 seconds"
+        "421 4.7.1 that is too much: try again in 60 seconds"
     )
     assert await checks.mail(STRANGER) is None
     assert await checks.mail(STRANGER) is None
@@ -526,6 +545,38 @@ async def test_a_sealer_that_is_trusted(house: House) -> None:
     found = await house.judge(sealed, from_list, arc_trusted="lists.example")
     assert found.refused is None
     assert "dmarc=fail (p=reject dis=none arc of lists.example)" in found.verdict
+
+
+async def test_a_client_whose_address_nobody_says(house: House) -> None:
+    publish_everything(house.server)
+    checks = house.checks(
+        spf="refuse",
+        iprev="refuse",
+        dnsbls="b.list.example",
+        greylisting=True,
+        rate_connections="1/60",
+        concurrency_address=1,
+    )
+    hidden = replace(STRANGER, client=Client("", False), connection="c1")
+    for _ in range(3):
+        assert await checks.connected(hidden) is None
+        assert await checks.mail(hidden) is None
+        assert await checks.recipient(hidden, "bob@example.net") is None
+    assert house.screening.greylisted == []
+    # It isn't exempt for that.
+    async with spooled(LETTER) as spool:
+        found = await checks.message(hidden, spool)
+    assert found.refused is not None
+    assert "spf=none" in found.verdict
+    zoned = replace(STRANGER, client=Client("fe80::1%eth0", False))
+    assert await house.checks().mail(zoned) is None
+    assert await house.checks(iprev="refuse").mail(zoned) is not None
+
+
+async def test_what_is_off_is_not_told(house: House) -> None:
+    found = await house.judge(spf="off", dkim=False, dmarc="off", arc=False, iprev="off")
+    assert found.fields == b"Authentication-Results: mx.example.net;\r\n\tnone\r\nX-Seen: yes\r\n"
+    assert not house.server.asked
 
 
 async def test_lookups_are_made_once(house: House) -> None:

@@ -132,6 +132,16 @@ def test_nobody_gets_it_and_the_server_waits_for_it() -> None:
     assert str(transaction.fate(0)) == "550 no"
 
 
+def test_a_server_that_refuses_the_sender_and_goes_on_gets_nothing() -> None:
+    told = conversation()
+    transaction = Transaction(told, mail(ANN))
+    ready, sent = play(transaction.open(), told, b"550 no\r\n250 ok\r\n354 go\r\n")
+    assert not ready
+    assert sent[1:] == [b""]
+    assert told.over
+    assert str(transaction.fate(0)) == "550 no"
+
+
 def test_a_sender_who_is_refused() -> None:
     told = conversation(PLAIN)
     transaction = Transaction(told, mail(ANN, BOB))

@@ -27,7 +27,8 @@ from postroom_smtp.protocol.dkim import (
     parse_signature,
     parse_tags,
 )
-from postroom_smtp.protocol.fields import split_fields, without
+from postroom_smtp.protocol.fields import split_fields
+from postroom_smtp.protocol.header import without
 
 from tests.harness.dns import DnsServer, dns_server
 from tests.unit.smtp.checking import (

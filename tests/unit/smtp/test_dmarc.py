@@ -69,6 +69,10 @@ async def test_a_failure(server: DnsServer) -> None:
         (Evidence(Result.TEMPERROR, "example.org"), Result.TEMPERROR),
         (Evidence(Result.TEMPERROR, "example.com"), Result.FAIL),
         (Evidence(Result.FAIL, "", (Verified(Result.TEMPERROR, "example.org"),)), Result.TEMPERROR),
+        (Evidence(Result.FAIL, "", (Verified(Result.TEMPERROR, "example.com"),)), Result.FAIL),
+        # Nobody had the time to say whose they are.
+        (Evidence(Result.FAIL, "", (Verified(Result.TEMPERROR),)), Result.TEMPERROR),
+        (Evidence(Result.FAIL, "", (), Chain(Result.TEMPERROR)), Result.TEMPERROR),
     ],
 )
 async def test_alignment(server: DnsServer, evidence: Evidence, result: Result) -> None:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from postroom_smtp.checks.edits import Edits
-from postroom_smtp.protocol.fields import MOST_FIELDS, split_fields, split_message, without
+from postroom_smtp.protocol.fields import MOST_FIELDS, split_fields, split_message
+from postroom_smtp.protocol.header import without
 
 HEADER = b"A: 1\r\nB : 2\r\n\t folded\r\na: 3\r\nno field\r\nC:\r\n\r\n"
 

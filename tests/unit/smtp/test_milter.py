@@ -26,7 +26,8 @@ from postroom_smtp.checks.settings import CheckSettings, Failing, MilterAddress,
 from postroom_smtp.checks.signing import Signer
 from postroom_smtp.ports import Client, Sending
 from postroom_smtp.protocol.authentication import Result
-from postroom_smtp.protocol.fields import split_fields, split_message, without
+from postroom_smtp.protocol.fields import split_fields, split_message
+from postroom_smtp.protocol.header import without
 from postroom_smtp.protocol.milter import parse_reply
 
 from tests.harness.clients import require
@@ -151,15 +152,18 @@ def client(scripted: ScriptedMilter, *, failing: str = "tempfail", **settings: A
 
 
 async def shown(
-    milter: Milter, sending: Sending = ALONE, message: bytes = LETTER
+    milter: Milter,
+    sending: Sending = ALONE,
+    message: bytes = LETTER,
+    edits: Edits | None = None,
 ) -> tuple[Opinion, bytes]:
     """What it says of a message, and the message as it is kept."""
     header, _ = split_message(message)
-    edits = Edits(split_fields(header))
+    edits = edits or Edits(split_fields(header))
     async with spooled(message) as spool:
         opinion = await milter.message(sending, spool, edits)
-    kept = edits.added + without(header, edits.removed) + message[len(header) :]
-    return opinion, kept
+        body = (await spool.whole())[len(header) :]
+    return opinion, edits.added + without(header, edits.removed) + body
 
 
 def changed(code: bytes, name: bytes, value: bytes, index: int | None = None) -> bytes:
@@ -212,6 +216,20 @@ async def test_an_address_of_ipv6() -> None:
     async with running(ScriptedMilter()) as scripted:
         await shown(client(scripted), replace(ALONE, client=Client("2001:db8::1", False)))
         assert scripted.said(b"C") == [b"[2001:db8::1]\x006\x00\x00IPv6:2001:db8::1\x00"]
+
+
+async def test_an_address_that_nobody_says() -> None:
+    async with running(ScriptedMilter()) as scripted:
+        opinion, _ = await shown(client(scripted), replace(ALONE, client=Client("", False)))
+        assert opinion.refused is None
+        assert scripted.said(b"C") == [b"unknown\0U"]
+
+
+async def test_everything_is_offered() -> None:
+    async with running(ScriptedMilter(terms=struct.pack("!III", 6, 0x1FF, 0))) as scripted:
+        opinion, _ = await shown(client(scripted))
+        assert opinion.refused is None
+        assert scripted.said(b"O") == [struct.pack("!III", 6, 0x1FF, 0x1FF7FF)]
 
 
 async def test_what_needs_not_be_said_or_answered() -> None:
@@ -300,6 +318,52 @@ async def test_more_than_a_message_can_bear() -> None:
         assert str(opinion.refused).startswith("451")
 
 
+@pytest.mark.parametrize("size", [10, 3_000_000])
+async def test_another_body(size: int) -> None:
+    pieces = [b"bThis was\r\n", b"b" + b"x" * 900_000, b"b" + b"y" * 900_000, CONTINUE]
+    message = LETTER + b"z" * size + b"\r\n"
+    header, _ = split_message(message)
+    edits = Edits(split_fields(header))
+    async with running(ScriptedMilter({b"E": pieces})) as scripted:
+        opinion, kept = await shown(client(scripted), message=message, edits=edits)
+        assert opinion.refused is None
+        assert kept == header + b"This was\r\n" + b"x" * 900_000 + b"y" * 900_000
+        assert edits.bodies == 1
+
+
+async def test_half_of_another_body_is_nobody_s_to_take() -> None:
+    async with running(ScriptedMilter({b"E": [b"bhalf", b"Z"]})) as scripted:
+        opinion, _ = await shown(client(scripted, failing="accept"))
+        assert str(opinion.refused).startswith("451")
+    async with running(ScriptedMilter({b"E": [b"b" + b"x" * 900_000] * 3})) as scripted:
+        opinion, _ = await shown(client(scripted, failing="accept", filter_bytes=2_000_000))
+        assert str(opinion.refused).startswith("451")
+
+
+async def test_who_sends_and_who_gets_it() -> None:
+    said = [
+        b"+<carl@example.net>\0",
+        b"+carl@example.net\0",
+        b"+<dan@example.net>\0",
+        b"2<fay@elsewhere.example>\0NOTIFY=NEVER\0",
+        b"-<DAN@example.net>\0",
+        b"-<Eve@example.net>\0",
+        b"-<nobody@example.net>\0",
+        b"e<bounces@example.net>\0SIZE=1\0",
+        CONTINUE,
+    ]
+    edits = Edits([])
+    async with running(ScriptedMilter({b"E": said})) as scripted:
+        opinion, _ = await shown(client(scripted), edits=edits)
+        assert opinion.refused is None
+    assert edits.recipients == ["carl@example.net", "fay@elsewhere.example"]
+    assert edits.dropped == {"eve@example.net"}
+    assert edits.sender == "bounces@example.net"
+    async with running(ScriptedMilter({b"E": [b"e<>\0", CONTINUE]})) as scripted:
+        await shown(client(scripted), edits=edits)
+    assert edits.sender == ""
+
+
 @pytest.mark.parametrize("command", list(b"CHMRTLNBE"))
 @pytest.mark.parametrize(
     ("answer", "refused"),
@@ -370,6 +434,24 @@ async def test_quarantine() -> None:
         assert (opinion.refused, opinion.junk) == (None, True)
 
 
+@pytest.mark.parametrize(
+    ("field", "junk"),
+    [
+        (changed(b"h", b"X-Spam-Flag", b"YES"), True),
+        (changed(b"i", b"x-spam-status", b"Yes, score=7.1 required=5.0", 1), True),
+        (changed(b"h", b"X-Spam-Status", b"No, score=1.0"), False),
+        (changed(b"m", b"X-Spam-Flag", b"NO", 1), False),
+        (CONTINUE, False),
+    ],
+)
+async def test_fields_that_say_junk(field: bytes, junk: bool) -> None:
+    # What the message came with says nothing.
+    message = b"X-Spam-Flag: YES\r\n" + LETTER
+    async with running(ScriptedMilter({b"E": [field, CONTINUE]})) as scripted:
+        opinion, _ = await shown(client(scripted), message=message)
+        assert opinion.junk is junk
+
+
 async def test_who_takes_long_says_so() -> None:
     class Slow(ScriptedMilter):
         async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -390,8 +472,9 @@ async def test_who_takes_long_says_so() -> None:
 NONSENSE: list[Callable[[], ScriptedMilter]] = [
     lambda: ScriptedMilter(terms=struct.pack("!III", 7, 0, 0)),
     lambda: ScriptedMilter(terms=struct.pack("!III", 1, 0, 0)),
-    lambda: ScriptedMilter(terms=struct.pack("!III", 6, 0x02, 0)),  # it changes bodies
+    lambda: ScriptedMilter(terms=struct.pack("!III", 6, 0x200, 0)),
     lambda: ScriptedMilter(terms=struct.pack("!III", 6, 0, 0x800)),
+    lambda: ScriptedMilter(terms=struct.pack("!III", 6, 0, 0x20000000)),
     lambda: ScriptedMilter(terms=b"x"),
     lambda: ScriptedMilter(drop=b"O"),
     lambda: ScriptedMilter(drop=b"C"),
@@ -406,8 +489,10 @@ NONSENSE: list[Callable[[], ScriptedMilter]] = [
     lambda: ScriptedMilter({b"E": [b"h"]}),
     lambda: ScriptedMilter({b"E": [b"i\0\0"]}),
     lambda: ScriptedMilter({b"E": [b"hX-A\0value"]}),
-    lambda: ScriptedMilter({b"E": [b"bnew body"]}),
-    lambda: ScriptedMilter({b"E": [b"+<eve@example.com>\0"]}),
+    lambda: ScriptedMilter({b"E": [b"+<>\0"]}),
+    lambda: ScriptedMilter({b"E": [b"+nobody\0"]}),
+    lambda: ScriptedMilter({b"E": [b"enobody at all\0"]}),
+    lambda: ScriptedMilter({b"E": [b"+a%d@example.com\0" % each for each in range(2_000)]}),
     lambda: ScriptedMilter({b"E": [b"p"] * 20_000}),
 ]
 
@@ -461,6 +546,23 @@ async def nobody_is_at(scripted: ScriptedMilter) -> None:
     assert await milter.mail(SENDING) is None
     assert await milter.recipient(SENDING, "bob@example.net") is None
     assert (await shown(milter, SENDING))[0].refused is None
+
+
+async def test_one_that_was_started_anew_between_messages() -> None:
+    class Restarted(ScriptedMilter):
+        def _answer(self, command: bytes, data: bytes, writer: asyncio.StreamWriter) -> bool:
+            going_on = super()._answer(command, data, writer)
+            return going_on and not (command == b"H" and self.connections == 1 and self.said(b"E"))
+
+    async with running(Restarted()) as scripted:
+        milter = client(scripted)
+        assert await milter.connected(SENDING) is None
+        assert await milter.mail(SENDING) is None
+        await shown(milter, SENDING)
+        scripted.heard = [(b"E", b"")]
+        assert await milter.mail(replace(SENDING, name="another.example.org")) is None
+        assert scripted.commands == b"EHOCHM"
+        await milter.ended("c1")
 
 
 async def test_one_that_comes_back_hears_everything() -> None:

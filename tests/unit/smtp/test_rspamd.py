@@ -16,10 +16,12 @@ import pytest
 from postroom_chassis.net.listener import free_port
 from postroom_smtp.checks.edits import Edits
 from postroom_smtp.checks.filters import Opinion
+from postroom_smtp.checks.milter import Milter
 from postroom_smtp.checks.rspamd import Rspamd
-from postroom_smtp.checks.settings import CheckSettings
+from postroom_smtp.checks.settings import CheckSettings, MilterAddress
 from postroom_smtp.ports import Client, Identity, Sending
-from postroom_smtp.protocol.fields import split_fields, split_message, without
+from postroom_smtp.protocol.fields import split_fields, split_message
+from postroom_smtp.protocol.header import without
 
 from tests.harness.clients import require
 from tests.unit.smtp.checking import LETTER, spooled
@@ -293,21 +295,26 @@ options {{
 }}
 logging {{ type = "console"; level = "warning"; }}
 worker "normal" {{ bind_socket = "127.0.0.1:{port}"; count = 1; }}
+worker "rspamd_proxy" {{
+    bind_socket = "127.0.0.1:{milter}"; count = 1; milter = yes; timeout = 60s;
+    upstream "local" {{ default = yes; self_scan = yes; }}
+}}
 metric {{ name = "default"; actions {{ reject = 15; add_header = 6; }} }}
 """
 
 
 async def test_rspamd_itself(tmp_path: Path) -> None:
     require("" if shutil.which("rspamd") else "rspamd")
-    port = free_port()
+    port, milter = free_port(), free_port()
     configuration = tmp_path / "rspamd.conf"
-    configuration.write_text(CONFIGURATION.format(folder=tmp_path, port=port))
+    configuration.write_text(CONFIGURATION.format(folder=tmp_path, port=port, milter=milter))
     # It runs as who starts it, whoever that is (-i).
     process = await asyncio.create_subprocess_exec(
         "rspamd", "-f", "-i", "-c", str(configuration), stdout=sys.stderr
     )
     try:
         await until_it_listens(process, port)
+        await until_it_listens(process, milter)
         rspamd = FakeRspamd(port=port)
         for letter, junk in (b"X", False), (b"Y", True), (b"Z", True):
             opinion, kept = await shown(rspamd, message=LETTER + letter + PATTERN)
@@ -316,9 +323,28 @@ async def test_rspamd_itself(tmp_path: Path) -> None:
             assert (b"Subject: *** SPAM ***" in kept) is (letter == b"Z")
         opinion, kept = await shown(rspamd)
         assert (opinion.refused, opinion.junk, kept) == (None, False, LETTER)
+        await judged_by_milter(
+            Milter(
+                MilterAddress("rspamd", host="127.0.0.1", port=milter),
+                CheckSettings(),
+                "mx.example.net",
+            )
+        )
     finally:
         process.terminate()
         await process.wait()
+
+
+async def judged_by_milter(milter: Milter) -> None:
+    """The same, with rspamd's proxy as a milter."""
+    for letter, junk in (b"X", False), (b"Y", True), (b"Z", False):
+        message = LETTER + letter + PATTERN
+        edits = Edits(split_fields(split_message(message)[0]))
+        async with spooled(message) as spool:
+            opinion = await milter.message(SENDING, spool, edits)
+        assert opinion.junk is junk
+        assert (opinion.refused is not None) is (letter == b"X")
+        assert (b"Subject: *** SPAM ***" in edits.added) is (letter == b"Z")
 
 
 async def until_it_listens(process: asyncio.subprocess.Process, port: int) -> None:

@@ -15,8 +15,9 @@ import dns.rdatatype
 import dns.rrset
 import pytest
 import yaml
+from postroom_smtp.checks.clients import read_address
 from postroom_smtp.checks.spf import check_host
-from postroom_smtp.dns import Resolver
+from postroom_smtp.dns import Address, Resolver
 from postroom_smtp.protocol.authentication import Result
 from postroom_smtp.protocol.spf import BadRecord, parse_record
 
@@ -106,13 +107,19 @@ def zone_server() -> Iterator[ZoneServer]:
         yield server
 
 
+def read(text: str) -> Address:
+    address = read_address(text)
+    assert address is not None
+    return address
+
+
 @pytest.mark.parametrize(("zone", "vector"), list(scenarios()))
 async def test_vector(zone_server: ZoneServer, zone: Zone, vector: dict[str, Any]) -> None:
     zone_server.zone = zone
     sender = vector["mailfrom"] or f"postmaster@{vector['helo']}"
     found = await check_host(
         Resolver([("127.0.0.1", zone_server.port)], seconds=5, trusted=False),
-        vector["host"],
+        read(vector["host"]),
         sender.rpartition("@")[2],
         sender,
         vector["helo"],
@@ -136,7 +143,7 @@ async def result(
 ) -> tuple[Result, str]:
     found = await check_host(
         Resolver([("127.0.0.1", server.port)], seconds=2, trusted=False),
-        address,
+        read(address),
         domain,
         f"ann@{domain}",
         "mail.example.org",
@@ -198,7 +205,7 @@ async def test_a_backslash_in_a_local_part_is_one_octet(server: DnsServer) -> No
     server.text("example.org", "v=spf1 exists:%{l}.list.example.org -all")
     found = await check_host(
         Resolver([("127.0.0.1", server.port)], seconds=2, trusted=False),
-        "192.0.2.1",
+        read("192.0.2.1"),
         "example.org",
         '"a\\046b"@example.org',
         "mail.example.org",

@@ -6,6 +6,7 @@ answers, or wrongly, or not in time, is none. Answers are kept as long as their 
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ T = TypeVar("T")
 
 ANSWERS = 10_000  # that are kept
 KEPT_OCTETS = 4_096  # of an answer that is kept: those who publish more are asked again
+AT_ONCE = 200  # lookups: each has a socket, and a resolver that is flooded answers nothing
 UDP_OCTETS = 1232  # what passes every network in one piece
 
 LOOKUPS = Counter("postroom_smtp_dns_lookups_total", "Lookups by outcome", ["outcome"])
@@ -101,6 +103,7 @@ class Resolver:
         # Asking for AD without DO is enough for a resolver that validates (RFC 6840 section 5.7).
         self._resolver.flags = dns.flags.RD | (dns.flags.AD if trusted else 0)
         self._trusted = trusted
+        self._slots = asyncio.Semaphore(AT_ONCE)
 
     async def texts(self, name: str) -> Answer[bytes]:
         """TXT, the strings of each record put together. Raises DnsFailure."""
@@ -139,9 +142,10 @@ class Resolver:
             _OUTCOMES["nothing"].inc()
             return Answer((), False, False, name.lower())
         try:
-            found = await self._resolver.resolve(
-                asked, kind, raise_on_no_answer=False, search=False
-            )
+            async with self._slots:
+                found = await self._resolver.resolve(
+                    asked, kind, raise_on_no_answer=False, search=False
+                )
         except dns.resolver.NXDOMAIN as nowhere:
             _OUTCOMES["nothing"].inc()
             response = nowhere.response(asked)  # type: ignore[no-untyped-call]

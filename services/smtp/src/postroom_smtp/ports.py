@@ -215,6 +215,9 @@ class Judgement:
             the field of that name, from the top, from 0 (RFC 8601 section 5).
         verdict: see Arrival.
         quiet: it is taken, and nobody gets it.
+        sender: the reverse-path in place of the client's; None: that.
+        added: addresses that get it, too, wherever they are.
+        dropped: recipients, as the client said them, that don't.
     """
 
     refused: Reply | None = None
@@ -223,6 +226,9 @@ class Judgement:
     removed: frozenset[tuple[str, int]] = frozenset()
     verdict: str = ""
     quiet: bool = False
+    sender: str | None = None
+    added: tuple[str, ...] = ()
+    dropped: frozenset[str] = frozenset()
 
 
 class Policy(Protocol):

@@ -122,10 +122,10 @@ class Receiving:
         if refused is None and house.policy is not None:
             sending = session.sending(transaction.mail)
             judgement = await house.policy.message(sending, reception.spool)
-            refused = judgement.refused
+            refused = judgement.refused or await transaction.redirect(judgement)
         if refused is not None:
             return transaction.refuse(refused, size)
-        if judgement.quiet:
+        if judgement.quiet or (judgement.dropped and transaction.nobody_left):
             return transaction.lose(size)
         try:
             if house.signer is not None and session.role is Role.SUBMISSION:

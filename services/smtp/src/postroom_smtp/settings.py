@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Self, cast
 
 from postroom_chassis.net.listener import ListenAddress, Network, parse_listeners, parse_networks
-from postroom_chassis.settings import ServiceSettings
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
@@ -47,7 +46,7 @@ def role_of(address: ListenAddress) -> Role:
     raise ValueError(f"{address.name}: the name of a listener begins with mx, submission or lmtp")
 
 
-class SmtpSettings(SendingSettings, CheckSettings, ServiceSettings):
+class SmtpSettings(SendingSettings, CheckSettings):
     model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix="POSTROOM_SMTP_")
 
     listeners: str = Field(

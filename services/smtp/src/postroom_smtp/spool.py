@@ -60,6 +60,14 @@ class Spool:
             self._held = bytearray(piece[:HEADER_BYTES])
         await asyncio.to_thread(_write_all, self._file, piece)
 
+    def cut(self, size: int) -> None:
+        """Keep so many octets of it, no more than memory holds, to write on from there."""
+        del self._held[size:]
+        self.size = len(self._held)
+        if self._file is not None:
+            file, self._file = self._file, None
+            file.close()
+
     @property
     def in_memory(self) -> bool:
         return self._file is None

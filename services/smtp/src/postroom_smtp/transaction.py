@@ -21,6 +21,7 @@ from postroom_smtp.ports import (
     Arrival,
     Delivery,
     Directory,
+    Judgement,
     LocalRecipient,
     Resolution,
     Store,
@@ -212,6 +213,32 @@ class Transaction:
             self.note(answer, size)
         return replies
 
+    async def redirect(self, judgement: Judgement) -> Reply | None:
+        """Do what filters want with who sends it and who gets it; why that can't be done."""
+        if judgement.sender is not None:
+            self.sender = judgement.sender
+        needed = {other for share in self._shares for other in share.others}
+        for place, share in enumerate(self._shares):
+            # What others have by this address is theirs still.
+            if share.address in judgement.dropped and place not in needed:
+                share.local.clear()
+                share.queue.clear()
+        for address in judgement.added:
+            try:
+                resolution = await self.directory.resolve(address)
+            except PostroomError as error:
+                return reply.refusal(error)
+            if resolution.whereabouts in RECIPIENT_REFUSALS:
+                log.warning("smtp.recipient_unknown", message=self.message_id, recipient=address)
+                continue
+            self._lead(0, self._shares[0], Rcpt(_path(address)), resolution)
+        return None
+
+    @property
+    def nobody_left(self) -> bool:
+        """Whether nobody gets it."""
+        return not any(share.local or share.queue for share in self._shares)
+
     def refuse(self, answer: Reply, size: int) -> list[Reply]:
         """Nobody gets it."""
         self.note(answer, size)
@@ -294,6 +321,14 @@ class Transaction:
         self.accepted.append(address)
         place, share = len(self._shares), Share(address)
         self._shares.append(share)
+        self._lead(place, share, recipient, resolution)
+        held = self.mail.request.hold_until > 0
+        if resolution.accounts and not held and Notify.SUCCESS in recipient.notify:
+            self.told.append(recipient)
+
+    def _lead(self, place: int, share: Share, recipient: Rcpt, resolution: Resolution) -> None:
+        """Add to a share all those to whom an address leads."""
+        address = str(recipient.path)
         if self.mail.request.hold_until:
             # RFC 4865: it waits in the queue, whoever gets it; where that leads is asked then.
             for each in _lasting(recipient.path, resolution):
@@ -311,8 +346,6 @@ class Transaction:
             if self._owns(place, share, forward):
                 self.forwarded = True
                 share.queue.append(self._forward(forward, recipient))
-        if resolution.accounts and Notify.SUCCESS in recipient.notify:
-            self.told.append(recipient)
 
     def _owns(self, place: int, share: Share, whom: int | str) -> bool:
         owner = self._owners.setdefault(whom, place)
@@ -368,6 +401,11 @@ class Transaction:
             return not limited or await self.store.admit(limited[0], self.mail.size)
         asked = [self.store.admit(account, self.mail.size) for account in limited]
         return all(await asyncio.gather(*asked))
+
+
+def _path(address: str) -> Path:
+    local, _, domain = address.rpartition("@")
+    return Path(local, domain)
 
 
 def _lasting(recipient: Path, resolution: Resolution) -> list[str]:

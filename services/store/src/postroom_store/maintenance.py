@@ -51,6 +51,7 @@ _e = tables.emails.c
 _t = tables.tombstones.c
 _b = tables.blobs.c
 _f = tables.finished.c
+_q = tables.queue.c
 _s = tables.submissions.c
 
 
@@ -195,6 +196,14 @@ def faults_of(connection: Connection, account_id: int) -> Iterator[str]:
     ).scalar_one()
     if missing:
         yield f"account {account_id}: {missing} emails without their content"
+    queued = connection.execute(
+        select(func.count()).where(
+            _q.account_id == account_id,
+            ~exists().where(_b.account_id == account_id, _b.digest == _q.digest),
+        )
+    ).scalar_one()
+    if queued:
+        yield f"account {account_id}: {queued} entries of the queue without their content"
 
 
 def damaged_contents(

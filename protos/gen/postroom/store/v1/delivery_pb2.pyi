@@ -238,7 +238,7 @@ class Request(_message.Message):
     by_returns: _builtins.bool
     """what is late is returned, where it would otherwise only be told of (RFC 2852's mode R)"""
     priority: _builtins.int
-    """RFC 6710, -9 to 9"""
+    """RFC 6710, -9 to 9; over 0 goes ahead of what came for the same domain a while before"""
     def __init__(
         self,
         *,

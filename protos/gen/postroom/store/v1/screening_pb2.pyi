@@ -29,9 +29,9 @@ class GreylistRequest(_message.Message):
     delay_seconds: _builtins.int
     """how long a first attempt is put off"""
     retry_seconds: _builtins.int
-    """within which it must come back"""
+    """within which it must come back; `delay_seconds` to 366 days"""
     pass_seconds: _builtins.int
-    """how long one that came back is known"""
+    """how long one that came back is known, from the last time that it came; to 366 days"""
     @_builtins.property
     def keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """of 16 octets: a hash of network, sender and recipient"""

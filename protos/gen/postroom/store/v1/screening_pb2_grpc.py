@@ -28,7 +28,7 @@ if _version_not_supported:
 class ScreeningServiceStub:
     """What smtp's replicas remember together about those who send: greylists and rates. Keys are hashes; nothing here names anybody.
 
-    Callers: smtp.
+    Callers: smtp. Errors: INVALID for what is out of bounds.
     """
 
     def __init__(self, channel):
@@ -52,7 +52,7 @@ class ScreeningServiceStub:
 class ScreeningServiceServicer:
     """What smtp's replicas remember together about those who send: greylists and rates. Keys are hashes; nothing here names anybody.
 
-    Callers: smtp.
+    Callers: smtp. Errors: INVALID for what is out of bounds.
     """
 
     def Greylist(self, request, context):
@@ -65,7 +65,8 @@ class ScreeningServiceServicer:
 
     def Count(self, request, context):
         """Counts for each key, unless that would be more than its limit within its time; an answer for each, in order. At most 1,000. A
-        repeat counts again.
+        repeat counts again. Room may come a sixteenth of the time late, and never early. A key is always asked for with the same time:
+        with another one it begins anew.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -95,7 +96,7 @@ def add_ScreeningServiceServicer_to_server(servicer, server):
 class ScreeningService:
     """What smtp's replicas remember together about those who send: greylists and rates. Keys are hashes; nothing here names anybody.
 
-    Callers: smtp.
+    Callers: smtp. Errors: INVALID for what is out of bounds.
     """
 
     @staticmethod

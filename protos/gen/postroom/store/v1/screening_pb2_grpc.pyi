@@ -29,7 +29,7 @@ GRPC_VERSION: str
 class ScreeningServiceStub:
     """What smtp's replicas remember together about those who send: greylists and rates. Keys are hashes; nothing here names anybody.
 
-    Callers: smtp.
+    Callers: smtp. Errors: INVALID for what is out of bounds.
     """
 
     @_typing.overload
@@ -42,14 +42,15 @@ class ScreeningServiceStub:
     """
     Count: _grpc.UnaryUnaryMultiCallable[_screening_pb2.CountRequest, _screening_pb2.CountResponse]
     """Counts for each key, unless that would be more than its limit within its time; an answer for each, in order. At most 1,000. A
-    repeat counts again.
+    repeat counts again. Room may come a sixteenth of the time late, and never early. A key is always asked for with the same time:
+    with another one it begins anew.
     """
 
 @_typing.type_check_only
 class ScreeningServiceAsyncStub(ScreeningServiceStub):
     """What smtp's replicas remember together about those who send: greylists and rates. Keys are hashes; nothing here names anybody.
 
-    Callers: smtp.
+    Callers: smtp. Errors: INVALID for what is out of bounds.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -59,13 +60,14 @@ class ScreeningServiceAsyncStub(ScreeningServiceStub):
     """
     Count: _aio.UnaryUnaryMultiCallable[_screening_pb2.CountRequest, _screening_pb2.CountResponse]  # type: ignore[assignment]
     """Counts for each key, unless that would be more than its limit within its time; an answer for each, in order. At most 1,000. A
-    repeat counts again.
+    repeat counts again. Room may come a sixteenth of the time late, and never early. A key is always asked for with the same time:
+    with another one it begins anew.
     """
 
 class ScreeningServiceServicer(metaclass=_abc_1.ABCMeta):
     """What smtp's replicas remember together about those who send: greylists and rates. Keys are hashes; nothing here names anybody.
 
-    Callers: smtp.
+    Callers: smtp. Errors: INVALID for what is out of bounds.
     """
 
     @_abc_1.abstractmethod
@@ -85,7 +87,8 @@ class ScreeningServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_screening_pb2.CountResponse, _abc.Awaitable[_screening_pb2.CountResponse]]:
         """Counts for each key, unless that would be more than its limit within its time; an answer for each, in order. At most 1,000. A
-        repeat counts again.
+        repeat counts again. Room may come a sixteenth of the time late, and never early. A key is always asked for with the same time:
+        with another one it begins anew.
         """
 
 def add_ScreeningServiceServicer_to_server(servicer: ScreeningServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -87,7 +87,7 @@ class TracedCopy(_message.Message):
     """Unix seconds"""
     seen: _builtins.bool
     expunged_at: _builtins.int
-    """0: it is there"""
+    """0: it is there; told until it is removed for good"""
     sender: _builtins.str
     @_builtins.property
     def reception(self) -> _delivery_pb2.Reception: ...

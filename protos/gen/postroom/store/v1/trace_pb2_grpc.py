@@ -52,7 +52,8 @@ class TraceServiceServicer:
 
     def Trace(self, request, context):
         """All that is known of messages with a Message-ID, or with the id that smtp gave them: where they lie, what waits, and what
-        was tried within the time for which attempts are kept. NOT_FOUND.
+        was tried within the time for which attempts are kept. Of mailboxes what `DeliveryService` put there, wherever in the account it
+        was moved or copied since. NOT_FOUND, INVALID.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

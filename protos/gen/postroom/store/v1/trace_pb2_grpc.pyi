@@ -38,7 +38,8 @@ class TraceServiceStub:
     def __new__(cls, channel: _aio.Channel) -> TraceServiceAsyncStub: ...
     Trace: _grpc.UnaryUnaryMultiCallable[_trace_pb2.TraceRequest, _trace_pb2.TraceResponse]
     """All that is known of messages with a Message-ID, or with the id that smtp gave them: where they lie, what waits, and what
-    was tried within the time for which attempts are kept. NOT_FOUND.
+    was tried within the time for which attempts are kept. Of mailboxes what `DeliveryService` put there, wherever in the account it
+    was moved or copied since. NOT_FOUND, INVALID.
     """
 
 @_typing.type_check_only
@@ -51,7 +52,8 @@ class TraceServiceAsyncStub(TraceServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Trace: _aio.UnaryUnaryMultiCallable[_trace_pb2.TraceRequest, _trace_pb2.TraceResponse]  # type: ignore[assignment]
     """All that is known of messages with a Message-ID, or with the id that smtp gave them: where they lie, what waits, and what
-    was tried within the time for which attempts are kept. NOT_FOUND.
+    was tried within the time for which attempts are kept. Of mailboxes what `DeliveryService` put there, wherever in the account it
+    was moved or copied since. NOT_FOUND, INVALID.
     """
 
 class TraceServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -67,7 +69,8 @@ class TraceServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_trace_pb2.TraceResponse, _abc.Awaitable[_trace_pb2.TraceResponse]]:
         """All that is known of messages with a Message-ID, or with the id that smtp gave them: where they lie, what waits, and what
-        was tried within the time for which attempts are kept. NOT_FOUND.
+        was tried within the time for which attempts are kept. Of mailboxes what `DeliveryService` put there, wherever in the account it
+        was moved or copied since. NOT_FOUND, INVALID.
         """
 
 def add_TraceServiceServicer_to_server(servicer: TraceServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

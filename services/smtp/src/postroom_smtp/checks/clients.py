@@ -17,18 +17,23 @@ from postroom_smtp.protocol.authentication import Finding, Result
 NAMES = 5  # of an address that are looked up
 
 
-def unmapped(address: str) -> Address:
-    """An address; one of IPv4 where it came as one of IPv6 (RFC 4291 section 2.5.5.2)."""
-    found = ip_address(address)
+def read_address(text: str) -> Address | None:
+    """An address, one of IPv4 where it came as one of IPv6 (RFC 4291 section 2.5.5.2), without its
+    zone; None where a proxy doesn't say it.
+    """
+    try:
+        found = ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
     if isinstance(found, IPv6Address):
         return found.ipv4_mapped or found
     return found
 
 
-def network_of(address: str) -> str:
+def neighbours(address: Address) -> str:
     """The network that one sender may be all over: 24 bits of IPv4, 64 of IPv6."""
-    found = unmapped(address)
-    return str(ip_network((found, 24 if isinstance(found, IPv4Address) else 64), strict=False))
+    prefix = 24 if isinstance(address, IPv4Address) else 64
+    return str(ip_network((address, prefix), strict=False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,20 +47,19 @@ class Named:
         return Finding("iprev", self.result, (("policy.iprev", address),), self.name)
 
 
-async def look_up_names(resolver: Resolver, address: str) -> Named:
+async def look_up_names(resolver: Resolver, address: Address) -> Named:
     """Raises nothing."""
-    found = unmapped(address)
-    family = socket.AF_INET if isinstance(found, IPv4Address) else socket.AF_INET6
+    family = socket.AF_INET if isinstance(address, IPv4Address) else socket.AF_INET6
     result = Result.FAIL
     try:
-        names = (await resolver.names_of(found)).records[:NAMES]
+        names = (await resolver.names_of(address)).records[:NAMES]
     except DnsFailure:
         return Named(Result.TEMPERROR)
     if not names:
         return Named(Result.PERMERROR)
     for name in names:
         try:
-            if found in (await resolver.addresses(name.replace("\\", "\\\\"), family)).records:
+            if address in (await resolver.addresses(name.replace("\\", "\\\\"), family)).records:
                 return Named(Result.PASS, name)
         except DnsFailure:
             result = Result.TEMPERROR
@@ -83,10 +87,10 @@ NOT_LISTED = Score()
 
 
 async def score_address(
-    resolver: Resolver, lists: Sequence[Blocklist], address: str, *, seconds: float
+    resolver: Resolver, lists: Sequence[Blocklist], address: Address, *, seconds: float
 ) -> Score:
     """What lists of addresses say (RFC 5782 sections 2.1 and 2.4). Raises nothing."""
-    pointer = dns.reversename.from_address(str(unmapped(address)))
+    pointer = dns.reversename.from_address(str(address))
     reversed_address = b".".join(pointer.labels[:-3]).decode()
     return await _score(resolver, lists, reversed_address, seconds)
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
 from postroom_smtp.protocol.dkim import BodyHash, Canon
-from postroom_smtp.protocol.fields import MOST_FIELDS, Field, split_fields, split_message, without
+from postroom_smtp.protocol.fields import MOST_FIELDS, Field, split_fields, split_message
+from postroom_smtp.protocol.header import without
 from postroom_smtp.spool import Spool
 
 P = ParamSpec("P")
@@ -76,7 +77,7 @@ class Content:
         workers: Workers,
         *,
         added: bytes = b"",
-        removed: Iterable[tuple[str, int]] = (),
+        removed: Collection[tuple[str, int]] = (),
     ) -> None:
         header, ended = split_message(spool.header)
         self.spool = spool
@@ -87,10 +88,13 @@ class Content:
         self.whole = complete and len(self.fields) <= MOST_FIELDS
         self._hashed: dict[Wanted, Hashed] = {}
 
-    def changed(self, added: bytes, removed: Iterable[tuple[str, int]]) -> Content:
-        """The same message with other fields."""
+    def changed(
+        self, added: bytes, removed: Collection[tuple[str, int]], *, other_body: bool
+    ) -> Content:
+        """The same message with other fields, and perhaps another body."""
         content = Content(self.spool, self.workers, added=added, removed=removed)
-        content._hashed = self._hashed
+        if not other_body:
+            content._hashed = self._hashed
         return content
 
     def named(self, name: str) -> list[Field]:

@@ -91,7 +91,12 @@ class Dmarc:
         }
         if Result.PASS in signed or (spf and evidence.spf is Result.PASS):
             return Verdict(Result.PASS, domain, published=published)
-        if Result.TEMPERROR in signed or (spf and evidence.spf is Result.TEMPERROR):
+        # What can't be known now may be anybody's.
+        unknown = any(
+            one.result is Result.TEMPERROR and not one.domain for one in evidence.signatures
+        )
+        unknown = unknown or bool(self._trusted and evidence.chain.result is Result.TEMPERROR)
+        if unknown or Result.TEMPERROR in signed or (spf and evidence.spf is Result.TEMPERROR):
             return Verdict(Result.TEMPERROR, domain, published=published, why="not known now")
         if sealer := self._vouched(evidence.chain):
             why = f"arc of {sealer}"

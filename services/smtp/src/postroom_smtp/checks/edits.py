@@ -1,4 +1,4 @@
-"""The header section of a message as filters see and change it."""
+"""A message as filters see and change it: its header section, and who sends and gets it."""
 
 from __future__ import annotations
 
@@ -40,9 +40,19 @@ class Edits:
 
     New fields go before the message, in the order that they have here, wherever in it they were
     put: what stands below is what was signed.
+
+    Attributes:
+        sender: in place of the client's; None: that.
+        recipients: that get it, too.
+        dropped: recipients, as the client said them, that don't.
+        bodies: how often the body was replaced.
     """
 
     def __init__(self, fields: Iterable[Field]) -> None:
+        self.sender: str | None = None
+        self.recipients: list[str] = []
+        self.dropped: set[str] = set()
+        self.bodies = 0
         self.removed: set[tuple[str, int]] = set()
         self._size = 0
         seen: Counter[str] = Counter()
@@ -59,6 +69,17 @@ class Edits:
     def added(self) -> bytes:
         """The new fields."""
         return b"".join(entry.raw for entry in self.entries if entry.origin is None)
+
+    def says(self, marks: Iterable[str]) -> bool:
+        """Whether a new field begins like one of these, in lower case: a name, a colon, a blank,
+        and the beginning of a value.
+        """
+        begins = tuple(mark.encode() for mark in marks)
+        return any(
+            (entry.name + b": " + entry.value.lstrip(b" \t")).lower().startswith(begins)
+            for entry in self.entries
+            if entry.origin is None
+        )
 
     def insert(self, at: int, name: bytes, value: bytes) -> None:
         """Put a field in; at 0 before all others."""

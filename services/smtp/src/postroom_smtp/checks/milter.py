@@ -2,9 +2,8 @@
 every message, and refuses, changes or lets pass.
 
 A connection to a milter lasts as long as the client's, and is made when the client comes. Where
-nobody keeps connections a milter hears everything at the end of a message. A milter may add, change
-and take away fields, put a message into quarantine (the Junk mailbox) or discard it; it isn't
-offered to change recipients, the sender or the body, and one that needs that says so and is away.
+nobody keeps connections a milter hears everything at the end of a message. It may do everything
+that the protocol has: quarantine is the Junk mailbox.
 """
 
 from __future__ import annotations
@@ -41,6 +40,7 @@ from postroom_smtp.spool import Spool
 log = logs.logger(__name__)
 
 MOST_RESPONSES = 10_000  # to the end of a message
+MOST_RECIPIENTS = 1_000  # that filters may add
 METHOD = "x-milter"
 
 REJECTED = Reply(550, "5.7.1", "not taken")
@@ -48,6 +48,16 @@ PUT_OFF = Reply(451, "4.7.1", "not now, try again later")
 
 OUTCOMES = Counter(
     "postroom_smtp_milter_outcomes_total", "Messages by what a milter said", ["milter", "outcome"]
+)
+
+
+_ENVELOPE = frozenset(
+    {
+        Response.ADD_RECIPIENT,
+        Response.ADD_RECIPIENT_WITH_PARAMETERS,
+        Response.DELETE_RECIPIENT,
+        Response.CHANGE_SENDER,
+    }
 )
 
 
@@ -130,21 +140,25 @@ class _Course:
         connection_passed, message_passed: it wants to hear no more.
         discarded: it wants nobody to get the message.
         taken: recipients that it let pass.
+        most: octets that a message may have with the body that it gives it.
+        cut: the body that came is gone.
     """
 
     name: str
     dialogue: _Dialogue
+    most: int
     helo: str | None = None
     in_message: bool = False
     connection_passed: bool = False
     message_passed: bool = False
     discarded: bool = False
     taken: int = 0
+    cut: bool = False
 
     async def connect(self, sending: Sending) -> Reply | None:
         """Tell of the client, which has no name that anybody has verified by now."""
         address = sending.client.address
-        said = milter.connect(f"[{address}]", address)
+        said = milter.connect(f"[{address}]" if address else "unknown", address)
         known = [("j", self.name), ("_", f"[{address}]"), ("{client_addr}", address)]
         return self._judged(Command.CONNECT, *await self.dialogue.say(Command.CONNECT, said, known))
 
@@ -190,7 +204,7 @@ class _Course:
                 self.in_message = False
                 return Opinion(refused)
             if not self.over:
-                opinion = await self._end(sending, edits, seconds)
+                opinion = await self._end(sending, message, edits, seconds)
                 self.in_message = False
                 return opinion
         return Opinion(quiet=self.discarded)
@@ -233,10 +247,10 @@ class _Course:
                     return refused
         return None
 
-    async def _end(self, sending: Sending, edits: Edits, seconds: float) -> Opinion:
+    async def _end(self, sending: Sending, message: Spool, edits: Edits, seconds: float) -> Opinion:
         known = milter.macros(Command.END_OF_BODY, _message_macros(sending))
         self.dialogue.tell(known + milter.packet(Command.END_OF_BODY))
-        junk = False
+        junk, self.cut = False, False
         for _ in range(MOST_RESPONSES):
             response, data = await self.dialogue.hear(seconds)
             match response:
@@ -244,6 +258,10 @@ class _Course:
                     self._change(response, data, edits)
                 case Response.QUARANTINE:
                     junk = True
+                case Response.REPLACE_BODY:
+                    await self._replace(message, data, edits)
+                case response if response in _ENVELOPE:
+                    self._redirect(response, milter.parse_mailbox(data), sending, edits)
                 case _:
                     refused = self._judged(Command.END_OF_BODY, response, data)
                     return Opinion(refused, junk=junk, quiet=self.discarded)
@@ -260,6 +278,31 @@ class _Course:
             # Both 0 and 1 are the first.
             number = max(0, (change.index or 0) - 1)
             edits.change(change.name, number, change.value or None)
+
+    async def _replace(self, message: Spool, data: bytes, edits: Edits) -> None:
+        """A piece of another body, the first one or one more."""
+        if not self.cut:
+            self.cut = True
+            edits.bodies += 1
+            message.cut(len(split_message(message.header)[0]))
+        if message.size + len(data) > self.most:
+            raise MilterFault("its body is too large")
+        await message.write(data)
+
+    def _redirect(self, response: Response, address: str, sending: Sending, edits: Edits) -> None:
+        """Change who sends it or who gets it."""
+        if response is Response.CHANGE_SENDER:
+            edits.sender = address
+        elif not address:
+            raise MilterFault("nobody gets mail by the null path")
+        elif response is Response.DELETE_RECIPIENT:
+            named = address.lower()
+            edits.dropped |= {each for each in sending.recipients if each.lower() == named}
+            edits.recipients = [each for each in edits.recipients if each.lower() != named]
+        elif len(edits.recipients) >= MOST_RECIPIENTS:
+            raise MilterFault("it adds too many recipients")
+        elif address not in edits.recipients:
+            edits.recipients.append(address)
 
     async def _step(
         self, command: Command, said: bytes, macros: Iterable[tuple[str, str]] = ()
@@ -316,8 +359,15 @@ class Milter:
         if not sending.connection:
             return None
         with self._guarded(sending.connection) as fault:
-            course, refused = await self._course(sending)
-            return refused or await course.begin(sending)
+            known = sending.connection in self._courses
+            try:
+                return await self._begin(sending)
+            except (OSError, EOFError) as error:
+                if not known or isinstance(error, TimeoutError):
+                    raise
+            # It went while the client was silent: it may have been started anew.
+            self._close(sending.connection)
+            return await self._begin(sending)
         return fault.reply
 
     async def recipient(self, sending: Sending, address: str) -> Reply | None:
@@ -331,6 +381,7 @@ class Milter:
     async def message(self, sending: Sending, message: Spool, edits: Edits) -> Opinion:
         # What isn't kept is one for this message alone.
         connection = sending.connection or f"message {id(message)}"
+        bodies = edits.bodies
         with self._guarded(connection) as fault:
             course, refused = await self._course(sending, connection)
             if refused is None and not (course.in_message or course.connection_passed):
@@ -341,11 +392,18 @@ class Milter:
                 opinion = await course.finish(sending, message, edits, seconds)
             if not sending.connection:
                 self._close(connection)
-            return self._told(opinion)
-        return Opinion(fault.reply, finding=self._finding(Result.TEMPERROR, "away"))
+            junk = opinion.junk or edits.says(self._settings.junk_marks)
+            return self._told(replace(opinion, junk=junk))
+        # Half a body of somebody's is nobody's to take.
+        lost = reply.TRY_LATER if edits.bodies > bodies else None
+        return Opinion(fault.reply or lost, finding=self._finding(Result.TEMPERROR, "away"))
 
     async def ended(self, connection: str) -> None:
         self._close(connection)
+
+    async def _begin(self, sending: Sending) -> Reply | None:
+        course, refused = await self._course(sending)
+        return refused or await course.begin(sending)
 
     async def _catch_up(self, course: _Course, sending: Sending) -> Reply | None:
         """Tell what was said while nobody heard. A recipient that is refused now can't be told so:
@@ -370,7 +428,9 @@ class Milter:
         except BaseException:
             self._open -= 1
             raise
-        course = self._courses[connection] = _Course(self._name, dialogue)
+        course = self._courses[connection] = _Course(
+            self._name, dialogue, self._settings.filter_bytes
+        )
         await dialogue.negotiate()
         return course, await course.connect(sending)
 

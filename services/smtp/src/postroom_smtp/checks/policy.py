@@ -10,15 +10,15 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from ipaddress import ip_address
 from typing import TypeVar
 
 from postroom_chassis import logs
 from postroom_chassis.errors import PostroomError
+from postroom_chassis.net.listener import Network
 from prometheus_client import Counter, Histogram
 
 from postroom_smtp.checks import clients, dkim, spf
-from postroom_smtp.checks.clients import NOT_LISTED, Named, Score
+from postroom_smtp.checks.clients import NOT_LISTED, Named, Score, read_address
 from postroom_smtp.checks.content import Content, Workers
 from postroom_smtp.checks.dkim import Chain, Verified
 from postroom_smtp.checks.dmarc import Dmarc, Evidence, Verdict, strictest
@@ -76,12 +76,12 @@ NOT_KNOWN_NOW = Reply(451, "4.7.5", "the author's domain can't be looked up now,
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What was found out about who sent a message."""
+    """What was found out about who sent a message; None: it wasn't asked for."""
 
     spf: Evaluation | None = None
     spf_domain: str = ""
     iprev: Named | None = None
-    signatures: tuple[Verified, ...] = ()
+    signatures: tuple[Verified, ...] | None = None
     chain: Chain = field(default_factory=lambda: Chain(Result.NONE))
     dmarc: tuple[Verdict, ...] = ()
     listed: Score = NOT_LISTED
@@ -132,7 +132,11 @@ class Checks:
             steps.append(("rate", lambda: self._screen.connected(sending)))
             if self._settings.dnsbl_stage is Stage.GREETING:
                 steps.append(("dnsbl", lambda: self._listed(sending)))
-        return await self._first(*steps, *self._filtered(sending, "connected"))
+        refused = await self._first(*steps, *self._filtered(sending, "connected"))
+        if refused is None:
+            return None
+        # No other codes stand in the place of a greeting (RFC 5321 sections 3.1 and 3.8).
+        return replace(refused, code=554 if refused.permanent else 421)
 
     async def mail(self, sending: Sending) -> Reply | None:
         steps: list[Step] = [("rate", lambda: self._screen.mail(sending))]
@@ -169,14 +173,15 @@ class Checks:
             return Judgement(reply.TRY_LATER)
         finally:
             self._screen.end(sending.connection)
-        log.info(
-            "smtp.checked",
-            message=sending.message_id,
-            verdict=judgement.verdict,
-            refused=str(judgement.refused or ""),
-            mailbox=judgement.mailbox,
-            quiet=judgement.quiet,
-        )
+        if judgement != Judgement(fields=judgement.fields, removed=judgement.removed):
+            log.info(
+                "smtp.checked",
+                message=sending.message_id,
+                verdict=judgement.verdict,
+                refused=str(judgement.refused or ""),
+                mailbox=judgement.mailbox,
+                quiet=judgement.quiet,
+            )
         return judgement
 
     async def ended(self, connection: str) -> None:
@@ -187,7 +192,9 @@ class Checks:
     async def _judge(self, sending: Sending, message: Spool) -> Judgement:
         content = Content(message, self._workers)
         if not content.whole:
-            # What can't be read to its end can't be judged.
+            # What can't be read to its end can't be judged. Who is trusted may send it.
+            if self._is_exempt(sending):
+                return Judgement()
             return self._refuse("header", HEADER_TOO_LARGE, Judgement())
         edits = Edits(content.fields)
         self._remove_foreign(edits)
@@ -207,7 +214,14 @@ class Checks:
         if _is_good(stated) and not self._is_exempt(sending):
             self._screen.know(sending)
         sealed = await self._seal(sending, content, edits, stated, findings)
-        return replace(judgement, fields=sealed + edits.added, removed=frozenset(edits.removed))
+        return replace(
+            judgement,
+            fields=sealed + edits.added,
+            removed=frozenset(edits.removed),
+            sender=edits.sender,
+            added=tuple(edits.recipients),
+            dropped=frozenset(edits.dropped),
+        )
 
     def _remove_foreign(self, edits: Edits) -> None:
         """Take away what says that it is from us (RFC 8601 section 5)."""
@@ -242,9 +256,9 @@ class Checks:
 
     async def _verify(
         self, content: Content, deadline: float
-    ) -> tuple[tuple[Verified, ...], Chain]:
+    ) -> tuple[tuple[Verified, ...] | None, Chain]:
         """Signatures, then seals, which need what was hashed for those."""
-        signatures: tuple[Verified, ...] = ()
+        signatures: tuple[Verified, ...] | None = None
         chain = Chain(Result.NONE)
         why = "it took too long"
         if self._settings.dkim:
@@ -277,7 +291,7 @@ class Checks:
         evidence = Evidence(
             found.spf.result if found.spf else Result.NONE,
             found.spf_domain,
-            found.signatures,
+            found.signatures or (),
             found.chain,
         )
         late = Verdict(Result.TEMPERROR, why="it took too long")
@@ -339,7 +353,7 @@ class Checks:
         domain = self._settings.arc_domain or next(filter(None, named), "")
         if not domain:
             return b""
-        changed = content.changed(edits.added, edits.removed)
+        changed = content.changed(edits.added, edits.removed, other_body=bool(edits.bodies))
         try:
             return await self._signer.seal(changed, domain.lower(), found.chain, findings)
         except PostroomError as error:
@@ -360,11 +374,15 @@ class Checks:
         """Of the address and, once it is known, of the domain of the sender."""
         address, seconds = sending.client.address, self._settings.dnsbl_seconds
         score = NOT_LISTED
-        if self._address_lists:
+        if self._address_lists and (found := read_address(address)) is not None:
             score = await self._scores.get(
-                ("address", address),
-                lambda: clients.score_address(
-                    self._resolver, self._address_lists, address, seconds=seconds
+                ("address", str(found)),
+                partial(
+                    clients.score_address,
+                    self._resolver,
+                    self._address_lists,
+                    found,
+                    seconds=seconds,
                 ),
             )
         domain = _spf_domain(sending) if sending.sender is not None else ""
@@ -383,7 +401,7 @@ class Checks:
         )
         if named.result is Result.TEMPERROR:
             return self._unknown()
-        return None if named.result is Result.PASS else NO_REVERSE
+        return None if named.result in (Result.PASS, Result.NONE) else NO_REVERSE
 
     async def _refused_by_spf(self, sending: Sending) -> Reply | None:
         found = await self._in_time(
@@ -408,23 +426,24 @@ class Checks:
         return NOT_KNOWN_NOW if self._settings.dns_failing is Failing.TEMPFAIL else None
 
     async def _evaluate_spf(self, sending: Sending) -> Evaluation:
-        if self._settings.spf is Weight.OFF:
+        address, helo = read_address(sending.client.address), sending.name
+        if self._settings.spf is Weight.OFF or address is None:
             return Evaluation(Result.NONE)
-        address, helo = sending.client.address, sending.name
         domain = _spf_domain(sending)
         sender = sending.sender or f"postmaster@{domain}"
         return await self._spf.get(
-            (address, helo, sender),
+            (str(address), helo, sender),
             lambda: spf.check_host(
                 self._resolver, address, domain, sender, helo, receiver=self._identifier
             ),
         )
 
     async def _look_up_names(self, address: str) -> Named:
-        if self._settings.iprev is Weight.OFF:
+        found = read_address(address)
+        if self._settings.iprev is Weight.OFF or found is None:
             return Named(Result.NONE)
         return await self._named.get(
-            address, lambda: clients.look_up_names(self._resolver, address)
+            str(found), lambda: clients.look_up_names(self._resolver, found)
         )
 
     async def _in_time(self, work: Awaitable[T], late: T, deadline: float | None = None) -> T:
@@ -463,8 +482,7 @@ class Checks:
         """Whether nobody asks who sends it: our people and networks, and those named for it."""
         if sending.trusted or sending.identity is not None:
             return True
-        address = ip_address(sending.client.address)
-        return any(address in network for network in self._exempt)
+        return _is_in(self._exempt, sending.client.address)
 
     def _is_filtered(self, sending: Sending) -> bool:
         ours = sending.trusted or sending.identity is not None
@@ -473,6 +491,11 @@ class Checks:
     def _refuse(self, by: str, refused: Reply, judgement: Judgement) -> Judgement:
         REFUSALS.labels(by).inc()
         return replace(judgement, refused=refused)
+
+
+def _is_in(networks: Sequence[Network], address: str) -> bool:
+    found = read_address(address)
+    return found is not None and any(found in network for network in networks)
 
 
 async def _now(refused: Reply | None) -> Reply | None:
@@ -493,7 +516,8 @@ def _stated(found: Findings, sending: Sending) -> tuple[Finding, ...]:
             ("smtp.mailfrom", sending.sender) if sending.sender else ("smtp.helo", sending.name)
         )
         findings.append(Finding("spf", found.spf.result, (identity,), found.spf.why))
-    findings += [one.finding for one in found.signatures] or [Finding("dkim", Result.NONE)]
+    if found.signatures is not None:
+        findings += [one.finding for one in found.signatures] or [Finding("dkim", Result.NONE)]
     if found.chain.result is not Result.NONE:
         findings.append(found.chain.finding)
     findings += [one.finding for one in found.dmarc]
@@ -512,4 +536,4 @@ def _verdict(findings: Sequence[Finding]) -> str:
 def _is_good(found: Findings) -> bool:
     """Whether somebody vouches for who sent it."""
     spf_passes = found.spf is not None and found.spf.result is Result.PASS
-    return spf_passes or any(one.result is Result.PASS for one in found.signatures)
+    return spf_passes or any(one.result is Result.PASS for one in found.signatures or ())

@@ -165,7 +165,8 @@ class Rspamd:
         """What rspamd documents of its protocol: where the message comes from."""
         yield "Host", self._host.encode()
         yield "Connection", b"close"
-        yield "IP", sending.client.address.encode()
+        if sending.client.address:
+            yield "IP", sending.client.address.encode()
         if sending.name:
             yield "Helo", _header(sending.name)
         yield "From", _header(sending.sender or "")

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 
 from postroom_chassis import logs
 from postroom_chassis.errors import PostroomError
+from postroom_chassis.net.address import network_of
 
-from postroom_smtp.checks.clients import network_of
+from postroom_smtp.checks.clients import neighbours, read_address
 from postroom_smtp.checks.kept import Kept
 from postroom_smtp.checks.ports import Counted, Screening
 from postroom_smtp.checks.settings import CheckSettings, Failing, Rate, parse_rate
@@ -75,7 +76,10 @@ class Screen:
 
     async def greylist(self, sending: Sending, address: str) -> Reply | None:
         """Put off mail that hasn't come before (RFC 6647 section 2.3)."""
-        network = network_of(sending.client.address)
+        address_of_client = read_address(sending.client.address)
+        if address_of_client is None:
+            return None
+        network = neighbours(address_of_client)
         sender = (sending.sender or "").lower()
         if self._known.has((network, sender.rpartition("@")[2])):
             return None
@@ -89,7 +93,8 @@ class Screen:
     def know(self, sending: Sending) -> None:
         """Somebody was found to be who they say: they aren't put off any more."""
         domain = (sending.sender or "").lower().rpartition("@")[2]
-        self._known.put((network_of(sending.client.address), domain), True)
+        if (address := read_address(sending.client.address)) is not None:
+            self._known.put((neighbours(address), domain), True)
 
     def begin(self, sending: Sending) -> Reply | None:
         """Hold a place for a message of the client's and of the sender's, in place of those that
@@ -97,8 +102,8 @@ class Screen:
         """
         self.end(sending.connection)
         settings, wanted = self._settings, {}
-        if settings.concurrency_address:
-            wanted["address", _client(sending)] = settings.concurrency_address
+        if settings.concurrency_address and (client := _client(sending)):
+            wanted["address", client] = settings.concurrency_address
         if settings.concurrency_sender and sending.sender:
             wanted["sender", sending.sender.lower()] = settings.concurrency_sender
         return self._hold(sending.connection, wanted)
@@ -133,7 +138,7 @@ class Screen:
         counted = [
             Counted(_key("rate", kind, value), 1, rate.most, rate.seconds)
             for kind, value, text in wanted
-            if (rate := _rate(text)) is not None
+            if value and (rate := _rate(text)) is not None
         ]
         if not counted:
             return None
@@ -158,10 +163,9 @@ def _rate(text: str) -> Rate | None:
 
 
 def _client(sending: Sending) -> str:
-    """Whom an address is counted as: itself, or its network where one host has many."""
+    """Whom an address is counted as; nobody where a proxy doesn't say it."""
     address = sending.client.address
-    network = network_of(address)
-    return network if ":" in network else address
+    return network_of(address) if address else ""
 
 
 def _key(*parts: str) -> bytes:

@@ -170,6 +170,10 @@ class CheckSettings(BaseModel):
         "",
         description="[name=]host:port or [name=]unix:/path, each [;accept|;tempfail], in order",
     )
+    junk_fields: str = Field(
+        "X-Spam-Flag: YES,X-Spam-Status: Yes,X-Spam: Yes",
+        description="how a field begins that says junk, where a milter adds it; comma separated",
+    )
     milter_connect_seconds: float = Field(10.0, gt=0, le=300)
     milter_command_seconds: float = Field(30.0, gt=0, le=3_600)
     milter_content_seconds: float = Field(300.0, gt=0, le=3_600, description="for its last word")
@@ -202,7 +206,7 @@ class CheckSettings(BaseModel):
 
     @field_validator("check_exempt_networks")
     @classmethod
-    def _check_networks_exempt(cls, value: str) -> str:
+    def _check_networks_of_checks(cls, value: str) -> str:
         parse_networks(value)
         return value
 
@@ -253,6 +257,10 @@ class CheckSettings(BaseModel):
     @property
     def trusted_sealers(self) -> tuple[str, ...]:
         return _listed(self.arc_trusted.lower())
+
+    @property
+    def junk_marks(self) -> tuple[str, ...]:
+        return _listed(self.junk_fields.lower())
 
     @property
     def malware_symbols(self) -> tuple[str, ...]:

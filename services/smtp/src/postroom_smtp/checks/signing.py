@@ -91,7 +91,7 @@ class Signer:
 
         Raises PostroomError where the keys can't be had, OSError.
         """
-        content = Content(message, self._workers, added=added, removed=removed)
+        content = Content(message, self._workers, added=added, removed=frozenset(removed))
         try:
             domains = author_domains(content.fields)
         except TooManyAuthors:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from dataclasses import dataclass, field, replace
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, ip_network
 from typing import Any
 
 from postroom_smtp.dns import Answer, DnsFailure, Resolver
@@ -53,7 +53,7 @@ class Evaluation:
 
 
 async def check_host(
-    resolver: Resolver, address: str, domain: str, sender: str, helo: str, *, receiver: str
+    resolver: Resolver, address: Address, domain: str, sender: str, helo: str, *, receiver: str
 ) -> Evaluation:
     """RFC 7208 section 4. Raises nothing.
 
@@ -66,9 +66,7 @@ async def check_host(
     if name is None:
         return Evaluation(Result.NONE)
     local, _, origin = sender.rpartition("@")
-    subject = Subject(
-        _unmapped(address), name, f"{local or 'postmaster'}@{origin}", helo, receiver=receiver
-    )
+    subject = Subject(address, name, f"{local or 'postmaster'}@{origin}", helo, receiver=receiver)
     try:
         async with asyncio.timeout(SECONDS):
             return await _Check(resolver, subject).run()
@@ -248,13 +246,6 @@ def _as_name(domain: str) -> str | None:
     if len(labels) < 2 or len(name) > MOST_NAME:
         return None
     return name if all(0 < len(label) <= 63 for label in labels) else None
-
-
-def _unmapped(address: str) -> Address:
-    found = ip_address(address)
-    if isinstance(found, IPv6Address):
-        return found.ipv4_mapped or found
-    return found
 
 
 def _under(name: str, domain: str) -> bool:

@@ -23,7 +23,6 @@ from postroom_smtp.protocol.sasl import Credentials, choose
 
 _KEYWORD = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*)(?:[ =](.*))?")
 _SIZE = re.compile(r"[0-9]{1,20}")
-_BARE = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 # What may stand between angle brackets: no controls, and no bracket that ends it.
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f<>]")
 _XTEXT = re.compile(r"[^!-~]|[+=]")
@@ -205,6 +204,7 @@ class Transaction:
         self._conversation = conversation
         self._mail = mail
         self._chunked = mail.binary and "CHUNKING" in conversation.offer
+        self._sender_refused = False
         self._last = b"\r\n"  # the last octets of the content
         self._final: set[int] = set()
         self.answers: list[Response | None] = [None] * len(mail.recipients)
@@ -251,8 +251,9 @@ class Transaction:
             told.unsent += b"BDAT %d\r\n" % len(piece) + piece
             return
         seen = self._last + piece
-        # The first octet has been looked at, the last one may have its LF in the next piece.
-        if _BARE.search(seen, 1, len(seen) - seen.endswith(b"\r")):
+        # What an LF at the beginning follows has been looked at; what follows a CR at the end is
+        # in the next piece.
+        if bare(seen, within=True):
             raise ValueError("a CR or an LF by itself")
         # A line that begins with a dot gets another one (RFC 5321 section 4.5.2).
         told.unsent += seen.replace(b"\r\n.", b"\r\n..")[len(self._last) :]
@@ -330,6 +331,10 @@ class Transaction:
         response = yield from self._hear()
         if response.code == 354 and self.taken:
             return True
+        if response.code == 354 and self._sender_refused:
+            # It would take an empty message for whoever it has taken.
+            told.over = True
+            return False
         if response.code == 354:
             # RFC 2920 section 3.1: the server waits for a content that nobody gets.
             told.unsent += b".\r\n"
@@ -356,7 +361,8 @@ class Transaction:
         return response
 
     def _sender_heard(self, response: Response) -> None:
-        if not response.positive:
+        self._sender_refused = not response.positive
+        if self._sender_refused:
             self.answers = [_not_asked(response)] * len(self.answers)
 
     def _recipient_heard(self, number: int) -> Callable[[Response], None]:
@@ -436,6 +442,19 @@ def xtext(text: str) -> str:
         "".join(f"+{octet:02X}" for octet in each.encode()) if _XTEXT.match(each) else each
         for each in text
     )
+
+
+def bare(content: bytes, *, within: bool = False) -> bool:
+    """Whether a CR or an LF stands by itself.
+
+    Args:
+        within: content goes before it and after it, so that an LF at the beginning and a CR at the
+            end say nothing.
+    """
+    lines = content.count(b"\r\n")
+    newlines = content.count(b"\n") - (within and content.startswith(b"\n"))
+    returns = content.count(b"\r") - (within and content.endswith(b"\r"))
+    return newlines != lines or returns != lines
 
 
 def sendable(address: str) -> bool:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 MOST_FIELDS = 5_000  # of a section that are told apart; mail that has been far has 300
@@ -57,23 +55,6 @@ def split_fields(header: bytes) -> list[Field]:
 
 def _split(header: bytes) -> list[bytes]:
     return _STARTS.split(header, MOST_FIELDS)
-
-
-def without(header: bytes, removed: Iterable[tuple[str, int]]) -> bytes:
-    """A section without some of its fields, each named with its number among those of its name,
-    from the top, from 0.
-    """
-    gone = frozenset(removed)
-    if not gone:
-        return header
-    seen: Counter[str] = Counter()
-    kept: list[bytes] = []
-    for raw in _split(header):
-        name = _field(raw).name
-        if (name, seen[name]) not in gone or not name:
-            kept.append(raw)
-        seen[name] += 1
-    return b"".join(kept)
 
 
 def _field(raw: bytes) -> Field:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, IntFlag
 
+from postroom_smtp.protocol.path import PathFault, parse_path
 from postroom_smtp.protocol.reply import Reply
 
 VERSION = 6
@@ -67,14 +68,20 @@ class Response(Enum):
 
 
 class Action(IntFlag):
-    """What a milter may do to a message; only what we do when it is asked for is offered."""
+    """What a milter may do to a message."""
 
     ADD_HEADERS = 0x01
+    CHANGE_BODY = 0x02
+    ADD_RECIPIENTS = 0x04
+    DELETE_RECIPIENTS = 0x08
     CHANGE_HEADERS = 0x10
     QUARANTINE = 0x20
+    CHANGE_SENDER = 0x40
+    ADD_RECIPIENTS_WITH_PARAMETERS = 0x80
+    SET_MACROS = 0x100  # which ones it wants: it gets those that we know
 
 
-OFFERED_ACTIONS = Action.ADD_HEADERS | Action.CHANGE_HEADERS | Action.QUARANTINE
+OFFERED_ACTIONS = Action(0x1FF)
 
 
 class Skip(IntFlag):
@@ -103,7 +110,7 @@ class Skip(IntFlag):
     LEADING_SPACE = 0x100000
 
 
-OFFERED_SKIPS = Skip(0x1FFFFF) & ~Skip.REJECTED_RECIPIENTS
+OFFERED_SKIPS = Skip(0x1FF7FF)  # all but REJECTED_RECIPIENTS: those are nobody's to hear of
 
 # For each command, what keeps it from being said, and what it from being answered.
 SILENCE = {
@@ -156,15 +163,17 @@ def parse_terms(data: bytes) -> Terms:
     version, actions, skips = struct.unpack_from("!III", data)
     if not LEAST_VERSION <= version <= VERSION:
         raise MilterFault(f"it speaks version {version}")
-    if actions & ~OFFERED_ACTIONS:
+    if actions & ~int(OFFERED_ACTIONS):
         raise MilterFault("it wants to do what isn't offered")
-    if skips & ~OFFERED_SKIPS:
+    if skips & ~int(OFFERED_SKIPS):
         raise MilterFault("it wants to skip what isn't offered")
     return Terms(version, Action(actions), Skip(skips))
 
 
 def connect(name: str, address: str) -> bytes:
-    """CONNECT; a port of 0 is one that isn't known."""
+    """CONNECT; a port of 0 is one that isn't known, and so may an address be."""
+    if not address:
+        return packet(Command.CONNECT, _text(name) + b"U")
     family = b"6" if ":" in address else b"4"
     literal = f"IPv6:{address}" if ":" in address else address
     data = _text(name) + family + struct.pack("!H", 0) + _text(literal)
@@ -207,6 +216,21 @@ def parse_change(response: Response, data: bytes, *, leading_space: bool) -> Hea
     return HeaderChange(name, value, index)
 
 
+def parse_mailbox(data: bytes) -> str:
+    """The address of ADD_RECIPIENT and its like, in brackets or not; empty for the null one.
+
+    Parameters are read over. Raises MilterFault.
+    """
+    text = data.partition(b"\0")[0].decode("utf-8", "replace").strip()
+    try:
+        path, rest = parse_path(text if text.startswith("<") else f"<{text}>")
+    except PathFault as error:
+        raise MilterFault("it names no address") from error
+    if rest.strip():
+        raise MilterFault("it names no address")
+    return str(path)
+
+
 def parse_reply(data: bytes) -> Reply | None:
     """A reply of a milter's own, its lines as one; None: it is none."""
     text = data.partition(b"\0")[0].decode("utf-8", "replace")
@@ -221,11 +245,6 @@ def parse_reply(data: bytes) -> Reply | None:
     if not enhanced or enhanced[0] != kind:
         enhanced = f"{kind}.7.1"
     return Reply(int(kind + first[2]), enhanced, said or "not taken")
-
-
-def parse_texts(data: bytes) -> Sequence[str]:
-    """Texts that end with NUL."""
-    return [each.decode("utf-8", "replace") for each in data.split(b"\0")[:-1]]
 
 
 def _text(text: str) -> bytes:

@@ -4,14 +4,14 @@ have it here.
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator
 
 from postroom_chassis.errors import Kind, PostroomError
 
+from postroom_smtp.protocol.client import bare
+
 HEAD_BYTES = 256 * 1024  # that are looked at before a message is sent
 
-_BARE = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 _RETURN_PATH = b"return-path:"
 
 
@@ -22,6 +22,9 @@ class Content:
         head: its beginning: the header section where that isn't too long, the whole message where
             it is small.
         size: of what is sent, in octets.
+        header: the header section, with its last line's end; as much of it as `head` has.
+        utf8_header: it has octets over 127.
+        bare: a CR or an LF stands by itself in `head`.
 
     Args:
         pieces: as the store has them.
@@ -34,6 +37,9 @@ class Content:
         self._read = 0
         self.head = b""
         self.size = size
+        self.header = b""
+        self.utf8_header = False
+        self.bare = False
 
     async def begin(self) -> None:
         """Read its beginning. Raises PostroomError."""
@@ -46,6 +52,11 @@ class Content:
         skipped = _written_here(held)
         self.head = bytes(held[skipped:])
         self.size = self._stored - skipped
+        end = self.head.find(b"\r\n\r\n")
+        self.header = self.head if end < 0 else self.head[: end + 2]
+        self.utf8_header = not self.header.isascii()
+        cut = len(self.head) < self.size and self.head.endswith(b"\r")
+        self.bare = bare(self.head[:-1] if cut else self.head)
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """All of it. Raises PostroomError, also where there is more or less than was said: what
@@ -59,22 +70,6 @@ class Content:
                 yield piece
         if self._read != self._stored:
             raise PostroomError(Kind.INTERNAL, "the message isn't as long as it was said to be")
-
-    @property
-    def header(self) -> bytes:
-        """The header section, with its last line's end; as much of it as `head` has."""
-        end = self.head.find(b"\r\n\r\n")
-        return self.head if end < 0 else self.head[: end + 2]
-
-    @property
-    def utf8_header(self) -> bool:
-        return not self.header.isascii()
-
-    @property
-    def bare(self) -> bool:
-        """Whether a CR or an LF stands by itself in `head`."""
-        last = len(self.head) - self.head.endswith(b"\r")
-        return _BARE.search(self.head, 0, last) is not None
 
 
 def _written_here(head: bytearray) -> int:

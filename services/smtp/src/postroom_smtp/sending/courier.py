@@ -28,7 +28,7 @@ from postroom_smtp.sending.content import Content
 from postroom_smtp.sending.home import Home
 from postroom_smtp.sending.link import Link, Lost
 from postroom_smtp.sending.notices import News, Notices
-from postroom_smtp.sending.pace import Pace
+from postroom_smtp.sending.pace import MOST_WAIT, Pace
 from postroom_smtp.sending.pool import Pool
 from postroom_smtp.sending.ports import (
     Attempt,
@@ -103,24 +103,39 @@ class _Word:
     """What was said of an entry.
 
     Attributes:
+        host: with whom we spoke.
+        said: the response is the server's; otherwise ours.
         tried: it counts for an attempt.
+        again_at: when it is tried again, where that isn't the schedule's to say.
     """
 
     entry: Entry
     response: Response
     host: str = ""
+    said: bool = False
     tls: str = ""
     promised: bool = False  # the server tells of what becomes of it
     final: bool = False  # LMTP: it is there
     tried: bool = True
+    again_at: int = 0
+
+    @property
+    def speaker(self) -> str:
+        """Who said it; empty: we."""
+        return self.host if self.said else ""
 
 
 class Courier:
     """Sends batches.
 
     Args:
-        hosts: connections that a host of a route may have from here.
+        host_connections: that a host of a route may have from here.
         clock: Unix seconds.
+
+    Attributes:
+        draining: no message is begun any more.
+        connecting: batches that wait for a connection.
+        news: set when one of them begins to wait.
     """
 
     def __init__(
@@ -148,6 +163,9 @@ class Courier:
         self.times = times
         self.home = home
         self.clock = clock
+        self.draining = False
+        self.connecting = 0
+        self.news = asyncio.Event()
         self._hosts = {
             route.host: asyncio.Semaphore(host_connections)
             for route in (*map_.routes.values(), map_.usual)
@@ -167,9 +185,18 @@ class Courier:
         except Exception as error:
             # Whatever it is, it would come again at once.
             log.exception("smtp.sending_broke", domain=batch.domain)
-            errand.rest(f"something went wrong here: {type(error).__name__}")
+            errand.break_off(type(error).__name__)
         finally:
             await errand.end()
+
+    async def connect(self, way: Way) -> Link:
+        """A new connection. Raises Unreached."""
+        self.connecting += 1
+        self.news.set()
+        try:
+            return await self.connector.connect(way)
+        finally:
+            self.connecting -= 1
 
     def room(self, route: Route) -> AbstractAsyncContextManager[None]:
         """Held while a connection to a route's host is in use."""
@@ -186,6 +213,7 @@ class _Errand:
         self._settling: set[asyncio.Task[None]] = set()
         self._destination: Destination | None = None
         self._reached = False
+        self._broken = ""
         self._stranded: list[_Word] = []
 
     async def run(self) -> None:
@@ -205,10 +233,9 @@ class _Errand:
                 await self._go(way, entries)
         await self._leave()
 
-    def rest(self, reply: str) -> None:
-        """Leave the destination alone for a while."""
-        retry_at = self._courier.schedule.next_look(self._courier.clock(), self._batch.failures)
-        self._destination = Destination(False, retry_at, reply)
+    def break_off(self, error: str) -> None:
+        """Leave the destination alone for a while, since something is wrong here."""
+        self._broken = error
 
     async def end(self) -> None:
         """Settle what is known, and end the lease. Never leaves anything running."""
@@ -221,6 +248,10 @@ class _Errand:
 
     async def _end(self) -> None:
         await asyncio.gather(*self._settling, return_exceptions=True)
+        if self._broken:
+            retry_at = self._courier.schedule.next_look(self._courier.clock(), self._batch.failures)
+            reply = f"something went wrong here: {self._broken}"
+            self._destination = Destination(False, retry_at, reply)
         settlement = Settlement(self._lease.id, ended=True, destination=self._destination)
         try:
             await self._courier.queue.settle(settlement)
@@ -257,17 +288,17 @@ class _Errand:
         """Send entries that go one way, over one connection at a time."""
         waiting = deque(_transactions(entries))
         losses = 0
-        while waiting:
+        while waiting and not self._courier.draining:
             self._lease.check()
             link = self._courier.pool.take(way)
             used = link is not None
             try:
-                link = link or await self._courier.connector.connect(way)
+                link = link or await self._courier.connect(way)
             except Unreached as failure:
                 return await self._unreached(way, waiting, failure)
             brought, self._reached = False, True
             try:
-                while waiting and self._courier.pool.may_go_on(link):
+                while waiting and self._may_go_on(link):
                     brought = await self._transact(way, link, waiting, used=used) or brought
                     used = False
             finally:
@@ -278,6 +309,9 @@ class _Errand:
                 reply = made_here(451, "4.4.2", "connections bring nothing")
                 return await self._unreached(way, waiting, Unreached(reply, link.host))
 
+    def _may_go_on(self, link: Link) -> bool:
+        return self._courier.pool.may_go_on(link) and not self._courier.draining
+
     async def _transact(
         self, way: Way, link: Link, waiting: deque[list[Entry]], *, used: bool
     ) -> bool:
@@ -287,14 +321,17 @@ class _Errand:
             used: the connection has waited since its last message, and may be gone by now.
         """
         courier = self._courier
+        if (delay := courier.pace.delay(way.domain)) > MOST_WAIT:
+            await self._wait_turns(way, waiting)
+            return True
+        if delay:
+            await asyncio.sleep(delay)
+            self._lease.check()
         most = link.conversation.offer.limit("RCPTMAX") or MOST_RECIPIENTS
         entries = waiting.popleft()
         if len(entries) > most:
             waiting.appendleft(entries[most:])
             entries = entries[:most]
-        if delay := courier.pace.delay(way.domain):
-            await asyncio.sleep(delay)
-            self._lease.check()
         message = entries[0].message
         content = Content(courier.queue.read(self._lease.id, entries[0].queue_id), message.size)
         passage = _Passage(courier, self._lease, link, content)
@@ -324,6 +361,21 @@ class _Errand:
         await self._settle(words, seconds)
         return not nothing
 
+    async def _wait_turns(self, way: Way, waiting: deque[list[Entry]]) -> None:
+        """Put back what goes beyond a domain's rate, until its turn comes."""
+        entries = [entry for entries in waiting for entry in entries]
+        waiting.clear()
+        reply = made_here(451, "4.7.0", "the rate for this domain is reached")
+        now = self._courier.clock()
+        await self._settle(
+            [
+                _Word(entry, reply, tried=False, again_at=int(now + turn) + 1)
+                for entry, turn in zip(
+                    entries, self._courier.pace.turns(way.domain, len(entries)), strict=True
+                )
+            ]
+        )
+
     def _learn(self, domain: str, words: Iterable[_Word]) -> None:
         for word in words:
             if word.response.positive:
@@ -338,6 +390,13 @@ class _Errand:
         """Nobody takes mail for the domain now, or ever."""
         entries = [entry for entries in waiting for entry in entries]
         response = failure.response
+        log.info(
+            "smtp.destination_unreached",
+            domain=way.domain,
+            reply=str(response),
+            entries=len(entries),
+            failures=self._batch.failures,
+        )
         if classify(response) in SLOW_DOWN:
             self._courier.pace.too_much(way.domain)
         if response.permanent or way.demanded:
@@ -376,10 +435,18 @@ class _Errand:
         task.add_done_callback(self._settling.discard)
 
     async def _conclude(self, words: Sequence[_Word], seconds: float) -> None:
+        try:
+            await self._settle_now(words, seconds)
+        except Exception as error:
+            log.exception("smtp.settling_broke", domain=self._batch.domain)
+            self._broken = type(error).__name__
+
+    async def _settle_now(self, words: Sequence[_Word], seconds: float) -> None:
         fates = []
         for word in words:
             fates.append(await self._fate(word))
-            self._note(word, fates[-1], seconds)
+            if not fates[-1].untried:
+                self._note(word, fates[-1], seconds)
         try:
             lost = await self._courier.queue.settle(Settlement(self._lease.id, tuple(fates)))
         except PostroomError as error:
@@ -401,7 +468,7 @@ class _Errand:
                 Action.DELAYED,
                 f"4{response.status[1:]}",
                 response,
-                word.host,
+                word.speaker,
                 self._expires_at(entry),
             )
             told = await self._tell(entry, news, whole=False)
@@ -409,7 +476,7 @@ class _Errand:
 
     def _deferred(self, word: _Word, *, told: bool) -> Fate:
         entry = word.entry
-        again = self._courier.schedule.next_attempt(
+        again = word.again_at or self._courier.schedule.next_attempt(
             self._courier.clock(), entry.attempts, self._expires_at(entry)
         )
         attempt = self._attempt(word, Outcome.DEFERRED)
@@ -422,20 +489,20 @@ class _Errand:
         if not word.promised:
             # RFC 3461 section 5.2.2: nobody after us says anything. What is there isn't sent
             # again for want of a notice.
-            news = News(action, "2.0.0", word.response, word.host)
+            news = News(action, "2.0.0", word.response, word.speaker)
             await self._tell(word.entry, news, whole=False)
         return Fate(word.entry.queue_id, self._attempt(word, outcome))
 
     async def _failed(self, word: _Word) -> Fate:
         entry, response = word.entry, word.response
         status = response.status if response.permanent else "5.4.7"
-        news = News(Action.FAILED, status, response, word.host)
+        news = News(Action.FAILED, status, response, word.speaker)
         if self._courier.notices.wanted(entry, Action.FAILED) and not await self._tell(
             entry, news, whole=entry.message.request.ret is not Return.HEADERS
         ):
             # It stays until its sender can be told.
             return self._deferred(word, told=entry.delay_told)
-        return Fate(entry.queue_id, self._attempt(word, Outcome.FAILED), untried=not word.tried)
+        return Fate(entry.queue_id, self._attempt(word, Outcome.FAILED))
 
     async def _tell(self, entry: Entry, news: News, *, whole: bool) -> bool:
         """Deliver a notice, where one is wanted. Answers whether that was done."""
@@ -592,7 +659,8 @@ class _Passage:
         return _Word(
             entry,
             response,
-            self._link.host if said else "",
+            self._link.host,
+            said,
             self._link.tls,
             promised="DSN" in told.offer,
             final=told.lmtp,

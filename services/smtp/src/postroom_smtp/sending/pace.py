@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 MOST_KNOWN = 10_000  # destinations that differ from the usual
+MOST_WAIT = 5.0  # seconds for which a connection waits for its turn by a rate
 SLOW_SECONDS = 60.0  # for which a destination that has had too much gets nothing new
 LEAST_TAKEN = 20  # messages after which one more connection is tried
 
@@ -52,18 +53,31 @@ class Pace:
         self._forget(now)
         told = dict(self._limits)
         for domain, one in self._known.items():
-            told[domain] = 0 if one.resting_until > now else one.limit
+            closed = one.resting_until > now or one.next_at > now + MOST_WAIT
+            told[domain] = 0 if closed else one.limit
         return told
 
     def delay(self, domain: str) -> float:
-        """Seconds to wait before the next message; it counts as sent then."""
-        rate = self._rates.get(domain, self._rates.get("*", 0.0))
+        """Seconds to wait before the next message, which counts as sent then; where they are more
+        than `MOST_WAIT`, it doesn't count, and isn't to be sent.
+        """
+        rate = self._rate(domain)
         if not rate:
             return 0.0
         now, one = self._clock(), self._of(domain)
         at = max(one.next_at, now)
-        one.next_at = at + 1 / rate
+        if at <= now + MOST_WAIT:
+            one.next_at = at + 1 / rate
         return at - now
+
+    def turns(self, domain: str, count: int) -> list[float]:
+        """In how many seconds each of some messages has its turn, if all goes by the rate."""
+        rate = self._rate(domain)
+        first = max(self._of(domain).next_at - self._clock(), 0.0)
+        return [first + number / rate if rate else first for number in range(count)]
+
+    def _rate(self, domain: str) -> float:
+        return self._rates.get(domain, self._rates.get("*", 0.0))
 
     def too_much(self, domain: str) -> None:
         """The destination asks for less."""

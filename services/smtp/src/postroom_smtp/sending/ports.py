@@ -109,7 +109,7 @@ class Fate:
     Attributes:
         next_attempt_at: Unix seconds, where it is deferred.
         delay_told: the sender has heard that it is late.
-        untried: it counts for no attempt.
+        untried: it counts for no attempt, and waits again whatever the attempt says.
     """
 
     queue_id: int

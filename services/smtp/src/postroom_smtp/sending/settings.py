@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from postroom_chassis.settings import ServiceSettings
-from pydantic import Field, model_validator
+from pydantic import Field, SecretStr, model_validator
 
 from postroom_smtp.protocol.sasl import Credentials
 from postroom_smtp.sending.routes import (
@@ -46,7 +46,7 @@ class SendingSettings(ServiceSettings):
         None, description="PEM: who signs other servers' certificates; none: the system's"
     )
     smart_host_user: str = Field("", description="who we are to a route with login")
-    smart_host_password: str = Field("", repr=False)
+    smart_host_password: SecretStr = Field(SecretStr(""), description="and our password there")
     send_batches: int = Field(200, ge=1, le=10_000, description="at a time, in this process")
     send_entries: int = Field(100, ge=1, le=1_000, description="of a batch")
     send_connections: int = Field(
@@ -76,8 +76,8 @@ class SendingSettings(ServiceSettings):
         False, description="the resolvers validate DNSSEC, and nobody is between them and us"
     )
     srs_domain: str = Field("", description="of ours, in which bounces of forwards come back")
-    srs_secrets: str = Field(
-        "", repr=False, description="the first one signs, all are believed; comma separated"
+    srs_secrets: SecretStr = Field(
+        SecretStr(""), description="the first one signs, all are believed; comma separated"
     )
 
     @model_validator(mode="after")
@@ -91,7 +91,7 @@ class SendingSettings(ServiceSettings):
             lambda: self.resolvers,
         ):
             parse()
-        if bool(self.srs_domain) != bool(self.srs_secrets):
+        if bool(self.srs_domain) != bool(self.srs_secrets.get_secret_value()):
             raise ValueError("srs_domain and srs_secrets need each other")
         if self.srs_domain and not _DOMAIN.fullmatch(self.srs_domain):
             raise ValueError("srs_domain: not a domain")
@@ -99,7 +99,8 @@ class SendingSettings(ServiceSettings):
 
     @property
     def routes(self) -> dict[str, Route]:
-        user, password = self.smart_host_user, self.smart_host_password
+        user = self.smart_host_user
+        password = self.smart_host_password.get_secret_value()
         login = Credentials(user, password) if user and password else None
         return parse_routes(self.send_routes, self.send_port, login)
 

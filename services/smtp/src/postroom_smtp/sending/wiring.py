@@ -90,5 +90,6 @@ def open_rewriting(settings: SendingSettings) -> Rewriting | None:
     """By which forwarded messages get a reverse-path of ours; None: they keep their own."""
     if not settings.srs_domain:
         return None
-    secrets = [one.strip().encode() for one in settings.srs_secrets.split(",") if one.strip()]
+    told = settings.srs_secrets.get_secret_value()
+    secrets = [one.strip().encode() for one in told.split(",") if one.strip()]
     return Rewriting(settings.srs_domain, secrets)

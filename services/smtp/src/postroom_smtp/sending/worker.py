@@ -21,6 +21,7 @@ UNDER_WAY = Gauge("postroom_smtp_batches_under_way", "Batches that are being sen
 
 MOST_BATCHES = 100  # that are leased at once, by contract
 WAIT_SECONDS = 5  # for something to send; also how long a drain may have to wait for the store
+MOST_WAITING = 2  # times as many batches as are sent may wait for connections
 MARGIN_SECONDS = 2.0  # before a lease's end at which nothing more is begun with it
 FAULT_SECONDS = 1.0  # after which a store that failed is asked again
 MOST_FAULT_SECONDS = 30.0
@@ -60,7 +61,7 @@ class Worker:
         self._load = load
         self._clock = clock
         self._leases: dict[bytes, tuple[Lease, asyncio.Task[None]]] = {}
-        self._room = asyncio.Event()
+        self._room = courier.news
         self._stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -69,10 +70,11 @@ class Worker:
         self._tasks = [asyncio.create_task(self._work()), asyncio.create_task(self._extend())]
 
     async def drain(self, seconds: float) -> None:
-        """Lease nothing more. What is under way has so long to come to its end; the rest waits
-        for others.
+        """Lease nothing more. The messages under way have so long to come to their end; the rest
+        waits for others.
         """
         self._stopping.set()
+        self._courier.draining = True
         self._room.set()
         deadline = self._clock() + seconds
         if self._tasks:
@@ -91,8 +93,7 @@ class Worker:
     async def _work(self) -> None:
         faults = 0
         while not self._stopping.is_set():
-            room = self._load.batches - len(self._leases)
-            if room <= 0:
+            if (room := self._free) <= 0:
                 self._room.clear()
                 await self._room.wait()
                 continue
@@ -107,6 +108,15 @@ class Worker:
                 continue
             for batch in batches:
                 self._begin(batch, began)
+
+    @property
+    def _free(self) -> int:
+        """How many more batches may be taken on. Those that wait for a connection, perhaps to who
+        is dead, take no room from the others, as long as they aren't too many.
+        """
+        leased, most = len(self._leases), self._load.batches
+        waiting = min(self._courier.connecting, MOST_WAITING * most)
+        return most + waiting - leased
 
     def _wish(self, room: int) -> Wish:
         load = self._load

@@ -127,6 +127,7 @@ class DeliveryService:
             _request(incoming.request),
             max(incoming.request.hold_until, 0),
             _arrival(incoming.reception),
+            incoming.request.priority,
         )
 
         def deliver(transaction: Transaction) -> bytes:

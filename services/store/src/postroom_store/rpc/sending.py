@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Set
+from collections.abc import AsyncIterator, Callable, Sequence, Set
+from contextlib import suppress
 
 from postroom.store.v1 import delivery_pb2, sending_pb2
 from postroom_chassis.errors import Kind, PostroomError
@@ -53,6 +54,7 @@ class SendingService:
         self._clock = clock
         self._turn = ""  # the destination that had the last turn
         self._leasing = asyncio.Lock()  # so that no two look for the same
+        self._returning: set[asyncio.Task[None]] = set()
 
     async def Lease(
         self, request: sending_pb2.LeaseRequest, call: Call
@@ -97,12 +99,28 @@ class SendingService:
         seen = await self._readers.run(lambda c: destinations.look(c, wish, now, after, only))
         if not seen.domains:
             return [], False, seen.next_at
-        batches = await self._writers.run(
-            NO_ACCOUNT, lambda t: leasing.lease(t, wish, seen.domains)
-        )
+        batches = await self._lease_of(wish, seen.domains)
         if only is None and batches:
             self._turn = batches[-1].domain
         return batches, not batches, seen.next_at
+
+    async def _lease_of(self, wish: Wish, domains: Sequence[str]) -> list[Batch]:
+        """Lease; what nobody waits for any more is given back at once."""
+        leased = asyncio.ensure_future(
+            self._writers.run(NO_ACCOUNT, lambda t: leasing.lease(t, wish, domains))
+        )
+        try:
+            return await asyncio.shield(leased)
+        except asyncio.CancelledError:
+            returning = asyncio.create_task(self._give_back(leased))
+            self._returning.add(returning)
+            returning.add_done_callback(self._returning.discard)
+            raise
+
+    async def _give_back(self, leased: asyncio.Future[list[Batch]]) -> None:
+        with suppress(PostroomError):
+            ended = [Settlement(batch.lease_id, (), ended=True) for batch in await leased]
+            await self._writers.run(NO_ACCOUNT, lambda t: settling.settle(t, ended))
 
     async def Extend(
         self, request: sending_pb2.ExtendRequest, call: Call
