@@ -105,3 +105,22 @@ async def test_urls_are_read_in_somebodys_name(system: FrontAlone) -> None:
         S: 235 ...
         """
     )
+
+
+@pytest.mark.parametrize("settings", [{"message_seconds": 0.05}])
+async def test_a_store_that_says_nothing_is_not_waited_for(system: FrontAlone) -> None:
+    ann = await system.person()
+    system.urls.stalls = SIGNED
+    wire = await signed_in(system, ann)
+    await wire.play(
+        f"""
+        C: MAIL FROM:<{ann.name}>
+        S: 250 ...
+        C: RCPT TO:<{ann.name}>
+        S: 250 ...
+        C: BURL {SIGNED} LAST
+        S: 451 4.3.0 ...
+        C: NOOP
+        S: 250 2.0.0 OK
+        """
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from postroom_chassis.errors import Kind, PostroomError
+from postroom_smtp.ports import Judgement
 from postroom_smtp.protocol.envelope import Notify, Recipient, Return
 
 from tests.protocol.smtp.conftest import FrontAlone
@@ -264,3 +265,24 @@ async def test_a_notice_that_fails_leaves_the_message_taken(system: FrontAlone) 
     system.directory.fault = PostroomError(Kind.UNAVAILABLE, "away")
     await wire.play("C: .\nS: 250 2.0.0 ...")
     assert len(system.store.messages) == 1
+
+
+async def test_nothing_is_told_of_junk(system: FrontAlone) -> None:
+    """Its sender is seldom who it says."""
+    system.ask().judgement = Judgement(mailbox="Junk")
+    ann = await system.person()
+    wire = await greeted(system)
+    await wire.play(
+        f"""
+        C: MAIL FROM:<sender@client.example>
+        S: 250 ...
+        C: RCPT TO:<{ann.name}> NOTIFY=SUCCESS
+        S: 250 ...
+        C: DATA
+        S: 354 ...
+        C: .
+        S: 250 2.0.0 ...
+        """
+    )
+    (delivery,) = system.store.messages
+    assert [one.mailbox for one in delivery.local] == ["Junk"]

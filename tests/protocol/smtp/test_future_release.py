@@ -86,3 +86,33 @@ async def test_what_can_not_be_held(system: System, parameters: str) -> None:
     ann = await system.person()
     wire = await signed_in(system, ann)
     await wire.play(f"C: MAIL FROM:<{ann.name}> {parameters}\nS: 501 5.5.4 ...")
+
+
+@pytest.mark.parametrize("settings", [{"postmaster": "person1@example.org"}])
+async def test_mail_for_people_here_waits_in_the_queue_like_any_other(system: FrontAlone) -> None:
+    ann = await system.person()
+    system.directory.add("list@example.org", forwards=("carol@elsewhere.example",))
+    wire = await signed_in(system, ann)
+    await wire.play(
+        f"""
+        C: MAIL FROM:<{ann.name}> HOLDFOR=3600
+        S: 250 2.1.0 ...
+        C: RCPT TO:<{ann.name}> NOTIFY=SUCCESS
+        S: 250 2.1.5 ...
+        C: RCPT TO:<postmaster>
+        S: 250 2.1.5 ...
+        C: RCPT TO:<list@example.org>
+        S: 250 2.1.5 ...
+        C: RCPT TO:<nobody@example.org>
+        S: 550 5.1.1 ...
+        C: DATA
+        S: 354 ...
+        C: Postroom-Copy: Sent
+        C: .
+        S: 250 2.0.0 ...
+        """
+    )
+    (delivery,) = system.store.messages  # and no notice of success yet
+    assert [one.address for one in delivery.queue] == [ann.name, "list@example.org"]
+    assert [one.mailbox for one in delivery.local] == ["Sent"]
+    assert system.store.content(delivery).startswith(b"Received: ")

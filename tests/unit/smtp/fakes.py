@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from postroom_chassis.errors import Kind, PostroomError
@@ -209,14 +209,17 @@ class FakeWaiting:
 
 @dataclass
 class FakeUrls:
-    """What URLs open, to whomever."""
+    """What URLs open, to whomever; of one nothing ever comes."""
 
     contents: dict[str, bytes] = field(default_factory=dict)
+    stalls: str = ""
     fault: PostroomError | None = None
 
-    async def fetch(self, identity: Identity, url: str) -> AsyncIterator[bytes]:
+    async def fetch(self, identity: Identity, url: str) -> AsyncGenerator[bytes, None]:
         if self.fault:
             raise self.fault
+        if url == self.stalls:
+            await asyncio.Event().wait()
         if url not in self.contents:
             raise PostroomError(Kind.NOT_FOUND, "nothing")
         for octet in range(0, len(self.contents[url]), 10):

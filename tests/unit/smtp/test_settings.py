@@ -47,6 +47,7 @@ def test_what_is_needed_is_enough() -> None:
         ("NO_SOLICITING", "everything"),
         ("GREETING_SECONDS", "-1"),
         ("LMTP_NETWORKS", "here"),
+        ("LISTENERS", "lmtp=127.0.0.1:25"),
     ],
 )
 def test_mistakes_stop_the_start(name: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:

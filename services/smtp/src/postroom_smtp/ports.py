@@ -4,7 +4,7 @@ or INTERNAL beside what it names.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -278,5 +278,5 @@ class Waiting(Protocol):
 class Urls(Protocol):
     """What URLs let a submission server read (RFC 4467, RFC 4468)."""
 
-    def fetch(self, identity: Identity, url: str) -> AsyncIterator[bytes]:
+    def fetch(self, identity: Identity, url: str) -> AsyncGenerator[bytes, None]:
         """What a URL names, in pieces. Raises PostroomError NOT_FOUND where it opens nothing."""

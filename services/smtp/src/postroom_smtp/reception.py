@@ -62,7 +62,8 @@ class Reception:
         """
         content = Content(self._connection.stream)
         while (piece := await self._read(content.read_chunk())) is not None:
-            await self._take(piece, bare=content.bare)
+            if self._wants(piece, bare=content.bare):
+                await self._take(piece)
 
     async def chunk(self, size: int) -> None:
         """Read one chunk. Raises what `data` raises."""
@@ -70,19 +71,21 @@ class Reception:
         while size > 0:
             piece = await self._read(chunks.read_piece(size))
             size -= len(piece)
-            await self._take(piece, bare=chunks.bare)
+            if self._wants(piece, bare=chunks.bare):
+                await self._take(piece)
 
     async def piece(self, data: bytes) -> None:
         """Take what comes from elsewhere."""
         chunks = self._chunked()
         chunks.note(data)
-        await self._take(data, bare=chunks.bare)
+        if self._wants(data, bare=chunks.bare):
+            await self._take(data)
 
     async def end(self) -> None:
         """Nothing more comes."""
         if self._chunks is not None:
             self._chunks.end()
-            await self._take(b"", bare=self._chunks.bare)
+            self._wants(b"", bare=self._chunks.bare)
         if self._edit is not None and self.fault is None:
             await self._finish_header(bytes(self._head), b"")
         # Ours is one more of them.
@@ -100,18 +103,25 @@ class Reception:
             raise TimedOut
         return await self._connection.read(reader, seconds)
 
-    async def _take(self, piece: bytes, *, bare: bool) -> None:
+    def _wants(self, piece: bytes, *, bare: bool) -> bool:
+        """Whether a piece is to be kept."""
         self.size += len(piece)
-        if self.fault is not None:
-            return
-        if self.size > self._settings.message_bytes:
-            self._refuse(reply.TOO_LARGE)
-        elif bare and self._bare_is_wrong:
-            self._refuse(reply.BARE_NEWLINE)
-        elif self._edit is not None:
-            await self._gather(piece)
-        elif piece:
-            await self._keep(piece)
+        if self.fault is None:
+            if self.size > self._settings.message_bytes:
+                self._refuse(reply.TOO_LARGE)
+            elif bare and self._bare_is_wrong:
+                self._refuse(reply.BARE_NEWLINE)
+        return self.fault is None and bool(piece)
+
+    async def _take(self, piece: bytes) -> None:
+        if self._edit is not None:
+            return await self._gather(piece)
+        try:
+            await self.spool.write(piece)
+        except OSError as error:
+            log.error("smtp.no_space", error=str(error))
+            self._refuse(reply.NO_SPACE)
+        return None
 
     async def _gather(self, piece: bytes) -> None:
         """Wait for the whole of the header section."""
@@ -136,14 +146,7 @@ class Reception:
         except Refused as refused:
             self._refuse(refused.reply)
         else:
-            await self._keep(header + rest)
-
-    async def _keep(self, piece: bytes) -> None:
-        try:
-            await self.spool.write(piece)
-        except OSError as error:
-            log.error("smtp.no_space", error=str(error))
-            self._refuse(reply.NO_SPACE)
+            await self._take(header + rest)
 
     def _refuse(self, fault: Reply) -> None:
         self.fault = fault

@@ -218,7 +218,7 @@ class RemoteUrls:
     def __init__(self, store: Channel) -> None:
         self._stub = store.stub(url_pb2_grpc.UrlServiceStub)
 
-    async def fetch(self, identity: Identity, url: str) -> AsyncIterator[bytes]:
+    async def fetch(self, identity: Identity, url: str) -> AsyncGenerator[bytes, None]:
         wanted = url_pb2.FetchUrlsRequest.Url(url=url, items=[_BODY])
         request = url_pb2.FetchUrlsRequest(urls=[wanted])
         call = self._stub.Fetch(request, metadata=ticketed(identity.ticket))

@@ -20,44 +20,31 @@ from postroom_chassis.net.tls import ServerTls
 from postroom_chassis.tickets import RENEW_RETRY_SECONDS, may_go_on, renewal_delay
 from prometheus_client import Counter
 
-from postroom_smtp import outgoing
 from postroom_smtp.ports import (
-    Arrival,
     Authenticator,
     Directory,
     Identity,
-    Judgement,
-    LocalRecipient,
     Policy,
     Sending,
     Signer,
     Store,
     Urls,
     Waiting,
-    Whereabouts,
 )
-from postroom_smtp.protocol import reply, submission, trace
+from postroom_smtp.protocol import reply
 from postroom_smtp.protocol.command import (
     SUBSTITUTED,
-    Chunk,
     Mail,
-    Mailbox,
-    Node,
     SaslStart,
     Substitute,
-    Url,
 )
-from postroom_smtp.protocol.envelope import NOTHING_ASKED, Body
-from postroom_smtp.protocol.header import values
+from postroom_smtp.protocol.envelope import NOTHING_ASKED
 from postroom_smtp.protocol.keyword import NOTHING_OFFERED, Keyword, Offer
 from postroom_smtp.protocol.path import NULL
 from postroom_smtp.protocol.reply import Refused, Reply
 from postroom_smtp.protocol.srs import Rewriting
 from postroom_smtp.recent import Recent
-from postroom_smtp.reception import Reception, discard
 from postroom_smtp.settings import Role, SmtpSettings
-from postroom_smtp.spool import Spool
-from postroom_smtp.success import Successes
 from postroom_smtp.transaction import Transaction
 
 log = logs.logger(__name__)
@@ -90,7 +77,6 @@ BY_ROLE = {
     Role.SUBMISSION: (Keyword.DSN, Keyword.DELIVERBY, Keyword.PRIORITY),
     Role.LMTP: (),
 }
-ACCEPTED = Judgement()
 
 # Sends a challenge in base64 and gives the client's line, without its end.
 Ask = Callable[[str], Awaitable[bytes]]
@@ -208,7 +194,7 @@ class Session:
             return reply.NOT_FROM_THERE
         if self.house.policy is None:
             return None
-        return await self.house.policy.connected(self._sending())
+        return await self.house.policy.connected(self.sending())
 
     def greet(self, name: str, *, extended: bool) -> None:
         """The client has said who it is, which ends what went before (RFC 5321 section 4.1.4)."""
@@ -347,7 +333,7 @@ class Session:
             mail = replace(mail, request=replace(mail.request, priority=0))
             answer = reply.PRIORITY_CHANGED
         if self.house.policy is not None and (
-            refused := await self.house.policy.mail(self._sending(mail))
+            refused := await self.house.policy.mail(self.sending(mail))
         ):
             return refused
         lmtp = self.role is Role.LMTP
@@ -364,99 +350,6 @@ class Session:
         )
         return answer
 
-    async def receive(self, transaction: Transaction) -> Sequence[Reply]:
-        """DATA: take the content and have it delivered. Ends the transaction."""
-        try:
-            reception = self._open(transaction)
-            await reception.data()
-            return await self._settle(transaction, reception)
-        finally:
-            self.abandon()
-
-    async def receive_chunk(self, chunk: Chunk) -> Sequence[Reply]:
-        """BDAT: take a piece of the content; the last one has it delivered (RFC 3030)."""
-        transaction = self.transaction
-        if transaction is None or not transaction.accepted:
-            await discard(self.connection, self.house.settings, chunk.size)
-            return [reply.BAD_SEQUENCE]
-        reception = transaction.reception or self._open(transaction)
-        await reception.chunk(chunk.size)
-        return await self._go_on(transaction, reception, last=chunk.last)
-
-    async def receive_url(self, url: Url) -> Sequence[Reply]:
-        """BURL: the same, of a content that a mailbox here has (RFC 4468)."""
-        transaction, identity, urls = self.transaction, self.identity, self.house.urls
-        if transaction is None or not transaction.accepted:
-            return [reply.BAD_SEQUENCE]
-        if urls is None or identity is None:
-            return [reply.NOT_TRUSTED]
-        reception = transaction.reception or self._open(transaction)
-        try:
-            async for piece in urls.fetch(identity, url.url):
-                await reception.piece(piece)
-        except PostroomError as error:
-            refused = reply.url_refusal(error)
-            self.abandon()
-            return [refused]
-        return await self._go_on(transaction, reception, last=url.last)
-
-    async def _go_on(
-        self, transaction: Transaction, reception: Reception, *, last: bool
-    ) -> Sequence[Reply]:
-        """A piece has come."""
-        if last:
-            try:
-                return await self._settle(transaction, reception)
-            finally:
-                self.abandon()
-        if reception.fault is not None:
-            transaction.note(reception.fault, reception.size)
-            self.abandon()
-            return [reception.fault]
-        return [Reply(250, "2.0.0", f"{reception.size} octets are here")]
-
-    async def hasten(self, node: Node) -> Reply:
-        """ETRN (RFC 1985): have what waits for a domain sent."""
-        house, domain = self.house, node.domain
-        if Keyword.ETRN not in self.offered or house.waiting is None:
-            return reply.NOT_OFFERED
-        if not self.trusted and domain not in house.settings.relays:
-            return reply.NODE_NOT_ALLOWED
-        if not self.trusted and house.hastened.get(domain):
-            return reply.NODE_STARTED
-        try:
-            count = await house.waiting.hasten(domain, subdomains=node.subdomains)
-        except PostroomError:
-            return reply.NODE_LATER
-        house.hastened.put(domain, True)
-        if not count:
-            return reply.NOTHING_WAITS
-        return Reply(253, "2.0.0", f"OK, {count} pending messages for node {domain} started")
-
-    async def verify(self, asked: Mailbox) -> Reply:
-        """VRFY: whether somebody here has an address."""
-        try:
-            resolution = await self.house.directory.resolve(str(asked.path))
-        except PostroomError as error:
-            return reply.refusal(error)
-        if resolution.whereabouts is Whereabouts.LOCAL:
-            return _named(str(asked.path), asked)
-        if resolution.whereabouts is Whereabouts.FOREIGN:
-            return reply.NOT_SAID
-        return reply.UNKNOWN_RECIPIENT
-
-    async def expand(self, asked: Mailbox) -> Sequence[Reply]:
-        """EXPN: who gets what is sent to an address."""
-        try:
-            resolution = await self.house.directory.resolve(str(asked.path))
-        except PostroomError as error:
-            return [reply.refusal(error)]
-        members = [one.address for one in resolution.accounts] + list(resolution.forwards)
-        if not members:
-            return [reply.UNKNOWN_RECIPIENT]
-        named = [_named(member, asked) for member in members]
-        return named if all(one.positive for one in named) else [reply.NOT_ASCII]
-
     @property
     def _network(self) -> str:
         """What the client is counted by."""
@@ -467,9 +360,9 @@ class Session:
         policy, transaction = self.house.policy, self.transaction
         if policy is None or transaction is None:
             return None
-        return await policy.recipient(self._sending(transaction.mail), address)
+        return await policy.recipient(self.sending(transaction.mail), address)
 
-    def _sending(self, mail: Mail | None = None) -> Sending:
+    def sending(self, mail: Mail | None = None) -> Sending:
         """What is known of who sends, for the policy."""
         transaction = self.transaction
         return Sending(
@@ -485,139 +378,6 @@ class Session:
             transaction is not None and transaction.forwarded,
         )
 
-    def _open(self, transaction: Transaction) -> Reception:
-        """The content begins."""
-
-        async def edit(header: bytes) -> bytes:
-            return await self._complete(transaction, header)
-
-        reception = transaction.reception = Reception(
-            self.connection,
-            self.house.settings,
-            binary=transaction.mail.request.body is Body.BINARY,
-            edit=edit if self.role is Role.SUBMISSION else None,
-        )
-        return reception
-
-    async def _settle(self, transaction: Transaction, reception: Reception) -> Sequence[Reply]:
-        """All of the content has come: have it delivered, or say why not."""
-        await reception.end()
-        size = reception.size
-        refused = reception.fault or self._refuse_solicitation(reception) or await self._renew()
-        judgement = ACCEPTED
-        if refused is None and self.house.policy is not None:
-            sending = self._sending(transaction.mail)
-            judgement = await self.house.policy.message(sending, reception.spool)
-            refused = judgement.refused
-        if refused is None:
-            refused = await transaction.redirect(judgement)
-        if refused is None and (judgement.quiet or transaction.nobody_left):
-            return transaction.taken_by_nobody(size)
-        if refused is None:
-            try:
-                judgement = await self._sign(reception.spool, judgement)
-                content = await outgoing.content(
-                    reception.spool, self._trace_fields(transaction), judgement, self.house.store
-                )
-            except PostroomError as error:
-                refused = reply.refusal(error)
-        if refused is not None:
-            transaction.note(refused, size)
-            return transaction.everybody(refused)
-        replies = await transaction.deliver(
-            content,
-            size,
-            submitter=self.identity.ticket if self.identity else "",
-            mailbox=judgement.mailbox,
-            copy=self._copy(transaction),
-            arrival=Arrival(
-                transaction.message_id,
-                self.connection.peer.address,
-                self.name,
-                judgement.verdict,
-            ),
-        )
-        taken = any(answer.positive for answer in replies)
-        self.messages += taken
-        if taken and transaction.told and transaction.sender:
-            house = self.house
-            successes = Successes(house.directory, house.store, house.settings.hostname)
-            await successes.tell(transaction, reception.spool.header)
-        return replies
-
-    async def _sign(self, message: Spool, judgement: Judgement) -> Judgement:
-        """Sign what our people send, with all that was put to it. Raises PostroomError."""
-        if self.house.signer is None or self.role is not Role.SUBMISSION:
-            return judgement
-        signatures = await self.house.signer.sign(
-            message, added=judgement.fields, removed=judgement.removed
-        )
-        return replace(judgement, fields=signatures + judgement.fields)
-
-    async def _complete(self, transaction: Transaction, header: bytes) -> bytes:
-        """A submitted message's header section, completed. Raises Refused."""
-        identity, settings, sender = self.identity, self.house.settings, transaction.mail.sender
-        proven = identity is not None and settings.check_author
-        author = str(sender) if sender != NULL else identity.address if identity else ""
-        try:
-            submitted = submission.complete(
-                header,
-                author=author or f"postmaster@{settings.hostname}",
-                message_id=f"{transaction.message_id}@{settings.hostname}",
-                now=datetime.now(UTC),
-                strict=proven,
-            )
-        except submission.BadHeader as bad:
-            raise Refused(reply.BAD_HEADER) from bad
-        if identity is not None:
-            transaction.copy_to = submitted.copy_to
-            for address in submitted.authors - {str(sender)} if proven else ():
-                if refused := await self._check_address(identity, address):
-                    raise Refused(
-                        reply.NOT_YOUR_AUTHOR if refused is reply.NOT_YOUR_ADDRESS else refused
-                    )
-        return submitted.header
-
-    def _copy(self, transaction: Transaction) -> LocalRecipient | None:
-        identity = self.identity
-        if identity is None or not transaction.copy_to:
-            return None
-        return LocalRecipient(identity.account_id, identity.address, transaction.copy_to)
-
-    def _refuse_solicitation(self, reception: Reception) -> Reply | None:
-        """RFC 3865 section 4.2: what a message says itself of what it is."""
-        refused = self.house.settings.refused_solicitations
-        if not refused or self.role is not Role.MX:
-            return None
-        said = {
-            word.strip().lower()
-            for value in values(reception.spool.header, "solicitation")
-            for word in value.decode("ascii", "replace").split(",")
-        }
-        return None if said.isdisjoint(refused) else reply.NOT_SOLICITED
-
-    def _trace_fields(self, transaction: Transaction) -> bytes:
-        tls, recipients = self.connection.tls, transaction.accepted
-        arrival = trace.Arrival(
-            client_name=self.name,
-            client_address=self.connection.peer.address,
-            server_name=self.house.settings.hostname,
-            message_id=transaction.message_id,
-            received_at=datetime.now(UTC),
-            extended=self.extended,
-            tls=f"{tls.version} {tls.cipher}".strip() if tls else "",
-            authenticated=self.identity is not None,
-            smtputf8=transaction.mail.smtputf8,
-            # Several are not told of each other (RFC 5321 section 7.6).
-            recipient=recipients[0] if len(recipients) == 1 else "",
-            priority=transaction.mail.request.priority,
-            local=self.role is Role.LMTP,
-        )
-        fields = trace.received(arrival)
-        if transaction.stays_here or transaction.copy_to:
-            return trace.return_path(transaction.sender) + fields
-        return fields
-
     async def _mechanisms(self) -> tuple[str, ...]:
         """Those on offer; none while auth is away, so that the other extensions are told."""
         try:
@@ -627,20 +387,21 @@ class Session:
 
     async def _check_sender(self, identity: Identity, mail: Mail) -> Reply | None:
         """Whether who signed in may do so still, and may send as this sender (RFC 6409 6.1)."""
-        if refused := await self._renew():
+        if refused := await self.renew():
             return refused
         if mail.sender == NULL:
             return None  # notifications that mail programs send (RFC 8098 section 3)
-        return await self._check_address(identity, str(mail.sender))
+        return await self.check_address(identity, str(mail.sender))
 
-    async def _check_address(self, identity: Identity, address: str) -> Reply | None:
+    async def check_address(self, identity: Identity, address: str) -> Reply | None:
+        """Why somebody may not send as an address."""
         try:
             allowed = await self.house.directory.may_send_as(identity.account_id, address)
         except PostroomError as error:
             return reply.refusal(error)
         return None if allowed else reply.NOT_YOUR_ADDRESS
 
-    async def _renew(self) -> Reply | None:
+    async def renew(self) -> Reply | None:
         """Have a ticket that lasts for a delivery where somebody signed in, or say why not."""
         if self._revoked:
             self.over = True
@@ -696,14 +457,6 @@ class Session:
             self._failures += 1
             self.over = self._failures >= self.house.settings.login_failures
         return reply.sign_in_refusal(error)
-
-
-def _named(address: str, asked: Mailbox) -> Reply:
-    """An address in a reply; one beyond ASCII for those who say that they understand it (RFC 6531
-    section 3.7.4.2)."""
-    if not (address.isascii() or asked.smtputf8):
-        return reply.NOT_ASCII
-    return Reply(250, "2.1.5", f"<{address}>") if address.isprintable() else reply.NOT_SAID
 
 
 def _decoded(text: str) -> bytes:

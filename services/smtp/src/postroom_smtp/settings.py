@@ -110,7 +110,8 @@ class SmtpSettings(SendingSettings, CheckSettings):
     @classmethod
     def _check_listeners(cls, value: str) -> str:
         for address in parse_listeners(value):
-            role_of(address)
+            if role_of(address) is Role.LMTP and address.port == 25:
+                raise ValueError("port 25 is SMTP's (RFC 2033 section 5)")
         return value
 
     @field_validator("proxy_networks", "lmtp_networks")

@@ -31,6 +31,7 @@ from postroom_chassis import logs
 from postroom_chassis.net.connection import Connection, Draining, TimedOut
 from postroom_chassis.net.stream import ByteStream, EndOfStream, LineTooLong, Reader
 
+from postroom_smtp.inquiries import Inquiries
 from postroom_smtp.protocol import reply
 from postroom_smtp.protocol.command import (
     COMMAND_LIMIT,
@@ -47,6 +48,7 @@ from postroom_smtp.protocol.command import (
 )
 from postroom_smtp.protocol.keyword import Keyword
 from postroom_smtp.protocol.reply import Refused, Reply
+from postroom_smtp.receiving import Receiving
 from postroom_smtp.session import Session
 from postroom_smtp.settings import Role, SmtpSettings
 
@@ -98,6 +100,8 @@ class Smtpd(aiosmtpd.SMTP):
 
     # What `serve` sets.
     _mail: Session
+    _receiving: Receiving
+    _inquiries: Inquiries
     _connection: Connection
 
     def __init__(self, settings: SmtpSettings) -> None:
@@ -126,6 +130,8 @@ class Smtpd(aiosmtpd.SMTP):
         )
         dialogue._smtp_methods["?"] = dialogue.unknown
         dialogue._mail = session
+        dialogue._receiving = Receiving(session)
+        dialogue._inquiries = Inquiries(session)
         dialogue._connection = session.connection
         dialogue._reader = cast(Any, dialogue)
         dialogue._writer = cast(Any, session.connection)
@@ -168,7 +174,7 @@ class Smtpd(aiosmtpd.SMTP):
             try:
                 line = await self._read_line(boundary=self._may_end)
             except LineTooLong:
-                await self.push(str(reply.BAD_SYNTAX))
+                await self._say(reply.BAD_SYNTAX)
             except Draining:
                 if self._may_end:
                     await self._end(self._mail.farewell or reply.GOING_DOWN)
@@ -178,7 +184,7 @@ class Smtpd(aiosmtpd.SMTP):
                     if len(self._connection.stream) and self._out_of_turn(line):
                         await self._end(reply.OUT_OF_TURN)
                     return line
-                await self.push(str(reply.BAD_SYNTAX))
+                await self._say(reply.BAD_SYNTAX)
 
     def _out_of_turn(self, line: bytes) -> bool:
         """Whether a stranger has said more than it may before it is answered."""
@@ -198,10 +204,20 @@ class Smtpd(aiosmtpd.SMTP):
         code = int(text[:3])
         if text[4:6] not in ("2.", "4.", "5.") and code in ENHANCED and text[3] == " ":
             text = f"{code} {ENHANCED[code]} {text[4:]}"
+        await self._count(code)
+        await self._send(text)
+
+    async def _say(self, said: Reply) -> None:
+        """Send a reply of ours."""
+        if said.code >= 500:
+            await self._count(said.code)
+        await self._send(str(said))
+
+    async def _count(self, code: int) -> None:
+        """Errors are counted, and end the dialogue where they are too many."""
         self._errors += code >= 500
         if self._errors >= self._settings.errors:
             await self._end(reply.TOO_MANY_ERRORS)
-        await self._send(text)
 
     async def handle_exception(self, error: Exception) -> str:
         log.exception("smtp.command_failed", exc_info=error)
@@ -216,7 +232,7 @@ class Smtpd(aiosmtpd.SMTP):
     # Commands.
 
     async def unknown(self, _arg: str | None) -> None:
-        await self.push(str(reply.NO_COMMAND))
+        await self._say(reply.NO_COMMAND)
 
     @syntax("HELO hostname")
     async def smtp_HELO(self, hostname: str | None) -> None:
@@ -252,12 +268,12 @@ class Smtpd(aiosmtpd.SMTP):
     async def smtp_DATA(self, arg: str | None) -> None:
         transaction = self._mail.transaction
         if arg:
-            await self.push(str(reply.BAD_ARGUMENTS))
+            await self._say(reply.BAD_ARGUMENTS)
         elif transaction is None or not transaction.accepted or not transaction.takes_data:
-            await self.push(str(reply.BAD_SEQUENCE))
+            await self._say(reply.BAD_SEQUENCE)
         else:
             await self._send("354 end with <CRLF>.<CRLF>")
-            await self._answer(self._mail.receive(transaction))
+            await self._answer(self._receiving.data(transaction))
 
     @syntax("BDAT chunk-size [LAST]")
     async def smtp_BDAT(self, arg: str | None) -> None:
@@ -266,12 +282,12 @@ class Smtpd(aiosmtpd.SMTP):
         except Refused:
             # What follows would be read as commands, and may be anything.
             await self._end(reply.BAD_CHUNK)
-        await self._answer(self._mail.receive_chunk(chunk))
+        await self._answer(self._receiving.chunk(chunk))
 
     @syntax("BURL imap-url [LAST]")
     async def smtp_BURL(self, arg: str | None) -> None:
         if Keyword.BURL not in self._mail.offered:
-            await self.push(str(reply.NOT_OFFERED))
+            await self._say(reply.NOT_OFFERED)
         else:
             await self._answer(self._read_url(arg))
 
@@ -285,14 +301,14 @@ class Smtpd(aiosmtpd.SMTP):
     async def smtp_XCLIENT(self, arg: str | None) -> None:
         mail = self._mail
         if not mail.may_substitute:
-            await self.push(str(reply.NOT_OFFERED))
+            await self._say(reply.NOT_OFFERED)
         elif mail.transaction is not None:
-            await self.push(str(reply.BAD_SEQUENCE))
+            await self._say(reply.BAD_SEQUENCE)
         else:
             try:
                 said = parse_substitute(arg)
             except Refused as refused:
-                await self.push(str(refused.reply))
+                await self._say(refused.reply)
                 return
             mail.substitute(said)
             self.session = aiosmtpd.Session(self.loop)
@@ -313,11 +329,11 @@ class Smtpd(aiosmtpd.SMTP):
     async def smtp_STARTTLS(self, arg: str | None) -> None:
         tls = self._mail.house.tls
         if arg:
-            await self.push(str(reply.BAD_ARGUMENTS))
+            await self._say(reply.BAD_ARGUMENTS)
         elif self._connection.tls is not None:
-            await self.push(str(reply.BAD_SEQUENCE))
+            await self._say(reply.BAD_SEQUENCE)
         elif tls is None:
-            await self.push(str(reply.NO_TLS))
+            await self._say(reply.NO_TLS)
         else:
             await self._send(str(reply.TLS_READY))
             await self._connection.start_tls(tls)
@@ -336,12 +352,12 @@ class Smtpd(aiosmtpd.SMTP):
             others, last = [], refused.reply
         for one in others:
             await self._send(f"{one.code}-{one.enhanced} {one.text}")
-        await self.push(str(last))
+        await self._say(last)
 
     @syntax("QUIT")
     async def smtp_QUIT(self, arg: str | None) -> None:
         if arg:
-            await self.push(str(reply.BAD_ARGUMENTS))
+            await self._say(reply.BAD_ARGUMENTS)
         else:
             await self._end(reply.GOOD_BYE)
 
@@ -349,7 +365,7 @@ class Smtpd(aiosmtpd.SMTP):
 
     async def _greeted(self, name: str | None, *, extended: bool) -> bool:
         if not name or not name.isprintable() or " " in name:
-            await self.push(str(reply.BAD_ARGUMENTS))
+            await self._say(reply.BAD_ARGUMENTS)
             return False
         self._mail.greet(name, extended=extended)
         if self.session is not None:
@@ -363,15 +379,15 @@ class Smtpd(aiosmtpd.SMTP):
 
     async def _add(self, arg: str | None) -> Reply:
         transaction, stream = self._mail.transaction, self._connection.stream
-        if transaction is None:
+        if transaction is None or transaction.reception is not None:
             return reply.BAD_SEQUENCE
         recipient = parse_rcpt(arg, self._mail.offered)
-        if len(stream):
-            if not transaction.knows(recipient) and (others := self._recipients_ahead()):
+        if len(stream) and not transaction.knows(recipient):
+            if others := self._recipients_ahead():
                 await transaction.look_ahead([recipient, *others])
-            return await transaction.add(recipient)
         answer = await transaction.add(recipient)
-        transaction.forget_ahead()
+        if stream.peek(4).upper() != b"RCPT":
+            transaction.forget_ahead()
         return answer
 
     def _recipients_ahead(self) -> list[Rcpt]:
@@ -390,22 +406,22 @@ class Smtpd(aiosmtpd.SMTP):
         return found
 
     async def _read_url(self, arg: str | None) -> Sequence[Reply]:
-        return await self._mail.receive_url(parse_url(arg))
+        return await self._receiving.url(parse_url(arg))
 
     async def _hasten(self, arg: str | None) -> Reply:
-        return await self._mail.hasten(parse_node(arg))
+        return await self._inquiries.hasten(parse_node(arg))
 
     async def _verify(self, arg: str | None) -> Reply:
         if not arg:
             raise Refused(reply.BAD_ARGUMENTS)
         if not self._mail.house.settings.vrfy:
             return reply.NOT_SAID
-        return await self._mail.verify(parse_mailbox(arg))
+        return await self._inquiries.verify(parse_mailbox(arg))
 
     async def _expand(self, arg: str | None) -> Sequence[Reply]:
         if not self._mail.house.settings.expn:
             raise Refused(reply.NOT_OFFERED)
-        return await self._mail.expand(parse_mailbox(arg or ""))
+        return await self._inquiries.expand(parse_mailbox(arg or ""))
 
     async def _sign_in(self, arg: str | None) -> Reply:
         return await self._mail.sign_in(parse_auth(arg), self._ask)
@@ -435,7 +451,7 @@ class Smtpd(aiosmtpd.SMTP):
                 await self._send(str(one))
         if self._mail.over:
             await self._end(last)
-        await self.push(str(last))
+        await self._say(last)
 
     async def _read_line(self, *, boundary: bool = False) -> bytes:
         """A line with its end. Raises LineTooLong (the line is gone then) and Draining."""
@@ -454,11 +470,13 @@ class Smtpd(aiosmtpd.SMTP):
             raise
 
     async def _send(self, text: str) -> None:
-        self._connection.write(text.encode("utf-8", "replace") + b"\r\n")
-        try:
-            await self._connection.drain()
-        except TimedOut as gone:
-            raise _Over from gone
+        connection = self._connection
+        connection.write(text.encode("utf-8", "replace") + b"\r\n")
+        if connection.congested or connection.closed:
+            try:
+                await connection.drain()
+            except TimedOut as gone:
+                raise _Over from gone
 
     async def _lose(self, gone: Exception) -> None:
         """The client has gone, or is told to."""

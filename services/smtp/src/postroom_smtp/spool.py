@@ -73,6 +73,11 @@ class Spool:
         return self._file is None
 
     @property
+    def held(self) -> bytes:
+        """All of it, where it is in memory."""
+        return bytes(self._held)
+
+    @property
     def header(self) -> bytes:
         """The header section with its empty line; its first `HEADER_BYTES` where it is longer."""
         if self._held.startswith(_EMPTY_LINE[2:]):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import hashlib
 import secrets
 import time
@@ -117,7 +116,7 @@ class Transaction:
 
     def __post_init__(self) -> None:
         self.sender = str(self.mail.sender)
-        self.message_id = base64.b32encode(self.key[:10]).decode().lower()
+        self.message_id = self.key[:10].hex()
 
     @property
     def takes_data(self) -> bool:
@@ -232,7 +231,7 @@ class Transaction:
             if resolution.whereabouts in RECIPIENT_REFUSALS:
                 log.warning("smtp.recipient_unknown", message=self.message_id, recipient=address)
                 continue
-            self._share(0, self._shares[0], address, resolution)
+            self._lead(0, self._shares[0], Rcpt(_path(address)), resolution)
         return None
 
     @property
@@ -240,15 +239,18 @@ class Transaction:
         """Whether nobody gets it."""
         return not any(share.local or share.queue for share in self._shares)
 
-    def everybody(self, answer: Reply) -> list[Reply]:
+    def refuse(self, answer: Reply, size: int) -> list[Reply]:
+        """Nobody gets it."""
+        self.note(answer, size)
+        return self._for_everybody(answer)
+
+    def lose(self, size: int) -> list[Reply]:
+        """It is taken, and nobody gets it."""
+        return self.refuse(self._taken(), size)
+
+    def _for_everybody(self, answer: Reply) -> list[Reply]:
         """One answer for all recipients, as often as it is to be said."""
         return [answer] * (len(self._shares) if self.one_by_one else 1)
-
-    def taken_by_nobody(self, size: int) -> list[Reply]:
-        """It is taken, and goes nowhere."""
-        answer = self._taken()
-        self.note(answer, size)
-        return self.everybody(answer)
 
     def note(self, answer: Reply, size: int) -> None:
         """Count and log what became of the message."""
@@ -269,26 +271,18 @@ class Transaction:
         return hashlib.sha256(self.key + place.to_bytes(4, "big")).digest()[:16]
 
     async def _take_over(self, delivery: Delivery) -> Reply:
-        try:
-            await self._deliver(delivery)
-            return self._taken()
-        except PostroomError as error:
-            log.warning("smtp.delivery_failed", message=self.message_id, why=error.kind)
-            return reply.refusal(error)
-
-    async def _deliver(self, delivery: Delivery) -> None:
-        for pause in PAUSES:
+        for pause in (*PAUSES, None):
             try:
-                return await self.store.deliver(delivery)
+                await self.store.deliver(delivery)
+                return self._taken()
             except PostroomError as error:
-                if error.kind not in REPEATABLE:
-                    raise
+                if error.kind not in REPEATABLE or pause is None:
+                    log.warning("smtp.delivery_failed", message=self.message_id, why=error.kind)
+                    return reply.refusal(error)
             await asyncio.sleep(pause)
-        return await self.store.deliver(delivery)
+        raise AssertionError
 
     async def _add(self, recipient: Rcpt) -> Reply:
-        if self.reception is not None:
-            return reply.BAD_SEQUENCE
         if len(self.accepted) >= self.settings.recipients:
             return reply.TOO_MANY_RECIPIENTS
         judged = self._ahead.get(recipient)
@@ -313,8 +307,6 @@ class Transaction:
                 return refused
             if resolution.whereabouts is Whereabouts.FOREIGN and not self._may_relay(path):
                 return reply.NO_RELAYING
-            if resolution.accounts and self.mail.request.hold_until:
-                return reply.HELD_HERE
             if not await self._have_room(resolution.accounts):
                 return reply.OVER_QUOTA
         except PostroomError as error:
@@ -329,6 +321,20 @@ class Transaction:
         self.accepted.append(address)
         place, share = len(self._shares), Share(address)
         self._shares.append(share)
+        self._lead(place, share, recipient, resolution)
+        held = self.mail.request.hold_until > 0
+        if resolution.accounts and not held and Notify.SUCCESS in recipient.notify:
+            self.told.append(recipient)
+
+    def _lead(self, place: int, share: Share, recipient: Rcpt, resolution: Resolution) -> None:
+        """Add to a share all those to whom an address leads."""
+        address = str(recipient.path)
+        if self.mail.request.hold_until:
+            # RFC 4865: it waits in the queue, whoever gets it; where that leads is asked then.
+            for each in _lasting(recipient.path, resolution):
+                if self._owns(place, share, each):
+                    share.queue.append(Recipient(each, recipient.original, recipient.notify))
+            return
         # Once in each mailbox, however many of the addresses lead there.
         for account in resolution.accounts:
             self.stays_here = True
@@ -340,18 +346,6 @@ class Transaction:
             if self._owns(place, share, forward):
                 self.forwarded = True
                 share.queue.append(self._forward(forward, recipient))
-        if resolution.accounts and Notify.SUCCESS in recipient.notify:
-            self.told.append(recipient)
-
-    def _share(self, place: int, share: Share, address: str, resolution: Resolution) -> None:
-        """Give it to somebody whom the client didn't name."""
-        for account in resolution.accounts:
-            if self._owns(place, share, account.account_id):
-                share.local.append(LocalRecipient(account.account_id, address))
-        foreign = (address,) if resolution.whereabouts is Whereabouts.FOREIGN else ()
-        for each in (*foreign, *resolution.forwards):
-            if self._owns(place, share, each):
-                share.queue.append(Recipient(each))
 
     def _owns(self, place: int, share: Share, whom: int | str) -> bool:
         owner = self._owners.setdefault(whom, place)
@@ -407,6 +401,18 @@ class Transaction:
             return not limited or await self.store.admit(limited[0], self.mail.size)
         asked = [self.store.admit(account, self.mail.size) for account in limited]
         return all(await asyncio.gather(*asked))
+
+
+def _path(address: str) -> Path:
+    local, _, domain = address.rpartition("@")
+    return Path(local, domain)
+
+
+def _lasting(recipient: Path, resolution: Resolution) -> list[str]:
+    """What an address is called when others resolve it; postmaster's may be our own to find."""
+    if recipient.local.lower() == POSTMASTER.local and resolution.accounts:
+        return [account.address for account in resolution.accounts]
+    return [str(recipient)]
 
 
 def _worst(answer: Reply) -> int:

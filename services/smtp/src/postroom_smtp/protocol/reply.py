@@ -83,7 +83,6 @@ NODE_NOT_ALLOWED = Reply(459, "4.7.1", "not for this domain")
 NODE_LATER = Reply(458, "4.3.0", "not now, try again later")
 HELD_TOO_LONG = Reply(501, "5.5.4", "no message is held that long")
 NOT_SOLICITED = Reply(550, "5.7.1", "solicitations like this are not taken")
-HELD_HERE = Reply(550, "5.3.3", "what is for people here can't be held")
 NOT_YOUR_ADDRESS = Reply(553, "5.7.1", "you may not send as this address")
 
 SIGN_IN_FIRST = Reply(530, "5.7.0", "sign in first")

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
+from functools import lru_cache
 
 _NOT_A_NAME = re.compile(r"[^A-Za-z0-9.:_\[\]\-]")
 _RECEIVED = re.compile(rb"^received:", re.IGNORECASE | re.MULTILINE)
@@ -68,8 +69,13 @@ def received(arrival: Arrival) -> bytes:
         f"Received: from {name} ({address_literal(arrival.client_address)})\r\n"
         f"\tby {arrival.server_name} (Postroom) with {arrival.protocol}{tls}\r\n"
         f"\tid {arrival.message_id}{priority}{recipient};\r\n"
-        f"\t{format_datetime(arrival.received_at)}\r\n"
+        f"\t{_date(arrival.received_at.replace(microsecond=0))}\r\n"
     ).encode()
+
+
+@lru_cache(maxsize=8)  # many messages come within a second
+def _date(moment: datetime) -> str:
+    return format_datetime(moment)
 
 
 def return_path(sender: str) -> bytes:

@@ -25,6 +25,7 @@ from postroom_smtp.protocol.envelope import Return
 from postroom_smtp.protocol.response import Response, made_here
 from postroom_smtp.sending.connector import Connector, Times, Unreached, Way
 from postroom_smtp.sending.content import Content
+from postroom_smtp.sending.home import Home
 from postroom_smtp.sending.link import Link, Lost
 from postroom_smtp.sending.notices import News, Notices
 from postroom_smtp.sending.pace import MOST_WAIT, Pace
@@ -147,6 +148,7 @@ class Courier:
         pace: Pace,
         map_: Map,
         times: Times,
+        home: Home,
         *,
         host_connections: int = 20,
         clock: Callable[[], float] = time.time,
@@ -159,6 +161,7 @@ class Courier:
         self.pace = pace
         self.map = map_
         self.times = times
+        self.home = home
         self.clock = clock
         self.draining = False
         self.connecting = 0
@@ -219,7 +222,8 @@ class _Errand:
         for entry in self._batch.entries:
             if (response := self._hopeless(entry)) is not None:
                 hopeless.append(_Word(entry, response, tried=False))
-            else:
+            # Others are elsewhere, or they wouldn't have been queued.
+            elif not entry.message.request.hold_until or not await self._is_home(entry):
                 way = self._courier.map.way(self._batch.domain, entry)
                 ways.setdefault(way, []).append(entry)
         if hopeless:
@@ -265,6 +269,20 @@ class _Errand:
         if asked.deliver_by and asked.by_returns and self._courier.clock() >= asked.deliver_by:
             return made_here(550, "5.4.7", "it couldn't be delivered in the time that it had")
         return None
+
+    async def _is_home(self, entry: Entry) -> bool:
+        """Whether an entry is for people here; it is delivered then, or will be later."""
+        self._lease.check()
+        try:
+            response = await self._courier.home.deliver(self._lease.id, entry)
+        except PostroomError as error:
+            if error.kind is Kind.CONFLICT:
+                raise LeaseLost from error
+            response = made_here(451, "4.3.0", "it can't be delivered here now")
+        if response is None:
+            return False
+        await self._settle([_Word(entry, response, final=response.positive)])
+        return True
 
     async def _go(self, way: Way, entries: Sequence[Entry]) -> None:
         """Send entries that go one way, over one connection at a time."""

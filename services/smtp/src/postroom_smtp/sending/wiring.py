@@ -12,6 +12,7 @@ from postroom_smtp.ports import Directory, Store
 from postroom_smtp.protocol.srs import Rewriting
 from postroom_smtp.sending.connector import Connector, Times
 from postroom_smtp.sending.courier import Courier, Map
+from postroom_smtp.sending.home import Home
 from postroom_smtp.sending.hosts import Hosts, Ourselves
 from postroom_smtp.sending.notices import Notices
 from postroom_smtp.sending.pace import Pace
@@ -73,6 +74,7 @@ def open_worker(
         pace,
         Map(settings.routes, Route(port=settings.send_port), settings.sources),
         times,
+        Home(queue, store, directory, open_rewriting(settings)),
         host_connections=settings.send_host_connections,
     )
     load = Load(
