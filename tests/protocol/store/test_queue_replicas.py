@@ -13,12 +13,17 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 from postroom.store.v1 import delivery_pb2, delivery_pb2_grpc, sending_pb2, sending_pb2_grpc
+from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.rpc.server import Call
 from postroom_store import leasing, tables
 from postroom_store.__main__ import start
-from postroom_store.database import open_engine
+from postroom_store.database import Readers, open_engine
 from postroom_store.destinations import Wish
+from postroom_store.lookouts import Lookouts
+from postroom_store.rpc.sending import SendingService
 from postroom_store.settings import StoreSettings
 from postroom_store.transaction import Rows, Transaction
+from postroom_store.writer import Writers
 
 from tests.harness.services import Certificates, running
 
@@ -111,6 +116,21 @@ async def test_who_waits_is_let_go_by_a_store_that_ends(
         await asyncio.sleep(0.1)
     assert not (await asked).batches
     assert time.monotonic() - began < 15
+
+
+async def test_a_store_that_ends_leases_nothing_more(
+    sqlite_url: str,
+) -> None:
+    lookouts = Lookouts()
+    engine = open_engine(sqlite_url, 1)
+    readers, writers = Readers(engine, 1), Writers([])
+    service = SendingService(readers, writers, None, lookouts)
+    await lookouts.drain(1.0)
+    with pytest.raises(PostroomError) as refused:
+        await service.Lease(wish(wait_seconds=20), Call("smtp", None))
+    assert refused.value.kind is Kind.UNAVAILABLE
+    readers.close()
+    engine.dispose()
 
 
 def test_what_waited_before_is_leased(database_url: str) -> None:

@@ -61,6 +61,9 @@ class SendingService:
     ) -> sending_pb2.LeaseResponse:
         wish = _wish(request)
         _check(request.wait_seconds, 0, MOST_WAIT, "seconds to wait")
+        if self._lookouts.closing:
+            # Not an empty answer: whoever gets one asks again at once.
+            raise PostroomError(Kind.UNAVAILABLE, "this store is ending")
         end = time.monotonic() + request.wait_seconds
         if call.deadline is not None:
             end = min(end, call.deadline - SPARE_SECONDS)
