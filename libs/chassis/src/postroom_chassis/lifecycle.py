@@ -10,9 +10,9 @@ import asyncio
 import gc
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import uvloop
 
@@ -46,6 +46,16 @@ class Service:
     def on_drain(self, drain: Callable[[float], Awaitable[None]]) -> None:
         """Call on SIGTERM with the seconds there are, all at once, before the stack closes."""
         self._drains.append(drain)
+
+    def keep(self, work: Coroutine[Any, Any, None]) -> None:
+        """Have something done until the service stops, which waits for its end."""
+        task = asyncio.create_task(work)
+
+        async def end() -> None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+        self.stack.push_async_callback(end)
 
     async def drain(self, seconds: float) -> None:
         await asyncio.gather(*(drain(seconds) for drain in self._drains))

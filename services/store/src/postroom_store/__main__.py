@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 
 from postroom.store.v1 import (
@@ -89,8 +88,7 @@ async def start(service: Service, settings: StoreSettings) -> None:
 
     notices = None if is_sqlite(writing) else Notices()
     if notices is not None:
-        listening = asyncio.create_task(notices.listen(writing, hub, lookouts))
-        service.stack.callback(listening.cancel)
+        service.keep(notices.listen(writing, hub, lookouts))
     notify = notices.send if notices else None
     count = 1 if is_sqlite(writing) else settings.writers
     writers = Writers(
@@ -101,8 +99,7 @@ async def start(service: Service, settings: StoreSettings) -> None:
     )
     indexer = Indexer(readers, writers, files)
     service.stack.callback(writers.close)
-    indexing = asyncio.create_task(indexer.run())
-    service.stack.callback(indexing.cancel)
+    service.keep(indexer.run())
     ingest = Ingest(files if settings.blobs == "fs" else None, settings.blob_inline_bytes)
     contents = Contents(ingest, readers, writers, files, settings.message_bytes)
     service.stack.callback(contents.close)
@@ -110,12 +107,9 @@ async def start(service: Service, settings: StoreSettings) -> None:
     provision = Provision(readers, writers)
 
     sweeper = Sweeper(readers, writers, files, settings)
-    sweeping = asyncio.create_task(sweeper.run())
-    service.stack.callback(sweeping.cancel)
-    screened = asyncio.create_task(ScreeningSweeper(writers, settings).run())
-    service.stack.callback(screened.cancel)
-    counting = asyncio.create_task(DepthGauge(readers).run())
-    service.stack.callback(counting.cancel)
+    service.keep(sweeper.run())
+    service.keep(ScreeningSweeper(writers, settings).run())
+    service.keep(DepthGauge(readers).run())
     sharing = Sharing(readers, writers)
     changes = ChangeService(hub, verifier, provision, readers)
     service.on_drain(changes.drain)
