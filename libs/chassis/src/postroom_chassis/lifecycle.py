@@ -21,6 +21,8 @@ from postroom_chassis.http import Check, HttpServer, Readiness, probes
 
 log = logs.logger(__name__)
 
+CANCEL_SECONDS = 1.0
+
 S = TypeVar("S", bound=settings.ServiceSettings)
 
 
@@ -52,8 +54,11 @@ class Service:
         task = asyncio.create_task(work)
 
         async def end() -> None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            # Again and again: up to Python 3.11 `wait_for` loses a cancellation that comes with what
+            # it waits for.
+            while not task.done():
+                task.cancel()
+                await asyncio.wait((task,), timeout=CANCEL_SECONDS)
 
         self.stack.push_async_callback(end)
 

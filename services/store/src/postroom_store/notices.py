@@ -64,12 +64,15 @@ class Notices:
 
     async def _listen_once(self, url: str, hub: ChangeHub, lookouts: Lookouts) -> None:
         connection = await psycopg.AsyncConnection.connect(url, autocommit=True)
-        async with connection:
+        try:
             await connection.execute(f"LISTEN {CHANNEL}")
             hub.notice_all()
             lookouts.wake_all()
             async for notice in connection.notifies():
                 self._hand_over(notice.payload, hub, lookouts)
+        finally:
+            # By itself: `async with` would roll back first, and wait for that where it is cancelled.
+            await connection.close()
 
     def _hand_over(self, payload: str, hub: ChangeHub, lookouts: Lookouts) -> None:
         origin, _, ids = payload.partition(":")
