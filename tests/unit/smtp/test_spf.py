@@ -1,4 +1,4 @@
-"""SPF, by the RFC 7208 vectors shipped with pyspf, and against what the hostile publish."""
+"""SPF, by the RFC 7208 vectors that pyspf comes with, and against what the hostile publish."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from postroom_smtp.protocol.spf import BadRecord, parse_record
 
 from tests.harness.dns import DnsServer, dns_server
 
-VECTORS = Path(__file__).parent / "vectors" / "rfc7208-tests.yml"
+VECTORS = Path(__file__).parent / "vectors" / "rfc7208.yml"
 Zone = dict[str, list[Any]]
 
 

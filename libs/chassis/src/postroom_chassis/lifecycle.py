@@ -54,8 +54,8 @@ class Service:
         task = asyncio.create_task(work)
 
         async def end() -> None:
-            # Again and again: up to Python 3.11 `wait_for` loses a cancellation that comes with what
-            # it waits for.
+            # Again and again: up to Python 3.11 `wait_for` loses a cancellation that comes with
+            # what it waits for.
             while not task.done():
                 task.cancel()
                 await asyncio.wait((task,), timeout=CANCEL_SECONDS)

@@ -71,7 +71,7 @@ class Notices:
             async for notice in connection.notifies():
                 self._hand_over(notice.payload, hub, lookouts)
         finally:
-            # By itself: `async with` would roll back first, and wait for that where it is cancelled.
+            # Not by `async with`, which would roll back first, and wait for that.
             await connection.close()
 
     def _hand_over(self, payload: str, hub: ChangeHub, lookouts: Lookouts) -> None:
