@@ -34,6 +34,8 @@ MAIL = [
         "HOLDFOR=60 BY=61;R  SIZE=7",
         Mail(A, 7, Request(hold_until=NOW + 60, deliver_by=NOW + 61, by_returns=True)),
     ),
+    ("XVERP", Mail(A, verp="+=")),
+    ("XVERP=-=", Mail(A, verp="-=")),
 ]
 RCPT = [
     ("NOTIFY=NEVER", Rcpt(A, notify=frozenset({Notify.NEVER}))),

@@ -251,6 +251,7 @@ class Session:
             # RFC 8689 section 2: within TLS alone.
             Keyword.REQUIRETLS: self.connection.tls is not None and self.role is not Role.LMTP,
             # RFC 4865 section 4: for submission.
+            Keyword.XVERP: self.role is Role.SUBMISSION,
             Keyword.FUTURERELEASE: self.role is Role.SUBMISSION and settings.hold_seconds > 0,
             Keyword.NO_SOLICITING: self.role is Role.MX and bool(settings.no_soliciting),
             Keyword.ETRN: self.role is Role.MX

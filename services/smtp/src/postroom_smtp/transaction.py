@@ -33,7 +33,7 @@ from postroom_smtp.protocol.command import POSTMASTER, Mail, Rcpt
 from postroom_smtp.protocol.envelope import Body, Notify, Recipient
 from postroom_smtp.protocol.path import Path
 from postroom_smtp.protocol.reply import Reply
-from postroom_smtp.protocol.srs import Forged, Rewriting
+from postroom_smtp.protocol.srs import Forged, Rewriting, verp
 from postroom_smtp.reception import Reception
 from postroom_smtp.settings import SmtpSettings
 
@@ -333,7 +333,7 @@ class Transaction:
             # RFC 4865: it waits in the queue, whoever gets it; where that leads is asked then.
             for each in _lasting(recipient.path, resolution):
                 if self._owns(place, share, each):
-                    share.queue.append(Recipient(each, recipient.original, recipient.notify))
+                    share.queue.append(self._elsewhere(each, recipient, resolution))
             return
         # Once in each mailbox, however many of the addresses lead there.
         for account in resolution.accounts:
@@ -341,7 +341,7 @@ class Transaction:
             if self._owns(place, share, account.account_id):
                 share.local.append(LocalRecipient(account.account_id, address))
         if resolution.whereabouts is Whereabouts.FOREIGN and self._owns(place, share, address):
-            share.queue.append(Recipient(address, recipient.original, recipient.notify))
+            share.queue.append(self._elsewhere(address, recipient, resolution))
         for forward in resolution.forwards:
             if self._owns(place, share, forward):
                 self.forwarded = True
@@ -352,6 +352,13 @@ class Transaction:
         if owner != place:
             share.others.add(owner)
         return owner == place
+
+    def _elsewhere(self, address: str, recipient: Rcpt, resolution: Resolution) -> Recipient:
+        """Who is named by the client; with a reverse-path of the recipient's own where the sender
+        wants that (VERP), so that a bounce says whose it is."""
+        leaves = resolution.whereabouts is Whereabouts.FOREIGN
+        sender = verp(self.sender, address, self.mail.verp) if self.mail.verp and leaves else None
+        return Recipient(address, recipient.original, recipient.notify, sender)
 
     def _forward(self, address: str, recipient: Rcpt) -> Recipient:
         """What the sender asks for goes on with the message (RFC 3461 section 5.2.7), which has a

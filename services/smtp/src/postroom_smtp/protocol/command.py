@@ -38,12 +38,14 @@ class Mail:
     Attributes:
         size: as declared, in octets; 0 where it isn't.
         solicits: what kinds of solicitation it says it is (RFC 3865), in lower case.
+        verp: the delimiters of each recipient's own reverse-path; empty: all have one.
     """
 
     sender: Path
     size: int = 0
     request: Request = NOTHING_ASKED
     solicits: frozenset[str] = frozenset()
+    verp: str = ""
 
     @property
     def smtputf8(self) -> bool:
@@ -133,11 +135,11 @@ def parse_mail(argument: str | None, offered: Offer, now: int) -> Mail:
         read_parameters(rest, parameter.MAIL, asked)
     if not sender.ascii and not asked.smtputf8:
         raise Refused(reply.NOT_ASCII)
-    return Mail(sender, asked.size, _request(asked), asked.solicits)
+    return Mail(sender, asked.size, _request(asked), asked.solicits, asked.verp)
 
 
 def _request(asked: Asked) -> Request:
-    if asked.seen <= {"SIZE", "AUTH", "SOLICIT"}:
+    if asked.seen <= {"SIZE", "AUTH", "SOLICIT", "XVERP"}:
         return NOTHING_ASKED
     # RFC 4865 section 5: what is held until it is late already makes no sense.
     if asked.hold_until and asked.deliver_by and asked.deliver_by <= asked.hold_until:

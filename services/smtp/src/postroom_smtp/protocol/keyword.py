@@ -24,6 +24,7 @@ class Keyword(StrEnum):
     NO_SOLICITING = "NO-SOLICITING"  # RFC 3865
     LIMITS = "LIMITS"  # RFC 9422
     ETRN = "ETRN"  # RFC 1985
+    XVERP = "XVERP"  # Postfix's VERP_README
     XCLIENT = "XCLIENT"  # Postfix's XCLIENT_README
     VRFY = "VRFY"  # RFC 5321 section 4.1.1.6
     EXPN = "EXPN"  # RFC 5321 section 4.1.1.7

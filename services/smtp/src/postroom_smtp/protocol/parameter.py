@@ -14,10 +14,12 @@ from postroom_smtp.protocol.envelope import Body, Notify, Return
 from postroom_smtp.protocol.keyword import Keyword, Offer
 from postroom_smtp.protocol.reply import Refused
 
+VERP = "+="  # list+ann=example.org@here.example
 MOST_ENVID = 100  # RFC 3461 section 4.4
 MOST_ORCPT = 500  # RFC 3461 section 4.2
 
-_WORD = re.compile(r"([A-Za-z0-9][A-Za-z0-9\-]*)(?:=([!-<>-~\u00a0-\ud7ff\ue000-\U0010ffff]+))?")
+# RFC 5321 section 4.1.2; a value with "=" is what Postfix's XVERP has alone.
+_WORD = re.compile(r"([A-Za-z0-9][A-Za-z0-9\-]*)(?:=([!-~\u00a0-\ud7ff\ue000-\U0010ffff]+))?")
 # RFC 6533 section 3: characters beyond ASCII as \x{...}.
 _EMBEDDED = re.compile(r"\\x\{([0-9A-F]{1,6})\}")
 
@@ -30,6 +32,7 @@ class Asked:
         now: Unix seconds, from which times are counted.
         offered: what the client was told that there is.
         solicits: RFC 3865, in lower case.
+        verp: the delimiters of reverse-paths that each recipient gets by itself; empty: none does.
     """
 
     now: int
@@ -45,6 +48,7 @@ class Asked:
     by_returns: bool = False
     priority: int = 0
     solicits: frozenset[str] = frozenset()
+    verp: str = ""
     notify: frozenset[Notify] = frozenset()
     original: str = ""
     seen: set[str] = field(default_factory=set)
@@ -56,7 +60,7 @@ class Parameter:
 
     Attributes:
         keyword: offers it.
-        value: what its value is like; None: it has none.
+        value: what its value is like; None: it has none. It may be left out where it may be empty.
         read: notes what it says. Raises ValueError.
         name: it and its likes stand for one thing, which is said once.
     """
@@ -87,10 +91,10 @@ def _read_one(word: str, table: Mapping[str, Parameter], asked: Asked) -> None:
     if parameter is None or parameter.keyword not in asked.offered:
         raise Refused(reply.UNKNOWN_PARAMETER)
     once = parameter.name or name
-    if once in asked.seen or (value is None) is not (parameter.value is None):
+    if once in asked.seen or (value is not None and parameter.value is None):
         raise Refused(reply.BAD_ARGUMENTS)
     asked.seen.add(once)
-    if parameter.value is not None and not parameter.value.fullmatch(value):
+    if parameter.value is not None and not parameter.value.fullmatch(value or ""):
         raise Refused(reply.BAD_ARGUMENTS)
     try:
         parameter.read(asked, value or "")
@@ -156,6 +160,10 @@ def _solicit(asked: Asked, value: str) -> None:
     asked.solicits = frozenset(value.lower().split(","))
 
 
+def _verp(asked: Asked, value: str) -> None:
+    asked.verp = value or VERP
+
+
 def _notify(asked: Asked, value: str) -> None:
     asked.notify = frozenset(Notify(word) for word in value.upper().split(","))
     if Notify.NEVER in asked.notify and len(asked.notify) > 1:
@@ -209,8 +217,9 @@ MAIL: dict[str, Parameter] = {
         re.compile(r"(?=.{1,1000}\Z)[A-Za-z0-9][\w.:\-]*(?:,[A-Za-z0-9][\w.:\-]*)*", re.ASCII),
         _solicit,
     ),
+    "XVERP": Parameter(Keyword.XVERP, re.compile(r"(?:[+=\-]{2})?"), _verp),
 }
 RCPT: dict[str, Parameter] = {
     "NOTIFY": Parameter(Keyword.DSN, re.compile(r"[A-Za-z,]+"), _notify),
-    "ORCPT": Parameter(Keyword.DSN, re.compile(r"[!-:<>-~]+;[^ ]+"), _orcpt),
+    "ORCPT": Parameter(Keyword.DSN, re.compile(r"[!-:<>-~]+;[^ =]+"), _orcpt),
 }
