@@ -33,9 +33,10 @@ async def test_an_operator_may_not_want_it(system: FrontAlone) -> None:
     assert not any("FUTURERELEASE" in line for line in await told(system, "submission"))
 
 
-@pytest.mark.parametrize("parameter", ["HOLDFOR=3600", f"HOLDUNTIL={moment(3600)}"])
-async def test_a_message_is_held(system: FrontAlone, parameter: str) -> None:
+@pytest.mark.parametrize("how", ["HOLDFOR", "HOLDUNTIL"])
+async def test_a_message_is_held(system: FrontAlone, how: str) -> None:
     ann = await system.person()
+    parameter = f"{how}={3600 if how == 'HOLDFOR' else moment(3600)}"
     wire = await signed_in(system, ann)
     await wire.play(
         f"""
