@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.rpc.repeating import ATTEMPTS
+from postroom_smtp.ports import Delivery
 from postroom_smtp.protocol.envelope import Body, Notify, Recipient, Request, Return
-from postroom_smtp.sending.ports import Outcome
+from postroom_smtp.sending.ports import Outcome, Settlement
 
 from tests.harness.peer import KEYWORDS, Act, Answers, Peer
 from tests.harness.post import MESSAGE, Post, posting, status_of
@@ -698,3 +699,68 @@ async def test_a_drain_waits_for_nobody_for_ever(post: Post) -> None:
     await peer.reached.wait()
     await asyncio.wait_for(worker.drain(0.2), 10)
     assert not any(one.lease_id for one in post.queue.entries.values())
+
+
+@pytest.mark.parametrize("draining", [False, True])
+async def test_what_is_known_is_told_when_the_store_is_there_again(
+    post: Post, draining: bool
+) -> None:
+    """Otherwise it would be sent again."""
+    peer = await post.peer("there.example")
+    peer.answers["."] = [Act.HOLD, "250 ok"]
+    worker = post.work()
+    numbers = post.queue.add([BOB], MESSAGE)
+    await peer.reached.wait()
+    settle, refused = post.queue.settle, asyncio.Semaphore(0)
+
+    async def told(settlement: Settlement) -> frozenset[int]:
+        refused.release()
+        return await settle(settlement)
+
+    post.queue.settle = told  # type: ignore[method-assign]
+    post.queue.fault = AWAY
+    drained = asyncio.create_task(worker.drain(20)) if draining else None
+    peer.let_go.set()
+    for _ in range(2):
+        await refused.acquire()
+    post.queue.fault = None
+    (attempt,) = await post.queue.until_settled(numbers)
+    assert attempt.outcome is Outcome.RELAYED
+    await post.queue.until_idle()
+    assert peer.recipients == [BOB]
+    if drained is not None:
+        await drained
+
+
+async def test_one_whose_fate_breaks_takes_nobody_along(post: Post) -> None:
+    peer = await post.peer("there.example")
+    peer.answers["RCPT"] = "550 5.1.1 nobody"
+    post.work()
+    tell = post.store.deliver
+
+    async def deliver(delivery: Delivery) -> None:
+        if b"first@there.example" in post.store.content(delivery):
+            raise ZeroDivisionError
+        await tell(delivery)
+
+    post.store.deliver = deliver  # type: ignore[method-assign]
+    numbers = post.queue.add(["first@there.example", BOB], MESSAGE)
+    attempts = await post.queue.until_settled(numbers)
+    assert [one.outcome for one in attempts] == [Outcome.DEFERRED, Outcome.FAILED]
+    assert len(post.notices) == 1
+
+
+@pytest.mark.parametrize("days", [0, 6])
+async def test_what_breaks_here_has_its_time_and_its_end(post: Post, days: int) -> None:
+    await post.peer("there.example")
+    worker = post.work()
+
+    async def connect(way: object) -> None:
+        raise ZeroDivisionError
+
+    worker._courier.connector.connect = connect  # type: ignore[method-assign, assignment]
+    (number,) = post.queue.add([BOB], MESSAGE, age=days * DAY)
+    (attempt,) = await post.queue.until_settled([number])
+    assert attempt.outcome is (Outcome.FAILED if days else Outcome.DEFERRED)
+    assert attempt.reply.startswith("451 4.3.0 something went wrong here")
+    assert len(post.notices) == bool(days)
