@@ -9,7 +9,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from postroom_smtp.dns import Association
 from postroom_smtp.protocol.envelope import Request
+from postroom_smtp.sending import dane
 from postroom_smtp.sending.ports import Outcome
 from postroom_smtp.sending.security import client_context, verifying_context
 
@@ -75,6 +77,22 @@ async def test_nothing_of_clear_text_stays(post: Post) -> None:
 
 
 # By setting.
+
+
+@pytest.mark.parametrize("option", ["verify", "may"])
+async def test_a_host_whose_name_can_not_be_in_a_handshake(post: Post, option: str) -> None:
+    """It is like any other host that fails."""
+    hostile = "\\195\\188" * 10
+    await post.peer("there.example", tls=certified(MX).context)
+    other = await post.peer(tls=post.server_tls("mx2.there.example"))
+    post.dns.add(f"{hostile}.example", "A", "127.0.0.2")
+    post.dns.add("there.example", "MX", f"5 {hostile}.example.", "10 mx2.there.example.")
+    post.work(send_routes=f"there.example=;{option}")
+    (attempt,) = await post.send(BOB)
+    assert "went wrong here" not in attempt.reply
+    if option == "verify":
+        assert attempt.outcome is Outcome.RELAYED
+        assert other.recipients == [BOB]
 
 
 async def test_encryption_by_setting(post: Post) -> None:
@@ -149,6 +167,24 @@ async def test_dane_under_an_authority_for_the_domain_or_the_host(post: Post, na
     await post.peer("there.example", tls=shown.context, secure=True)
     post.dns.add(f"_{post.port}._tcp.{MX}", "TLSA", shown.record(2, 1, 1), secure=True)
     assert (await post.send(BOB))[0].tls == "TLSv1.3 dane"
+
+
+async def test_dane_under_an_authority_for_a_domain_beyond_ascii(post: Post) -> None:
+    shown = certified("xn--mnchen-3ya.example")
+    await post.peer("xn--mnchen-3ya.example", tls=shown.context, secure=True)
+    post.dns.add(f"_{post.port}._tcp.{MX}", "TLSA", shown.record(2, 1, 1), secure=True)
+    (attempt,) = await post.send("bob@m\u00fcnchen.example")
+    assert attempt.tls == "TLSv1.3 dane"
+
+
+@pytest.mark.parametrize(
+    "name", ["m_x.there.example", "b\u00fccher.example", "[192.0.2.1]", "a..b"]
+)
+def test_names_that_no_certificate_can_have(name: str) -> None:
+    shown = certified(MX)
+    record = Association(2, 0, 0, shown.authority)
+    assert not dane.vouched([record], [shown.own, shown.authority], [name])
+    assert dane.vouched([record], [shown.own, shown.authority], [name, MX])
 
 
 async def test_dane_demands_tls(post: Post) -> None:

@@ -12,6 +12,7 @@ from postroom_chassis import logs
 
 from postroom_smtp.dns import Association, Resolver
 from postroom_smtp.protocol import mta_sts
+from postroom_smtp.protocol.client import ascii_domain
 from postroom_smtp.protocol.response import Response, made_here
 from postroom_smtp.sending import dane
 from postroom_smtp.sending.hosts import Host, Place
@@ -121,7 +122,7 @@ class Safety:
             found = await self._resolver.associations(base, port)
             if not found.secure or not found.records:
                 continue
-            names = tuple(dict.fromkeys((base, host.name, domain)))
+            names = tuple(dict.fromkeys((base, host.name, ascii_domain(domain) or domain)))
             usable = dane.usable(found.records)
             # Records that can't be used still say that there is TLS (RFC 7672 section 2.2).
             label = "dane" if usable else "dane-unusable"
