@@ -4,6 +4,7 @@ signing in at a smart host.
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from postroom_smtp.protocol.envelope import Request
 from postroom_smtp.sending import dane
 from postroom_smtp.sending.ports import Outcome
 from postroom_smtp.sending.security import client_context, verifying_context
+from postroom_smtp.sending.sts import Found, Policies
 
 from tests.harness.peer import KEYWORDS, Act, Answers, Peer
 from tests.harness.post import MESSAGE, Post, certified, posting, status_of
@@ -273,6 +275,51 @@ async def test_what_is_no_policy(post: Post, lines: tuple[str, ...], told: dict[
     assert (await post.send(BOB))[0].tls == "TLSv1.3 opportunistic"
 
 
+async def test_a_newer_policy_that_can_not_be_fetched_is_asked_for_seldom(post: Post) -> None:
+    """RFC 8461 section 5.1: what was known holds meanwhile."""
+    fetched = await post.policy("there.example", *POLICY)
+    await post.peer("there.example", tls=post.server_tls(MX))
+    post.work(send_reuse_seconds=0)
+    await post.send(BOB)
+    await post.queue.until_idle()
+    post.dns.remove("_mta-sts.there.example", "TXT")
+    post.dns.text("_mta-sts.there.example", "v=STSv1; id=2;")
+    asked: list[str] = []
+    policies = post.workers[0]._courier.connector._policies
+
+    async def get(name: str) -> bytes:
+        asked.append(name)
+        raise OSError
+
+    policies._get = get  # type: ignore[method-assign]
+    policies._resolver._resolver.cache.flush()  # type: ignore[union-attr]
+    for _ in range(3):
+        assert (await post.send(BOB))[0].tls == "TLSv1.3 mta-sts"
+        await post.queue.until_idle()
+    assert asked == ["mta-sts.there.example"]
+    assert fetched == {"/.well-known/mta-sts.txt": 1}
+
+
+async def test_a_policy_that_trickles_has_its_time(post: Post) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n")
+        while not writer.is_closing():
+            writer.write(b"X: x\r\n")
+            await asyncio.sleep(0.05)
+
+    tls = post.server_tls("mta-sts.there.example")
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
+    post.stack.callback(server.close)
+    post.dns.add("mta-sts.there.example", "A", "127.0.0.1")
+    post.dns.text("_mta-sts.there.example", "v=STSv1; id=1;")
+    authorities = ssl.create_default_context(cafile=post.settings["send_authorities"])
+    policies = Policies(
+        post.resolver, authorities, port=server.sockets[0].getsockname()[1], seconds=0.3
+    )
+    found = await asyncio.wait_for(policies.of("there.example"), 10)
+    assert found == Found(None, False)
+
+
 async def test_dane_comes_before_a_policy(post: Post) -> None:
     """RFC 8461 section 2: a policy never makes up for DANE."""
     await post.policy("there.example", *POLICY)
@@ -321,6 +368,18 @@ async def test_required_tls_with_whoever_is_there(post: Post) -> None:
     peer = await post.peer("there.example", tls=post.server_tls(MX))
     (attempt,) = await post.send(BOB, request=REQUIRED)
     assert (attempt.outcome, attempt.reply[:10]) == (Outcome.FAILED, "550 5.7.10")
+    assert not peer.heard
+
+
+@pytest.mark.parametrize("away", ["policy", "record"])
+async def test_required_tls_where_nobody_can_be_asked_now(post: Post, away: str) -> None:
+    if away == "policy":
+        await post.policy("there.example", *POLICY, status="500 Oh")
+    else:
+        post.dns.fail("_mta-sts.there.example")
+    peer = await post.peer("there.example", tls=post.server_tls(MX))
+    (attempt,) = await post.send(BOB, request=REQUIRED)
+    assert (attempt.outcome, attempt.reply[:10]) == (Outcome.DEFERRED, "451 4.7.10")
     assert not peer.heard
 
 

@@ -17,14 +17,13 @@ from postroom_chassis import logs
 from prometheus_client import Counter
 
 from postroom_smtp.dns import Address, DnsFailure
-from postroom_smtp.protocol.mta_sts import Policy
 from postroom_smtp.protocol.response import Response, made_here
 from postroom_smtp.sending import dane
 from postroom_smtp.sending.hosts import Host, Hosts, Nowhere, Ourselves, Place
 from postroom_smtp.sending.link import Link, Lost
 from postroom_smtp.sending.routes import Level, Route, Source
 from postroom_smtp.sending.security import Ineligible, Safety, Security
-from postroom_smtp.sending.sts import Policies
+from postroom_smtp.sending.sts import Found, Policies
 
 log = logs.logger(__name__)
 
@@ -116,14 +115,14 @@ class Connector:
         """A server that is ready for MAIL. Raises Unreached."""
         tries = _Tries()
         try:
-            hosts, policy = await self._servers(way)
+            hosts, found = await self._servers(way)
         except (DnsFailure, Nowhere) as failure:
             raise _unreached(failure) from failure
         for host in hosts:
             try:
                 place = await self._hosts.place(host)
                 security = await self._safety.of(
-                    way.domain, way.route, host, place, policy, demanded=way.demanded
+                    way.domain, way.route, host, place, found, demanded=way.demanded
                 )
             except (DnsFailure, Nowhere, Ineligible) as failure:
                 tries.failures.append(_unreached(failure, host.name, ours=bool(way.route.host)))
@@ -134,15 +133,15 @@ class Connector:
                 return link
         raise tries.worst()
 
-    async def _servers(self, way: Way) -> tuple[list[Host], Policy | None]:
+    async def _servers(self, way: Way) -> tuple[list[Host], Found]:
         if way.route.host:
-            return [Host(way.route.host, secure=True)], None
+            return [Host(way.route.host, secure=True)], Found(None)
         if way.route.level is not None:
-            return await self._hosts.of(way.domain), None
-        hosts, policy = await asyncio.gather(
+            return await self._hosts.of(way.domain), Found(None)
+        hosts, found = await asyncio.gather(
             self._hosts.of(way.domain), self._policies.of(way.domain)
         )
-        return hosts, policy
+        return hosts, found
 
     async def _try_addresses(
         self, way: Way, host: Host, place: Place, security: Security, tries: _Tries

@@ -17,6 +17,7 @@ from postroom_smtp.protocol.response import Response, made_here
 from postroom_smtp.sending import dane
 from postroom_smtp.sending.hosts import Host, Place
 from postroom_smtp.sending.routes import Level, Route
+from postroom_smtp.sending.sts import Found
 
 log = logs.logger(__name__)
 
@@ -73,7 +74,7 @@ class Safety:
         route: Route,
         host: Host,
         place: Place,
-        policy: mta_sts.Policy | None,
+        found: Found,
         *,
         demanded: bool,
     ) -> Security:
@@ -87,15 +88,16 @@ class Safety:
         if route.level is not None:
             security = Security(route.level, route.level, host.name)
         else:
-            security = await self._published(domain, host, place, policy, route.port)
+            security = await self._published(domain, host, place, found.policy, route.port)
         if not demanded or security.level is Level.VERIFY or security.associations:
             return security
         # RFC 8689 section 4.2.1: the server's name must be one that nobody can have made up.
         if host.secure and security.level is not Level.NONE:
             return replace(security, level=Level.VERIFY, label="requiretls")
-        raise Ineligible(
-            made_here(550, "5.7.10", "neither DNSSEC nor MTA-STS says which server is safe")
-        )
+        reply = "neither DNSSEC nor MTA-STS says which server is safe"
+        if not found.certain:
+            raise Ineligible(made_here(451, "4.7.10", f"{reply} now"))
+        raise Ineligible(made_here(550, "5.7.10", reply))
 
     async def _published(
         self, domain: str, host: Host, place: Place, policy: mta_sts.Policy | None, port: int
