@@ -367,6 +367,35 @@ async def test_a_server_that_calls_itself_as_we_do(post: Post) -> None:
     assert (attempt.outcome, attempt.reply[:9]) == (Outcome.FAILED, "554 5.4.6")
 
 
+async def test_what_comes_after_this_very_server_is_not_asked(post: Post) -> None:
+    """It would hand the mail to us."""
+    await post.peer(answers={"EHLO": "250 MX.here.example"})
+    other = await post.peer()
+    post.dns.add("there.example", "MX", "10 mx1.there.example.", "20 mx2.there.example.")
+    (attempt,) = await post.send(BOB)
+    assert (attempt.outcome, attempt.reply[:9]) == (Outcome.FAILED, "554 5.4.6")
+    assert not other.heard
+
+
+async def test_a_literal_that_is_ours(post: Post) -> None:
+    peer = await post.peer()
+    post.work(send_addresses=peer.host)
+    (attempt,) = await post.send(f"bob@[{peer.host}]")
+    assert (attempt.outcome, attempt.reply[:9]) == (Outcome.FAILED, "554 5.4.6")
+    assert not peer.heard
+
+
+async def test_all_servers_together_have_their_time(post: Post) -> None:
+    await post.peer(answers={"": Act.STALL})
+    await post.peer(answers={"": Act.STALL})
+    post.dns.add("there.example", "MX", "10 mx1.there.example.", "20 mx2.there.example.")
+    post.work(reply_seconds=30, reach_seconds=0.5)
+    post.queue.add([BOB], MESSAGE)
+    domain = post.queue.domains["there.example"]
+    await post.queue.until(lambda: domain.failures == 1)
+    assert domain.reply == "451 4.4.1 no server was ready within 0.5 seconds"
+
+
 async def test_routes(post: Post) -> None:
     one, other, rest = await post.peer(), await post.peer(), await post.peer()
     port = post.port

@@ -49,12 +49,17 @@ class Unreached(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Seconds that a server may take (RFC 5321 section 4.5.3.2)."""
+    """Seconds that a server may take (RFC 5321 section 4.5.3.2).
+
+    Attributes:
+        reach: that a domain's servers may take together until one is ready.
+    """
 
     connect: float = 30.0
     reply: float = 300.0
     piece: float = 180.0
     end: float = 600.0
+    reach: float = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +118,14 @@ class Connector:
 
     async def connect(self, way: Way) -> Link:
         """A server that is ready for MAIL. Raises Unreached."""
+        try:
+            async with asyncio.timeout(self._times.reach):
+                return await self._connect(way)
+        except TimeoutError as error:
+            reply = f"no server was ready within {self._times.reach:g} seconds"
+            raise Unreached(made_here(451, "4.4.1", reply)) from error
+
+    async def _connect(self, way: Way) -> Link:
         tries = _Tries()
         try:
             hosts, found = await self._servers(way)
@@ -131,6 +144,8 @@ class Connector:
                 continue
             if (link := await self._try_addresses(way, host, place, security, tries)) is not None:
                 return link
+            if tries.failures and _is_ourselves(tries.failures[-1]):
+                break
         raise tries.worst()
 
     async def _servers(self, way: Way) -> tuple[list[Host], Found]:
@@ -297,7 +312,8 @@ def _unreached(
 
 
 def _is_ourselves(failure: Unreached) -> bool:
-    return failure.response.enhanced[2:] == "4.6"
+    # What others say is temporary.
+    return failure.response.permanent and failure.response.enhanced[2:] == "4.6"
 
 
 def _server_name(name: str) -> str:
