@@ -542,6 +542,19 @@ async def test_delays_of_destinations_that_are_not_reached(post: Post) -> None:
     assert status_of(post.notice())["Action"] == "delayed"
 
 
+async def test_a_destination_is_looked_at_soon_while_there_is_something_to_tell(post: Post) -> None:
+    post.dns.add("there.example", "A", "127.0.0.99")
+    old = post.queue.add([BOB], MESSAGE, age=6 * DAY)
+    post.queue.add(["new@there.example"], MESSAGE)
+    domain = post.queue.domains["there.example"]
+    domain.failures = 7
+    post.work()
+    await post.queue.until_settled(old)
+    await post.queue.until(lambda: domain.failures == 8)
+    assert domain.retry_at - post.queue.clock() <= 61
+    assert len(post.notices) == 1
+
+
 @pytest.mark.parametrize("reached", [True, False])
 async def test_after_five_days_it_is_over(post: Post, reached: bool) -> None:
     if reached:

@@ -448,6 +448,9 @@ class _Errand:
         task = asyncio.create_task(self._conclude(words, seconds))
         self._settling.add(task)
         task.add_done_callback(self._settling.discard)
+        elif told:
+            # There may be more, of which it is time to tell as well.
+            retry_at = min(retry_at, self._courier.schedule.soon(now))
 
     async def _conclude(self, words: Sequence[_Word], seconds: float) -> None:
         try:
