@@ -446,6 +446,25 @@ async def test_connections_to_a_smart_host_are_few(post: Post) -> None:
     assert peer.most <= 3
 
 
+async def test_who_waits_for_a_smart_host_takes_no_room_from_others(post: Post) -> None:
+    slow = await post.peer()
+    slow.answers["MAIL"] = [Act.HOLD, "250 ok"]
+    fast = await post.peer("there.example")
+    post.work(
+        send_routes=f"slow.example={slow.host},also.example={slow.host}",
+        send_host_connections=1,
+        send_batches=2,
+        reply_seconds=60,
+    )
+    post.queue.add(["a@slow.example"], MESSAGE)
+    await slow.reached.wait()
+    post.queue.add(["a@also.example"], MESSAGE)
+    await post.send(BOB)
+    assert fast.recipients == [BOB]
+    slow.let_go.set()
+    await post.queue.until_idle()
+
+
 async def test_tls_from_the_beginning(post: Post) -> None:
     """RFC 8314: port 465."""
     context = post.server_tls("smart.example")

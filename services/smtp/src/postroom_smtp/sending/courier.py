@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 
 from postroom_chassis import logs
@@ -198,16 +198,31 @@ class Courier:
 
     async def connect(self, way: Way) -> Link:
         """A new connection. Raises Unreached."""
+        with self._waiting():
+            return await self.connector.connect(way)
+
+    @asynccontextmanager
+    async def room(self, route: Route) -> AsyncIterator[None]:
+        """Held while a connection to a route's host is in use."""
+        host = self._hosts.get(route.host)
+        if host is None:
+            yield
+            return
+        with self._waiting():
+            await host.acquire()
+        try:
+            yield
+        finally:
+            host.release()
+
+    @contextmanager
+    def _waiting(self) -> Iterator[None]:
         self.connecting += 1
         self.news.set()
         try:
-            return await self.connector.connect(way)
+            yield
         finally:
             self.connecting -= 1
-
-    def room(self, route: Route) -> AbstractAsyncContextManager[None]:
-        """Held while a connection to a route's host is in use."""
-        return self._hosts.get(route.host) or nullcontext()
 
 
 class _Errand:
@@ -433,6 +448,9 @@ class _Errand:
         if len(told) == len(self._batch.entries) and all(self._over(one.entry) for one in told):
             # There may be more that is as old, and to be told of at once.
             retry_at = int(now) + 1
+        elif told:
+            # There may be more, of which it is time to tell as well.
+            retry_at = min(retry_at, self._courier.schedule.soon(now))
         self._destination = Destination(False, retry_at, str(self._stranded[0].response))
         return await self._settle(told)
 
@@ -448,9 +466,6 @@ class _Errand:
         task = asyncio.create_task(self._conclude(words, seconds))
         self._settling.add(task)
         task.add_done_callback(self._settling.discard)
-        elif told:
-            # There may be more, of which it is time to tell as well.
-            retry_at = min(retry_at, self._courier.schedule.soon(now))
 
     async def _conclude(self, words: Sequence[_Word], seconds: float) -> None:
         try:
