@@ -12,6 +12,7 @@ from postroom_chassis.rpc.repeating import ATTEMPTS
 from postroom_smtp.ports import Delivery
 from postroom_smtp.protocol.envelope import Body, Notify, Recipient, Request, Return
 from postroom_smtp.sending.ports import Outcome, Settlement
+from postroom_smtp.sending.worker import give_up
 
 from tests.harness.peer import KEYWORDS, Act, Answers, Peer
 from tests.harness.post import MESSAGE, Post, posting, status_of
@@ -743,9 +744,9 @@ async def test_a_drain_waits_for_nobody_for_ever(post: Post) -> None:
     assert not any(one.lease_id for one in post.queue.entries.values())
 
 
-@pytest.mark.parametrize("draining", [False, True])
+@pytest.mark.parametrize("meanwhile", ["nothing", "a drain", "the lease ends"])
 async def test_what_is_known_is_told_when_the_store_is_there_again(
-    post: Post, draining: bool
+    post: Post, meanwhile: str
 ) -> None:
     """Otherwise it would be sent again."""
     peer = await post.peer("there.example")
@@ -761,9 +762,15 @@ async def test_what_is_known_is_told_when_the_store_is_there_again(
 
     post.queue.settle = told  # type: ignore[method-assign]
     post.queue.fault = AWAY
-    drained = asyncio.create_task(worker.drain(20)) if draining else None
+    drained = asyncio.create_task(worker.drain(20)) if meanwhile == "a drain" else None
     peer.let_go.set()
     for _ in range(2):
+        await refused.acquire()
+    if meanwhile == "the lease ends":
+        ((lease, task),) = worker._leases.values()
+        give_up(lease, task)
+        await refused.acquire()
+        give_up(lease, task)
         await refused.acquire()
     post.queue.fault = None
     (attempt,) = await post.queue.until_settled(numbers)
@@ -772,6 +779,30 @@ async def test_what_is_known_is_told_when_the_store_is_there_again(
     assert peer.recipients == [BOB]
     if drained is not None:
         await drained
+
+
+async def test_no_lease_is_ended_without_what_is_known(post: Post) -> None:
+    """Others would send it again at once."""
+    peer = await post.peer("there.example")
+    peer.answers["."] = Act.HOLD
+    worker = post.work()
+    (number,) = post.queue.add([BOB], MESSAGE)
+    await peer.reached.wait()
+    settle, ends = post.queue.settle, list[Settlement]()
+
+    async def told(settlement: Settlement) -> frozenset[int]:
+        if not settlement.ended:
+            raise AWAY
+        ends.append(settlement)
+        return await settle(settlement)
+
+    post.queue.settle = told  # type: ignore[method-assign]
+    peer.let_go.set()
+    draining = asyncio.create_task(worker.drain(0.5))
+    (attempt,) = await post.queue.until_settled([number])
+    await draining
+    assert attempt.outcome is Outcome.RELAYED
+    assert [fate.queue_id for fate in ends[0].fates] == [number]
 
 
 async def test_one_whose_fate_breaks_takes_nobody_along(post: Post) -> None:

@@ -163,7 +163,7 @@ class Worker:
             now = self._clock()
             for lease, task in list(self._leases.values()):
                 if now >= lease.until:
-                    _give_up(lease, task)
+                    give_up(lease, task)
             held = [lease.id for lease, _ in self._leases.values() if not lease.over]
             if not held:
                 continue
@@ -178,7 +178,7 @@ class Worker:
                 lease, task = self._leases[lease_id]
                 if lease_id in lost:
                     log.warning("smtp.lease_lost")
-                    _give_up(lease, task)
+                    give_up(lease, task)
                 else:
                     lease.until = now + self._load.lease_seconds - MARGIN_SECONDS
 
@@ -190,7 +190,7 @@ class Worker:
             pass
 
 
-def _give_up(lease: Lease, task: asyncio.Task[None]) -> None:
+def give_up(lease: Lease, task: asyncio.Task[None]) -> None:
     """Nothing more is sent by a lease. What is known is told all the same, so it is said once."""
     if not lease.over:
         lease.over = True
