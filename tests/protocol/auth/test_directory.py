@@ -38,6 +38,29 @@ async def test_answers_come_in_the_order_asked(house: House) -> None:
     assert (ann.account_id, ann.address, ann.quota_bytes) == (people["ann"], "ann@example.org", 9)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{'x' * 65}@elsewhere.example",
+        f'"{"x y" * 30}"@elsewhere.example',
+        "x@under_score.example",
+    ],
+)
+async def test_what_is_an_address_elsewhere_is_theirs_to_say(house: House, text: str) -> None:
+    await with_people(house)
+    ours = f"{'x' * 65}@example.org"
+    answers = await house.resolve(text, "ann@example.org", ours)
+    assert [answer.kind for answer in answers] == [FOREIGN, LOCAL, INVALID]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x", "x@", "@x.example", "a b@x.example", "x@a b", "x@a..b", "x@b\n", "x\n@b"]
+)
+async def test_what_is_nobodys_address(house: House, text: str) -> None:
+    await with_people(house)
+    assert [answer.kind for answer in await house.resolve(text)] == [INVALID]
+
+
 async def test_a_detail_is_told_as_written(house: House) -> None:
     await with_people(house)
     (answer,) = await house.resolve("ann+Shop+Two@example.org")

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.rpc.repeating import ATTEMPTS
+from postroom_smtp.ports import Delivery
 from postroom_smtp.protocol.envelope import Body, Notify, Recipient, Request, Return
-from postroom_smtp.sending.ports import Outcome
+from postroom_smtp.sending.ports import Outcome, Settlement
+from postroom_smtp.sending.worker import give_up
 
 from tests.harness.peer import KEYWORDS, Act, Answers, Peer
 from tests.harness.post import MESSAGE, Post, posting, status_of
@@ -366,6 +368,35 @@ async def test_a_server_that_calls_itself_as_we_do(post: Post) -> None:
     assert (attempt.outcome, attempt.reply[:9]) == (Outcome.FAILED, "554 5.4.6")
 
 
+async def test_what_comes_after_this_very_server_is_not_asked(post: Post) -> None:
+    """It would hand the mail to us."""
+    await post.peer(answers={"EHLO": "250 MX.here.example"})
+    other = await post.peer()
+    post.dns.add("there.example", "MX", "10 mx1.there.example.", "20 mx2.there.example.")
+    (attempt,) = await post.send(BOB)
+    assert (attempt.outcome, attempt.reply[:9]) == (Outcome.FAILED, "554 5.4.6")
+    assert not other.heard
+
+
+async def test_a_literal_that_is_ours(post: Post) -> None:
+    peer = await post.peer()
+    post.work(send_addresses=peer.host)
+    (attempt,) = await post.send(f"bob@[{peer.host}]")
+    assert (attempt.outcome, attempt.reply[:9]) == (Outcome.FAILED, "554 5.4.6")
+    assert not peer.heard
+
+
+async def test_all_servers_together_have_their_time(post: Post) -> None:
+    await post.peer(answers={"": Act.STALL})
+    await post.peer(answers={"": Act.STALL})
+    post.dns.add("there.example", "MX", "10 mx1.there.example.", "20 mx2.there.example.")
+    post.work(reply_seconds=30, reach_seconds=0.5)
+    post.queue.add([BOB], MESSAGE)
+    domain = post.queue.domains["there.example"]
+    await post.queue.until(lambda: domain.failures == 1)
+    assert domain.reply == "451 4.4.1 no server was ready within 0.5 seconds"
+
+
 async def test_routes(post: Post) -> None:
     one, other, rest = await post.peer(), await post.peer(), await post.peer()
     port = post.port
@@ -510,6 +541,19 @@ async def test_delays_of_destinations_that_are_not_reached(post: Post) -> None:
     await post.queue.until(lambda: waiting.delay_told)
     assert waiting.attempts == []
     assert status_of(post.notice())["Action"] == "delayed"
+
+
+async def test_a_destination_is_looked_at_soon_while_there_is_something_to_tell(post: Post) -> None:
+    post.dns.add("there.example", "A", "127.0.0.99")
+    old = post.queue.add([BOB], MESSAGE, age=6 * DAY)
+    post.queue.add(["new@there.example"], MESSAGE)
+    domain = post.queue.domains["there.example"]
+    domain.failures = 7
+    post.work()
+    await post.queue.until_settled(old)
+    await post.queue.until(lambda: domain.failures == 8)
+    assert domain.retry_at - post.queue.clock() <= 61
+    assert len(post.notices) == 1
 
 
 @pytest.mark.parametrize("reached", [True, False])
@@ -698,3 +742,98 @@ async def test_a_drain_waits_for_nobody_for_ever(post: Post) -> None:
     await peer.reached.wait()
     await asyncio.wait_for(worker.drain(0.2), 10)
     assert not any(one.lease_id for one in post.queue.entries.values())
+
+
+@pytest.mark.parametrize("meanwhile", ["nothing", "a drain", "the lease ends"])
+async def test_what_is_known_is_told_when_the_store_is_there_again(
+    post: Post, meanwhile: str
+) -> None:
+    """Otherwise it would be sent again."""
+    peer = await post.peer("there.example")
+    peer.answers["."] = [Act.HOLD, "250 ok"]
+    worker = post.work()
+    numbers = post.queue.add([BOB], MESSAGE)
+    await peer.reached.wait()
+    settle, refused = post.queue.settle, asyncio.Semaphore(0)
+
+    async def told(settlement: Settlement) -> frozenset[int]:
+        refused.release()
+        return await settle(settlement)
+
+    post.queue.settle = told  # type: ignore[method-assign]
+    post.queue.fault = AWAY
+    drained = asyncio.create_task(worker.drain(20)) if meanwhile == "a drain" else None
+    peer.let_go.set()
+    for _ in range(2):
+        await refused.acquire()
+    if meanwhile == "the lease ends":
+        ((lease, task),) = worker._leases.values()
+        give_up(lease, task)
+        await refused.acquire()
+        give_up(lease, task)
+        await refused.acquire()
+    post.queue.fault = None
+    (attempt,) = await post.queue.until_settled(numbers)
+    assert attempt.outcome is Outcome.RELAYED
+    await post.queue.until_idle()
+    assert peer.recipients == [BOB]
+    if drained is not None:
+        await drained
+
+
+async def test_no_lease_is_ended_without_what_is_known(post: Post) -> None:
+    """Others would send it again at once."""
+    peer = await post.peer("there.example")
+    peer.answers["."] = Act.HOLD
+    worker = post.work()
+    (number,) = post.queue.add([BOB], MESSAGE)
+    await peer.reached.wait()
+    settle, ends = post.queue.settle, list[Settlement]()
+
+    async def told(settlement: Settlement) -> frozenset[int]:
+        if not settlement.ended:
+            raise AWAY
+        ends.append(settlement)
+        return await settle(settlement)
+
+    post.queue.settle = told  # type: ignore[method-assign]
+    peer.let_go.set()
+    draining = asyncio.create_task(worker.drain(0.5))
+    (attempt,) = await post.queue.until_settled([number])
+    await draining
+    assert attempt.outcome is Outcome.RELAYED
+    assert [fate.queue_id for fate in ends[0].fates] == [number]
+
+
+async def test_one_whose_fate_breaks_takes_nobody_along(post: Post) -> None:
+    peer = await post.peer("there.example")
+    peer.answers["RCPT"] = "550 5.1.1 nobody"
+    post.work()
+    tell = post.store.deliver
+
+    async def deliver(delivery: Delivery) -> None:
+        if b"first@there.example" in post.store.content(delivery):
+            raise ZeroDivisionError
+        await tell(delivery)
+
+    post.store.deliver = deliver  # type: ignore[method-assign]
+    numbers = post.queue.add(["first@there.example", BOB], MESSAGE)
+    attempts = await post.queue.until_settled(numbers)
+    assert [one.outcome for one in attempts] == [Outcome.DEFERRED, Outcome.FAILED]
+    assert len(post.notices) == 1
+
+
+@pytest.mark.parametrize("days", [0, 6])
+async def test_what_breaks_here_has_its_time_and_its_end(post: Post, days: int) -> None:
+    await post.peer("there.example")
+    worker = post.work()
+
+    async def connect(way: object) -> None:
+        raise ZeroDivisionError
+
+    worker._courier.connector.connect = connect  # type: ignore[method-assign, assignment]
+    (number,) = post.queue.add([BOB], MESSAGE, age=days * DAY)
+    (attempt,) = await post.queue.until_settled([number])
+    assert attempt.outcome is (Outcome.FAILED if days else Outcome.DEFERRED)
+    assert attempt.reply.startswith("451 4.3.0 something went wrong here")
+    assert len(post.notices) == bool(days)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_smtp.ports import Account
-from postroom_smtp.protocol.envelope import Notify, Recipient, Request
+from postroom_smtp.protocol.envelope import Body, Notify, Recipient, Request, Return
 from postroom_smtp.sending.ports import Outcome
 
 from tests.harness.post import MESSAGE, Post, posting
@@ -52,6 +53,16 @@ async def test_what_an_alias_forwards_goes_on(post: Post) -> None:
     assert forwarded.address == "c@there.example"
     assert forwarded.sender is not None
     assert forwarded.sender.startswith("SRS0=")
+
+
+async def test_what_was_asked_for_goes_on_with_what_is_forwarded(post: Post) -> None:
+    post.directory.add("list@here.example", forwards=("c@there.example",))
+    asked = Request(
+        Return.HEADERS, "id", require_tls=True, smtputf8=True, body=Body.BINARY, hold_until=1
+    )
+    await post.send("list@here.example", request=asked)
+    (delivery,) = post.store.messages
+    assert delivery.request == replace(asked, hold_until=0)
 
 
 async def test_a_large_one_is_uploaded(post: Post) -> None:

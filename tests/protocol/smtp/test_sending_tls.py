@@ -4,14 +4,18 @@ signing in at a smart host.
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from postroom_smtp.dns import Association
 from postroom_smtp.protocol.envelope import Request
+from postroom_smtp.sending import dane
 from postroom_smtp.sending.ports import Outcome
 from postroom_smtp.sending.security import client_context, verifying_context
+from postroom_smtp.sending.sts import Found, Policies
 
 from tests.harness.peer import KEYWORDS, Act, Answers, Peer
 from tests.harness.post import MESSAGE, Post, certified, posting, status_of
@@ -75,6 +79,22 @@ async def test_nothing_of_clear_text_stays(post: Post) -> None:
 
 
 # By setting.
+
+
+@pytest.mark.parametrize("option", ["verify", "may"])
+async def test_a_host_whose_name_can_not_be_in_a_handshake(post: Post, option: str) -> None:
+    """It is like any other host that fails."""
+    hostile = "\\195\\188" * 10
+    await post.peer("there.example", tls=certified(MX).context)
+    other = await post.peer(tls=post.server_tls("mx2.there.example"))
+    post.dns.add(f"{hostile}.example", "A", "127.0.0.2")
+    post.dns.add("there.example", "MX", f"5 {hostile}.example.", "10 mx2.there.example.")
+    post.work(send_routes=f"there.example=;{option}")
+    (attempt,) = await post.send(BOB)
+    assert "went wrong here" not in attempt.reply
+    if option == "verify":
+        assert attempt.outcome is Outcome.RELAYED
+        assert other.recipients == [BOB]
 
 
 async def test_encryption_by_setting(post: Post) -> None:
@@ -149,6 +169,24 @@ async def test_dane_under_an_authority_for_the_domain_or_the_host(post: Post, na
     await post.peer("there.example", tls=shown.context, secure=True)
     post.dns.add(f"_{post.port}._tcp.{MX}", "TLSA", shown.record(2, 1, 1), secure=True)
     assert (await post.send(BOB))[0].tls == "TLSv1.3 dane"
+
+
+async def test_dane_under_an_authority_for_a_domain_beyond_ascii(post: Post) -> None:
+    shown = certified("xn--mnchen-3ya.example")
+    await post.peer("xn--mnchen-3ya.example", tls=shown.context, secure=True)
+    post.dns.add(f"_{post.port}._tcp.{MX}", "TLSA", shown.record(2, 1, 1), secure=True)
+    (attempt,) = await post.send("bob@m\u00fcnchen.example")
+    assert attempt.tls == "TLSv1.3 dane"
+
+
+@pytest.mark.parametrize(
+    "name", ["m_x.there.example", "b\u00fccher.example", "[192.0.2.1]", "a..b"]
+)
+def test_names_that_no_certificate_can_have(name: str) -> None:
+    shown = certified(MX)
+    record = Association(2, 0, 0, shown.authority)
+    assert not dane.vouched([record], [shown.own, shown.authority], [name])
+    assert dane.vouched([record], [shown.own, shown.authority], [name, MX])
 
 
 async def test_dane_demands_tls(post: Post) -> None:
@@ -237,6 +275,51 @@ async def test_what_is_no_policy(post: Post, lines: tuple[str, ...], told: dict[
     assert (await post.send(BOB))[0].tls == "TLSv1.3 opportunistic"
 
 
+async def test_a_newer_policy_that_can_not_be_fetched_is_asked_for_seldom(post: Post) -> None:
+    """RFC 8461 section 5.1: what was known holds meanwhile."""
+    fetched = await post.policy("there.example", *POLICY)
+    await post.peer("there.example", tls=post.server_tls(MX))
+    post.work(send_reuse_seconds=0)
+    await post.send(BOB)
+    await post.queue.until_idle()
+    post.dns.remove("_mta-sts.there.example", "TXT")
+    post.dns.text("_mta-sts.there.example", "v=STSv1; id=2;")
+    asked: list[str] = []
+    policies = post.workers[0]._courier.connector._policies
+
+    async def get(name: str) -> bytes:
+        asked.append(name)
+        raise OSError
+
+    policies._get = get  # type: ignore[method-assign]
+    policies._resolver._resolver.cache.flush()  # type: ignore[union-attr]
+    for _ in range(3):
+        assert (await post.send(BOB))[0].tls == "TLSv1.3 mta-sts"
+        await post.queue.until_idle()
+    assert asked == ["mta-sts.there.example"]
+    assert fetched == {"/.well-known/mta-sts.txt": 1}
+
+
+async def test_a_policy_that_trickles_has_its_time(post: Post) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n")
+        while not writer.is_closing():
+            writer.write(b"X: x\r\n")
+            await asyncio.sleep(0.05)
+
+    tls = post.server_tls("mta-sts.there.example")
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
+    post.stack.callback(server.close)
+    post.dns.add("mta-sts.there.example", "A", "127.0.0.1")
+    post.dns.text("_mta-sts.there.example", "v=STSv1; id=1;")
+    authorities = ssl.create_default_context(cafile=post.settings["send_authorities"])
+    policies = Policies(
+        post.resolver, authorities, port=server.sockets[0].getsockname()[1], seconds=0.3
+    )
+    found = await asyncio.wait_for(policies.of("there.example"), 10)
+    assert found == Found(None, False)
+
+
 async def test_dane_comes_before_a_policy(post: Post) -> None:
     """RFC 8461 section 2: a policy never makes up for DANE."""
     await post.policy("there.example", *POLICY)
@@ -285,6 +368,18 @@ async def test_required_tls_with_whoever_is_there(post: Post) -> None:
     peer = await post.peer("there.example", tls=post.server_tls(MX))
     (attempt,) = await post.send(BOB, request=REQUIRED)
     assert (attempt.outcome, attempt.reply[:10]) == (Outcome.FAILED, "550 5.7.10")
+    assert not peer.heard
+
+
+@pytest.mark.parametrize("away", ["policy", "record"])
+async def test_required_tls_where_nobody_can_be_asked_now(post: Post, away: str) -> None:
+    if away == "policy":
+        await post.policy("there.example", *POLICY, status="500 Oh")
+    else:
+        post.dns.fail("_mta-sts.there.example")
+    peer = await post.peer("there.example", tls=post.server_tls(MX))
+    (attempt,) = await post.send(BOB, request=REQUIRED)
+    assert (attempt.outcome, attempt.reply[:10]) == (Outcome.DEFERRED, "451 4.7.10")
     assert not peer.heard
 
 
@@ -349,6 +444,25 @@ async def test_connections_to_a_smart_host_are_few(post: Post) -> None:
     numbers = [post.queue.add([f"bob@d{number}.example"], MESSAGE)[0] for number in range(40)]
     await post.queue.until_settled(numbers)
     assert peer.most <= 3
+
+
+async def test_who_waits_for_a_smart_host_takes_no_room_from_others(post: Post) -> None:
+    slow = await post.peer()
+    slow.answers["MAIL"] = [Act.HOLD, "250 ok"]
+    fast = await post.peer("there.example")
+    post.work(
+        send_routes=f"slow.example={slow.host},also.example={slow.host}",
+        send_host_connections=1,
+        send_batches=2,
+        reply_seconds=60,
+    )
+    post.queue.add(["a@slow.example"], MESSAGE)
+    await slow.reached.wait()
+    post.queue.add(["a@also.example"], MESSAGE)
+    await post.send(BOB)
+    assert fast.recipients == [BOB]
+    slow.let_go.set()
+    await post.queue.until_idle()
 
 
 async def test_tls_from_the_beginning(post: Post) -> None:

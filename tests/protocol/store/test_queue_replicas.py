@@ -15,11 +15,15 @@ from alembic.config import Config
 from postroom.store.v1 import delivery_pb2, delivery_pb2_grpc, sending_pb2, sending_pb2_grpc
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_chassis.rpc.server import Call
-from postroom_store import leasing, tables
+from postroom_store import destinations, leasing, tables
 from postroom_store.__main__ import start
 from postroom_store.database import Readers, open_engine
+from postroom_store.delivery import Delivery, RemoteRecipient
+from postroom_store.delivery import deliver as store_one
 from postroom_store.destinations import Wish
+from postroom_store.ingest import Ingest
 from postroom_store.lookouts import Lookouts
+from postroom_store.migrations import migrate
 from postroom_store.rpc.sending import SendingService
 from postroom_store.settings import StoreSettings
 from postroom_store.transaction import Rows, Transaction
@@ -168,6 +172,32 @@ def test_what_waited_before_is_leased(database_url: str) -> None:
         assert batch.messages == [leasing.LeasedMessage(100, "x@example.org", b"", False)]
         (state,) = connection.execute(sa.select(tables.queue.c.state)).scalars()
         assert state == 3
+    engine.dispose()
+
+
+def test_a_lease_that_was_taken_over_is_over_by_every_clock(database_url: str) -> None:
+    """Clocks of two replicas differ by seconds."""
+    engine = open_engine(database_url, 1)
+    migrate(engine)
+    content = Ingest(None, 0).prepare(b"Subject: hello\r\n\r\nHow are you?\r\n")
+    one = Delivery(content, "ann@example.org", [], [RemoteRecipient("bob@one.test")], 7, "")
+    with engine.begin() as connection:
+
+        def at(now: int) -> Transaction:
+            return Transaction(connection, Rows(), lambda: now)
+
+        transaction = at(NOW)
+        store_one(transaction, one)
+        transaction.flush()
+        wished = Wish("tests", 1, 1, 1, 60)
+        (first,) = leasing.lease(transaction, wished, ["one.test"])
+        transaction.flush()
+        ahead = at(NOW + 60)
+        (second,) = leasing.lease(ahead, wished, ["one.test"])
+        ahead.flush()
+        behind = at(NOW + 58)
+        assert leasing.extend(behind, [first.lease_id, second.lease_id], 60) == [first.lease_id]
+        assert destinations.lock(behind, ["one.test"])["one.test"].active == 1
     engine.dispose()
 
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 from pathlib import Path
+from typing import cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from postroom.store.v1 import sending_pb2
+from postroom_chassis.rpc.client import Channel
 from postroom_smtp.protocol.sasl import Credentials
 from postroom_smtp.sending.pace import LEAST_TAKEN, MOST_KNOWN, SLOW_SECONDS, Pace
+from postroom_smtp.sending.ports import Wish
+from postroom_smtp.sending.remote import MOST_LIMITS, RemoteQueue
 from postroom_smtp.sending.routes import (
     Level,
     Route,
@@ -79,6 +84,30 @@ def test_what_a_pace_knows_is_bounded() -> None:
     for number in range(MOST_KNOWN + 100):
         pace.too_much(f"d{number}.example")
     assert len(pace.limits()) == MOST_KNOWN
+
+
+class Leasing:
+    """A store that leases nothing."""
+
+    def __init__(self) -> None:
+        self.asked: list[sending_pb2.LeaseRequest] = []
+
+    def stub(self, kind: object) -> Leasing:
+        return self
+
+    async def Lease(
+        self, request: sending_pb2.LeaseRequest, **told: float
+    ) -> sending_pb2.LeaseResponse:
+        self.asked.append(request)
+        return sending_pb2.LeaseResponse()
+
+
+async def test_of_too_many_limits_those_that_stop_are_told() -> None:
+    store = Leasing()
+    limits = {f"d{number}.example": 5 for number in range(MOST_LIMITS)} | {"rests.example": 0}
+    await RemoteQueue(cast(Channel, store), "worker").lease(Wish(1, 1, 10, 60, 0, limits))
+    told = {one.domain: one.batches for one in store.asked[0].limits}
+    assert (len(told), told["rests.example"]) == (MOST_LIMITS, 0)
 
 
 LOGIN = Credentials("ann", "secret")

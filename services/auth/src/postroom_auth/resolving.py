@@ -6,7 +6,12 @@ from collections.abc import Sequence
 
 from postroom_chassis.errors import Kind, PostroomError
 
-from postroom_auth.domain.address import Address, InvalidAddress
+from postroom_auth.domain.address import (
+    FOREIGN_ADDRESS,
+    Address,
+    DomainName,
+    InvalidAddress,
+)
 from postroom_auth.domain.resolution import (
     Forwarding,
     Known,
@@ -45,9 +50,14 @@ class Resolving:
         addresses = self._read(texts)
         known = await self._learn([address for address in addresses if address])
         ways = Ways(known, await self._house_postmaster())
+        elsewhere = await self._elsewhere(
+            [text for text, address in zip(texts, addresses, strict=True) if address is None]
+        )
         return [
-            Resolution(Outcome.INVALID) if address is None else ways.resolve(address)
-            for address in addresses
+            ways.resolve(address)
+            if address is not None
+            else Resolution(Outcome.FOREIGN if text in elsewhere else Outcome.INVALID)
+            for text, address in zip(texts, addresses, strict=True)
         ]
 
     async def may_send_as(self, account_id: int, texts: Sequence[str]) -> list[bool]:
@@ -79,6 +89,21 @@ class Resolving:
             return Address.parse(text)
         except InvalidAddress:
             return None
+
+    async def _elsewhere(self, texts: Sequence[str]) -> set[str]:
+        """Those of what are no addresses to us that may be some to others: which local parts and
+        names there are is theirs to say (RFC 5321 section 2.3.11).
+        """
+        domains: dict[str, DomainName | None] = {}
+        for text in texts:
+            if FOREIGN_ADDRESS.fullmatch(text):
+                try:
+                    domains[text] = DomainName.parse(text.rpartition("@")[2])
+                except InvalidAddress:
+                    domains[text] = None  # none of ours is like this
+        names = {domain.name for domain in domains.values() if domain}
+        ours = await self._directory.domains(names) if names else {}
+        return {text for text, domain in domains.items() if domain is None or not ours[domain.name]}
 
     async def _learn(self, addresses: Sequence[Address]) -> Known:
         """Everything that the addresses lead to, level by level."""

@@ -50,6 +50,8 @@ _DUE = Prepared(
         _q.message_id,
         func.coalesce(_s.request, literal(b"")),
         func.coalesce(_s.eight_bit, False),
+        _q.state,
+        _q.lease_id,
     )
     .select_from(tables.queue)
     .outerjoin(
@@ -204,6 +206,7 @@ def _fill(transaction: Transaction, rows: Sequence[tuple[Batch, Any]]) -> None:
     """Put entries into the batches that they are leased in."""
     if not rows:
         return
+    _end_before(transaction, [row for _, row in rows])
     suppressed = suppression.among(transaction, {row[5] for _, row in rows})
     places: dict[tuple[bytes, tuple[int, object]], int] = {}
     changed: list[dict[str, Any]] = []
@@ -237,6 +240,16 @@ def _fill(transaction: Transaction, rows: Sequence[tuple[Batch, Any]]) -> None:
             }
         )
     transaction.run(_LEASE, changed)
+
+
+def _end_before(transaction: Transaction, rows: Sequence[Any]) -> None:
+    """End the leases that entries are taken over from, for everybody: by another's clock they may
+    not be over yet. Their rows stay for what is still settled by them.
+    """
+    before = sorted({bytes(row[18]) for row in rows if row[17] == LEASED and row[18]})
+    for some in chunks(before):
+        ended = update(tables.batches).where(_b.lease_id.in_(some), _b.expires_at > 0)
+        transaction.execute(ended.values(expires_at=0))
 
 
 def extend(transaction: Transaction, lease_ids: Sequence[bytes], seconds: int) -> list[bytes]:

@@ -79,7 +79,7 @@ class Resolution(_message.Message):
         KIND_FOREIGN: Resolution._Kind.ValueType  # 3
         """the domain is not ours"""
         KIND_INVALID: Resolution._Kind.ValueType  # 4
-        """not an address"""
+        """not an address, or none that a domain of ours can have"""
         KIND_UNAVAILABLE: Resolution._Kind.ValueType  # 5
         """whoever knows this domain's people can't be asked now: ask again later"""
 
@@ -92,7 +92,7 @@ class Resolution(_message.Message):
     KIND_FOREIGN: Resolution.Kind.ValueType  # 3
     """the domain is not ours"""
     KIND_INVALID: Resolution.Kind.ValueType  # 4
-    """not an address"""
+    """not an address, or none that a domain of ours can have"""
     KIND_UNAVAILABLE: Resolution.Kind.ValueType  # 5
     """whoever knows this domain's people can't be asked now: ask again later"""
 

@@ -30,6 +30,13 @@ QUOTED_STRING = re.compile(r'"((?:[ !#-\[\]-~\u0080-\U0010ffff]|\\[ -~])*)"')
 QUOTED_PAIR = re.compile(r"\\(.)")
 LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 ASCII_DOMAIN = re.compile(rf"{LABEL}(?:\.{LABEL})*")
+# What may be an address to somebody, whatever we think of it: which sizes and names there are is
+# theirs to say.
+FOREIGN_LABEL = r"[A-Za-z0-9_\-\u00a0-\ud7ff\ue000-\U0010ffff]+"
+FOREIGN_ADDRESS = re.compile(
+    rf"(?=.{{3,510}}\Z)(?:{ATEXT}+(?:\.{ATEXT}+)*|{QUOTED_STRING.pattern})"
+    rf"@{FOREIGN_LABEL}(?:\.{FOREIGN_LABEL})*"
+)
 # Controls, line and paragraph separators, surrogates: never part of a name that people use.
 FORBIDDEN_CATEGORIES = frozenset({"Cc", "Zl", "Zp", "Cs"})
 

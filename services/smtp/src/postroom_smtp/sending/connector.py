@@ -17,14 +17,13 @@ from postroom_chassis import logs
 from prometheus_client import Counter
 
 from postroom_smtp.dns import Address, DnsFailure
-from postroom_smtp.protocol.mta_sts import Policy
 from postroom_smtp.protocol.response import Response, made_here
 from postroom_smtp.sending import dane
 from postroom_smtp.sending.hosts import Host, Hosts, Nowhere, Ourselves, Place
 from postroom_smtp.sending.link import Link, Lost
 from postroom_smtp.sending.routes import Level, Route, Source
 from postroom_smtp.sending.security import Ineligible, Safety, Security
-from postroom_smtp.sending.sts import Policies
+from postroom_smtp.sending.sts import Found, Policies
 
 log = logs.logger(__name__)
 
@@ -50,12 +49,17 @@ class Unreached(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Seconds that a server may take (RFC 5321 section 4.5.3.2)."""
+    """Seconds that a server may take (RFC 5321 section 4.5.3.2).
+
+    Attributes:
+        reach: that a domain's servers may take together until one is ready.
+    """
 
     connect: float = 30.0
     reply: float = 300.0
     piece: float = 180.0
     end: float = 600.0
+    reach: float = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,16 +118,24 @@ class Connector:
 
     async def connect(self, way: Way) -> Link:
         """A server that is ready for MAIL. Raises Unreached."""
+        try:
+            async with asyncio.timeout(self._times.reach):
+                return await self._connect(way)
+        except TimeoutError as error:
+            reply = f"no server was ready within {self._times.reach:g} seconds"
+            raise Unreached(made_here(451, "4.4.1", reply)) from error
+
+    async def _connect(self, way: Way) -> Link:
         tries = _Tries()
         try:
-            hosts, policy = await self._servers(way)
+            hosts, found = await self._servers(way)
         except (DnsFailure, Nowhere) as failure:
             raise _unreached(failure) from failure
         for host in hosts:
             try:
                 place = await self._hosts.place(host)
                 security = await self._safety.of(
-                    way.domain, way.route, host, place, policy, demanded=way.demanded
+                    way.domain, way.route, host, place, found, demanded=way.demanded
                 )
             except (DnsFailure, Nowhere, Ineligible) as failure:
                 tries.failures.append(_unreached(failure, host.name, ours=bool(way.route.host)))
@@ -132,17 +144,19 @@ class Connector:
                 continue
             if (link := await self._try_addresses(way, host, place, security, tries)) is not None:
                 return link
+            if tries.failures and _is_ourselves(tries.failures[-1]):
+                break
         raise tries.worst()
 
-    async def _servers(self, way: Way) -> tuple[list[Host], Policy | None]:
+    async def _servers(self, way: Way) -> tuple[list[Host], Found]:
         if way.route.host:
-            return [Host(way.route.host, secure=True)], None
+            return [Host(way.route.host, secure=True)], Found(None)
         if way.route.level is not None:
-            return await self._hosts.of(way.domain), None
-        hosts, policy = await asyncio.gather(
+            return await self._hosts.of(way.domain), Found(None)
+        hosts, found = await asyncio.gather(
             self._hosts.of(way.domain), self._policies.of(way.domain)
         )
-        return hosts, policy
+        return hosts, found
 
     async def _try_addresses(
         self, way: Way, host: Host, place: Place, security: Security, tries: _Tries
@@ -298,7 +312,8 @@ def _unreached(
 
 
 def _is_ourselves(failure: Unreached) -> bool:
-    return failure.response.enhanced[2:] == "4.6"
+    # What others say is temporary.
+    return failure.response.permanent and failure.response.enhanced[2:] == "4.6"
 
 
 def _server_name(name: str) -> str:

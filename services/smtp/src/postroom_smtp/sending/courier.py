@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 
 from postroom_chassis import logs
@@ -56,6 +56,9 @@ SECONDS = Histogram(
 MOST_RECIPIENTS = 100  # of a transaction; every server takes as many (RFC 5321 section 4.5.3.1.8)
 MOST_LOSSES = 2  # connections in a row that bring nothing
 SETTLING = 2  # transactions of a batch whose outcome is on its way to the store
+PAUSE = 0.5  # seconds after which a store that took no outcomes is told them again
+MOST_PAUSE = 15.0
+MOST_TELLING = 3600.0  # for which it is; others have the entries by then
 
 
 class LeaseLost(Exception):
@@ -68,11 +71,13 @@ class Lease:
 
     Attributes:
         until: by `clock`.
+        over: the worker has noticed that it isn't any more.
     """
 
     id: bytes
     until: float
     clock: Callable[[], float] = time.monotonic
+    over: bool = False
 
     def check(self) -> None:
         """Raises LeaseLost."""
@@ -134,6 +139,7 @@ class Courier:
 
     Attributes:
         draining: no message is begun any more.
+        leaving: the time to drain is over as well.
         connecting: batches that wait for a connection.
         news: set when one of them begins to wait.
     """
@@ -164,6 +170,7 @@ class Courier:
         self.home = home
         self.clock = clock
         self.draining = False
+        self.leaving = asyncio.Event()
         self.connecting = 0
         self.news = asyncio.Event()
         self._hosts = {
@@ -185,22 +192,37 @@ class Courier:
         except Exception as error:
             # Whatever it is, it would come again at once.
             log.exception("smtp.sending_broke", domain=batch.domain)
-            errand.break_off(type(error).__name__)
+            await errand.break_off(error)
         finally:
             await errand.end()
 
     async def connect(self, way: Way) -> Link:
         """A new connection. Raises Unreached."""
+        with self._waiting():
+            return await self.connector.connect(way)
+
+    @asynccontextmanager
+    async def room(self, route: Route) -> AsyncIterator[None]:
+        """Held while a connection to a route's host is in use."""
+        host = self._hosts.get(route.host)
+        if host is None:
+            yield
+            return
+        with self._waiting():
+            await host.acquire()
+        try:
+            yield
+        finally:
+            host.release()
+
+    @contextmanager
+    def _waiting(self) -> Iterator[None]:
         self.connecting += 1
         self.news.set()
         try:
-            return await self.connector.connect(way)
+            yield
         finally:
             self.connecting -= 1
-
-    def room(self, route: Route) -> AbstractAsyncContextManager[None]:
-        """Held while a connection to a route's host is in use."""
-        return self._hosts.get(route.host) or nullcontext()
 
 
 class _Errand:
@@ -211,9 +233,11 @@ class _Errand:
         self._batch = batch
         self._lease = lease
         self._settling: set[asyncio.Task[None]] = set()
+        self._fates: dict[int, Fate] = {}  # that the store doesn't know yet
         self._destination: Destination | None = None
         self._reached = False
         self._broken = ""
+        self._heard: set[int] = set()  # entries of which something was said
         self._stranded: list[_Word] = []
 
     async def run(self) -> None:
@@ -233,9 +257,13 @@ class _Errand:
                 await self._go(way, entries)
         await self._leave()
 
-    def break_off(self, error: str) -> None:
-        """Leave the destination alone for a while, since something is wrong here."""
-        self._broken = error
+    async def break_off(self, error: Exception) -> None:
+        """Something is wrong here: put off what nothing is known of, as if a server had said so.
+        What is too old fails then, and who waits for it is told.
+        """
+        self._broken = type(error).__name__
+        left = [entry for entry in self._batch.entries if entry.queue_id not in self._heard]
+        await self._settle([_Word(entry, _broke(error)) for entry in left])
 
     async def end(self) -> None:
         """Settle what is known, and end the lease. Never leaves anything running."""
@@ -248,16 +276,17 @@ class _Errand:
 
     async def _end(self) -> None:
         await asyncio.gather(*self._settling, return_exceptions=True)
-        if self._broken:
+        if self._broken and self._reached:
+            self._destination = Destination(True)
+        elif self._broken:
             retry_at = self._courier.schedule.next_look(self._courier.clock(), self._batch.failures)
             reply = f"something went wrong here: {self._broken}"
             self._destination = Destination(False, retry_at, reply)
-        settlement = Settlement(self._lease.id, ended=True, destination=self._destination)
-        try:
-            await self._courier.queue.settle(settlement)
-        except PostroomError as error:
+        # Never without what isn't told yet: that would be sent again.
+        known = tuple(self._fates.values())
+        if not await self._say(Settlement(self._lease.id, known, True, self._destination)):
             # It ends by itself.
-            log.warning("smtp.lease_not_ended", domain=self._batch.domain, error=str(error))
+            log.warning("smtp.lease_not_ended", domain=self._batch.domain)
 
     def _hopeless(self, entry: Entry) -> Response | None:
         """Why an entry isn't tried at all."""
@@ -419,6 +448,9 @@ class _Errand:
         if len(told) == len(self._batch.entries) and all(self._over(one.entry) for one in told):
             # There may be more that is as old, and to be told of at once.
             retry_at = int(now) + 1
+        elif told:
+            # There may be more, of which it is time to tell as well.
+            retry_at = min(retry_at, self._courier.schedule.soon(now))
         self._destination = Destination(False, retry_at, str(self._stranded[0].response))
         return await self._settle(told)
 
@@ -428,6 +460,7 @@ class _Errand:
         """Say what became of entries, while what follows goes on."""
         if not words:
             return
+        self._heard.update(word.entry.queue_id for word in words)
         while len(self._settling) >= SETTLING:
             await asyncio.wait(self._settling, return_when=asyncio.FIRST_COMPLETED)
         task = asyncio.create_task(self._conclude(words, seconds))
@@ -440,20 +473,51 @@ class _Errand:
         except Exception as error:
             log.exception("smtp.settling_broke", domain=self._batch.domain)
             self._broken = type(error).__name__
+            self._reached = False  # whatever it is, it would come again at once
 
     async def _settle_now(self, words: Sequence[_Word], seconds: float) -> None:
         fates = []
         for word in words:
-            fates.append(await self._fate(word))
-            if not fates[-1].untried:
-                self._note(word, fates[-1], seconds)
-        try:
-            lost = await self._courier.queue.settle(Settlement(self._lease.id, tuple(fates)))
-        except PostroomError as error:
-            log.error("smtp.unsettled", domain=self._batch.domain, error=str(error))
-            return
+            try:
+                fate = await self._fate(word)
+            except Exception as error:
+                # The others' are known all the same.
+                log.exception("smtp.settling_broke", queue_id=word.entry.queue_id)
+                fate = self._spared(word, error)
+            fates.append(fate)
+            self._fates[fate.queue_id] = fate
+            if not fate.untried:
+                self._note(word, fate, seconds)
+        if fates:
+            await self._say(Settlement(self._lease.id, tuple(fates)))
+
+    async def _say(self, settlement: Settlement) -> bool:
+        """Tell the store what is known, as long as there is time, and also when the lease is over:
+        what nobody has leased since is settled still. Answers whether that was done.
+        """
+        courier, pause = self._courier, PAUSE
+        until = time.monotonic() + MOST_TELLING
+        while True:
+            last = courier.leaving.is_set() or time.monotonic() > until
+            try:
+                lost = await courier.queue.settle(settlement)
+            except PostroomError as error:
+                entries, domain = len(settlement.fates), self._batch.domain
+                log.warning("smtp.unsettled", domain=domain, entries=entries, error=str(error))
+            else:
+                break
+            if last:
+                return False
+            try:
+                async with asyncio.timeout(pause):
+                    await courier.leaving.wait()
+            except TimeoutError:
+                pause = min(pause * 2, MOST_PAUSE)
+        for fate in settlement.fates:
+            self._fates.pop(fate.queue_id, None)
         if lost:
             log.warning("smtp.settled_too_late", domain=self._batch.domain, entries=len(lost))
+        return True
 
     async def _fate(self, word: _Word) -> Fate:
         """What becomes of an entry, once its sender has been told."""
@@ -473,6 +537,13 @@ class _Errand:
             )
             told = await self._tell(entry, news, whole=False)
         return self._deferred(word, told=entry.delay_told or told)
+
+    def _spared(self, word: _Word, error: Exception) -> Fate:
+        """The fate of an entry with which something went wrong here after the server had spoken."""
+        if word.response.positive:
+            return Fate(word.entry.queue_id, self._attempt(word, Outcome.RELAYED))
+        word = replace(word, response=_broke(error), said=False)
+        return self._deferred(word, told=word.entry.delay_told)
 
     def _deferred(self, word: _Word, *, told: bool) -> Fate:
         entry = word.entry
@@ -513,6 +584,9 @@ class _Errand:
             await self._courier.notices.tell(entry, replace(news, header=header, content=content))
         except PostroomError as error:
             log.error("smtp.notice_failed", queue_id=entry.queue_id, error=str(error))
+            return False
+        except Exception as error:
+            log.exception("smtp.notice_failed", queue_id=entry.queue_id, error=repr(error))
             return False
         return True
 
@@ -675,6 +749,10 @@ def _transactions(entries: Iterable[Entry]) -> list[list[Entry]]:
     for entry in entries:
         groups.setdefault((id(entry.message), entry.reverse_path), []).append(entry)
     return sorted(groups.values(), key=lambda group: -group[0].message.request.priority)
+
+
+def _broke(error: Exception) -> Response:
+    return made_here(451, "4.3.0", f"something went wrong here: {type(error).__name__}")
 
 
 def _overflow(words: list[_Word]) -> tuple[list[Entry], list[_Word]]:

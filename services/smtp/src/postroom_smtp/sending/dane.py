@@ -124,14 +124,15 @@ def _leads(
     name: str,
 ) -> bool:
     """Whether a certificate is for a name, and signed by way of an anchor; dates count."""
-    verifier = (
-        PolicyBuilder()
-        .store(Store([anchor]))
-        .extension_policies(ca_policy=_CA, ee_policy=_OWN)
-        .build_server_verifier(x509.DNSName(name))
-    )
     try:
+        verifier = (
+            PolicyBuilder()
+            .store(Store([anchor]))
+            .extension_policies(ca_policy=_CA, ee_policy=_OWN)
+            .build_server_verifier(x509.DNSName(name))
+        )
         verifier.verify(own, list(between))
     except (VerificationError, ValueError, UnsupportedAlgorithm):
+        # ValueError: also of names that no certificate can have.
         return False
     return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from postroom_chassis.rpc.repeating import repeat
 
@@ -78,6 +78,8 @@ class Home:
             tuple(LocalRecipient(one.account_id, recipient.address) for one in found.accounts),
             tuple(self._forwarded(forward, entry) for forward in found.forwards),
             trace_id=entry.trace_id,
+            # What was asked for goes on with what is forwarded; the time has come.
+            request=replace(entry.message.request, hold_until=0),
         )
 
     def _forwarded(self, address: str, entry: Entry) -> Recipient:

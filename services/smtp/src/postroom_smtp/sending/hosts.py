@@ -110,7 +110,9 @@ class Hosts:
         """A server's addresses. Raises Nowhere, DnsFailure where none is known."""
         name = host.name
         if literal := _LITERAL.fullmatch(name) or _ADDRESS.fullmatch(name):
-            return Place((_address(literal[1]),), False, name)
+            address = _address(literal[1])
+            self._check(name, [address])
+            return Place((address,), False, name)
         asked = await asyncio.gather(
             *(self._resolver.addresses(name, family) for family in self._families),
             return_exceptions=True,
@@ -128,10 +130,13 @@ class Hosts:
         ]
         if not taken:
             raise Nowhere(made_here(550, "5.4.4", f"{name} has no address"))
-        if self._ourselves.addresses.intersection(taken):
-            raise Nowhere(made_here(554, "5.4.6", f"{name} is this server"))
+        self._check(name, taken)
         found = [one for one in answers if one.records]
         return Place(tuple(taken), all(one.secure for one in found), found[0].name)
+
+    def _check(self, name: str, addresses: Sequence[Address]) -> None:
+        if self._ourselves.addresses.intersection(addresses):
+            raise Nowhere(made_here(554, "5.4.6", f"{name} is this server"))
 
     def _others(self, exchangers: Sequence[Exchanger]) -> list[Exchanger]:
         """Those that come before ourselves, by preference and in any order."""

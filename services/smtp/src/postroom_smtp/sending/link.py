@@ -74,7 +74,8 @@ class Link(asyncio.Protocol):
         except TimeoutError as error:
             self.abort()
             raise Lost(f"no connection within {seconds:g} seconds") from error
-        except (OSError, ssl.SSLError) as error:
+        except (OSError, ssl.SSLError, ValueError) as error:
+            # ValueError: of names that no certificate can have.
             self.abort()
             raise Lost(_reason(error)) from error
 
@@ -167,7 +168,7 @@ class Link(asyncio.Protocol):
                 server_hostname=name,
                 ssl_handshake_timeout=seconds,
             )
-        except (OSError, ssl.SSLError, TimeoutError) as error:
+        except (OSError, ssl.SSLError, TimeoutError, ValueError) as error:
             self.abort()
             raise Lost(f"no TLS: {_reason(error)}") from error
         if transport is None:

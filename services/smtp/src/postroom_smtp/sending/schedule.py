@@ -10,6 +10,7 @@ from dataclasses import dataclass
 ENTRY_STEPS = (5 * 60, 10 * 60, 20 * 60, 40 * 60, 3600, 2 * 3600, 4 * 3600)
 # Of a destination that wasn't reached: one look costs one connection, however much waits.
 DESTINATION_STEPS = (60, 2 * 60, 5 * 60, 10 * 60, 20 * 60, 30 * 60, 3600)
+SOON = 30  # to twice as much
 JITTER = 0.2  # of a step, in both directions: what failed together doesn't come back together
 
 
@@ -35,6 +36,10 @@ class Schedule:
     def next_look(self, now: float, failures: int) -> int:
         """When a destination is tried again that wasn't reached so many times before."""
         return int(now + self._step(DESTINATION_STEPS, failures)) + 1
+
+    def soon(self, now: float) -> int:
+        """When a destination is tried again for the sake of what is to be told of its entries."""
+        return int(now + SOON * (1 + self.random())) + 1
 
     def expires_at(self, began_at: float) -> float:
         """When an entry has been tried for long enough."""

@@ -12,10 +12,12 @@ from postroom_chassis import logs
 
 from postroom_smtp.dns import Association, Resolver
 from postroom_smtp.protocol import mta_sts
+from postroom_smtp.protocol.client import ascii_domain
 from postroom_smtp.protocol.response import Response, made_here
 from postroom_smtp.sending import dane
 from postroom_smtp.sending.hosts import Host, Place
 from postroom_smtp.sending.routes import Level, Route
+from postroom_smtp.sending.sts import Found
 
 log = logs.logger(__name__)
 
@@ -72,7 +74,7 @@ class Safety:
         route: Route,
         host: Host,
         place: Place,
-        policy: mta_sts.Policy | None,
+        found: Found,
         *,
         demanded: bool,
     ) -> Security:
@@ -86,15 +88,16 @@ class Safety:
         if route.level is not None:
             security = Security(route.level, route.level, host.name)
         else:
-            security = await self._published(domain, host, place, policy, route.port)
+            security = await self._published(domain, host, place, found.policy, route.port)
         if not demanded or security.level is Level.VERIFY or security.associations:
             return security
         # RFC 8689 section 4.2.1: the server's name must be one that nobody can have made up.
         if host.secure and security.level is not Level.NONE:
             return replace(security, level=Level.VERIFY, label="requiretls")
-        raise Ineligible(
-            made_here(550, "5.7.10", "neither DNSSEC nor MTA-STS says which server is safe")
-        )
+        reply = "neither DNSSEC nor MTA-STS says which server is safe"
+        if not found.certain:
+            raise Ineligible(made_here(451, "4.7.10", f"{reply} now"))
+        raise Ineligible(made_here(550, "5.7.10", reply))
 
     async def _published(
         self, domain: str, host: Host, place: Place, policy: mta_sts.Policy | None, port: int
@@ -121,7 +124,7 @@ class Safety:
             found = await self._resolver.associations(base, port)
             if not found.secure or not found.records:
                 continue
-            names = tuple(dict.fromkeys((base, host.name, domain)))
+            names = tuple(dict.fromkeys((base, host.name, ascii_domain(domain) or domain)))
             usable = dane.usable(found.records)
             # Records that can't be used still say that there is TLS (RFC 7672 section 2.2).
             label = "dane" if usable else "dane-unusable"

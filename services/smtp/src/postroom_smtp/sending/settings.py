@@ -70,6 +70,9 @@ class SendingSettings(ServiceSettings):
     reply_seconds: float = Field(300.0, gt=0, description="RFC 5321 section 4.5.3.2")
     piece_seconds: float = Field(180.0, gt=0, description="for a piece of a message")
     end_seconds: float = Field(600.0, gt=0, description="for the reply to a message")
+    reach_seconds: float = Field(
+        300.0, gt=0, description="that all servers of a domain may take until one is ready"
+    )
     dns_servers: str = Field("", description="address[:port], comma separated; none: the system's")
     dns_seconds: float = Field(15.0, gt=0, description="that a lookup may take")
     dns_trusted: bool = Field(

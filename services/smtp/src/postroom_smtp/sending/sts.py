@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
 import time
@@ -30,6 +31,20 @@ class _Kept:
     id: str
     policy: Policy | None
     expires_at: float
+    missed: str = ""  # the id of a newer one that couldn't be fetched
+    again_at: float = 0.0  # when that is tried again
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What could be learned of a domain's policy.
+
+    Attributes:
+        certain: there is no other one, as far as can be known; otherwise it couldn't be asked now.
+    """
+
+    policy: Policy | None
+    certain: bool = True
 
 
 class Policies:
@@ -38,6 +53,7 @@ class Policies:
     Args:
         authorities: who signs the certificates of policies' hosts.
         port: of policies' hosts.
+        seconds: that a fetch may take in all.
         clock: seconds, monotonic.
     """
 
@@ -47,21 +63,23 @@ class Policies:
         authorities: ssl.SSLContext,
         *,
         port: int = 443,
+        seconds: float = FETCH_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._resolver = resolver
         self._authorities = authorities
         self._port = port
+        self._seconds = seconds
         self._clock = clock
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
 
-    async def of(self, domain: str) -> Policy | None:
-        """A domain's policy, None where it has none that is known. Raises nothing: what can't be
+    async def of(self, domain: str) -> Found:
+        """A domain's policy, where it has one that is known. Raises nothing: what can't be
         learned leaves what was known (RFC 8461 section 5.1).
         """
         asked = ascii_domain(domain)
         if asked is None or domain.startswith("["):
-            return None
+            return Found(None)
         kept = self._kept.get(domain)
         if kept is not None and kept.expires_at <= self._clock():
             kept = None
@@ -69,16 +87,23 @@ class Policies:
         try:
             record = read_record((await self._resolver.texts(f"_mta-sts.{asked}")).records)
         except DnsFailure:
-            return known
-        if record is None or (kept is not None and kept.id == record):
-            return known
+            return Found(known, False)
+        if record is None:
+            return Found(known)
+        if kept is not None and kept.id == record:
+            return Found(known, known is not None)
+        if kept is not None and kept.missed == record and self._clock() < kept.again_at:
+            return Found(known, False)
         policy = await self._fetch(asked)
         if policy is None:
-            if known is None:
-                self._keep(domain, _Kept(record, None, self._clock() + FAILED_SECONDS))
-            return known
+            again_at = self._clock() + FAILED_SECONDS
+            if kept is None or known is None:
+                self._keep(domain, _Kept(record, None, again_at))
+            else:
+                kept.missed, kept.again_at = record, again_at
+            return Found(known, False)
         self._keep(domain, _Kept(record, policy, self._clock() + policy.max_age))
-        return None if policy.mode is Mode.NONE else policy
+        return Found(None if policy.mode is Mode.NONE else policy)
 
     def _keep(self, domain: str, kept: _Kept) -> None:
         self._kept[domain] = kept
@@ -89,7 +114,8 @@ class Policies:
     async def _fetch(self, domain: str) -> Policy | None:
         name = f"mta-sts.{domain}"
         try:
-            content = await self._get(name)
+            async with asyncio.timeout(self._seconds):
+                content = await self._get(name)
         except (DnsFailure, httpx.HTTPError, httpx.InvalidURL, OSError, TimeoutError) as error:
             log.warning(
                 "smtp.sts_unfetched", domain=domain, error=str(error) or type(error).__name__
@@ -106,7 +132,7 @@ class Policies:
         host = f"[{address}]" if ":" in address else address
         async with (
             httpx.AsyncClient(
-                verify=self._authorities, timeout=FETCH_SECONDS, trust_env=False
+                verify=self._authorities, timeout=self._seconds, trust_env=False
             ) as client,
             client.stream(
                 "GET",
@@ -119,7 +145,7 @@ class Policies:
             kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
             if response.status_code != 200 or kind != "text/plain":
                 raise httpx.HTTPError(f"{response.status_code} {kind}")
-            return await _bounded(response, time.monotonic() + FETCH_SECONDS)
+            return await _bounded(response)
 
     async def _address(self, name: str) -> str:
         for family in (socket.AF_INET, socket.AF_INET6):
@@ -129,10 +155,10 @@ class Policies:
         raise httpx.HTTPError("no address")
 
 
-async def _bounded(response: httpx.Response, deadline: float) -> bytes:
+async def _bounded(response: httpx.Response) -> bytes:
     content = b""
     async for piece in response.aiter_raw():
         content += piece
-        if len(content) > MOST_OCTETS or time.monotonic() > deadline:
+        if len(content) > MOST_OCTETS:
             raise httpx.HTTPError("too long")
     return content

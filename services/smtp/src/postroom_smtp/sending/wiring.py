@@ -48,6 +48,7 @@ def open_worker(
         settings.reply_seconds,
         settings.piece_seconds,
         settings.end_seconds,
+        settings.reach_seconds,
     )
     connector = Connector(
         Hosts(

@@ -83,6 +83,7 @@ class Worker:
         under_way = [task for _, task in self._leases.values()]
         if under_way:
             await asyncio.wait(under_way, timeout=max(deadline - self._clock(), 0))
+        self._courier.leaving.set()
         for task in under_way:
             task.cancel()
         for task in self._tasks:
@@ -162,8 +163,8 @@ class Worker:
             now = self._clock()
             for lease, task in list(self._leases.values()):
                 if now >= lease.until:
-                    task.cancel()
-            held = [lease.id for lease, _ in self._leases.values()]
+                    give_up(lease, task)
+            held = [lease.id for lease, _ in self._leases.values() if not lease.over]
             if not held:
                 continue
             try:
@@ -177,7 +178,7 @@ class Worker:
                 lease, task = self._leases[lease_id]
                 if lease_id in lost:
                     log.warning("smtp.lease_lost")
-                    task.cancel()
+                    give_up(lease, task)
                 else:
                     lease.until = now + self._load.lease_seconds - MARGIN_SECONDS
 
@@ -187,3 +188,10 @@ class Worker:
                 await self._stopping.wait()
         except TimeoutError:
             pass
+
+
+def give_up(lease: Lease, task: asyncio.Task[None]) -> None:
+    """Nothing more is sent by a lease. What is known is told all the same, so it is said once."""
+    if not lease.over:
+        lease.over = True
+        task.cancel()
