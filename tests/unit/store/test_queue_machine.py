@@ -215,7 +215,8 @@ class Machine(RuleBasedStateMachine):
         # Or as if others had been quicker since the look: nothing but the lease itself refuses.
         wanted = DOMAINS if blind else seen.domains
         got = self.write(lambda t: leasing.lease(t, wish, wanted))
-        self.turn = got[-1].domain
+        if got:
+            self.turn = got[-1].domain
         leased = {batch.domain for batch in got}
         if blind:
             assert leased <= {d for d in DOMAINS if self.is_ready(d, wish)}
