@@ -105,7 +105,11 @@ class Reception:
 
     def _wants(self, piece: bytes, *, bare: bool) -> bool:
         """Whether a piece is to be kept."""
+        first = self.size == 0 and piece[:1]
         self.size += len(piece)
+        if first in (b" ", b"\t"):
+            # It would go on with the field that is put before it (RFC 5322 section 2.2.3).
+            self._refuse(reply.BAD_HEADER)
         if self.fault is None:
             if self.size > self._settings.message_bytes:
                 self._refuse(reply.TOO_LARGE)
