@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,13 @@ from postroom_smtp.checks.clients import read_address
 from postroom_smtp.checks.spf import check_host
 from postroom_smtp.dns import Address, Resolver
 from postroom_smtp.protocol.authentication import Result
-from postroom_smtp.protocol.spf import BadRecord, parse_record
+from postroom_smtp.protocol.spf import (
+    BadRecord,
+    Subject,
+    expand_domain,
+    parse_macros,
+    parse_record,
+)
 
 from tests.harness.dns import DnsServer, dns_server
 
@@ -222,6 +230,8 @@ async def test_words_that_are_no_reply(server: DnsServer) -> None:
     assert await result(server) == (Result.FAIL, "")
     server.text("why.example.org", "x" * 5_000)
     assert await result(server) == (Result.FAIL, "x" * 400)
+    server.text("why.example.org", "%{h}" * 5_000)
+    assert await result(server) == (Result.FAIL, "")
 
 
 @pytest.mark.parametrize(
@@ -236,6 +246,18 @@ async def test_records_of_any_size(server: DnsServer, record: str) -> None:
     server.text("example.org", record)
     async with asyncio.timeout(5):
         assert (await result(server))[0] in (Result.FAIL, Result.PERMERROR)
+
+
+def test_a_giant_name_loses_its_labels_in_no_time() -> None:
+    subject = Subject(IPv4Address("192.0.2.1"), "example.org", "a@example.org", "a." * 2_000 + "b")
+    began = time.process_time()
+    for _ in range(5):
+        name = expand_domain(parse_macros("%{h}." * 80 + "example.org"), subject)
+    assert time.process_time() - began < 0.5
+    assert name.endswith(".a.a.b.example.org")
+    assert len(name) == 253
+    assert expand_domain(parse_macros("a." + "b" * 300), subject) == "b" * 300
+    assert expand_domain(parse_macros("a." + "b" * 253), subject) == "b" * 253
 
 
 @pytest.mark.parametrize("term", ["a/33", "a//129", "ip4:1.2.3", "ip6:::1/129", "all:x", "include"])

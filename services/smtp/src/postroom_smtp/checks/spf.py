@@ -17,6 +17,7 @@ from postroom_smtp.dns import Answer, DnsFailure, Resolver
 from postroom_smtp.protocol.authentication import Result
 from postroom_smtp.protocol.spf import (
     MOST_NAME,
+    MOST_RECORD,
     Address,
     BadRecord,
     Mechanism,
@@ -215,7 +216,7 @@ class _Check:
         """The domain's words (section 6.2); nothing where anything about them is wrong."""
         try:
             found = await self._texts(await self._expanded(pieces, subject))
-            if len(found.records) != 1:
+            if len(found.records) != 1 or len(found.records[0]) > MOST_RECORD:
                 return ""
             words = parse_macros(found.records[0].decode("ascii"), explanation=True)
             said = expand(words, await self._informed(words, subject))

@@ -29,6 +29,7 @@ from postroom_smtp.protocol.fields import Field
 LEAST_BITS = 1024  # of an RSA key (RFC 8301 section 3.2)
 MOST_BITS = 8192
 MOST_TAGS = 64  # in a signature or a key
+MOST_OCTETS = 16_384  # of them
 LINE = 76  # octets of a line that we write
 
 _FOLDS = re.compile(rb"\r?\n")
@@ -97,6 +98,8 @@ class Signature:
 
 def parse_tags(value: bytes) -> dict[str, str]:
     """A tag-list (section 3.2). Raises BadSignature."""
+    if len(value) > MOST_OCTETS:
+        raise BadSignature("it is too long")
     try:
         text = value.decode().strip(" \t\r\n")
     except UnicodeDecodeError as error:
@@ -128,7 +131,7 @@ def parse_signature(field: Field, *, arc: bool = False) -> Signature:
         raise BadSignature("it doesn't sign From")
     if identity and not _within(identity.rpartition("@")[2].lower(), domain):
         raise BadSignature("its identity isn't of its domain")
-    if "dns/txt" not in re.split(r"[ \t\r\n]*:[ \t\r\n]*", tags.get("q", "dns/txt").lower()):
+    if "dns/txt" not in _listed(tags.get("q", "dns/txt")):
         raise BadSignature("its key isn't in the DNS")
     return Signature(
         field,
