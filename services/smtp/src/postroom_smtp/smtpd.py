@@ -21,7 +21,6 @@ from __future__ import annotations
 import asyncio
 import copy
 import time
-from collections import defaultdict
 from collections.abc import Awaitable, Sequence
 from typing import Any, TypeVar, cast
 
@@ -64,7 +63,7 @@ ENHANCED = {
     502: "5.5.1",
     503: "5.5.1",
 }
-_LONGEST_LINE: dict[str, int] = {"AUTH": SASL_LIMIT}
+MOST_VERB = 20  # octets
 # RFC 2033 section 4.1: LMTP has a greeting of its own, and none of SMTP's.
 _ABSENT = {
     Role.MX: frozenset({"LHLO"}),
@@ -79,6 +78,13 @@ _AHEAD_BYTES = 16 * 1024  # of a pipeline, in which recipients are looked for
 
 class _Over(ConnectionResetError):
     """The dialogue has ended; the library lets this one through."""
+
+
+class _LongestLines(dict[str, int]):
+    """Limits of lines by verb: asked for whatever clients say, and keeps nothing of it."""
+
+    def __missing__(self, verb: str) -> int:
+        return COMMAND_LIMIT
 
 
 class _Verbs(dict[str, Any]):
@@ -115,7 +121,7 @@ class Smtpd(aiosmtpd.SMTP):
         )
         self._settings = settings
         self._errors = 0
-        self.command_size_limits = defaultdict(lambda: COMMAND_LIMIT, _LONGEST_LINE)
+        self.command_size_limits = _LongestLines({"AUTH": SASL_LIMIT})
 
     async def serve(self, session: Session) -> None:
         """Speak SMTP on a session's connection until one side has enough."""
@@ -180,11 +186,14 @@ class Smtpd(aiosmtpd.SMTP):
                     await self._end(self._mail.farewell or reply.GOING_DOWN)
             else:
                 # A lone CR or LF is what command smuggling is made of (RFC 5321 section 2.3.8).
-                if line.endswith(b"\r\n") and b"\r" not in line[:-2] and b"\0" not in line:
+                if not line.endswith(b"\r\n") or b"\r" in line[:-2] or b"\0" in line:
+                    await self._say(reply.BAD_SYNTAX)
+                elif len(line[:-2].partition(b" ")[0]) > MOST_VERB:
+                    await self._say(reply.NO_COMMAND)
+                else:
                     if len(self._connection.stream) and self._out_of_turn(line):
                         await self._end(reply.OUT_OF_TURN)
                     return line
-                await self._say(reply.BAD_SYNTAX)
 
     def _out_of_turn(self, line: bytes) -> bool:
         """Whether a stranger has said more than it may before it is answered."""
