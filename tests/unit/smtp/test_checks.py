@@ -180,6 +180,33 @@ async def test_mail_that_another_author_hides_in(house: House) -> None:
     assert (found.refused, found.mailbox) == (None, "Junk")
 
 
+@pytest.mark.parametrize(
+    "author",
+    [
+        b"From: Bank <s@bank..example>\r\n",
+        "From: s@bank\u200b.example\r\n".encode(),
+        b"From: s@\xff\xfe.example\r\n",
+        b"From: s@bank.example <x\r\n",
+        b"From: undisclosed:;\r\n",
+        b"",
+    ],
+)
+async def test_authors_that_can_not_be_told_are_not_passed_over(
+    house: House, author: bytes
+) -> None:
+    publish_everything(house.server)
+    without_author = LETTER.replace(b"From: Ann <ann@example.org>\r\n", b"")
+    found = await house.judge(author + without_author)
+    assert (found.refused, found.mailbox) == (None, "Junk")
+    assert "dmarc=permerror" in found.verdict
+    if b"@" in author:
+        # Nor beside another, who is who they say.
+        found = await house.judge(author + LETTER)
+        assert (found.refused, found.mailbox) == (None, "Junk")
+        house.server.text("example.org", "v=spf1 -all")
+        assert (await house.judge(author + LETTER)).refused is not None
+
+
 async def test_dns_that_fails_is_temporary(house: House) -> None:
     house.server.fail("_dmarc.example.org")
     found = await house.judge()

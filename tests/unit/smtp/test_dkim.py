@@ -407,6 +407,17 @@ def test_bodies_are_hashed_the_same_however_they_come() -> None:
             assert (whole.finish(), whole.size) == (parts.finish(), parts.size), (canon, body)
 
 
+def test_a_domain_in_its_own_script() -> None:
+    """RFC 8616 section 5: it is looked up and compared in A-labels."""
+    value = FIELD.replace("d=example.org", "d=stra\u00dfe.example; i=a@b.stra\u00dfe.example")
+    (field,) = split_fields(f"DKIM-Signature: {value}\r\n".encode())
+    assert parse_signature(field).key_name == "rsa._domainkey.xn--strae-oqa.example"
+    value = FIELD.replace("d=", "d=\u00e9..")
+    (field,) = split_fields(f"DKIM-Signature: {value}\r\n".encode())
+    with pytest.raises(BadSignature):
+        parse_signature(field)
+
+
 def test_tags_that_nobody_knows_are_read_over() -> None:
     (field,) = split_fields(f"DKIM-Signature: {FIELD}; {'x' * 10_000}=1;\r\n".encode())
     assert parse_signature(field).domain == "example.org"

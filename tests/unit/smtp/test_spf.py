@@ -168,6 +168,8 @@ async def test_a_mapped_address_is_one_of_ipv4(server: DnsServer) -> None:
 async def test_a_domain_in_its_own_script(server: DnsServer) -> None:
     server.text("xn--bcher-kva.example", "v=spf1 ip4:192.0.2.1 -all")
     assert await result(server, domain="bücher.example") == (Result.PASS, "")
+    server.text("xn--strae-oqa.example", "v=spf1 ip4:192.0.2.1 -all")
+    assert await result(server, domain="stra\u00dfe.example") == (Result.PASS, "")
 
 
 @pytest.mark.parametrize("domain", ["", "example", "a..example", "a" * 64 + ".org", "é" * 200])

@@ -13,6 +13,7 @@ from postroom_smtp.checks.dkim import Chain, Verified
 from postroom_smtp.dns import DnsFailure, Resolver
 from postroom_smtp.protocol.authentication import Finding, Result, method_results
 from postroom_smtp.protocol.dmarc import Policy, Wish, is_record, parse_policy
+from postroom_smtp.protocol.domain import as_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +143,10 @@ def organizational(domain: str) -> str:
 
 def _aligned(other: str, domain: str, *, strict: bool) -> bool:
     """RFC 7489 section 3.1."""
-    other = other.lower().removesuffix(".")
-    if not other:
+    name = as_name(other)
+    if name is None:
         return False
-    return other == domain if strict else organizational(other) == organizational(domain)
+    return name == domain if strict else organizational(name) == organizational(domain)
 
 
 @cache

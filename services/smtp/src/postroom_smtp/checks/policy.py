@@ -46,7 +46,7 @@ from postroom_smtp.protocol.authentication import (
     authentication_results,
     claims,
 )
-from postroom_smtp.protocol.authors import TooManyAuthors, author_domains
+from postroom_smtp.protocol.authors import UNTOLD, TooManyAuthors, author_domains
 from postroom_smtp.protocol.dmarc import Wish
 from postroom_smtp.protocol.reply import Reply
 from postroom_smtp.spool import Spool
@@ -283,11 +283,9 @@ class Checks:
             domains = author_domains(content.fields)
         except TooManyAuthors:
             # Nobody writes so many but to hide one among them.
-            return (
-                Verdict(Result.PERMERROR, wish=Wish.QUARANTINE, why="there are too many authors"),
-            )
+            return (_suspect("there are too many authors"),)
         if not domains:
-            return (Verdict(Result.PERMERROR, why="there is no author"),)
+            return (_suspect("there is no author"),)
         evidence = Evidence(
             found.spf.result if found.spf else Result.NONE,
             found.spf_domain,
@@ -298,8 +296,11 @@ class Checks:
         asked = [
             self._in_time(self._dmarc.judge(each, evidence), replace(late, domain=each), deadline)
             for each in domains
+            if each != UNTOLD
         ]
-        return tuple(await asyncio.gather(*asked))
+        # Whose name it is like nobody can ask, and a reader may take it for theirs.
+        untold = [_suspect("the domain of an author can't be one")] * (UNTOLD in domains)
+        return (*await asyncio.gather(*asked), *untold)
 
     def _decide(self, found: Findings, judgement: Judgement) -> Judgement:
         """What becomes of it, by who sent it."""
@@ -507,6 +508,11 @@ def _spf_domain(sending: Sending) -> str:
     if sending.sender:
         return sending.sender.rpartition("@")[2].lower()
     return sending.name.lower()
+
+
+def _suspect(why: str) -> Verdict:
+    """Of a message that doesn't say who it is from (RFC 7489 section 6.6.1)."""
+    return Verdict(Result.PERMERROR, wish=Wish.QUARANTINE, why=why)
 
 
 def _stated(found: Findings, sending: Sending) -> tuple[Finding, ...]:

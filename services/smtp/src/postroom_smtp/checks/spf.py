@@ -15,6 +15,7 @@ from typing import Any
 
 from postroom_smtp.dns import Answer, DnsFailure, Resolver
 from postroom_smtp.protocol.authentication import Result
+from postroom_smtp.protocol.domain import a_labels
 from postroom_smtp.protocol.spf import (
     MOST_NAME,
     MOST_RECORD,
@@ -239,10 +240,10 @@ def _as_name(domain: str) -> str | None:
     """The domain as it is looked up; None: it can't have a record (section 4.3)."""
     name = domain.removesuffix(".").lower()
     if not name.isascii():
-        try:
-            name = name.encode("idna").decode("ascii")
-        except UnicodeError:
+        found = a_labels(name)
+        if found is None:
             return None
+        name = found
     labels = name.split(".")
     if len(labels) < 2 or len(name) > MOST_NAME:
         return None
