@@ -319,6 +319,37 @@ async def test_a_fault_of_our_own_is_temporary(system: FrontAlone) -> None:
     )
 
 
+async def test_a_fault_of_our_own_within_content_ends_the_session(system: FrontAlone) -> None:
+    """What follows in it is no command, whoever wrote it."""
+    ann = await system.person()
+    senders = system.directory.senders
+    begun = b"From: eve@example.org\r\n\r\nNOOP\r\n"
+    for how in ("DATA", "BDAT", "BURL"):
+        system.directory.senders = senders
+        wire = await signed_in(system, ann)
+        await wire.play(
+            f"""
+            C: MAIL FROM:<{ann.name}>
+            S: 250 ...
+            C: RCPT TO:<{ann.name}>
+            S: 250 ...
+            """
+        )
+        if how == "DATA":
+            await wire.play("C: DATA\nS: 354 ...")
+        system.directory.senders = None  # type: ignore[assignment]
+        match how:
+            case "DATA":
+                await wire.send(begun)
+            case "BDAT":
+                await wire.send(b"BDAT 1000 LAST\r\n" + begun)
+            case _:
+                system.urls.contents["imap://x"] = begun
+                await wire.say("BURL imap://x LAST")
+        await wire.play("S: 421 4.3.0 ...\nS: (closed)")
+    assert system.store.tries == []
+
+
 @pytest.mark.parametrize("settings", [{"bare_newlines": "keep"}])
 async def test_an_operator_may_keep_such_messages_and_they_are_one(system: FrontAlone) -> None:
     ann = await system.person()

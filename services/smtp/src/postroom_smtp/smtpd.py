@@ -282,7 +282,7 @@ class Smtpd(aiosmtpd.SMTP):
             await self._say(reply.BAD_SEQUENCE)
         else:
             await self._send("354 end with <CRLF>.<CRLF>")
-            await self._answer(self._receiving.data(transaction))
+            await self._answer_content(self._receiving.data(transaction))
 
     @syntax("BDAT chunk-size [LAST]")
     async def smtp_BDAT(self, arg: str | None) -> None:
@@ -291,14 +291,14 @@ class Smtpd(aiosmtpd.SMTP):
         except Refused:
             # What follows would be read as commands, and may be anything.
             await self._end(reply.BAD_CHUNK)
-        await self._answer(self._receiving.chunk(chunk))
+        await self._answer_content(self._receiving.chunk(chunk))
 
     @syntax("BURL imap-url [LAST]")
     async def smtp_BURL(self, arg: str | None) -> None:
         if Keyword.BURL not in self._mail.offered:
             await self._say(reply.NOT_OFFERED)
         else:
-            await self._answer(self._read_url(arg))
+            await self._answer_content(self._read_url(arg))
 
     @syntax("ETRN domain")
     async def smtp_ETRN(self, arg: str | None) -> None:
@@ -461,6 +461,18 @@ class Smtpd(aiosmtpd.SMTP):
         if self._mail.over:
             await self._end(last)
         await self._say(last)
+
+    async def _answer_content(self, work: Awaitable[Reply | Sequence[Reply]]) -> None:
+        """The same of content. An error of ours ends the dialogue: nobody knows how much of it has
+        been read, and the rest is anybody's commands.
+        """
+        try:
+            await self._answer(work)
+        except ConnectionError:
+            raise
+        except Exception:
+            log.exception("smtp.content_failed")
+            await self._end(reply.FAILED)
 
     async def _read_line(self, *, boundary: bool = False) -> bytes:
         """A line with its end. Raises LineTooLong (the line is gone then) and Draining."""
