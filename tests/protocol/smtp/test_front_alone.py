@@ -171,6 +171,31 @@ async def test_postmaster_is_always_there(system: FrontAlone, address: str) -> N
     await wire.play(f"C: MAIL FROM:<>\nS: 250 ...\nC: RCPT TO:<{address}>\nS: 250 2.1.5 ...")
 
 
+@pytest.mark.parametrize("settings", [{"postmaster": "admin@elsewhere.example"}])
+@pytest.mark.parametrize("address", ["postmaster", "postmaster@example.org"])
+async def test_postmaster_may_be_somebody_elsewhere(system: FrontAlone, address: str) -> None:
+    ann = await system.person()
+    for wire, sender, held in (
+        (await greeted(system), "", ""),
+        (await signed_in(system, ann), ann.name, " HOLDFOR=60"),
+    ):
+        await wire.play(
+            f"""
+            C: MAIL FROM:<{sender}>{held}
+            S: 250 ...
+            C: RCPT TO:<{address}>
+            S: 250 2.1.5 ...
+            C: DATA
+            S: 354 ...
+            C: .
+            S: 250 ...
+            """
+        )
+        delivery = system.store.messages[-1]
+        assert [one.address for one in delivery.queue] == ["admin@elsewhere.example"]
+        assert delivery.local == ()
+
+
 async def test_postmaster_elsewhere_is_not_ours(system: FrontAlone) -> None:
     wire = await greeted(system)
     await wire.play(

@@ -393,7 +393,11 @@ class Transaction:
             not recipient.domain and resolution.whereabouts is not Whereabouts.LOCAL
         )
         if lost and self.settings.postmaster:
-            return await self.directory.resolve(self.settings.postmaster)
+            found = await self.directory.resolve(self.settings.postmaster)
+            if found.whereabouts is not Whereabouts.FOREIGN:
+                return found
+            # It is there, and its mail goes on.
+            return Resolution(Whereabouts.LOCAL, forwards=(self.settings.postmaster,))
         return Resolution(Whereabouts.UNKNOWN) if lost else resolution
 
     async def _returned(self, recipient: Path) -> Resolution | None:
@@ -426,8 +430,9 @@ def _path(address: str) -> Path:
 
 def _lasting(recipient: Path, resolution: Resolution) -> list[str]:
     """What an address is called when others resolve it; postmaster's may be our own to find."""
-    if recipient.local.lower() == POSTMASTER.local and resolution.accounts:
-        return [account.address for account in resolution.accounts]
+    found = [*(account.address for account in resolution.accounts), *resolution.forwards]
+    if recipient.local.lower() == POSTMASTER.local and found:
+        return found
     return [str(recipient)]
 
 
