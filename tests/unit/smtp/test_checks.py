@@ -477,6 +477,20 @@ async def test_rates(house: House) -> None:
     assert await checks.recipient(OURS, "bob@example.net") is None
 
 
+async def test_a_proxy_has_no_rate(house: House) -> None:
+    checks = house.checks(
+        rate_connections="1/60", rate_messages="1/60", rate_recipients="1/60", concurrency_address=1
+    )
+    proxy = replace(STRANGER, proxy=True)
+    for number in range(3):
+        one = replace(proxy, connection=f"c{number}")
+        assert await checks.connected(one) is None
+        assert await checks.mail(one) is None
+        assert await checks.recipient(one, "bob@example.net") is None
+    assert await checks.connected(STRANGER) is None
+    assert await checks.connected(STRANGER) is not None
+
+
 async def test_rates_of_those_who_signed_in(house: House) -> None:
     checks = house.checks(
         rate_messages="1/60", rate_account_messages="2/3600", rate_account_recipients="1/3600"

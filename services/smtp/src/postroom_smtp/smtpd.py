@@ -319,7 +319,7 @@ class Smtpd(aiosmtpd.SMTP):
             except Refused as refused:
                 await self._say(refused.reply)
                 return
-            mail.substitute(said)
+            await mail.substitute(said)
             self.session = aiosmtpd.Session(self.loop)
             if mail.name:
                 self.session.host_name = mail.name
