@@ -211,6 +211,18 @@ async def test_lookups_are_bounded(server: DnsServer) -> None:
     assert sum(count for (_, kind), count in server.asked.items() if kind == "MX") == 10
 
 
+async def test_lookups_that_find_nothing_are_counted_once_a_term(server: DnsServer) -> None:
+    """RFC 7208 section 4.6.4: hosts without IPv6 are none of many faults."""
+    for name in ("one", "two", "three"):
+        server.add(f"{name}.org", "MX", *(f"10 {each}.{name}.org." for each in "abcd"))
+        for each in "abcd":
+            server.add(f"{each}.{name}.org", "A", "192.0.2.77")
+    server.text("example.org", "v=spf1 mx:one.org mx:two.org ip6:2001:db8::1 -all")
+    assert await result(server, address="2001:db8::1") == (Result.PASS, "")
+    server.text("example.org", "v=spf1 mx:one.org mx:two.org mx:three.org ip6:2001:db8::1 -all")
+    assert (await result(server, address="2001:db8::1"))[0] is Result.PERMERROR
+
+
 async def test_a_backslash_in_a_local_part_is_one_octet(server: DnsServer) -> None:
     server.text("example.org", "v=spf1 exists:%{l}.list.example.org -all")
     found = await check_host(
