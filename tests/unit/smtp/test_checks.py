@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import dns.asyncresolver
 import pytest
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_smtp.checks.content import Workers
@@ -205,6 +206,36 @@ async def test_authors_that_can_not_be_told_are_not_passed_over(
         assert (found.refused, found.mailbox) == (None, "Junk")
         house.server.text("example.org", "v=spf1 -all")
         assert (await house.judge(author + LETTER)).refused is not None
+
+
+async def test_a_message_has_few_lookups_at_a_time(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever it is signed by, and from whom."""
+    under_way, most = 0, 0
+    resolve = dns.asyncresolver.Resolver.resolve
+
+    async def watched(*arguments: Any, **more: Any) -> Any:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        try:
+            return await resolve(*arguments, **more)
+        finally:
+            under_way -= 1
+
+    monkeypatch.setattr(dns.asyncresolver.Resolver, "resolve", watched)
+    tags = "v=1; a=rsa-sha256; d=example.org; h=from; bh=AAAA; b=AAAA; s="
+    signatures = "".join(f"DKIM-Signature: {tags}s{each}\r\n" for each in range(10))
+    authors = ", ".join(f"a@{each}.a{each}.example" for each in range(10))
+    message = f"{signatures}From: {authors}\r\n\r\n".encode()
+    for name in [f"s{each}._domainkey.example.org" for each in range(10)]:
+        house.server.silence(name)
+    house.dns_seconds = 0.3
+    found = await house.judge(message, dns_failing="accept")
+    assert found.verdict.count("dkim=temperror") == 10
+    assert most == 5
+    assert house.server.asked["_dmarc.9.a9.example", "TXT"] == 1
 
 
 async def test_dns_that_fails_is_temporary(house: House) -> None:
