@@ -102,7 +102,7 @@ NO_SIGN_IN_NOW = Reply(454, "4.7.0", "you can't sign in now, try again later")
 BARE_NEWLINE = Reply(550, "5.6.0", "the message has a CR or an LF by itself (RFC 5321 2.3.8)")
 NOT_YOUR_AUTHOR = Reply(550, "5.7.1", "you may not send as who the From or Sender field names")
 BAD_HEADER = Reply(
-    550, "5.6.0", "the header section is too long, or not one, or names its author twice"
+    550, "5.6.0", "the header section is too long, isn't one, or names its author twice"
 )
 NO_SUCH_CONTENT = Reply(554, "5.6.6", "the URL opens nothing for you")
 NOT_TRUSTED = Reply(554, "5.7.14", "URLs are read for those who signed in")
