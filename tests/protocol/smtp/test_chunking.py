@@ -165,7 +165,7 @@ async def test_binary_must_come_in_chunks(system: System) -> None:
     wire = await greeted(system)
     await begin(wire, ann, " BODY=BINARYMIME")
     await wire.play("C: DATA\nS: 503 5.5.1 ...")
-    await bdat(wire, b"\n\r\0", " LAST")
+    await bdat(wire, b"\r\n\n\r\0", " LAST")
     await wire.expect("250 2.0.0 ...")
 
 

@@ -205,6 +205,30 @@ async def test_success_is_told_of_people_here(system: FrontAlone) -> None:
     assert b"the text does not" not in content
 
 
+async def test_what_goes_wrong_with_the_notice_changes_nothing_of_the_message(
+    system: FrontAlone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is taken, whatever is wrong: 250 is said, and so it doesn't come again."""
+    monkeypatch.setattr("postroom_smtp.success.compose", None)
+    ann = await system.person()
+    wire = await greeted(system)
+    await wire.play(
+        f"""
+        C: MAIL FROM:<sender@client.example>
+        S: 250 ...
+        C: RCPT TO:<{ann.name}> NOTIFY=SUCCESS
+        S: 250 ...
+        C: DATA
+        S: 354 ...
+        C: .
+        S: 250 2.0.0 ...
+        C: NOOP
+        S: 250 2.0.0 OK
+        """
+    )
+    assert len(system.store.messages) == 1
+
+
 async def test_success_is_told_to_people_here(system: FrontAlone) -> None:
     ann = await system.person()
     wire = await signed_in(system, ann)

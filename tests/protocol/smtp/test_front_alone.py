@@ -171,6 +171,31 @@ async def test_postmaster_is_always_there(system: FrontAlone, address: str) -> N
     await wire.play(f"C: MAIL FROM:<>\nS: 250 ...\nC: RCPT TO:<{address}>\nS: 250 2.1.5 ...")
 
 
+@pytest.mark.parametrize("settings", [{"postmaster": "admin@elsewhere.example"}])
+@pytest.mark.parametrize("address", ["postmaster", "postmaster@example.org"])
+async def test_postmaster_may_be_somebody_elsewhere(system: FrontAlone, address: str) -> None:
+    ann = await system.person()
+    for wire, sender, held in (
+        (await greeted(system), "", ""),
+        (await signed_in(system, ann), ann.name, " HOLDFOR=60"),
+    ):
+        await wire.play(
+            f"""
+            C: MAIL FROM:<{sender}>{held}
+            S: 250 ...
+            C: RCPT TO:<{address}>
+            S: 250 2.1.5 ...
+            C: DATA
+            S: 354 ...
+            C: .
+            S: 250 ...
+            """
+        )
+        delivery = system.store.messages[-1]
+        assert [one.address for one in delivery.queue] == ["admin@elsewhere.example"]
+        assert delivery.local == ()
+
+
 async def test_postmaster_elsewhere_is_not_ours(system: FrontAlone) -> None:
     wire = await greeted(system)
     await wire.play(
@@ -317,6 +342,37 @@ async def test_a_fault_of_our_own_is_temporary(system: FrontAlone) -> None:
         S: 250 2.0.0 OK
         """
     )
+
+
+async def test_a_fault_of_our_own_within_content_ends_the_session(system: FrontAlone) -> None:
+    """What follows in it is no command, whoever wrote it."""
+    ann = await system.person()
+    senders = system.directory.senders
+    begun = b"From: eve@example.org\r\n\r\nNOOP\r\n"
+    for how in ("DATA", "BDAT", "BURL"):
+        system.directory.senders = senders
+        wire = await signed_in(system, ann)
+        await wire.play(
+            f"""
+            C: MAIL FROM:<{ann.name}>
+            S: 250 ...
+            C: RCPT TO:<{ann.name}>
+            S: 250 ...
+            """
+        )
+        if how == "DATA":
+            await wire.play("C: DATA\nS: 354 ...")
+        system.directory.senders = None  # type: ignore[assignment]
+        match how:
+            case "DATA":
+                await wire.send(begun)
+            case "BDAT":
+                await wire.send(b"BDAT 1000 LAST\r\n" + begun)
+            case _:
+                system.urls.contents["imap://x"] = begun
+                await wire.say("BURL imap://x LAST")
+        await wire.play("S: 421 4.3.0 ...\nS: (closed)")
+    assert system.store.tries == []
 
 
 @pytest.mark.parametrize("settings", [{"bare_newlines": "keep"}])

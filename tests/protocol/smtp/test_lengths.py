@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from postroom_smtp.ports import Account
+from postroom_smtp.smtpd import Smtpd
 
 from tests.protocol.smtp.conftest import FrontAlone
 from tests.protocol.smtp.system import System, greeted, hear_reply, stuffed, without_trace
@@ -52,6 +53,27 @@ async def test_command_lines(system: System, octets: int, reply: str) -> None:
     wire = await greeted(system)
     await wire.send(b"NOOP " + b"x" * (octets - 5) + b"\r\n")
     await wire.play(f"S: {reply}\nC: NOOP\nS: 250 2.0.0 OK")
+
+
+async def test_verbs(system: FrontAlone) -> None:
+    """What clients call commands is kept nowhere."""
+    limits = Smtpd(system.settings).command_size_limits
+    before = dict(limits)
+    assert {limits[verb] for verb in ("NOOP", "NONSENSE", "X" * 4_000)} == {4096}
+    assert (dict(limits), limits["AUTH"]) == (before, 12_288)
+    wire = await greeted(system)
+    await wire.play(
+        f"""
+        C: {"X" * 20}
+        S: 500 5.5.1 ...
+        C: {"X" * 21} y
+        S: 500 5.5.1 ...
+        C: {"X" * 12_000}
+        S: 500 5.5.1 ...
+        C: NOOP
+        S: 250 2.0.0 OK
+        """
+    )
 
 
 @pytest.mark.parametrize("octets", [998, 1000, 1001, 70_000, 2_000_000])

@@ -198,6 +198,31 @@ async def test_what_is_refused_is_refused_for_each(system: FrontAlone) -> None:
     await wire.play("S: 451 4.3.0 ...\nS: 451 4.3.0 ...\nC: NOOP\nS: 250 2.0.0 OK")
 
 
+async def test_a_disk_that_fails_is_told_to_each(
+    system: FrontAlone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_arguments: object) -> bytes:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("postroom_smtp.spool._read", broken)
+    ann, bob = await system.person(), await system.person()
+    wire = await lhlo(system)
+    await wire.play(
+        f"""
+        C: MAIL FROM:<chris@bar.com>
+        S: 250 ...
+        C: RCPT TO:<{ann.name}>
+        S: 250 ...
+        C: RCPT TO:<{bob.name}>
+        S: 250 ...
+        C: DATA
+        S: 354 ...
+        """
+    )
+    await wire.send(stuffed(b"a line\r\n" * 200_000))
+    await wire.play("S: 451 4.3.0 ...\nS: 451 4.3.0 ...\nC: NOOP\nS: 250 2.0.0 OK")
+
+
 async def test_a_large_message_is_uploaded_once(system: FrontAlone) -> None:
     people = [await system.person() for _ in range(3)]
     wire = await lhlo(system)

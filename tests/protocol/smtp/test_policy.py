@@ -131,6 +131,101 @@ async def test_a_message_may_be_taken_and_thrown_away(system: FrontAlone) -> Non
     assert system.store.messages == []
 
 
+async def test_recipients_may_be_dropped_and_added(system: FrontAlone) -> None:
+    """Whoever remains gets it, also what they have together with one that is dropped."""
+    policy = system.ask()
+    ann, bob, carol = [await system.person() for _ in range(3)]
+    accounts = [system.directory.addresses[one.name].accounts[0] for one in (ann, bob)]
+    forwards = ("dan@elsewhere.example",)
+    system.directory.add("all@example.org", *accounts, forwards=forwards)
+    system.directory.add("alias@example.org", accounts[0])
+    for dropped, added, local, queue in (
+        ((carol.name, "all@example.org"), (), [1], []),
+        ((carol.name, "all@example.org"), (bob.name,), [1, 2], []),
+        ((carol.name, "all@example.org", ann.name), ("alias@example.org",), [1], []),
+        ((carol.name, "all@example.org"), ("eve@elsewhere.example", carol.name), [1, 3], ["eve"]),
+        ((ann.name,), (), [1, 2, 3], ["dan"]),
+        ((), (ann.name,), [1, 2, 3], ["dan"]),
+    ):
+        policy.judgement = Judgement(dropped=frozenset(dropped), added=added)
+        system.store.taken.clear()
+        wire = await greeted(system)
+        await wire.play(
+            f"""
+            C: MAIL FROM:<a@client.example>
+            S: 250 ...
+            C: RCPT TO:<{carol.name}>
+            S: 250 ...
+            C: RCPT TO:<all@example.org>
+            S: 250 ...
+            C: RCPT TO:<{ann.name}>
+            S: 250 ...
+            C: DATA
+            S: 354 ...
+            C: .
+            S: 250 2.0.0 ...
+            C: QUIT
+            S: 221 ...
+            """
+        )
+        (delivery,) = system.store.messages
+        assert sorted(one.account_id for one in delivery.local) == local
+        assert [one.address.partition("@")[0] for one in delivery.queue] == queue
+
+
+async def test_nobody_who_is_dropped_is_told_of(system: FrontAlone) -> None:
+    """Nor has a message a Return-Path that nobody here gets."""
+    policy = system.ask()
+    ann = await system.person()
+    system.directory.add("list@example.org", forwards=("dan@elsewhere.example",))
+    policy.judgement = Judgement(dropped=frozenset({ann.name}))
+    wire = await greeted(system)
+    await wire.play(
+        f"""
+        C: MAIL FROM:<a@client.example>
+        S: 250 ...
+        C: RCPT TO:<{ann.name}> NOTIFY=SUCCESS
+        S: 250 ...
+        C: RCPT TO:<list@example.org>
+        S: 250 ...
+        C: DATA
+        S: 354 ...
+        C: .
+        S: 250 2.0.0 ...
+        """
+    )
+    (delivery,) = system.store.messages
+    assert [one.address for one in delivery.queue] == ["dan@elsewhere.example"]
+    assert system.store.content(delivery).startswith(b"Received: ")
+
+
+async def test_each_by_lmtp_has_its_reply_whoever_is_dropped(system: FrontAlone) -> None:
+    policy = system.ask()
+    ann, bob = await system.person(), await system.person()
+    both = [system.directory.addresses[one.name].accounts[0] for one in (ann, bob)]
+    system.directory.add("both@example.org", *both)
+    policy.judgement = Judgement(dropped=frozenset({"both@example.org"}))
+    wire = await system.connect("lmtp")
+    await wire.play("S: 220 ...\nC: LHLO x")
+    await hear_reply(wire)
+    await wire.play(
+        f"""
+        C: MAIL FROM:<a@client.example>
+        S: 250 ...
+        C: RCPT TO:<both@example.org>
+        S: 250 ...
+        C: RCPT TO:<{ann.name}>
+        S: 250 ...
+        C: DATA
+        S: 354 ...
+        C: .
+        S: 250 2.0.0 ...
+        S: 250 2.0.0 ...
+        """
+    )
+    assert [one.account_id for each in system.store.messages for one in each.local] == [1]
+
+
 @pytest.mark.parametrize("lines", [1, 200_000])
 async def test_fields_are_put_in_and_taken_out(system: FrontAlone, lines: int) -> None:
     """Those below the Received field are ours; of the others, as many as it says."""

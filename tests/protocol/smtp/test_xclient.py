@@ -59,6 +59,34 @@ async def test_the_example_of_the_readme(system: FrontAlone) -> None:
 
 
 @pytest.mark.parametrize("settings", [PROXIES])
+async def test_filters_hear_of_another_client(system: FrontAlone) -> None:
+    """As if the proxy had gone and the client had come."""
+    policy = system.ask()
+    wire = await greeted(system)
+    assert policy.over == []
+    await wire.play("C: XCLIENT ADDR=192.0.2.9\nS: 220 ...")
+    (_, proxy), (moment, client) = policy.asked
+    assert (proxy.client.address, proxy.proxy) == ("127.0.0.1", True)
+    assert (moment, client.client.address, client.proxy) == ("connected", "192.0.2.9", False)
+    assert policy.over == [client.connection]
+
+
+@pytest.mark.parametrize("settings", [PROXIES])
+async def test_certificates_are_the_proxys(system: FrontAlone) -> None:
+    ann = await system.person()
+    for substitutes in (False, True):
+        wire = await greeted(system, "submissions")
+        if substitutes:
+            await wire.play("C: XCLIENT NAME=spike.example\nS: 220 ...\nC: EHLO x")
+            await hear_reply(wire)
+        await wire.play(f"C: AUTH PLAIN {plain(ann)}\nS: 235 ...")
+        client = system.authenticator.clients[-1]
+        assert client.secure
+        assert bool(client.tls_server_end_point) is not substitutes
+        assert client.certificate_names == ()
+
+
+@pytest.mark.parametrize("settings", [PROXIES])
 async def test_what_was_before_is_forgotten(system: FrontAlone) -> None:
     ann = await system.person()
     wire = await greeted(system, "submission")

@@ -144,6 +144,18 @@ async def test_a_set_that_is_there_twice(server: DnsServer) -> None:
     assert (await chain_of(server, seal + once)).why == "there are two of set 1"
 
 
+async def test_a_chain_that_is_made_up_costs_few_lookups(server: DnsServer) -> None:
+    """The newest set is looked at first, and older ones where that is good."""
+    once = await sealed(server, LETTER)
+    twice = await sealed(server, once)
+    newest = twice.removesuffix(once)
+    server.asked.clear()
+    found = await chain_of(server, newest + once.replace(b"s=rsa;", b"s=older;"))
+    assert found.result is Result.FAIL
+    assert set(server.asked) == {("rsa._domainkey.example.org", "TXT")}
+    assert (await chain_of(server, twice)).result is Result.PASS
+
+
 async def test_a_key_that_can_not_be_had(server: DnsServer) -> None:
     once = await sealed(server, LETTER)
     server.fail("rsa._domainkey.example.org")

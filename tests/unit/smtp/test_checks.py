@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import dns.asyncresolver
 import pytest
 from postroom_chassis.errors import Kind, PostroomError
 from postroom_smtp.checks.content import Workers
@@ -178,6 +179,63 @@ async def test_mail_that_another_author_hides_in(house: House) -> None:
     crowd = ", ".join(f"a@{each}.example" for each in range(100)).encode()
     found = await house.judge(LETTER.replace(b"From: ", b"From: " + crowd + b", "))
     assert (found.refused, found.mailbox) == (None, "Junk")
+
+
+@pytest.mark.parametrize(
+    "author",
+    [
+        b"From: Bank <s@bank..example>\r\n",
+        "From: s@bank\u200b.example\r\n".encode(),
+        b"From: s@\xff\xfe.example\r\n",
+        b"From: s@bank.example <x\r\n",
+        b"From: undisclosed:;\r\n",
+        b"",
+    ],
+)
+async def test_authors_that_can_not_be_told_are_not_passed_over(
+    house: House, author: bytes
+) -> None:
+    publish_everything(house.server)
+    without_author = LETTER.replace(b"From: Ann <ann@example.org>\r\n", b"")
+    found = await house.judge(author + without_author)
+    assert (found.refused, found.mailbox) == (None, "Junk")
+    assert "dmarc=permerror" in found.verdict
+    if b"@" in author:
+        # Nor beside another, who is who they say.
+        found = await house.judge(author + LETTER)
+        assert (found.refused, found.mailbox) == (None, "Junk")
+        house.server.text("example.org", "v=spf1 -all")
+        assert (await house.judge(author + LETTER)).refused is not None
+
+
+async def test_a_message_has_few_lookups_at_a_time(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever it is signed by, and from whom."""
+    under_way, most = 0, 0
+    resolve = dns.asyncresolver.Resolver.resolve
+
+    async def watched(*arguments: Any, **more: Any) -> Any:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        try:
+            return await resolve(*arguments, **more)
+        finally:
+            under_way -= 1
+
+    monkeypatch.setattr(dns.asyncresolver.Resolver, "resolve", watched)
+    tags = "v=1; a=rsa-sha256; d=example.org; h=from; bh=AAAA; b=AAAA; s="
+    signatures = "".join(f"DKIM-Signature: {tags}s{each}\r\n" for each in range(10))
+    authors = ", ".join(f"a@{each}.a{each}.example" for each in range(10))
+    message = f"{signatures}From: {authors}\r\n\r\n".encode()
+    for name in [f"s{each}._domainkey.example.org" for each in range(10)]:
+        house.server.silence(name)
+    house.dns_seconds = 0.3
+    found = await house.judge(message, dns_failing="accept")
+    assert found.verdict.count("dkim=temperror") == 10
+    assert most == 5
+    assert house.server.asked["_dmarc.9.a9.example", "TXT"] == 1
 
 
 async def test_dns_that_fails_is_temporary(house: House) -> None:
@@ -448,6 +506,20 @@ async def test_rates(house: House) -> None:
     assert await checks.recipient(STRANGER, "bob@example.net") is None
     assert await checks.recipient(STRANGER, "bob@example.net") is not None
     assert await checks.recipient(OURS, "bob@example.net") is None
+
+
+async def test_a_proxy_has_no_rate(house: House) -> None:
+    checks = house.checks(
+        rate_connections="1/60", rate_messages="1/60", rate_recipients="1/60", concurrency_address=1
+    )
+    proxy = replace(STRANGER, proxy=True)
+    for number in range(3):
+        one = replace(proxy, connection=f"c{number}")
+        assert await checks.connected(one) is None
+        assert await checks.mail(one) is None
+        assert await checks.recipient(one, "bob@example.net") is None
+    assert await checks.connected(STRANGER) is None
+    assert await checks.connected(STRANGER) is not None
 
 
 async def test_rates_of_those_who_signed_in(house: House) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Iterator
 from ipaddress import ip_address
@@ -27,6 +28,35 @@ async def test_exchangers_in_order(server: DnsServer) -> None:
     found = await resolver(server).exchangers("Example.ORG")
     assert found.records == (Exchanger(10, "a.example.net"), Exchanger(20, "b.example.net"))
     assert not found.secure
+
+
+async def test_who_is_apart_keeps_nobody_waiting(server: DnsServer) -> None:
+    server.text("example.org", "x")
+    server.silence("slow.example")
+    ours = resolver(server)
+    others = ours.apart()
+    narrow = others.narrowed(2)
+
+    async def answers(of: Resolver) -> bool:
+        try:
+            async with asyncio.timeout(0.5):
+                return bool((await of.texts("example.org")).records)
+        except TimeoutError:
+            return False
+
+    for busy, count, answered in (
+        (narrow, 2, [True, True, False]),
+        (others, 200, [True, False, False]),
+    ):
+        waiting = [asyncio.create_task(busy.texts("slow.example")) for _ in range(count)]
+        async with asyncio.timeout(10):
+            while server.asked["slow.example", "TXT"] < count:  # noqa: ASYNC110 (nobody tells)
+                await asyncio.sleep(0.01)
+        assert [await answers(each) for each in (ours, others, narrow)] == answered
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        server.asked.clear()
 
 
 async def test_a_domain_that_takes_no_mail(server: DnsServer) -> None:

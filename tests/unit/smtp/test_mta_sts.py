@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -68,6 +70,13 @@ def test_no_policy(text: bytes) -> None:
 def test_what_is_not_known_is_read_over_and_ages_end() -> None:
     text = b"version: STSv1\nmode: none\nnew_thing: x\nmax_age: 9999999999\n"
     assert read_policy(text) == Policy(Mode.NONE, (), MOST_AGE)
+
+
+def test_a_giant_line_is_read_in_no_time() -> None:
+    began = time.process_time()
+    text = b"version: STSv1\nmode: none\t\nx: a" + b"\t" * 60_000 + b"b\nmax_age: 1 \n"
+    assert read_policy(text) == Policy(Mode.NONE, (), 1)
+    assert time.process_time() - began < 0.5
 
 
 @given(st.binary(max_size=300))

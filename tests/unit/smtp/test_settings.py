@@ -47,6 +47,10 @@ def test_what_is_needed_is_enough() -> None:
         ("NO_SOLICITING", "everything"),
         ("GREETING_SECONDS", "-1"),
         ("LMTP_NETWORKS", "here"),
+        ("LMTP_NETWORKS", "::/0"),
+        ("LMTP_NETWORKS", "0.0.0.0/1 128.0.0.0/1"),
+        ("PROXY_NETWORKS", "0.0.0.0/0"),
+        ("PROXY_NETWORKS", "192.0.2.0/24, ::/0"),
         ("LISTENERS", "lmtp=127.0.0.1:25"),
     ],
 )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,13 @@ from postroom_smtp.checks.clients import read_address
 from postroom_smtp.checks.spf import check_host
 from postroom_smtp.dns import Address, Resolver
 from postroom_smtp.protocol.authentication import Result
-from postroom_smtp.protocol.spf import BadRecord, parse_record
+from postroom_smtp.protocol.spf import (
+    BadRecord,
+    Subject,
+    expand_domain,
+    parse_macros,
+    parse_record,
+)
 
 from tests.harness.dns import DnsServer, dns_server
 
@@ -160,6 +168,8 @@ async def test_a_mapped_address_is_one_of_ipv4(server: DnsServer) -> None:
 async def test_a_domain_in_its_own_script(server: DnsServer) -> None:
     server.text("xn--bcher-kva.example", "v=spf1 ip4:192.0.2.1 -all")
     assert await result(server, domain="bücher.example") == (Result.PASS, "")
+    server.text("xn--strae-oqa.example", "v=spf1 ip4:192.0.2.1 -all")
+    assert await result(server, domain="stra\u00dfe.example") == (Result.PASS, "")
 
 
 @pytest.mark.parametrize("domain", ["", "example", "a..example", "a" * 64 + ".org", "é" * 200])
@@ -201,6 +211,18 @@ async def test_lookups_are_bounded(server: DnsServer) -> None:
     assert sum(count for (_, kind), count in server.asked.items() if kind == "MX") == 10
 
 
+async def test_lookups_that_find_nothing_are_counted_once_a_term(server: DnsServer) -> None:
+    """RFC 7208 section 4.6.4: hosts without IPv6 are none of many faults."""
+    for name in ("one", "two", "three"):
+        server.add(f"{name}.org", "MX", *(f"10 {each}.{name}.org." for each in "abcd"))
+        for each in "abcd":
+            server.add(f"{each}.{name}.org", "A", "192.0.2.77")
+    server.text("example.org", "v=spf1 mx:one.org mx:two.org ip6:2001:db8::1 -all")
+    assert await result(server, address="2001:db8::1") == (Result.PASS, "")
+    server.text("example.org", "v=spf1 mx:one.org mx:two.org mx:three.org ip6:2001:db8::1 -all")
+    assert (await result(server, address="2001:db8::1"))[0] is Result.PERMERROR
+
+
 async def test_a_backslash_in_a_local_part_is_one_octet(server: DnsServer) -> None:
     server.text("example.org", "v=spf1 exists:%{l}.list.example.org -all")
     found = await check_host(
@@ -222,6 +244,8 @@ async def test_words_that_are_no_reply(server: DnsServer) -> None:
     assert await result(server) == (Result.FAIL, "")
     server.text("why.example.org", "x" * 5_000)
     assert await result(server) == (Result.FAIL, "x" * 400)
+    server.text("why.example.org", "%{h}" * 5_000)
+    assert await result(server) == (Result.FAIL, "")
 
 
 @pytest.mark.parametrize(
@@ -236,6 +260,18 @@ async def test_records_of_any_size(server: DnsServer, record: str) -> None:
     server.text("example.org", record)
     async with asyncio.timeout(5):
         assert (await result(server))[0] in (Result.FAIL, Result.PERMERROR)
+
+
+def test_a_giant_name_loses_its_labels_in_no_time() -> None:
+    subject = Subject(IPv4Address("192.0.2.1"), "example.org", "a@example.org", "a." * 2_000 + "b")
+    began = time.process_time()
+    for _ in range(5):
+        name = expand_domain(parse_macros("%{h}." * 80 + "example.org"), subject)
+    assert time.process_time() - began < 0.5
+    assert name.endswith(".a.a.b.example.org")
+    assert len(name) == 253
+    assert expand_domain(parse_macros("a." + "b" * 300), subject) == "b" * 300
+    assert expand_domain(parse_macros("a." + "b" * 253), subject) == "b" * 253
 
 
 @pytest.mark.parametrize("term", ["a/33", "a//129", "ip4:1.2.3", "ip6:::1/129", "all:x", "include"])

@@ -7,8 +7,10 @@ answers, or wrongly, or not in time, is none. Answers are kept as long as their 
 from __future__ import annotations
 
 import asyncio
+import copy
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, Generic, TypeVar
@@ -103,7 +105,20 @@ class Resolver:
         # Asking for AD without DO is enough for a resolver that validates (RFC 6840 section 5.7).
         self._resolver.flags = dns.flags.RD | (dns.flags.AD if trusted else 0)
         self._trusted = trusted
-        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._slots: tuple[asyncio.Semaphore, ...] = (asyncio.Semaphore(AT_ONCE),)
+
+    def apart(self) -> Resolver:
+        """The same, whose lookups keep no others waiting."""
+        return self._limited(asyncio.Semaphore(AT_ONCE))
+
+    def narrowed(self, at_once: int) -> Resolver:
+        """The same for somebody who has only so many lookups at a time."""
+        return self._limited(asyncio.Semaphore(at_once), *self._slots)
+
+    def _limited(self, *slots: asyncio.Semaphore) -> Resolver:
+        other = copy.copy(self)
+        other._slots = slots
+        return other
 
     async def texts(self, name: str) -> Answer[bytes]:
         """TXT, the strings of each record put together. Raises DnsFailure."""
@@ -142,7 +157,9 @@ class Resolver:
             _OUTCOMES["nothing"].inc()
             return Answer((), False, False, name.lower())
         try:
-            async with self._slots:
+            async with AsyncExitStack() as held:
+                for slots in self._slots:
+                    await held.enter_async_context(slots)
                 found = await self._resolver.resolve(
                     asked, kind, raise_on_no_answer=False, search=False
                 )

@@ -189,6 +189,7 @@ class Sending:
         connection: names the connection, the same from its greeting to its end; empty where nobody
             keeps that, and then `Policy.ended` isn't called.
         forwarded: some of it goes to addresses elsewhere in place of those that were named.
+        proxy: the client is one that may say for whom it acts (XCLIENT), and has not by now.
     """
 
     client: Client
@@ -201,6 +202,7 @@ class Sending:
     request: Request = NOTHING_ASKED
     connection: str = ""
     forwarded: bool = False
+    proxy: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +251,7 @@ class Policy(Protocol):
         """At the end of the content."""
 
     async def ended(self, connection: str) -> None:
-        """The connection is over."""
+        """The connection is over, or its client is another one from here on."""
 
 
 class Signer(Protocol):

@@ -8,6 +8,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from postroom_chassis import logs
 from postroom_chassis.errors import PostroomError
 
 from postroom_smtp.outgoing import Outgoing
@@ -24,6 +25,8 @@ from postroom_smtp.settings import Role
 from postroom_smtp.spool import Spool
 from postroom_smtp.success import Successes
 from postroom_smtp.transaction import Transaction
+
+log = logs.logger(__name__)
 
 ACCEPTED = Judgement()
 
@@ -134,6 +137,10 @@ class Receiving:
             content = outgoing.inline or await house.store.upload(outgoing.pieces())
         except PostroomError as error:
             return transaction.refuse(reply.refusal(error), size)
+        except OSError as error:
+            # Of where it lies: each recipient hears of that.
+            log.error("smtp.content_unread", message=transaction.message_id, error=str(error))
+            return transaction.refuse(reply.TRY_LATER, size)
         replies = await transaction.deliver(
             content,
             size,

@@ -88,9 +88,25 @@ class Reception:
             self._wants(b"", bare=self._chunks.bare)
         if self._edit is not None and self.fault is None:
             await self._finish_header(bytes(self._head), b"")
+        if self.fault is None and (fault := self._unclean(self.spool.header)) is not None:
+            self._refuse(fault)
         # Ours is one more of them.
         if self.fault is None and hops(self.spool.header) >= self._settings.hops:
             self.fault = reply.LOOPING
+
+    def _unclean(self, header: bytes) -> Reply | None:
+        """What is wrong in the header section, which has lines whatever the body is (RFC 3030
+        section 3): what some read as an end of a line there makes a field that others don't see.
+        """
+        if b"\0" in header:
+            return reply.BAD_HEADER
+        if self._settings.bare_newlines is BareNewlines.REJECT:
+            lines = header.count(b"\r\n")
+            # Where it is cut within a line end that is no fault of its own.
+            halves = header.endswith(b"\r") and len(header) == HEADER_BYTES
+            if header.count(b"\n") != lines or header.count(b"\r") != lines + halves:
+                return reply.BARE_NEWLINE
+        return None
 
     def _chunked(self) -> Chunks:
         if self._chunks is None:
@@ -105,7 +121,11 @@ class Reception:
 
     def _wants(self, piece: bytes, *, bare: bool) -> bool:
         """Whether a piece is to be kept."""
+        first = self.size == 0 and piece[:1]
         self.size += len(piece)
+        if first in (b" ", b"\t"):
+            # It would go on with the field that is put before it (RFC 5322 section 2.2.3).
+            self._refuse(reply.BAD_HEADER)
         if self.fault is None:
             if self.size > self._settings.message_bytes:
                 self._refuse(reply.TOO_LARGE)
@@ -141,6 +161,8 @@ class Reception:
         edit, self._edit = self._edit, None
         self._head.clear()
         try:
+            if (fault := self._unclean(header)) is not None:
+                raise Refused(fault)
             if edit is not None:
                 header = await edit(header)
         except Refused as refused:

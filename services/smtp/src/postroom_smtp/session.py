@@ -231,9 +231,14 @@ class Session:
         """Whether the client is a proxy that may say by XCLIENT for whom it acts."""
         return self._within(self.house.settings.xclients)
 
-    def substitute(self, said: Substitute) -> None:
+    async def substitute(self, said: Substitute) -> None:
         """XCLIENT: from now on the client is somebody else, of whom nothing is known."""
-        peer = self.connection.peer
+        if self.house.policy is not None:
+            await self.house.policy.ended(self.connection.id)
+        peer, tls = self.connection.peer, self.connection.tls
+        if tls is not None:
+            # It is the proxy that showed a certificate, and saw ours.
+            self.connection.tls = replace(tls, end_point=b"", client_names=())
         if said.address is not None or said.port is not None:
             address = peer.address if said.address is None else said.address or UNKNOWN_ADDRESS
             port = peer.port if said.port is None else said.port
@@ -377,6 +382,7 @@ class Session:
             mail.request if mail else NOTHING_ASKED,
             self.connection.id,
             transaction is not None and transaction.forwarded,
+            self.may_substitute,
         )
 
     async def _mechanisms(self) -> tuple[str, ...]:

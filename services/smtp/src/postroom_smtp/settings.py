@@ -114,20 +114,17 @@ class SmtpSettings(SendingSettings, CheckSettings):
                 raise ValueError("port 25 is SMTP's (RFC 2033 section 5)")
         return value
 
-    @field_validator("proxy_networks", "lmtp_networks")
-    @classmethod
-    def _check_networks(cls, value: str) -> str:
-        parse_networks(value)
-        return value
-
-    @field_validator("trusted_networks", "xclient_networks")
+    @field_validator("trusted_networks", "proxy_networks", "xclient_networks", "lmtp_networks")
     @classmethod
     def _check_that_not_all_are_trusted(cls, value: str) -> str:
-        # Who may send to everybody, or say that they are somebody who may, is never everybody.
+        # Who may send to everybody or unasked, or say that they are somebody who may, is never
+        # everybody.
         for version in (4, 6):
             networks = [one for one in parse_networks(value) if one.version == version]
             if any(one.prefixlen == 0 for one in _collapsed(networks)):
-                raise ValueError("these networks are the whole Internet: a relay open to all")
+                raise ValueError(
+                    "these networks are the whole Internet, of which nobody may be sure"
+                )
         return value
 
     @field_validator("relay_domains")

@@ -21,7 +21,6 @@ from __future__ import annotations
 import asyncio
 import copy
 import time
-from collections import defaultdict
 from collections.abc import Awaitable, Sequence
 from typing import Any, TypeVar, cast
 
@@ -64,7 +63,7 @@ ENHANCED = {
     502: "5.5.1",
     503: "5.5.1",
 }
-_LONGEST_LINE: dict[str, int] = {"AUTH": SASL_LIMIT}
+MOST_VERB = 20  # octets
 # RFC 2033 section 4.1: LMTP has a greeting of its own, and none of SMTP's.
 _ABSENT = {
     Role.MX: frozenset({"LHLO"}),
@@ -79,6 +78,13 @@ _AHEAD_BYTES = 16 * 1024  # of a pipeline, in which recipients are looked for
 
 class _Over(ConnectionResetError):
     """The dialogue has ended; the library lets this one through."""
+
+
+class _LongestLines(dict[str, int]):
+    """Limits of lines by verb: asked for whatever clients say, and keeps nothing of it."""
+
+    def __missing__(self, verb: str) -> int:
+        return COMMAND_LIMIT
 
 
 class _Verbs(dict[str, Any]):
@@ -115,7 +121,7 @@ class Smtpd(aiosmtpd.SMTP):
         )
         self._settings = settings
         self._errors = 0
-        self.command_size_limits = defaultdict(lambda: COMMAND_LIMIT, _LONGEST_LINE)
+        self.command_size_limits = _LongestLines({"AUTH": SASL_LIMIT})
 
     async def serve(self, session: Session) -> None:
         """Speak SMTP on a session's connection until one side has enough."""
@@ -180,11 +186,14 @@ class Smtpd(aiosmtpd.SMTP):
                     await self._end(self._mail.farewell or reply.GOING_DOWN)
             else:
                 # A lone CR or LF is what command smuggling is made of (RFC 5321 section 2.3.8).
-                if line.endswith(b"\r\n") and b"\r" not in line[:-2] and b"\0" not in line:
+                if not line.endswith(b"\r\n") or b"\r" in line[:-2] or b"\0" in line:
+                    await self._say(reply.BAD_SYNTAX)
+                elif len(line[:-2].partition(b" ")[0]) > MOST_VERB:
+                    await self._say(reply.NO_COMMAND)
+                else:
                     if len(self._connection.stream) and self._out_of_turn(line):
                         await self._end(reply.OUT_OF_TURN)
                     return line
-                await self._say(reply.BAD_SYNTAX)
 
     def _out_of_turn(self, line: bytes) -> bool:
         """Whether a stranger has said more than it may before it is answered."""
@@ -273,7 +282,7 @@ class Smtpd(aiosmtpd.SMTP):
             await self._say(reply.BAD_SEQUENCE)
         else:
             await self._send("354 end with <CRLF>.<CRLF>")
-            await self._answer(self._receiving.data(transaction))
+            await self._answer_content(self._receiving.data(transaction))
 
     @syntax("BDAT chunk-size [LAST]")
     async def smtp_BDAT(self, arg: str | None) -> None:
@@ -282,14 +291,14 @@ class Smtpd(aiosmtpd.SMTP):
         except Refused:
             # What follows would be read as commands, and may be anything.
             await self._end(reply.BAD_CHUNK)
-        await self._answer(self._receiving.chunk(chunk))
+        await self._answer_content(self._receiving.chunk(chunk))
 
     @syntax("BURL imap-url [LAST]")
     async def smtp_BURL(self, arg: str | None) -> None:
         if Keyword.BURL not in self._mail.offered:
             await self._say(reply.NOT_OFFERED)
         else:
-            await self._answer(self._read_url(arg))
+            await self._answer_content(self._read_url(arg))
 
     @syntax("ETRN domain")
     async def smtp_ETRN(self, arg: str | None) -> None:
@@ -310,7 +319,7 @@ class Smtpd(aiosmtpd.SMTP):
             except Refused as refused:
                 await self._say(refused.reply)
                 return
-            mail.substitute(said)
+            await mail.substitute(said)
             self.session = aiosmtpd.Session(self.loop)
             if mail.name:
                 self.session.host_name = mail.name
@@ -452,6 +461,18 @@ class Smtpd(aiosmtpd.SMTP):
         if self._mail.over:
             await self._end(last)
         await self._say(last)
+
+    async def _answer_content(self, work: Awaitable[Reply | Sequence[Reply]]) -> None:
+        """The same of content. An error of ours ends the dialogue: nobody knows how much of it has
+        been read, and the rest is anybody's commands.
+        """
+        try:
+            await self._answer(work)
+        except ConnectionError:
+            raise
+        except Exception:
+            log.exception("smtp.content_failed")
+            await self._end(reply.FAILED)
 
     async def _read_line(self, *, boundary: bool = False) -> bytes:
         """A line with its end. Raises LineTooLong (the line is gone then) and Draining."""

@@ -47,6 +47,8 @@ class Successes:
                 await self.store.deliver(delivery)
         except PostroomError as error:
             log.warning("smtp.notice_failed", message=transaction.message_id, why=error.kind)
+        except Exception:
+            log.exception("smtp.notice_failed", message=transaction.message_id)
 
     async def _addressed(self, transaction: Transaction, header: bytes) -> Delivery | None:
         sender, now = transaction.sender, time.time()

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -65,7 +65,8 @@ class Share:
         others: the places of addresses that lead to some of the same, and came before.
     """
 
-    address: str
+    recipient: Rcpt
+    resolution: Resolution
     local: list[LocalRecipient] = field(default_factory=list)
     queue: list[Recipient] = field(default_factory=list)
     others: set[int] = field(default_factory=set)
@@ -217,12 +218,8 @@ class Transaction:
         """Do what filters want with who sends it and who gets it; why that can't be done."""
         if judgement.sender is not None:
             self.sender = judgement.sender
-        needed = {other for share in self._shares for other in share.others}
-        for place, share in enumerate(self._shares):
-            # What others have by this address is theirs still.
-            if share.address in judgement.dropped and place not in needed:
-                share.local.clear()
-                share.queue.clear()
+        if judgement.dropped or judgement.sender is not None:
+            self._share_anew(judgement.dropped)
         for address in judgement.added:
             try:
                 resolution = await self.directory.resolve(address)
@@ -233,6 +230,19 @@ class Transaction:
                 continue
             self._lead(0, self._shares[0], Rcpt(_path(address)), resolution)
         return None
+
+    def _share_anew(self, dropped: Collection[str]) -> None:
+        """Give shares to the remaining recipients alone, as if there had been no others: what they
+        have together with one that is dropped is theirs still. Each keeps its place, and so its
+        reply.
+        """
+        self._owners.clear()
+        self.stays_here = self.forwarded = False
+        self.told = [one for one in self.told if str(one.path) not in dropped]
+        for place, old in enumerate(self._shares):
+            share = self._shares[place] = Share(old.recipient, old.resolution)
+            if str(old.recipient.path) not in dropped:
+                self._lead(place, share, old.recipient, old.resolution)
 
     @property
     def nobody_left(self) -> bool:
@@ -317,9 +327,8 @@ class Transaction:
         return self.relays or path.domain.lower() in self.domains
 
     def _take(self, recipient: Rcpt, resolution: Resolution) -> None:
-        address = str(recipient.path)
-        self.accepted.append(address)
-        place, share = len(self._shares), Share(address)
+        self.accepted.append(str(recipient.path))
+        place, share = len(self._shares), Share(recipient, resolution)
         self._shares.append(share)
         self._lead(place, share, recipient, resolution)
         held = self.mail.request.hold_until > 0
@@ -384,7 +393,11 @@ class Transaction:
             not recipient.domain and resolution.whereabouts is not Whereabouts.LOCAL
         )
         if lost and self.settings.postmaster:
-            return await self.directory.resolve(self.settings.postmaster)
+            found = await self.directory.resolve(self.settings.postmaster)
+            if found.whereabouts is not Whereabouts.FOREIGN:
+                return found
+            # It is there, and its mail goes on.
+            return Resolution(Whereabouts.LOCAL, forwards=(self.settings.postmaster,))
         return Resolution(Whereabouts.UNKNOWN) if lost else resolution
 
     async def _returned(self, recipient: Path) -> Resolution | None:
@@ -417,8 +430,9 @@ def _path(address: str) -> Path:
 
 def _lasting(recipient: Path, resolution: Resolution) -> list[str]:
     """What an address is called when others resolve it; postmaster's may be our own to find."""
-    if recipient.local.lower() == POSTMASTER.local and resolution.accounts:
-        return [account.address for account in resolution.accounts]
+    found = [*(account.address for account in resolution.accounts), *resolution.forwards]
+    if recipient.local.lower() == POSTMASTER.local and found:
+        return found
     return [str(recipient)]
 
 

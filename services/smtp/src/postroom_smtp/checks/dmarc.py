@@ -13,6 +13,7 @@ from postroom_smtp.checks.dkim import Chain, Verified
 from postroom_smtp.dns import DnsFailure, Resolver
 from postroom_smtp.protocol.authentication import Finding, Result, method_results
 from postroom_smtp.protocol.dmarc import Policy, Wish, is_record, parse_policy
+from postroom_smtp.protocol.domain import as_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +74,19 @@ class Dmarc:
         self._trusted = frozenset(trusted)
         self._chance = chance
 
-    async def judge(self, domain: str, evidence: Evidence) -> Verdict:
-        """RFC 7489 section 6.6.2."""
+    async def judge(
+        self, domain: str, evidence: Evidence, resolver: Resolver | None = None
+    ) -> Verdict:
+        """RFC 7489 section 6.6.2.
+
+        Args:
+            resolver: of the message; None: the one for all.
+        """
         organization = organizational(domain)
         try:
-            policy, inherited = await self._discover(domain, organization)
+            policy, inherited = await self._discover(
+                resolver or self._resolver, domain, organization
+            )
         except DnsFailure:
             return Verdict(Result.TEMPERROR, domain, why="its record can't be had now")
         if policy is None:
@@ -104,10 +113,12 @@ class Dmarc:
         wish = published if self._chance() * 100 < policy.percentage else published.milder
         return Verdict(Result.FAIL, domain, wish, published)
 
-    async def _discover(self, domain: str, organization: str) -> tuple[Policy | None, bool]:
+    async def _discover(
+        self, resolver: Resolver, domain: str, organization: str
+    ) -> tuple[Policy | None, bool]:
         """The policy, and whether it is the one of the organization (section 6.6.3)."""
         for each in dict.fromkeys((domain, organization)):
-            found = (await self._resolver.texts("_dmarc." + each.replace("\\", "\\\\"))).records
+            found = (await resolver.texts("_dmarc." + each.replace("\\", "\\\\"))).records
             records = [text for text in found if is_record(text)]
             if records:
                 policy = parse_policy(records[0]) if len(records) == 1 else None
@@ -142,10 +153,10 @@ def organizational(domain: str) -> str:
 
 def _aligned(other: str, domain: str, *, strict: bool) -> bool:
     """RFC 7489 section 3.1."""
-    other = other.lower().removesuffix(".")
-    if not other:
+    name = as_name(other)
+    if name is None:
         return False
-    return other == domain if strict else organizational(other) == organizational(domain)
+    return name == domain if strict else organizational(name) == organizational(domain)
 
 
 @cache

@@ -46,7 +46,7 @@ from postroom_smtp.protocol.authentication import (
     authentication_results,
     claims,
 )
-from postroom_smtp.protocol.authors import TooManyAuthors, author_domains
+from postroom_smtp.protocol.authors import UNTOLD, TooManyAuthors, author_domains
 from postroom_smtp.protocol.dmarc import Wish
 from postroom_smtp.protocol.reply import Reply
 from postroom_smtp.spool import Spool
@@ -60,6 +60,7 @@ Step = tuple[str, Callable[[], Awaitable[Reply | None]]]
 
 REMEMBERED = 10_000  # senders, and addresses
 REMEMBERED_SECONDS = 120.0
+LOOKUPS_AT_ONCE = 5  # to find out who sent one message
 MOST_VERDICT = 4_000  # characters
 ALWAYS_REACHABLE = frozenset({"postmaster", "abuse"})  # RFC 5321 section 4.5.1, RFC 2142
 RESULTS_FIELD = "authentication-results"
@@ -235,12 +236,15 @@ class Checks:
     async def _find_out(self, sending: Sending, content: Content) -> Findings:
         settings, address = self._settings, sending.client.address
         deadline = self._deadline()
+        resolver = self._resolver.narrowed(LOOKUPS_AT_ONCE)
         unknown = Evaluation(Result.TEMPERROR, why="it took too long")
         evaluated, named, listed, (signatures, chain) = await asyncio.gather(
-            self._in_time(self._evaluate_spf(sending), unknown, deadline),
-            self._in_time(self._look_up_names(address), Named(Result.TEMPERROR), deadline),
+            self._in_time(self._evaluate_spf(sending, resolver), unknown, deadline),
+            self._in_time(
+                self._look_up_names(address, resolver), Named(Result.TEMPERROR), deadline
+            ),
             self._score(sending),
-            self._verify(content, deadline),
+            self._verify(content, resolver, deadline),
         )
         found = Findings(
             evaluated if settings.spf is not Weight.OFF else None,
@@ -252,10 +256,10 @@ class Checks:
         )
         if settings.dmarc is Enforcement.OFF:
             return found
-        return replace(found, dmarc=await self._judge_authors(content, found, deadline))
+        return replace(found, dmarc=await self._judge_authors(content, found, resolver, deadline))
 
     async def _verify(
-        self, content: Content, deadline: float
+        self, content: Content, resolver: Resolver, deadline: float
     ) -> tuple[tuple[Verified, ...] | None, Chain]:
         """Signatures, then seals, which need what was hashed for those."""
         signatures: tuple[Verified, ...] | None = None
@@ -264,30 +268,28 @@ class Checks:
         if self._settings.dkim:
             most = self._settings.dkim_signatures
             signatures = await self._in_time(
-                dkim.verify(content, self._resolver, most=most),
+                dkim.verify(content, resolver, most=most),
                 (Verified(Result.TEMPERROR, why=why),),
                 deadline,
             )
         if self._settings.arc:
             chain = await self._in_time(
-                dkim.verify_chain(content, self._resolver),
+                dkim.verify_chain(content, resolver),
                 Chain(Result.TEMPERROR, why=why),
                 deadline,
             )
         return signatures, chain
 
     async def _judge_authors(
-        self, content: Content, found: Findings, deadline: float
+        self, content: Content, found: Findings, resolver: Resolver, deadline: float
     ) -> tuple[Verdict, ...]:
         try:
             domains = author_domains(content.fields)
         except TooManyAuthors:
             # Nobody writes so many but to hide one among them.
-            return (
-                Verdict(Result.PERMERROR, wish=Wish.QUARANTINE, why="there are too many authors"),
-            )
+            return (_suspect("there are too many authors"),)
         if not domains:
-            return (Verdict(Result.PERMERROR, why="there is no author"),)
+            return (_suspect("there is no author"),)
         evidence = Evidence(
             found.spf.result if found.spf else Result.NONE,
             found.spf_domain,
@@ -296,10 +298,15 @@ class Checks:
         )
         late = Verdict(Result.TEMPERROR, why="it took too long")
         asked = [
-            self._in_time(self._dmarc.judge(each, evidence), replace(late, domain=each), deadline)
+            self._in_time(
+                self._dmarc.judge(each, evidence, resolver), replace(late, domain=each), deadline
+            )
             for each in domains
+            if each != UNTOLD
         ]
-        return tuple(await asyncio.gather(*asked))
+        # Whose name it is like nobody can ask, and a reader may take it for theirs.
+        untold = [_suspect("the domain of an author can't be one")] * (UNTOLD in domains)
+        return (*await asyncio.gather(*asked), *untold)
 
     def _decide(self, found: Findings, judgement: Judgement) -> Judgement:
         """What becomes of it, by who sent it."""
@@ -425,7 +432,7 @@ class Checks:
     def _unknown(self) -> Reply | None:
         return NOT_KNOWN_NOW if self._settings.dns_failing is Failing.TEMPFAIL else None
 
-    async def _evaluate_spf(self, sending: Sending) -> Evaluation:
+    async def _evaluate_spf(self, sending: Sending, resolver: Resolver | None = None) -> Evaluation:
         address, helo = read_address(sending.client.address), sending.name
         if self._settings.spf is Weight.OFF or address is None:
             return Evaluation(Result.NONE)
@@ -434,16 +441,21 @@ class Checks:
         return await self._spf.get(
             (str(address), helo, sender),
             lambda: spf.check_host(
-                self._resolver, address, domain, sender, helo, receiver=self._identifier
+                resolver or self._resolver,
+                address,
+                domain,
+                sender,
+                helo,
+                receiver=self._identifier,
             ),
         )
 
-    async def _look_up_names(self, address: str) -> Named:
+    async def _look_up_names(self, address: str, resolver: Resolver | None = None) -> Named:
         found = read_address(address)
         if self._settings.iprev is Weight.OFF or found is None:
             return Named(Result.NONE)
         return await self._named.get(
-            str(found), lambda: clients.look_up_names(self._resolver, found)
+            str(found), lambda: clients.look_up_names(resolver or self._resolver, found)
         )
 
     async def _in_time(self, work: Awaitable[T], late: T, deadline: float | None = None) -> T:
@@ -507,6 +519,11 @@ def _spf_domain(sending: Sending) -> str:
     if sending.sender:
         return sending.sender.rpartition("@")[2].lower()
     return sending.name.lower()
+
+
+def _suspect(why: str) -> Verdict:
+    """Of a message that doesn't say who it is from (RFC 7489 section 6.6.1)."""
+    return Verdict(Result.PERMERROR, wish=Wish.QUARANTINE, why=why)
 
 
 def _stated(found: Findings, sending: Sending) -> tuple[Finding, ...]:

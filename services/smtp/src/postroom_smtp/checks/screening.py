@@ -163,8 +163,10 @@ def _rate(text: str) -> Rate | None:
 
 
 def _client(sending: Sending) -> str:
-    """Whom an address is counted as; nobody where a proxy doesn't say it."""
-    address = sending.client.address
+    """Whom an address is counted as; nobody where a proxy doesn't say it, nor the proxy itself, by
+    which very many may come.
+    """
+    address = "" if sending.proxy else sending.client.address
     return network_of(address) if address else ""
 
 

@@ -17,7 +17,7 @@ from postroom_smtp.checks.dkim import Chain
 from postroom_smtp.checks.ports import SigningKeys
 from postroom_smtp.protocol import arc
 from postroom_smtp.protocol.authentication import Finding, Result
-from postroom_smtp.protocol.authors import TooManyAuthors, author_domains
+from postroom_smtp.protocol.authors import UNTOLD, TooManyAuthors, author_domains
 from postroom_smtp.protocol.dkim import Canon, SigningKey, write_signature
 from postroom_smtp.protocol.fields import Field
 from postroom_smtp.spool import Spool
@@ -96,7 +96,7 @@ class Signer:
             domains = author_domains(content.fields)
         except TooManyAuthors:
             return b""
-        if len(domains) != 1 or not content.whole:
+        if len(domains) != 1 or UNTOLD in domains or not content.whole:
             return b""
         keys = await self._keys.keys(domains[0])
         if not keys:

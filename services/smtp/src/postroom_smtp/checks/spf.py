@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, ip_network
 from typing import Any
 
 from postroom_smtp.dns import Answer, DnsFailure, Resolver
 from postroom_smtp.protocol.authentication import Result
+from postroom_smtp.protocol.domain import a_labels
 from postroom_smtp.protocol.spf import (
     MOST_NAME,
+    MOST_RECORD,
     Address,
     BadRecord,
     Mechanism,
@@ -155,21 +158,25 @@ class _Check:
         return result is Result.PASS
 
     async def _is_of(self, host: str, mechanism: Mechanism, subject: Subject) -> bool:
-        four = isinstance(subject.address, IPv4Address)
         found = await self._addresses(host)
         self._count_void(found)
-        prefix = mechanism.prefixes[0 if four else 1]
-        return any(
-            subject.address in ip_network((each, prefix), strict=False) for each in found.records
-        )
+        return _among(found.records, mechanism, subject)
 
     async def _exchanges(self, target: str, mechanism: Mechanism, subject: Subject) -> bool:
         found = await self.resolver.exchangers(_quoted(target))
         self._count_void(found)
         if len(found.records) > NAMES:
             raise _Lasting(f"{target} has too many exchangers")
+        counted = not found.records
         for exchanger in found.records:
-            if exchanger.host != "." and await self._is_of(exchanger.host, mechanism, subject):
+            if exchanger.host == ".":
+                continue
+            addresses = await self._addresses(exchanger.host)
+            if not counted and not addresses.records:
+                # It is terms that are counted (section 4.6.4): hosts of IPv4 alone are no fault.
+                counted = True
+                self._count_void(addresses)
+            if _among(addresses.records, mechanism, subject):
                 return True
         return False
 
@@ -215,7 +222,7 @@ class _Check:
         """The domain's words (section 6.2); nothing where anything about them is wrong."""
         try:
             found = await self._texts(await self._expanded(pieces, subject))
-            if len(found.records) != 1:
+            if len(found.records) != 1 or len(found.records[0]) > MOST_RECORD:
                 return ""
             words = parse_macros(found.records[0].decode("ascii"), explanation=True)
             said = expand(words, await self._informed(words, subject))
@@ -238,14 +245,19 @@ def _as_name(domain: str) -> str | None:
     """The domain as it is looked up; None: it can't have a record (section 4.3)."""
     name = domain.removesuffix(".").lower()
     if not name.isascii():
-        try:
-            name = name.encode("idna").decode("ascii")
-        except UnicodeError:
+        found = a_labels(name)
+        if found is None:
             return None
+        name = found
     labels = name.split(".")
     if len(labels) < 2 or len(name) > MOST_NAME:
         return None
     return name if all(0 < len(label) <= 63 for label in labels) else None
+
+
+def _among(addresses: Sequence[Address], mechanism: Mechanism, subject: Subject) -> bool:
+    prefix = mechanism.prefixes[0 if isinstance(subject.address, IPv4Address) else 1]
+    return any(subject.address in ip_network((each, prefix), strict=False) for each in addresses)
 
 
 def _under(name: str, domain: str) -> bool:

@@ -43,6 +43,7 @@ def make_checking(
     Args:
         name: of this host.
     """
+    resolver = resolver.apart()  # strangers' names are slow, and our own mail doesn't wait for them
     workers = Workers(settings.check_threads, settings.check_large)
     signer = Signer(keys, workers, settings.authserv_id or name.lower())
     filters: list[Filter] = [

@@ -24,11 +24,13 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.serialization import load_der_private_key, load_der_public_key
 
 from postroom_smtp.protocol.authentication import Result
+from postroom_smtp.protocol.domain import a_labels
 from postroom_smtp.protocol.fields import Field
 
 LEAST_BITS = 1024  # of an RSA key (RFC 8301 section 3.2)
 MOST_BITS = 8192
 MOST_TAGS = 64  # in a signature or a key
+MOST_OCTETS = 16_384  # of them
 LINE = 76  # octets of a line that we write
 
 _FOLDS = re.compile(rb"\r?\n")
@@ -97,6 +99,8 @@ class Signature:
 
 def parse_tags(value: bytes) -> dict[str, str]:
     """A tag-list (section 3.2). Raises BadSignature."""
+    if len(value) > MOST_OCTETS:
+        raise BadSignature("it is too long")
     try:
         text = value.decode().strip(" \t\r\n")
     except UnicodeDecodeError as error:
@@ -124,11 +128,12 @@ def parse_signature(field: Field, *, arc: bool = False) -> Signature:
     names = tuple(name.strip(" \t\r\n").lower() for name in tags["h"].split(":"))
     domain, selector = parse_owner(tags)
     identity = "" if arc else tags.get("i", "")
+    within = _plain(identity.rpartition("@")[2].lower())
     if "from" not in names and not arc:
         raise BadSignature("it doesn't sign From")
-    if identity and not _within(identity.rpartition("@")[2].lower(), domain):
+    if identity and not _within(within, domain):
         raise BadSignature("its identity isn't of its domain")
-    if "dns/txt" not in re.split(r"[ \t\r\n]*:[ \t\r\n]*", tags.get("q", "dns/txt").lower()):
+    if "dns/txt" not in _listed(tags.get("q", "dns/txt")):
         raise BadSignature("its key isn't in the DNS")
     return Signature(
         field,
@@ -159,10 +164,15 @@ def parse_algorithm(text: str) -> str:
 
 def parse_owner(tags: dict[str, str]) -> tuple[str, str]:
     """The values of d= and s=. Raises BadSignature."""
-    domain, selector = tags["d"].lower(), tags["s"]
+    domain, selector = _plain(tags["d"].lower()), tags["s"]
     if not _DOMAIN.fullmatch(domain) or not _SELECTOR.fullmatch(selector):
         raise BadSignature("whose it is can't be read")
     return domain, selector
+
+
+def _plain(domain: str) -> str:
+    """A domain as it is looked up and compared (RFC 8616 section 5)."""
+    return domain if domain.isascii() else a_labels(domain) or ""
 
 
 def parse_number(text: str) -> int:

@@ -6,7 +6,9 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-_TAG = re.compile(r"[ \t]*([A-Za-z]+)[ \t]*=[ \t]*(.*?)[ \t]*", re.DOTALL)
+MOST_RECORD = 8_192  # octets, as of SPF
+
+_NAME = re.compile(r"[A-Za-z]+")
 _VERSION = re.compile(rb"[ \t]*v[ \t]*=[ \t]*DMARC1[ \t]*(?:;|\Z)")
 
 
@@ -47,10 +49,14 @@ def is_record(text: bytes) -> bool:
 
 def parse_policy(text: bytes) -> Policy | None:
     """A record; None: it says nothing that can be kept to."""
+    if len(text) > MOST_RECORD:
+        return None
     tags: dict[str, str] = {}
     for piece in text.decode("ascii", "replace").split(";"):
-        if found := _TAG.fullmatch(piece.strip("\r\n")):
-            tags.setdefault(found[1].lower(), found[2])
+        name, equals, value = piece.strip("\r\n").partition("=")
+        name = name.strip(" \t")
+        if equals and _NAME.fullmatch(name):
+            tags.setdefault(name.lower(), value.strip(" \t"))
     wish = _wish(tags.get("p"))
     if wish is None or ("sp" in tags and _wish(tags["sp"]) is None):
         # Who wants reports wants a record to be one (section 6.6.3, step 6).

@@ -14,7 +14,7 @@ MOST_HOSTS = 100
 MOST_AGE = 31_557_600  # seconds: a year (RFC 8461 section 3.2)
 
 _PAIR = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9_.-]{0,31})\s*=\s*([!-:<>-~]+)\s*")
-_LINE = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.-]{0,31}):[ \t]*(.*?)[ \t]*")
+_LINE = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.-]{0,31}):(.*)")
 _ID = re.compile(r"[A-Za-z0-9]{1,32}")
 _HOST = re.compile(r"(?:\*\.)?[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?")
 
@@ -72,9 +72,9 @@ def read_policy(content: bytes) -> Policy | None:
             if line.strip():
                 return None
         elif pair[1] == "mx":
-            hosts.append(pair[2].lower().removesuffix("."))
+            hosts.append(pair[2].strip(" \t").lower().removesuffix("."))
         else:
-            found.setdefault(pair[1], pair[2])  # the first of a name holds
+            found.setdefault(pair[1], pair[2].strip(" \t"))  # the first of a name holds
     mode, age = found.get("mode", ""), found.get("max_age", "")
     if (
         found.get("version") != "STSv1"

@@ -54,6 +54,7 @@ NOT_SAID = Reply(252, "2.5.2", "send mail, and it will be seen who is there")
 NO_SPACE = Reply(452, "4.3.1", "there is no room here now")
 TRY_LATER = Reply(451, "4.3.0", "not now, try again later")
 GOING_DOWN = Reply(421, "4.3.2", "this server is going down, come back")
+FAILED = Reply(421, "4.3.0", "something went wrong here, come back")
 TIMED_OUT = Reply(421, "4.4.2", "you said nothing for too long")
 TOO_MANY_ERRORS = Reply(421, "4.7.0", "too many errors")
 TOO_MANY_CONNECTIONS = Reply(421, "4.7.0", "too many connections, come back later")
@@ -100,7 +101,9 @@ NO_SIGN_IN_NOW = Reply(454, "4.7.0", "you can't sign in now, try again later")
 
 BARE_NEWLINE = Reply(550, "5.6.0", "the message has a CR or an LF by itself (RFC 5321 2.3.8)")
 NOT_YOUR_AUTHOR = Reply(550, "5.7.1", "you may not send as who the From or Sender field names")
-BAD_HEADER = Reply(550, "5.6.0", "the header section is too long, or names its author twice")
+BAD_HEADER = Reply(
+    550, "5.6.0", "the header section is too long, isn't one, or names its author twice"
+)
 NO_SUCH_CONTENT = Reply(554, "5.6.6", "the URL opens nothing for you")
 NOT_TRUSTED = Reply(554, "5.7.14", "URLs are read for those who signed in")
 LOOPING = Reply(554, "5.4.6", "the message goes round in circles")

@@ -275,9 +275,11 @@ def expand(pieces: tuple[Piece, ...], subject: Subject) -> str:
 def expand_domain(pieces: tuple[Piece, ...], subject: Subject) -> str:
     """A domain-spec with everything put in; what is too long loses labels from the left."""
     name = expand(pieces, subject).removesuffix(".")
-    while len(name) > MOST_NAME and "." in name:
-        name = name.partition(".")[2]
-    return name
+    if len(name) <= MOST_NAME:
+        return name
+    # All at once: what a client calls itself, many times over, has very many labels.
+    dot = name.find(".", len(name) - MOST_NAME - 1)
+    return name[dot + 1 :] if dot >= 0 else name.rpartition(".")[2]
 
 
 def _transformed(piece: Piece, subject: Subject) -> str:
