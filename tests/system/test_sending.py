@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from postroom_chassis.net.listener import free_port
 
 from deploy.local.provision import Account
 from tests.harness.clients import run_client
 from tests.harness.dns import dns_server
 from tests.harness.mail import contents
 from tests.harness.peer import Act, Peer
-from tests.harness.ports import free_base
 from tests.harness.system import MailSystem, running
 
 pytestmark = pytest.mark.clients("swaks")
@@ -34,7 +34,7 @@ class Place:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    port = free_base()
+    port = free_port()
     with dns_server() as dns:
         dns.add("there.example", "MX", "10 mx.there.example.")
         dns.add("mx.there.example", "A", "127.0.0.1")
