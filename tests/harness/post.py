@@ -95,6 +95,12 @@ class Post:
         self.dns.text(f"_mta-sts.{domain}", "v=STSv1; id=1;")
         return fetched
 
+    def forget(self) -> None:
+        """Let everything be asked of the DNS anew."""
+        cache = self.resolver._resolver.cache
+        assert cache is not None
+        cache.flush()
+
     def server_tls(self, *names: str) -> ssl.SSLContext:
         """A context that shows a certificate for names."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

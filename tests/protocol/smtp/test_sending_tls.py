@@ -320,6 +320,27 @@ async def test_a_policy_that_trickles_has_its_time(post: Post) -> None:
     assert found == Found(None, False)
 
 
+@pytest.mark.parametrize("wrong", ["dns", "record", "policy"])
+async def test_a_policy_that_is_known_holds_whatever_is_said_since(post: Post, wrong: str) -> None:
+    """RFC 8461 section 5.1: nobody in between can take it away."""
+    await post.policy("there.example", *POLICY)
+    peer = await post.peer("there.example", tls=post.server_tls(MX))
+    post.work(send_reuse_seconds=0)
+    await post.send(BOB)
+    if wrong == "dns":
+        post.dns.fail("_mta-sts.there.example")
+    elif wrong == "record":
+        post.dns.text("_mta-sts.there.example", "gone", ttl=0)
+    else:
+        # It says that there is another one, and nobody has it.
+        post.dns.text("_mta-sts.there.example", "v=STSv1; id=2;", ttl=0)
+        post.dns.add("mta-sts.there.example", "A", "127.0.0.250", ttl=0)
+    post.forget()
+    peer.tls = certified(MX).context
+    assert "4.7.5" in await unreached(post)
+    assert len(peer.taken) == 1
+
+
 async def test_dane_comes_before_a_policy(post: Post) -> None:
     """RFC 8461 section 2: a policy never makes up for DANE."""
     await post.policy("there.example", *POLICY)
