@@ -27,8 +27,12 @@ from deploy.local.system import System
 DOMAIN = "example.test"
 COMMAND_SECONDS = 300.0
 
-# Every test comes from loopback: the failures of one must not keep the others waiting.
-SETTINGS = {"POSTROOM_AUTH_THROTTLE_EXEMPT": "127.0.0.0/8"}
+SETTINGS = {
+    # Every test comes from loopback: the failures of one must not keep the others waiting.
+    "POSTROOM_AUTH_THROTTLE_EXEMPT": "127.0.0.0/8",
+    # No test sends anything to anybody, but those that say to whom.
+    "POSTROOM_SMTP_SEND": "false",
+}
 
 
 class MailSystem(Protocol):
