@@ -10,9 +10,9 @@ import asyncio
 import gc
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import uvloop
 
@@ -20,6 +20,8 @@ from postroom_chassis import logs, settings, tracing
 from postroom_chassis.http import Check, HttpServer, Readiness, probes
 
 log = logs.logger(__name__)
+
+CANCEL_SECONDS = 1.0
 
 S = TypeVar("S", bound=settings.ServiceSettings)
 
@@ -46,6 +48,19 @@ class Service:
     def on_drain(self, drain: Callable[[float], Awaitable[None]]) -> None:
         """Call on SIGTERM with the seconds there are, all at once, before the stack closes."""
         self._drains.append(drain)
+
+    def keep(self, work: Coroutine[Any, Any, None]) -> None:
+        """Have something done until the service stops, which waits for its end."""
+        task = asyncio.create_task(work)
+
+        async def end() -> None:
+            # Again and again: up to Python 3.11 `wait_for` loses a cancellation that comes with
+            # what it waits for.
+            while not task.done():
+                task.cancel()
+                await asyncio.wait((task,), timeout=CANCEL_SECONDS)
+
+        self.stack.push_async_callback(end)
 
     async def drain(self, seconds: float) -> None:
         await asyncio.gather(*(drain(seconds) for drain in self._drains))

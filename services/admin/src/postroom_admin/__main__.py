@@ -33,8 +33,7 @@ async def start(service: Service, settings: ApiSettings) -> None:
     for address in parse_listeners(settings.listeners):
         tls = _tls(settings) if address.tls else None
         if tls is not None:
-            follower = asyncio.create_task(_follow(tls))
-            service.stack.callback(follower.cancel)
+            service.keep(_follow(tls))
         server = await HttpServer.start(api, address.host, address.port, tls)
         service.stack.push_async_callback(server.stop)
         service.ports[address.name] = server.port

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from dataclasses import dataclass
 
@@ -80,8 +79,7 @@ def remote_ports(service: Service, auth: Channel, store: Channel) -> Ports:
 async def serve(service: Service, settings: ImapSettings, ports: Ports) -> None:
     """Listen, with whatever stands behind."""
     views = Views(ports.mailboxes, ports.messages, ports.changes, settings.warmth, time.monotonic)
-    sweeper = asyncio.create_task(views.sweep_forever())
-    service.stack.callback(sweeper.cancel)
+    service.keep(views.sweep_forever())
     tls = (
         ServerTls(settings.tls_certificate, settings.tls_key, settings.tls_client_authority)
         if settings.tls_certificate and settings.tls_key

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 
 from postroom.store.v1 import (
@@ -80,8 +79,7 @@ async def start(service: Service, settings: StoreSettings) -> None:
 
     notices = None if is_sqlite(writing) else Notices()
     if notices is not None:
-        listening = asyncio.create_task(notices.listen(writing, hub))
-        service.stack.callback(listening.cancel)
+        service.keep(notices.listen(writing, hub))
     notify = notices.send if notices else None
     count = 1 if is_sqlite(writing) else settings.writers
     writers = Writers(
@@ -89,8 +87,7 @@ async def start(service: Service, settings: StoreSettings) -> None:
     )
     indexer = Indexer(readers, writers, files)
     service.stack.callback(writers.close)
-    indexing = asyncio.create_task(indexer.run())
-    service.stack.callback(indexing.cancel)
+    service.keep(indexer.run())
     ingest = Ingest(files if settings.blobs == "fs" else None, settings.blob_inline_bytes)
     contents = Contents(ingest, readers, writers, files, settings.message_bytes)
     service.stack.callback(contents.close)
@@ -98,8 +95,7 @@ async def start(service: Service, settings: StoreSettings) -> None:
     provision = Provision(readers, writers)
 
     sweeper = Sweeper(readers, writers, files, settings)
-    sweeping = asyncio.create_task(sweeper.run())
-    service.stack.callback(sweeping.cancel)
+    service.keep(sweeper.run())
     sharing = Sharing(readers, writers)
     changes = ChangeService(hub, verifier, provision, readers)
     service.on_drain(changes.drain)

@@ -54,11 +54,14 @@ class Notices:
 
     async def _listen_once(self, url: str, hub: ChangeHub) -> None:
         connection = await psycopg.AsyncConnection.connect(url, autocommit=True)
-        async with connection:
+        try:
             await connection.execute(f"LISTEN {CHANNEL}")
             hub.notice_all()
             async for notice in connection.notifies():
                 self._hand_over(notice.payload, hub)
+        finally:
+            # Not by `async with`, which would roll back first, and wait for that.
+            await connection.close()
 
     def _hand_over(self, payload: str, hub: ChangeHub) -> None:
         origin, _, ids = payload.partition(":")
