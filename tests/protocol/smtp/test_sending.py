@@ -722,6 +722,15 @@ async def test_who_has_lost_a_lease_ends_no_message(post: Post) -> None:
 async def test_a_drain_ends_what_is_under_way(post: Post) -> None:
     peer = await post.peer("there.example")
     peer.answers["."] = Act.HOLD
+async def test_who_can_not_be_told_for_long_is_given_up(post: Post) -> None:
+    peer = await post.peer("there.example")
+    peer.answers["RCPT"] = "550 5.1.1 nobody"
+    post.store.faults = [AWAY] * ATTEMPTS
+    (attempt,) = await post.send(BOB, age=10 * DAY + 1)
+    assert attempt.outcome is Outcome.FAILED
+    assert not post.notices
+
+
     worker = post.work(send_connections=1)
     numbers = [post.queue.add([BOB], MESSAGE)[0] for _ in range(5)]
     await peer.reached.wait()

@@ -568,11 +568,12 @@ class _Errand:
         entry, response = word.entry, word.response
         status = response.status if response.permanent else "5.4.7"
         news = News(Action.FAILED, status, response, word.speaker)
-        if self._courier.notices.wanted(entry, Action.FAILED) and not await self._tell(
-            entry, news, whole=entry.message.request.ret is not Return.HEADERS
-        ):
-            # It stays until its sender can be told.
-            return self._deferred(word, told=entry.delay_told)
+        if self._courier.notices.wanted(entry, Action.FAILED):
+            whole = entry.message.request.ret is not Return.HEADERS
+            told = await self._tell(entry, news, whole=whole)
+            if not told and self._courier.clock() < self._given_up_at(entry):
+                # It stays until its sender can be told.
+                return self._deferred(word, told=entry.delay_told)
         return Fate(entry.queue_id, self._attempt(word, Outcome.FAILED))
 
     async def _tell(self, entry: Entry, news: News, *, whole: bool) -> bool:
@@ -646,6 +647,13 @@ class _Errand:
 
 class _Passage:
     """One message over one connection."""
+
+    def _given_up_at(self, entry: Entry) -> float:
+        """When nobody tries to tell its sender any more: as long after it is over as it was tried,
+        so that nothing stays for ever.
+        """
+        schedule = self._courier.schedule
+        return schedule.expires_at(schedule.expires_at(_began_at(entry)))
 
     def __init__(self, courier: Courier, lease: Lease, link: Link, content: Content) -> None:
         self._times = courier.times
