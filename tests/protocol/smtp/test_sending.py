@@ -226,6 +226,50 @@ async def test_the_next_server_is_tried(post: Post, step: str, said: Answers) ->
     assert (first.recipients, second.recipients) == ([], [BOB])
 
 
+@pytest.mark.parametrize("step", ["MAIL", "RCPT", "DATA", "."])
+@pytest.mark.parametrize("said", ["421 4.3.2 going down", "451 4.3.0 trouble here"])
+async def test_what_a_server_puts_off_another_may_take(post: Post, step: str, said: str) -> None:
+    first, second = await post.peer(), await post.peer()
+    post.dns.add("there.example", "MX", "10 mx1.there.example.", "20 mx2.there.example.")
+    first.answers[step] = said
+    (attempt,) = await post.send(BOB)
+    assert attempt.outcome is Outcome.RELAYED
+    assert "mx2" in attempt.host
+    assert (first.recipients, second.recipients) == ([], [BOB])
+
+
+@pytest.mark.parametrize(
+    "said", ["451 4.7.1 greylisted", "452 4.2.2 full", "451 4.7.28 rate limit reached"]
+)
+async def test_what_all_servers_would_say_is_heard_once(post: Post, said: str) -> None:
+    first, second = await post.peer(), await post.peer()
+    post.dns.add("there.example", "MX", "10 mx1.there.example.", "20 mx2.there.example.")
+    first.answers["RCPT"] = said
+    (attempt,) = await post.send(BOB)
+    assert (attempt.outcome, attempt.reply) == (Outcome.DEFERRED, said)
+    assert second.connections == 0
+
+
+async def test_where_all_put_it_off_that_is_found_out_once_in_a_batch(post: Post) -> None:
+    first, second = await post.peer(), await post.peer()
+    post.dns.add("there.example", "MX", "10 mx1.there.example.", "20 mx2.there.example.")
+    first.answers["."] = second.answers["."] = "451 4.3.0 trouble here"
+    numbers = [post.queue.add([BOB], MESSAGE)[0] for _ in range(5)]
+    post.work(send_connections=1)
+    attempts = await post.queue.until_settled(numbers)
+    assert {one.outcome for one in attempts} == {Outcome.DEFERRED}
+    assert second.connections == 1
+
+
+async def test_a_server_that_puts_off_and_is_the_only_one_keeps_its_connection(post: Post) -> None:
+    peer = await post.peer("there.example")
+    peer.answers["RCPT"] = "451 4.3.0 trouble here"
+    numbers = [post.queue.add([BOB], MESSAGE)[0] for _ in range(3)]
+    post.work(send_connections=1)
+    await post.queue.until_settled(numbers)
+    assert peer.connections == 1
+
+
 async def test_a_destination_that_is_not_reached_is_left_alone(post: Post) -> None:
     post.dns.add("there.example", "A", "127.0.0.99")
     post.work()
@@ -678,6 +722,15 @@ async def test_nobody_fails_unheard(post: Post) -> None:
     assert len(post.notices) == 1
 
 
+async def test_who_can_not_be_told_for_long_is_given_up(post: Post) -> None:
+    peer = await post.peer("there.example")
+    peer.answers["RCPT"] = "550 5.1.1 nobody"
+    post.store.faults = [AWAY] * ATTEMPTS
+    (attempt,) = await post.send(BOB, age=10 * DAY + 1)
+    assert attempt.outcome is Outcome.FAILED
+    assert not post.notices
+
+
 async def test_a_notice_that_nobody_can_get(post: Post) -> None:
     peer = await post.peer("there.example")
     peer.answers["RCPT"] = "550 5.1.1 nobody"
@@ -722,15 +775,6 @@ async def test_who_has_lost_a_lease_ends_no_message(post: Post) -> None:
 async def test_a_drain_ends_what_is_under_way(post: Post) -> None:
     peer = await post.peer("there.example")
     peer.answers["."] = Act.HOLD
-async def test_who_can_not_be_told_for_long_is_given_up(post: Post) -> None:
-    peer = await post.peer("there.example")
-    peer.answers["RCPT"] = "550 5.1.1 nobody"
-    post.store.faults = [AWAY] * ATTEMPTS
-    (attempt,) = await post.send(BOB, age=10 * DAY + 1)
-    assert attempt.outcome is Outcome.FAILED
-    assert not post.notices
-
-
     worker = post.work(send_connections=1)
     numbers = [post.queue.add([BOB], MESSAGE)[0] for _ in range(5)]
     await peer.reached.wait()

@@ -36,6 +36,8 @@ class Bounce(StrEnum):
 
 HARD = frozenset({Bounce.RECIPIENT, Bounce.INACTIVE, Bounce.DOMAIN})
 SLOW_DOWN = frozenset({Bounce.RATE})
+# What all of a domain's servers say.
+EVERYWHERE = SLOW_DOWN | {Bounce.FULL, Bounce.GREYLISTED, Bounce.RECIPIENT, Bounce.INACTIVE}
 
 # What says more than the code with which it comes; the first that is found holds.
 _TEXTS: tuple[tuple[Bounce, str], ...] = (

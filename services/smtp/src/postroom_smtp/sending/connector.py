@@ -116,21 +116,38 @@ class Connector:
         self._ourselves = ourselves
         self._clock = clock
 
-    async def connect(self, way: Way) -> Link:
-        """A server that is ready for MAIL. Raises Unreached."""
+    async def connect(self, way: Way, passed: Link | None = None) -> Link:
+        """A server that is ready for MAIL.
+
+        Args:
+            passed: was ready, and put off what it was given: one of the `others`.
+
+        Raises Unreached.
+        """
         try:
             async with asyncio.timeout(self._times.reach):
-                return await self._connect(way)
+                return await self._connect(way, passed)
         except TimeoutError as error:
             reply = f"no server was ready within {self._times.reach:g} seconds"
             raise Unreached(made_here(451, "4.4.1", reply)) from error
 
-    async def _connect(self, way: Way) -> Link:
+    async def others(self, way: Way, passed: Link) -> bool:
+        """Whether the domain has other servers than one."""
+        try:
+            hosts, _ = await self._servers(way)
+        except (DnsFailure, Nowhere):
+            return False
+        return any(host.name != passed.server for host in hosts)
+
+    async def _connect(self, way: Way, passed: Link | None) -> Link:
         tries = _Tries()
         try:
             hosts, found = await self._servers(way)
         except (DnsFailure, Nowhere) as failure:
             raise _unreached(failure) from failure
+        if passed is not None:
+            # Servers of one preference come in any order: every other one is another.
+            hosts = [host for host in hosts if host.name != passed.server]
         for host in hosts:
             try:
                 place = await self._hosts.place(host)
@@ -143,9 +160,12 @@ class Connector:
                     break  # what comes after us hands mail to us
                 continue
             if (link := await self._try_addresses(way, host, place, security, tries)) is not None:
+                link.server = host.name
                 return link
             if tries.failures and _is_ourselves(tries.failures[-1]):
                 break
+        if not tries.failures:
+            raise Unreached(made_here(451, "4.4.1", "there is no other server"))
         raise tries.worst()
 
     async def _servers(self, way: Way) -> tuple[list[Host], Found]:

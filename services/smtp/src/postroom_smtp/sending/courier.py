@@ -18,7 +18,7 @@ from postroom_chassis import logs
 from postroom_chassis.errors import Kind, PostroomError
 from prometheus_client import Counter, Histogram
 
-from postroom_smtp.protocol.bounce import SLOW_DOWN, classify
+from postroom_smtp.protocol.bounce import EVERYWHERE, SLOW_DOWN, classify
 from postroom_smtp.protocol.client import Mail, Transaction, obstacle, sendable
 from postroom_smtp.protocol.dsn import MOST_RETURNED, Action
 from postroom_smtp.protocol.envelope import Return
@@ -196,10 +196,10 @@ class Courier:
         finally:
             await errand.end()
 
-    async def connect(self, way: Way) -> Link:
-        """A new connection. Raises Unreached."""
+    async def connect(self, way: Way, passed: Link | None = None) -> Link:
+        """A new connection, to another server than one that is given. Raises Unreached."""
         with self._waiting():
-            return await self.connector.connect(way)
+            return await self.connector.connect(way, passed)
 
     @asynccontextmanager
     async def room(self, route: Route) -> AsyncIterator[None]:
@@ -239,6 +239,7 @@ class _Errand:
         self._broken = ""
         self._heard: set[int] = set()  # entries of which something was said
         self._stranded: list[_Word] = []
+        self._passed_on = False  # other servers put things off as well
 
     async def run(self) -> None:
         ways: dict[Way, list[Entry]] = {}
@@ -361,10 +362,29 @@ class _Errand:
         if len(entries) > most:
             waiting.appendleft(entries[most:])
             entries = entries[:most]
-        message = entries[0].message
-        content = Content(courier.queue.read(self._lease.id, entries[0].queue_id), message.size)
-        passage = _Passage(courier, self._lease, link, content)
         began = time.monotonic()
+        words, ended = await self._pass(link, entries)
+        nothing = all(word.response.temporary for word in words)
+        if used and nothing and link.conversation.over and not ended:
+            waiting.appendleft(entries)
+            return True
+        if not self._passed_on and all(map(_is_put_off, words)):
+            words = await self._pass_on(way, link, entries) or words
+            nothing = all(word.response.temporary for word in words)
+        seconds = time.monotonic() - began
+        SECONDS.observe(seconds)
+        self._learn(way.domain, words)
+        again, words = _overflow(words)
+        if again:
+            waiting.appendleft(again)
+        await self._settle(words, seconds)
+        return not nothing
+
+    async def _pass(self, link: Link, entries: Sequence[Entry]) -> tuple[list[_Word], bool]:
+        """What was said of a message, and whether its end was sent."""
+        message = entries[0].message
+        pieces = self._courier.queue.read(self._lease.id, entries[0].queue_id)
+        passage = _Passage(self._courier, self._lease, link, Content(pieces, message.size))
         try:
             words = await passage.send(entries)
         except PostroomError as error:
@@ -377,18 +397,27 @@ class _Errand:
             # The message may be half there: without its end it isn't taken.
             link.abort()
             raise
-        nothing = all(word.response.temporary for word in words)
-        if used and nothing and link.conversation.over and not passage.ended:
-            waiting.appendleft(entries)
-            return True
-        seconds = time.monotonic() - began
-        SECONDS.observe(seconds)
-        self._learn(way.domain, words)
-        again, words = _overflow(words)
-        if again:
-            waiting.appendleft(again)
-        await self._settle(words, seconds)
-        return not nothing
+        return words, passage.ended
+
+    async def _pass_on(self, way: Way, link: Link, entries: Sequence[Entry]) -> list[_Word] | None:
+        """Give what a server put off to another one of the domain's (RFC 5321 section 5.1), once in
+        a batch. Answers what was said there; None: there is no other that is ready.
+        """
+        self._passed_on = True
+        if not await self._courier.connector.others(way, link):
+            return None
+        link.close()  # a destination is to have no more of them than there are batches
+        try:
+            other = await self._courier.connect(way, link)
+        except Unreached:
+            return None
+        try:
+            words, _ = await self._pass(other, entries)
+        finally:
+            other.close()
+        # What got there needn't wait for the first one; the others of the batch may go either way.
+        self._passed_on = all(word.response.temporary for word in words)
+        return words
 
     async def _wait_turns(self, way: Way, waiting: deque[list[Entry]]) -> None:
         """Put back what goes beyond a domain's rate, until its turn comes."""
@@ -619,6 +648,13 @@ class _Errand:
         expires = self._courier.schedule.expires_at(_began_at(entry))
         return min(expires, asked.deliver_by) if asked.deliver_by and asked.by_returns else expires
 
+    def _given_up_at(self, entry: Entry) -> float:
+        """When nobody tries to tell its sender any more: as long after it is over as it was tried,
+        so that nothing stays for ever.
+        """
+        schedule = self._courier.schedule
+        return schedule.expires_at(schedule.expires_at(_began_at(entry)))
+
     def _attempt(self, word: _Word, outcome: Outcome) -> Attempt:
         return Attempt(int(self._courier.clock()), outcome, str(word.response), word.host, word.tls)
 
@@ -647,13 +683,6 @@ class _Errand:
 
 class _Passage:
     """One message over one connection."""
-
-    def _given_up_at(self, entry: Entry) -> float:
-        """When nobody tries to tell its sender any more: as long after it is over as it was tried,
-        so that nothing stays for ever.
-        """
-        schedule = self._courier.schedule
-        return schedule.expires_at(schedule.expires_at(_began_at(entry)))
 
     def __init__(self, courier: Courier, lease: Lease, link: Link, content: Content) -> None:
         self._times = courier.times
@@ -771,6 +800,13 @@ def _overflow(words: list[_Word]) -> tuple[list[Entry], list[_Word]]:
         return [], words
     many = [word.entry for word in words if _is_overflow(word.response)]
     return many, [word for word in words if not _is_overflow(word.response)]
+
+
+def _is_put_off(word: _Word) -> bool:
+    """Whether another server may think otherwise: what was said is of this one, and neither of the
+    recipient nor of how much comes from here.
+    """
+    return word.said and word.response.temporary and classify(word.response) not in EVERYWHERE
 
 
 def _is_overflow(response: Response) -> bool:

@@ -33,6 +33,7 @@ class Link(asyncio.Protocol):
     Attributes:
         address: the server's.
         host: its name and address, for people.
+        server: its name among the domain's servers.
         tls: version and policy; empty in clear text.
         conversation: what is said on it.
     """
@@ -40,6 +41,7 @@ class Link(asyncio.Protocol):
     def __init__(self, address: Address | str, host: str, *, lmtp: bool) -> None:
         self.address = address
         self.host = host
+        self.server = ""
         self.tls = ""
         self.conversation = Conversation(ByteStream(), lmtp=lmtp)
         self._transport: asyncio.Transport | None = None
