@@ -404,6 +404,31 @@ async def test_required_tls_where_nobody_can_be_asked_now(post: Post, away: str)
     assert not peer.heard
 
 
+@pytest.mark.parametrize("tls", ["", "TLSv1.3 waived"])
+async def test_a_message_that_needs_no_tls(post: Post, tls: str) -> None:
+    """RFC 8689 section 5: neither DANE nor MTA-STS holds for it, and for others they do."""
+    fetched = await post.policy("there.example", *POLICY)
+    context = certified(MX).context if tls else None
+    peer = await post.peer("there.example", tls=context, secure=True)
+    other = certified("other.example").record(3, 1, 1)
+    post.dns.add(f"_{post.port}._tcp.{MX}", "TLSA", other, secure=True)
+    (attempt,) = await post.send(BOB, request=Request(tls_optional=True))
+    assert (attempt.outcome, attempt.tls) == (Outcome.RELAYED, tls)
+    assert not fetched
+    assert ("DANE" if tls else "4.7.4") in await unreached(post)
+    assert len(peer.taken) == 1
+
+
+async def test_a_setting_holds_also_for_a_message_that_needs_no_tls(post: Post) -> None:
+    peer = await post.peer("there.example")
+    post.work(send_routes="there.example=;encrypt")
+    post.queue.add([BOB], MESSAGE, request=Request(tls_optional=True))
+    domain = post.queue.domains["there.example"]
+    await post.queue.until(lambda: domain.failures == 1)
+    assert "4.7.4" in domain.reply
+    assert not peer.taken
+
+
 async def test_who_requires_tls_holds_nobody_else_up(post: Post) -> None:
     peer = await post.peer("there.example", tls=certified(MX).context, secure=True)
     required = post.queue.add([BOB], MESSAGE, request=REQUIRED)

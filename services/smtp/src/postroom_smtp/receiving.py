@@ -130,6 +130,7 @@ class Receiving:
             return transaction.refuse(refused, size)
         if judgement.quiet or (judgement.dropped and transaction.nobody_left):
             return transaction.lose(size)
+        transaction.heed(reception.spool.header)
         try:
             if house.signer is not None and session.role is Role.SUBMISSION:
                 judgement = await self._sign(house.signer, reception.spool, judgement)

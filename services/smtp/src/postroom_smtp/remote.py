@@ -290,6 +290,7 @@ def _request(request: Request) -> delivery_pb2.Request | None:
         deliver_by=request.deliver_by,
         by_returns=request.by_returns,
         priority=request.priority,
+        tls_optional=request.tls_optional,
     )
 
 

@@ -7,7 +7,7 @@ import hashlib
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 from opentelemetry import trace as tracing
@@ -31,6 +31,7 @@ from postroom_smtp.ports import (
 from postroom_smtp.protocol import reply
 from postroom_smtp.protocol.command import POSTMASTER, Mail, Rcpt
 from postroom_smtp.protocol.envelope import Body, Notify, Recipient
+from postroom_smtp.protocol.header import values
 from postroom_smtp.protocol.path import Path
 from postroom_smtp.protocol.reply import Reply
 from postroom_smtp.protocol.srs import Forged, Rewriting, verp
@@ -124,6 +125,14 @@ class Transaction:
         """Whether its content may follow DATA: it has not come in pieces, and has lines (RFC 3030
         sections 2 and 3)."""
         return self.reception is None and self.mail.request.body is not Body.BINARY
+
+    def heed(self, header: bytes) -> None:
+        """Take what the message itself asks for along (RFC 8689 section 5)."""
+        asked = self.mail.request
+        if asked.require_tls or b"tls-required" not in header.lower():
+            return
+        if any(value.lower() == b"no" for value in values(header, "tls-required")):
+            self.mail = replace(self.mail, request=replace(asked, tls_optional=True))
 
     def close(self) -> None:
         """It is over: let go of what has come."""

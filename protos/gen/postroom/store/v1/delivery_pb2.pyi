@@ -220,6 +220,7 @@ class Request(_message.Message):
     HOLD_UNTIL_FIELD_NUMBER: _builtins.int
     DELIVER_BY_FIELD_NUMBER: _builtins.int
     BY_RETURNS_FIELD_NUMBER: _builtins.int
+    TLS_OPTIONAL_FIELD_NUMBER: _builtins.int
     PRIORITY_FIELD_NUMBER: _builtins.int
     ret: Global___Request.Return.ValueType
     """RFC 3461 section 4.3"""
@@ -237,6 +238,8 @@ class Request(_message.Message):
     """RFC 2852, Unix seconds; 0: no matter"""
     by_returns: _builtins.bool
     """what is late is returned, where it would otherwise only be told of (RFC 2852's mode R)"""
+    tls_optional: _builtins.bool
+    """RFC 8689 section 5: the message itself says TLS-Required: No, and nobody REQUIRETLS"""
     priority: _builtins.int
     """RFC 6710, -9 to 9; over 0 goes ahead of what came for the same domain a while before"""
     def __init__(
@@ -250,11 +253,12 @@ class Request(_message.Message):
         hold_until: _builtins.int = ...,
         deliver_by: _builtins.int = ...,
         by_returns: _builtins.bool = ...,
+        tls_optional: _builtins.bool = ...,
         priority: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "by_returns", b"by_returns", "deliver_by", b"deliver_by", "envid", b"envid", "hold_until", b"hold_until", "priority", b"priority", "require_tls", b"require_tls", "ret", b"ret", "smtputf8", b"smtputf8"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "by_returns", b"by_returns", "deliver_by", b"deliver_by", "envid", b"envid", "hold_until", b"hold_until", "priority", b"priority", "require_tls", b"require_tls", "ret", b"ret", "smtputf8", b"smtputf8", "tls_optional", b"tls_optional"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

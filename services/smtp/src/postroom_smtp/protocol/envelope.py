@@ -44,6 +44,7 @@ class Request:
         deliver_by: RFC 2852, Unix seconds; 0: no matter when.
         by_returns: what is late comes back; otherwise the sender is told, and it goes on.
         priority: RFC 6710, -9 to 9.
+        tls_optional: RFC 8689 section 5; never beside `require_tls`.
     """
 
     ret: Return | None = None
@@ -55,6 +56,7 @@ class Request:
     deliver_by: int = 0
     by_returns: bool = False
     priority: int = 0
+    tls_optional: bool = False
 
 
 NOTHING_ASKED = Request()

@@ -68,12 +68,14 @@ class Way:
 
     Attributes:
         demanded: a message asks for REQUIRETLS.
+        waived: it says that it would rather get there than be safe.
     """
 
     domain: str
     route: Route
     source: Source
     demanded: bool = False
+    waived: bool = False
 
 
 @dataclass(slots=True)
@@ -152,7 +154,13 @@ class Connector:
             try:
                 place = await self._hosts.place(host)
                 security = await self._safety.of(
-                    way.domain, way.route, host, place, found, demanded=way.demanded
+                    way.domain,
+                    way.route,
+                    host,
+                    place,
+                    found,
+                    demanded=way.demanded,
+                    waived=way.waived,
                 )
             except (DnsFailure, Nowhere, Ineligible) as failure:
                 tries.failures.append(_unreached(failure, host.name, ours=bool(way.route.host)))
@@ -171,7 +179,7 @@ class Connector:
     async def _servers(self, way: Way) -> tuple[list[Host], Found]:
         if way.route.host:
             return [Host(way.route.host, secure=True)], Found(None)
-        if way.route.level is not None:
+        if way.route.level is not None or way.waived:
             return await self._hosts.of(way.domain), Found(None)
         hosts, found = await asyncio.gather(
             self._hosts.of(way.domain), self._policies.of(way.domain)

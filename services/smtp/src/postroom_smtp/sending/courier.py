@@ -100,6 +100,7 @@ class Map:
             by_domain(self.routes, domain) or self.usual,
             by_domain(self.sources, sender) or ANYWHERE,
             entry.message.request.require_tls,
+            entry.message.request.tls_optional,
         )
 
 

@@ -146,6 +146,7 @@ def _request(request: delivery_pb2.Request) -> Request:
         request.deliver_by,
         request.by_returns,
         request.priority,
+        request.tls_optional,
     )
 
 

@@ -77,16 +77,21 @@ class Safety:
         found: Found,
         *,
         demanded: bool,
+        waived: bool = False,
     ) -> Security:
         """What a connection to a server must be like.
 
         Args:
             demanded: a message asks for REQUIRETLS.
+            waived: it says TLS-Required: No (RFC 8689 section 5): what domains publish doesn't
+                hold, what a setting says does.
 
         Raises Ineligible, DnsFailure.
         """
         if route.level is not None:
             security = Security(route.level, route.level, host.name)
+        elif waived:
+            security = Security(Level.MAY, "waived", host.name)
         else:
             security = await self._published(domain, host, place, found.policy, route.port)
         if not demanded or security.level is Level.VERIFY or security.associations:
