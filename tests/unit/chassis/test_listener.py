@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import ssl
 import struct
@@ -233,6 +234,23 @@ async def test_others_get_nowhere_with_a_header_or_without(trusted: str) -> None
         writer.write(said[trusted])
         assert await told(reader) == b""
         writer.close()
+
+
+async def test_a_session_may_close_by_itself(tmp_path: Path) -> None:
+    tls, context = certified(tmp_path)
+    faults: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, fault: faults.append(fault))
+
+    async def closing(connection: Connection) -> None:
+        connection.write(b"bye\n")
+        connection.close()
+
+    async with listening(closing, tls=tls) as (_, port):
+        reader, writer = await connect(port, context)
+        assert await told(reader) == b"bye\n"
+        writer.close()
+    gc.collect()
+    assert faults == []
 
 
 async def test_starttls_forgets_what_came_in_clear(tmp_path: Path) -> None:

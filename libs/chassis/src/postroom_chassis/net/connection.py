@@ -324,7 +324,8 @@ class Connection(asyncio.Protocol):
     def close(self) -> None:
         """Send what is buffered, then close."""
         self._send()
-        if self._transport is not None:
+        # asyncio's TLS transports are of no use any more once they were closed twice.
+        if self._transport is not None and not self._transport.is_closing():
             self._transport.close()
 
     async def leave(self, seconds: float) -> None:
