@@ -186,7 +186,8 @@ async def test_whoever_writes_to_himself_has_both(system: FrontAlone) -> None:
     ann = await system.person()
     wire = await signed_in(system, ann)
     await submit(wire, ann, b"Postroom-Copy: Sent\r\n\r\n")
-    assert [one.mailbox for one in system.store.messages[-1].local] == ["", "Sent"]
+    local = system.store.messages[-1].local
+    assert [(one.mailbox, one.seen) for one in local] == [("", False), ("Sent", True)]
 
 
 async def test_nobody_else_asks_for_copies(system: FrontAlone) -> None:

@@ -229,6 +229,14 @@ async def test_a_delivery_is_taken_once_for_all_its_recipients(store: Callers) -
     assert [(each.account_id, each.messages) for each in usage.accounts] == [(ANN, 2), (BOB, 1)]
 
 
+async def test_who_has_written_a_message_has_seen_it(store: Callers) -> None:
+    written = deliver(b"a", ANN)
+    written.local.append(delivery_pb2.LocalRecipient(account_id=ANN, seen=True))
+    await store.delivery.Deliver(delivery_pb2.DeliverRequest(deliveries=[written]))
+    opened = await store.open()
+    assert [flags & 1 for flags in opened.messages.flags] == [0, 1]
+
+
 async def test_a_full_account_is_not_admitted(store: Callers) -> None:
     await store.delivery.Deliver(delivery_pb2.DeliverRequest(deliveries=[deliver(b"a", ANN)]))
     ask = delivery_pb2.AdmitRequest(

@@ -268,7 +268,7 @@ async def test_room_is_asked_for_each_by_its_own_size(behind: Behind) -> None:
 
 
 def delivery(number: int, content: bytes | Uploaded, sender: str = "a") -> Delivery:
-    local = (LocalRecipient(7, "ann@local"),)
+    local = (LocalRecipient(7, "ann@local", "Sent", seen=True),)
     asked = envelope.Request(Return.HEADERS, "an id", body=Body.EIGHT_BIT, priority=-3)
     queue = (Recipient("b@there", "rfc822;b@here", frozenset({Notify.DELAY}), "srs@here"),)
     arrival = Arrival("id", "192.0.2.1", "client.example", "spf=pass")
@@ -294,7 +294,9 @@ async def test_deliveries_travel_together_and_fail_apart(behind: Behind) -> None
     assert max(sizes) <= DELIVER_BYTES
     assert len(sizes) <= 8
     sent = behind.deliveries.requests[0].deliveries[0]
-    assert (sent.idempotency_key, sent.local[0].account_id) == (b"0", 7)
+    (local,) = sent.local
+    assert (sent.idempotency_key, local.account_id) == (b"0", 7)
+    assert (local.mailbox, local.seen) == ("Sent", True)
     (queued,) = sent.queue
     assert (queued.address, queued.original, queued.sender) == (
         "b@there",

@@ -103,11 +103,14 @@ class Directory(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LocalRecipient:
-    """Whose mailbox gets a message; `address` as the client said it. Without a mailbox: INBOX."""
+    """Whose mailbox gets a message; `address` as the client said it. Without a mailbox: INBOX.
+    `seen`: who gets it has written it.
+    """
 
     account_id: int
     address: str
     mailbox: str = ""
+    seen: bool = False
 
 
 @dataclass(frozen=True, slots=True)

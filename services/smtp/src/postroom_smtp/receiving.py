@@ -197,7 +197,7 @@ class Receiving:
         identity = self._session.identity
         if identity is None or not transaction.copy_to:
             return None
-        return LocalRecipient(identity.account_id, identity.address, transaction.copy_to)
+        return LocalRecipient(identity.account_id, identity.address, transaction.copy_to, seen=True)
 
     def _refuse_solicitation(self, reception: Reception) -> Reply | None:
         """RFC 3865 section 4.2: what a message says itself of what it is."""

@@ -246,7 +246,7 @@ def _encoded(delivery: Delivery) -> delivery_pb2.Delivery:
         sender=delivery.sender,
         local=[
             delivery_pb2.LocalRecipient(
-                account_id=one.account_id, address=one.address, mailbox=one.mailbox
+                account_id=one.account_id, address=one.address, mailbox=one.mailbox, seen=one.seen
             )
             for one in delivery.local
         ],

@@ -24,8 +24,11 @@ PRIORITY_SECONDS = 600  # by which mail goes ahead in its domain, for each step 
 
 @dataclass(frozen=True, slots=True)
 class LocalRecipient:
+    """Whose mailbox gets a message; `seen`: who gets it has written it."""
+
     account_id: int
     mailbox: str = INBOX
+    seen: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,8 @@ def deliver(transaction: Transaction, delivery: Delivery) -> list[int]:
     came = _arrival_columns(transaction, delivery)
     for recipient in dict.fromkeys(delivery.local):
         mailbox = _mailbox(transaction, recipient)
-        arrivals = [messages.Arrival(delivery.content)]
+        flags = ("\\Seen",) if recipient.seen else ()
+        arrivals = [messages.Arrival(delivery.content, flags)]
         appended = messages.append(transaction, mailbox, arrivals, UNLIMITED)
         row: dict[str, Any] = {
             "account_id": mailbox.account_id,

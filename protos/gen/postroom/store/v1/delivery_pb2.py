@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from postroom.store.v1 import message_pb2 as postroom_dot_store_dot_v1_dot_message__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n postroom/store/v1/delivery.proto\x12\x11postroom.store.v1\x1a\x1fpostroom/store/v1/message.proto\"\xa4\x01\n\x0c\x41\x64mitRequest\x12:\n\tmailboxes\x18\x01 \x03(\x0b\x32\'.postroom.store.v1.AdmitRequest.Mailbox\x12\x0c\n\x04size\x18\x02 \x01(\x04\x1aJ\n\x07Mailbox\x12\x12\n\naccount_id\x18\x01 \x01(\x03\x12\x13\n\x0bquota_bytes\x18\x02 \x01(\x03\x12\x16\n\x0equota_messages\x18\x03 \x01(\x03\"!\n\rAdmitResponse\x12\x10\n\x08\x61\x64mitted\x18\x01 \x03(\x08\"\xd9\x02\n\x08\x44\x65livery\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\x0c\x12\x0e\n\x06sender\x18\x02 \x01(\t\x12\x11\n\x07\x63ontent\x18\x03 \x01(\x0cH\x00\x12\x13\n\tupload_id\x18\x04 \x01(\x0cH\x00\x12\x30\n\x05local\x18\x05 \x03(\x0b\x32!.postroom.store.v1.LocalRecipient\x12\x30\n\x05queue\x18\x06 \x03(\x0b\x32!.postroom.store.v1.QueueRecipient\x12\x10\n\x08trace_id\x18\x08 \x01(\t\x12\x18\n\x10submitter_ticket\x18\t \x01(\t\x12+\n\x07request\x18\n \x01(\x0b\x32\x1a.postroom.store.v1.Request\x12/\n\treception\x18\x0b \x01(\x0b\x32\x1c.postroom.store.v1.ReceptionB\x08\n\x06sourceJ\x04\x08\x07\x10\x08\"\x8f\x03\n\x07Request\x12.\n\x03ret\x18\x01 \x01(\x0e\x32!.postroom.store.v1.Request.Return\x12\r\n\x05\x65nvid\x18\x02 \x01(\t\x12\x13\n\x0brequire_tls\x18\x03 \x01(\x08\x12\x10\n\x08smtputf8\x18\x04 \x01(\x08\x12-\n\x04\x62ody\x18\x05 \x01(\x0e\x32\x1f.postroom.store.v1.Request.Body\x12\x12\n\nhold_until\x18\x06 \x01(\x03\x12\x12\n\ndeliver_by\x18\x07 \x01(\x03\x12\x12\n\nby_returns\x18\x08 \x01(\x08\x12\x14\n\x0ctls_optional\x18\n \x01(\x08\x12\x10\n\x08priority\x18\t \x01(\x11\"E\n\x06Return\x12\x16\n\x12RETURN_UNSPECIFIED\x10\x00\x12\x0f\n\x0bRETURN_FULL\x10\x01\x12\x12\n\x0eRETURN_HEADERS\x10\x02\"D\n\x04\x42ody\x12\x14\n\x10\x42ODY_UNSPECIFIED\x10\x00\x12\x11\n\rBODY_8BITMIME\x10\x01\x12\x13\n\x0f\x42ODY_BINARYMIME\x10\x02\"N\n\tReception\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x0e\n\x06\x63lient\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0f\n\x07verdict\x18\x04 \x01(\t\"F\n\x0eLocalRecipient\x12\x12\n\naccount_id\x18\x01 \x01(\x03\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x0f\n\x07mailbox\x18\x03 \x01(\t\"n\n\x0eQueueRecipient\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x10\n\x08original\x18\x02 \x01(\t\x12)\n\x06notify\x18\x03 \x03(\x0e\x32\x19.postroom.store.v1.Notify\x12\x0e\n\x06sender\x18\x04 \x01(\t\"A\n\x0e\x44\x65liverRequest\x12/\n\ndeliveries\x18\x01 \x03(\x0b\x32\x1b.postroom.store.v1.Delivery\"E\n\x0f\x44\x65liverResponse\x12\x32\n\x07results\x18\x01 \x03(\x0b\x32!.postroom.store.v1.DeliveryResult\"N\n\x0e\x44\x65liveryResult\x12\x12\n\nerror_kind\x18\x01 \x01(\t\x12\x15\n\rerror_message\x18\x02 \x01(\t\x12\x11\n\tqueue_ids\x18\x03 \x03(\x03*l\n\x06Notify\x12\x16\n\x12NOTIFY_UNSPECIFIED\x10\x00\x12\x10\n\x0cNOTIFY_NEVER\x10\x01\x12\x12\n\x0eNOTIFY_SUCCESS\x10\x02\x12\x12\n\x0eNOTIFY_FAILURE\x10\x03\x12\x10\n\x0cNOTIFY_DELAY\x10\x04\x32\x80\x02\n\x0f\x44\x65liveryService\x12J\n\x05\x41\x64mit\x12\x1f.postroom.store.v1.AdmitRequest\x1a .postroom.store.v1.AdmitResponse\x12O\n\x06Upload\x12 .postroom.store.v1.UploadRequest\x1a!.postroom.store.v1.UploadResponse(\x01\x12P\n\x07\x44\x65liver\x12!.postroom.store.v1.DeliverRequest\x1a\".postroom.store.v1.DeliverResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n postroom/store/v1/delivery.proto\x12\x11postroom.store.v1\x1a\x1fpostroom/store/v1/message.proto\"\xa4\x01\n\x0c\x41\x64mitRequest\x12:\n\tmailboxes\x18\x01 \x03(\x0b\x32\'.postroom.store.v1.AdmitRequest.Mailbox\x12\x0c\n\x04size\x18\x02 \x01(\x04\x1aJ\n\x07Mailbox\x12\x12\n\naccount_id\x18\x01 \x01(\x03\x12\x13\n\x0bquota_bytes\x18\x02 \x01(\x03\x12\x16\n\x0equota_messages\x18\x03 \x01(\x03\"!\n\rAdmitResponse\x12\x10\n\x08\x61\x64mitted\x18\x01 \x03(\x08\"\xd9\x02\n\x08\x44\x65livery\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\x0c\x12\x0e\n\x06sender\x18\x02 \x01(\t\x12\x11\n\x07\x63ontent\x18\x03 \x01(\x0cH\x00\x12\x13\n\tupload_id\x18\x04 \x01(\x0cH\x00\x12\x30\n\x05local\x18\x05 \x03(\x0b\x32!.postroom.store.v1.LocalRecipient\x12\x30\n\x05queue\x18\x06 \x03(\x0b\x32!.postroom.store.v1.QueueRecipient\x12\x10\n\x08trace_id\x18\x08 \x01(\t\x12\x18\n\x10submitter_ticket\x18\t \x01(\t\x12+\n\x07request\x18\n \x01(\x0b\x32\x1a.postroom.store.v1.Request\x12/\n\treception\x18\x0b \x01(\x0b\x32\x1c.postroom.store.v1.ReceptionB\x08\n\x06sourceJ\x04\x08\x07\x10\x08\"\x8f\x03\n\x07Request\x12.\n\x03ret\x18\x01 \x01(\x0e\x32!.postroom.store.v1.Request.Return\x12\r\n\x05\x65nvid\x18\x02 \x01(\t\x12\x13\n\x0brequire_tls\x18\x03 \x01(\x08\x12\x10\n\x08smtputf8\x18\x04 \x01(\x08\x12-\n\x04\x62ody\x18\x05 \x01(\x0e\x32\x1f.postroom.store.v1.Request.Body\x12\x12\n\nhold_until\x18\x06 \x01(\x03\x12\x12\n\ndeliver_by\x18\x07 \x01(\x03\x12\x12\n\nby_returns\x18\x08 \x01(\x08\x12\x14\n\x0ctls_optional\x18\n \x01(\x08\x12\x10\n\x08priority\x18\t \x01(\x11\"E\n\x06Return\x12\x16\n\x12RETURN_UNSPECIFIED\x10\x00\x12\x0f\n\x0bRETURN_FULL\x10\x01\x12\x12\n\x0eRETURN_HEADERS\x10\x02\"D\n\x04\x42ody\x12\x14\n\x10\x42ODY_UNSPECIFIED\x10\x00\x12\x11\n\rBODY_8BITMIME\x10\x01\x12\x13\n\x0f\x42ODY_BINARYMIME\x10\x02\"N\n\tReception\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x0e\n\x06\x63lient\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0f\n\x07verdict\x18\x04 \x01(\t\"T\n\x0eLocalRecipient\x12\x12\n\naccount_id\x18\x01 \x01(\x03\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x0f\n\x07mailbox\x18\x03 \x01(\t\x12\x0c\n\x04seen\x18\x04 \x01(\x08\"n\n\x0eQueueRecipient\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x10\n\x08original\x18\x02 \x01(\t\x12)\n\x06notify\x18\x03 \x03(\x0e\x32\x19.postroom.store.v1.Notify\x12\x0e\n\x06sender\x18\x04 \x01(\t\"A\n\x0e\x44\x65liverRequest\x12/\n\ndeliveries\x18\x01 \x03(\x0b\x32\x1b.postroom.store.v1.Delivery\"E\n\x0f\x44\x65liverResponse\x12\x32\n\x07results\x18\x01 \x03(\x0b\x32!.postroom.store.v1.DeliveryResult\"N\n\x0e\x44\x65liveryResult\x12\x12\n\nerror_kind\x18\x01 \x01(\t\x12\x15\n\rerror_message\x18\x02 \x01(\t\x12\x11\n\tqueue_ids\x18\x03 \x03(\x03*l\n\x06Notify\x12\x16\n\x12NOTIFY_UNSPECIFIED\x10\x00\x12\x10\n\x0cNOTIFY_NEVER\x10\x01\x12\x12\n\x0eNOTIFY_SUCCESS\x10\x02\x12\x12\n\x0eNOTIFY_FAILURE\x10\x03\x12\x10\n\x0cNOTIFY_DELAY\x10\x04\x32\x80\x02\n\x0f\x44\x65liveryService\x12J\n\x05\x41\x64mit\x12\x1f.postroom.store.v1.AdmitRequest\x1a .postroom.store.v1.AdmitResponse\x12O\n\x06Upload\x12 .postroom.store.v1.UploadRequest\x1a!.postroom.store.v1.UploadResponse(\x01\x12P\n\x07\x44\x65liver\x12!.postroom.store.v1.DeliverRequest\x1a\".postroom.store.v1.DeliverResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'postroom.store.v1.delivery_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_NOTIFY']._serialized_start=1522
-  _globals['_NOTIFY']._serialized_end=1630
+  _globals['_NOTIFY']._serialized_start=1536
+  _globals['_NOTIFY']._serialized_end=1644
   _globals['_ADMITREQUEST']._serialized_start=89
   _globals['_ADMITREQUEST']._serialized_end=253
   _globals['_ADMITREQUEST_MAILBOX']._serialized_start=179
@@ -51,15 +51,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RECEPTION']._serialized_start=1040
   _globals['_RECEPTION']._serialized_end=1118
   _globals['_LOCALRECIPIENT']._serialized_start=1120
-  _globals['_LOCALRECIPIENT']._serialized_end=1190
-  _globals['_QUEUERECIPIENT']._serialized_start=1192
-  _globals['_QUEUERECIPIENT']._serialized_end=1302
-  _globals['_DELIVERREQUEST']._serialized_start=1304
-  _globals['_DELIVERREQUEST']._serialized_end=1369
-  _globals['_DELIVERRESPONSE']._serialized_start=1371
-  _globals['_DELIVERRESPONSE']._serialized_end=1440
-  _globals['_DELIVERYRESULT']._serialized_start=1442
-  _globals['_DELIVERYRESULT']._serialized_end=1520
-  _globals['_DELIVERYSERVICE']._serialized_start=1633
-  _globals['_DELIVERYSERVICE']._serialized_end=1889
+  _globals['_LOCALRECIPIENT']._serialized_end=1204
+  _globals['_QUEUERECIPIENT']._serialized_start=1206
+  _globals['_QUEUERECIPIENT']._serialized_end=1316
+  _globals['_DELIVERREQUEST']._serialized_start=1318
+  _globals['_DELIVERREQUEST']._serialized_end=1383
+  _globals['_DELIVERRESPONSE']._serialized_start=1385
+  _globals['_DELIVERRESPONSE']._serialized_end=1454
+  _globals['_DELIVERYRESULT']._serialized_start=1456
+  _globals['_DELIVERYRESULT']._serialized_end=1534
+  _globals['_DELIVERYSERVICE']._serialized_start=1647
+  _globals['_DELIVERYSERVICE']._serialized_end=1903
 # @@protoc_insertion_point(module_scope)

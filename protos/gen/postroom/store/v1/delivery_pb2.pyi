@@ -305,21 +305,25 @@ class LocalRecipient(_message.Message):
     ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     ADDRESS_FIELD_NUMBER: _builtins.int
     MAILBOX_FIELD_NUMBER: _builtins.int
+    SEEN_FIELD_NUMBER: _builtins.int
     account_id: _builtins.int
     address: _builtins.str
     """as in RCPT, for Delivered-To"""
     mailbox: _builtins.str
     """empty: INBOX; made anew or replaced by INBOX when it is missing"""
+    seen: _builtins.bool
+    """\\Seen: it is their own"""
     def __init__(
         self,
         *,
         account_id: _builtins.int = ...,
         address: _builtins.str = ...,
         mailbox: _builtins.str = ...,
+        seen: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "address", b"address", "mailbox", b"mailbox"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "address", b"address", "mailbox", b"mailbox", "seen", b"seen"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -118,7 +118,9 @@ class DeliveryService:
             content,
             incoming.sender,
             [
-                LocalRecipient(one.account_id, canonical(one.mailbox) if one.mailbox else INBOX)
+                LocalRecipient(
+                    one.account_id, canonical(one.mailbox) if one.mailbox else INBOX, one.seen
+                )
                 for one in incoming.local
             ],
             [_remote(one) for one in incoming.queue],
