@@ -107,6 +107,8 @@ async def test_what_waits_and_what_was_tried(store: Callers) -> None:
     assert list(entries["b@one.test"].attempts) == [later.attempt]
     assert entries["b@one.test"].next_attempt_at == LATER
     assert not entries["c@one.test"].attempts
+    cancelled = {name: entry.cancelled_at > 0 for name, entry in entries.items()}
+    assert cancelled == {"a@one.test": False, "b@one.test": False, "c@one.test": True}
     assert {entry.account_id for entry in entries.values()} == {ANN}
     assert all(entry.reception == RECEPTION for entry in entries.values())
 

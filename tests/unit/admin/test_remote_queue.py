@@ -158,7 +158,8 @@ class Traces:
         )
         left = trace_pb2.TracedEntry(queue_id=7, recipient="x@example.com", attempts=[TRIED])
         waits = trace_pb2.TracedEntry(state=queue_pb2.QueueEntry.STATE_HELD, reception=CAME)
-        return trace_pb2.TraceResponse(copies=[copy], entries=[left, waits])
+        cancelled = trace_pb2.TracedEntry(cancelled_at=300)
+        return trace_pb2.TraceResponse(copies=[copy], entries=[left, waits, cancelled])
 
 
 @dataclass(frozen=True)
@@ -246,10 +247,11 @@ async def test_a_life(store: Store) -> None:
     came = Reception("abc", "192.0.2.7", "x", "spf=pass")
     assert (copy.mailbox, copy.uid, copy.seen, copy.expunged_at) == ("INBOX", 5, True, at(400))
     assert (copy.delivered_at, copy.sender, copy.reception) == (at(100), "ann@example.org", came)
-    left, waits = traced.entries
+    left, waits, cancelled = traced.entries
     assert (left.queue_id, left.recipient, left.state) == (7, "x@example.com", None)
     assert left.attempts == (Attempt(at(150), Outcome.DEFERRED, "451 later", "mx", "TLSv1.3 dane"),)
     assert (waits.state, waits.reception) == (QueueState.HELD, came)
+    assert (left.cancelled_at, cancelled.cancelled_at) == (None, at(300))
     with pytest.raises(PostroomError) as missing:
         await store.traces.trace("2@example.org")
     assert missing.value.kind is Kind.NOT_FOUND

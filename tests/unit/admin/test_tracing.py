@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from postroom_admin.model import (
@@ -120,6 +121,12 @@ def test_one_message_for_several_is_accepted_once() -> None:
     ]
     assert lines[3] == "0 stored account id 2 in INBOX, UID 5"
     assert lines[6] == "1 tried y@example.com nobody reached: -"
+
+
+def test_what_was_cancelled_says_when() -> None:
+    tried = attempt(1, Outcome.DEFERRED, "connection timed out")
+    cancelled = replace(entry("x@y", tried), cancelled_at=MADE + timedelta(minutes=2))
+    assert told(Traced((), (cancelled,)))[-1] == "2 cancelled x@y by an administrator"
 
 
 def test_what_waits_is_told_last() -> None:

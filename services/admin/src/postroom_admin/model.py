@@ -329,6 +329,7 @@ class TracedEntry:
     next_attempt_at: datetime
     attempts: tuple[Attempt, ...]
     reception: Reception
+    cancelled_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

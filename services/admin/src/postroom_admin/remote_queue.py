@@ -178,6 +178,7 @@ def _traced_entry(entry: trace_pb2.TracedEntry) -> TracedEntry:
         next_attempt_at=_time(entry.next_attempt_at),
         attempts=_attempts(entry.attempts),
         reception=_reception(entry.reception),
+        cancelled_at=_time(entry.cancelled_at) if entry.cancelled_at else None,
     )
 
 

@@ -36,6 +36,7 @@ class EventKind(StrEnum):
     RELAYED = "relayed"
     DEFERRED = "deferred"
     FAILED = "failed"
+    CANCELLED = "cancelled"
     TRIED = "tried"
     EXPUNGED = "expunged"
     # How it is now:
@@ -181,8 +182,10 @@ def _of_entry(entry: TracedEntry) -> Iterator[Event]:
         due = f", next try {entry.next_attempt_at.isoformat(timespec='seconds')}"
         waits = entry.state is QueueState.WAITING
         yield Event(None, STATES[entry.state], entry.recipient, tries + (due if waits else ""))
+    elif entry.cancelled_at is not None:
+        yield Event(entry.cancelled_at, EventKind.CANCELLED, entry.recipient, "by an administrator")
     elif not any(attempt.outcome in ENDS for attempt in entry.attempts):
-        what = "it has left the queue: cancelled, or tried longer ago than is kept"
+        what = "it has left the queue longer ago than its tries are kept"
         yield Event(None, EventKind.GONE, entry.recipient, what)
 
 

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, or_, select
+from sqlalchemy import Connection, Table, and_, case, or_, select
 
 from postroom_store import queue, tables
 from postroom_store.delivery import Arrival, bare
 from postroom_store.domain.flags import SEEN
 from postroom_store.ingest import hash_of
-from postroom_store.settling import Attempt
+from postroom_store.settling import CANCELLED, Attempt
 
 MOST = 1000  # of each kind
 
@@ -51,6 +51,7 @@ class Entry:
     next_attempt_at: int
     attempts: Sequence[Attempt]
     arrival: Arrival
+    cancelled_at: int = 0
 
 
 def trace(connection: Connection, now: int, message_id: str) -> tuple[list[Copy], list[Entry]]:
@@ -137,10 +138,19 @@ def _entries(connection: Connection, now: int, wanted: int, name: str) -> list[E
             continue
         rows = _of_submission(connection, now, account_id, submission_id, MOST - len(found))
         attempts = queue.attempts_of(connection, account_id, [row[0] for row in rows])
-        for queue_id, sender, recipient, created_at, state, due in rows:
+        for queue_id, sender, recipient, created_at, state, due, cancelled_at in rows:
             tried = attempts.get(queue_id, ())
             entry = Entry(
-                queue_id, account_id, sender, recipient, created_at, state, due, tried, arrival
+                queue_id,
+                account_id,
+                sender,
+                recipient,
+                created_at,
+                state,
+                due,
+                tried,
+                arrival,
+                cancelled_at,
             )
             found.append(entry)
         if len(found) == MOST:
@@ -151,17 +161,20 @@ def _entries(connection: Connection, now: int, wanted: int, name: str) -> list[E
 def _of_submission(
     connection: Connection, now: int, account_id: int, submission_id: int, most: int
 ) -> list[Any]:
-    """What waits of a submission, and what has left the queue: id, envelope, time, state, due."""
+    """What waits of a submission, and what has left the queue: id, envelope, time, state, due, and
+    when it was cancelled.
+    """
     waiting = select(
         _q.queue_id, _q.sender, _q.recipient, _q.created_at, queue.STATE, _q.next_attempt_at
     ).where(_q.account_id == account_id, _q.submission_id == submission_id)
-    left = select(_f.queue_id, _f.sender, _f.recipient, _f.created_at).where(
+    cancelled_at = case((_f.outcome == CANCELLED, _f.finished_at), else_=0)
+    left = select(_f.queue_id, _f.sender, _f.recipient, _f.created_at, cancelled_at).where(
         _f.account_id == account_id, _f.submission_id == submission_id
     )
     rows: list[Any] = [
-        tuple(row)
+        (*row, 0)
         for row in connection.execute(waiting.order_by(_q.queue_id).limit(most), {"now": now})
     ]
     room = most - len(rows)
     gone = connection.execute(left.order_by(_f.queue_id).limit(room)) if room else ()
-    return rows + [(*row, 0, 0) for row in gone]
+    return rows + [(*row, 0, 0, cancelled) for *row, cancelled in gone]

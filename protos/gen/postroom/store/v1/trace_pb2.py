@@ -26,7 +26,7 @@ from postroom.store.v1 import delivery_pb2 as postroom_dot_store_dot_v1_dot_deli
 from postroom.store.v1 import queue_pb2 as postroom_dot_store_dot_v1_dot_queue__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dpostroom/store/v1/trace.proto\x12\x11postroom.store.v1\x1a postroom/store/v1/delivery.proto\x1a\x1dpostroom/store/v1/queue.proto\"\"\n\x0cTraceRequest\x12\x12\n\nmessage_id\x18\x01 \x01(\t\"o\n\rTraceResponse\x12-\n\x06\x63opies\x18\x01 \x03(\x0b\x32\x1d.postroom.store.v1.TracedCopy\x12/\n\x07\x65ntries\x18\x02 \x03(\x0b\x32\x1e.postroom.store.v1.TracedEntry\"\xb8\x01\n\nTracedCopy\x12\x12\n\naccount_id\x18\x01 \x01(\x03\x12\x0f\n\x07mailbox\x18\x02 \x01(\t\x12\x0b\n\x03uid\x18\x03 \x01(\r\x12\x14\n\x0c\x64\x65livered_at\x18\x04 \x01(\x03\x12\x0c\n\x04seen\x18\x05 \x01(\x08\x12\x13\n\x0b\x65xpunged_at\x18\x06 \x01(\x03\x12\x0e\n\x06sender\x18\x07 \x01(\t\x12/\n\treception\x18\x08 \x01(\x0b\x32\x1c.postroom.store.v1.Reception\"\x96\x02\n\x0bTracedEntry\x12\x10\n\x08queue_id\x18\x01 \x01(\x03\x12\x12\n\naccount_id\x18\x02 \x01(\x03\x12\x0e\n\x06sender\x18\x03 \x01(\t\x12\x11\n\trecipient\x18\x04 \x01(\t\x12\x12\n\ncreated_at\x18\x05 \x01(\x03\x12\x32\n\x05state\x18\x06 \x01(\x0e\x32#.postroom.store.v1.QueueEntry.State\x12\x17\n\x0fnext_attempt_at\x18\x07 \x01(\x03\x12,\n\x08\x61ttempts\x18\x08 \x03(\x0b\x32\x1a.postroom.store.v1.Attempt\x12/\n\treception\x18\t \x01(\x0b\x32\x1c.postroom.store.v1.Reception2Z\n\x0cTraceService\x12J\n\x05Trace\x12\x1f.postroom.store.v1.TraceRequest\x1a .postroom.store.v1.TraceResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dpostroom/store/v1/trace.proto\x12\x11postroom.store.v1\x1a postroom/store/v1/delivery.proto\x1a\x1dpostroom/store/v1/queue.proto\"\"\n\x0cTraceRequest\x12\x12\n\nmessage_id\x18\x01 \x01(\t\"o\n\rTraceResponse\x12-\n\x06\x63opies\x18\x01 \x03(\x0b\x32\x1d.postroom.store.v1.TracedCopy\x12/\n\x07\x65ntries\x18\x02 \x03(\x0b\x32\x1e.postroom.store.v1.TracedEntry\"\xb8\x01\n\nTracedCopy\x12\x12\n\naccount_id\x18\x01 \x01(\x03\x12\x0f\n\x07mailbox\x18\x02 \x01(\t\x12\x0b\n\x03uid\x18\x03 \x01(\r\x12\x14\n\x0c\x64\x65livered_at\x18\x04 \x01(\x03\x12\x0c\n\x04seen\x18\x05 \x01(\x08\x12\x13\n\x0b\x65xpunged_at\x18\x06 \x01(\x03\x12\x0e\n\x06sender\x18\x07 \x01(\t\x12/\n\treception\x18\x08 \x01(\x0b\x32\x1c.postroom.store.v1.Reception\"\xac\x02\n\x0bTracedEntry\x12\x10\n\x08queue_id\x18\x01 \x01(\x03\x12\x12\n\naccount_id\x18\x02 \x01(\x03\x12\x0e\n\x06sender\x18\x03 \x01(\t\x12\x11\n\trecipient\x18\x04 \x01(\t\x12\x12\n\ncreated_at\x18\x05 \x01(\x03\x12\x32\n\x05state\x18\x06 \x01(\x0e\x32#.postroom.store.v1.QueueEntry.State\x12\x17\n\x0fnext_attempt_at\x18\x07 \x01(\x03\x12,\n\x08\x61ttempts\x18\x08 \x03(\x0b\x32\x1a.postroom.store.v1.Attempt\x12/\n\treception\x18\t \x01(\x0b\x32\x1c.postroom.store.v1.Reception\x12\x14\n\x0c\x63\x61ncelled_at\x18\n \x01(\x03\x32Z\n\x0cTraceService\x12J\n\x05Trace\x12\x1f.postroom.store.v1.TraceRequest\x1a .postroom.store.v1.TraceResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,7 +40,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TRACEDCOPY']._serialized_start=267
   _globals['_TRACEDCOPY']._serialized_end=451
   _globals['_TRACEDENTRY']._serialized_start=454
-  _globals['_TRACEDENTRY']._serialized_end=732
-  _globals['_TRACESERVICE']._serialized_start=734
-  _globals['_TRACESERVICE']._serialized_end=824
+  _globals['_TRACEDENTRY']._serialized_end=754
+  _globals['_TRACESERVICE']._serialized_start=756
+  _globals['_TRACESERVICE']._serialized_end=846
 # @@protoc_insertion_point(module_scope)

@@ -126,6 +126,7 @@ class TracedEntry(_message.Message):
     NEXT_ATTEMPT_AT_FIELD_NUMBER: _builtins.int
     ATTEMPTS_FIELD_NUMBER: _builtins.int
     RECEPTION_FIELD_NUMBER: _builtins.int
+    CANCELLED_AT_FIELD_NUMBER: _builtins.int
     queue_id: _builtins.int
     account_id: _builtins.int
     sender: _builtins.str
@@ -134,6 +135,8 @@ class TracedEntry(_message.Message):
     state: _queue_pb2.QueueEntry.State.ValueType
     """unspecified: it has left the queue"""
     next_attempt_at: _builtins.int
+    cancelled_at: _builtins.int
+    """Unix seconds; 0: it wasn't"""
     @_builtins.property
     def attempts(self) -> _containers.RepeatedCompositeFieldContainer[_queue_pb2.Attempt]: ...
     @_builtins.property
@@ -150,10 +153,11 @@ class TracedEntry(_message.Message):
         next_attempt_at: _builtins.int = ...,
         attempts: _abc.Iterable[_queue_pb2.Attempt] | None = ...,
         reception: _delivery_pb2.Reception | None = ...,
+        cancelled_at: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["reception", b"reception"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "attempts", b"attempts", "created_at", b"created_at", "next_attempt_at", b"next_attempt_at", "queue_id", b"queue_id", "reception", b"reception", "recipient", b"recipient", "sender", b"sender", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "attempts", b"attempts", "cancelled_at", b"cancelled_at", "created_at", b"created_at", "next_attempt_at", b"next_attempt_at", "queue_id", b"queue_id", "reception", b"reception", "recipient", b"recipient", "sender", b"sender", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -60,6 +60,7 @@ def _entry_message(entry: trace.Entry) -> trace_pb2.TracedEntry:
         next_attempt_at=entry.next_attempt_at,
         attempts=attempt_messages(entry.attempts),
         reception=_reception(entry.arrival),
+        cancelled_at=entry.cancelled_at,
     )
 
 
