@@ -101,7 +101,11 @@ def exported_and_imported(system: MailSystem, account: Account, folder: Path) ->
 
 
 def test_smtp_to_fetch_and_retr(system: MailSystem, account: Account) -> None:
-    sent = list(corpus().values())
+    messages = corpus()
+    # It would go on with the field that is put before it (RFC 5322 section 2.2.3).
+    folded = messages.pop("leading fold")
+    assert send(system, account, folded)[0].startswith(b"550 5.6.0 ")
+    sent = list(messages.values())
 
     replies = send(system, account, *sent)
 
