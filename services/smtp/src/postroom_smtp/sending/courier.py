@@ -361,9 +361,7 @@ class _Errand:
         if len(entries) > most:
             waiting.appendleft(entries[most:])
             entries = entries[:most]
-        message = entries[0].message
-        content = Content(courier.queue.read(self._lease.id, entries[0].queue_id), message.size)
-        passage = _Passage(courier, self._lease, link, content)
+        passage = _Passage(courier, self._lease, link, self._content(entries[0]))
         began = time.monotonic()
         try:
             words = await passage.send(entries)
@@ -592,11 +590,14 @@ class _Errand:
 
     async def _returned(self, entry: Entry, whole: bool) -> tuple[bytes, bytes | None]:
         """The header section, and the whole of a message that isn't too long to be returned."""
-        pieces = self._courier.queue.read(self._lease.id, entry.queue_id)
-        content = Content(pieces, entry.message.size)
+        content = self._content(entry)
         await content.begin()
         complete = len(content.head) == content.size <= MOST_RETURNED
         return content.header, content.head if whole and complete else None
+
+    def _content(self, entry: Entry) -> Content:
+        queue, lease_id = self._courier.queue, self._lease.id
+        return Content(lambda: queue.read(lease_id, entry.queue_id), entry.message.size)
 
     def _over(self, entry: Entry) -> bool:
         return self._courier.clock() >= self._expires_at(entry)
