@@ -1,9 +1,11 @@
-"""Measures what an ingest and a FETCH cost here, beside the parser of the standard library.
+"""Measures what an ingest, a FETCH and a conversion cost here, beside the parser of the standard
+library.
 
     python libs/mime/measure.py
 
-Two messages: plain text of 4 KB, and a multipart of 12 KB (text, HTML, a PDF). The best of several
-rounds counts, since other work on the machine only ever adds.
+Two messages: plain text of 4 KB, and a multipart of 12 KB (text, HTML, a PDF). They are converted
+as if their text were in another language. The best of several rounds counts, since other work on
+the machine only ever adds.
 """
 
 import base64
@@ -13,7 +15,17 @@ from functools import partial
 from random import Random
 from time import process_time
 
-from postroom_mime import decode_structure, derive, header_fields, scan, search_text, section
+from postroom_mime import (
+    Conversion,
+    Domain,
+    Survey,
+    decode_structure,
+    derive,
+    header_fields,
+    scan,
+    search_text,
+    section,
+)
 
 _HEADER = """\
 Return-Path: <terry@example.org>
@@ -64,6 +76,13 @@ def _multipart(random: Random) -> bytes:
     return text.replace("\n", "\r\n").encode()
 
 
+def _convert(raw: bytes) -> bytes:
+    survey = Survey(Domain.SEVEN_BIT)
+    survey.feed(raw)
+    conversion = Conversion(survey.end())
+    return conversion.feed(raw) + conversion.end()
+
+
 def _seconds(call: Callable[[], object], rounds: int = 15, calls: int = 200) -> float:
     best = float("inf")
     for _ in range(rounds):
@@ -78,7 +97,7 @@ def main() -> None:
     """Print a line per message and function."""
     random = Random(1)  # noqa: S311
     for name, raw in (("plain", _plain(random)), ("multipart", _multipart(random))):
-        derived = derive(raw)
+        derived, foreign = derive(raw), raw.replace(b"dolor", "dölor".encode())
         message = decode_structure(derived.structure)
         calls: dict[str, Callable[[], object]] = {
             "derive": partial(derive, raw),
@@ -87,6 +106,7 @@ def main() -> None:
             "header_fields": partial(header_fields, derived.header, _NAMES),
             "decode_structure": partial(decode_structure, derived.structure),
             "section": partial(section, message, "1.MIME"),
+            "convert": partial(_convert, foreign),
             "email (stdlib)": partial(email.message_from_bytes, raw),
         }
         print(f"{name}: {len(raw)} bytes, {len(derived.header)} of them header")

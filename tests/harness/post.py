@@ -20,7 +20,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from postroom_chassis.net.listener import free_port
 from postroom_smtp.dns import Resolver
-from postroom_smtp.ports import Account, Delivery
+from postroom_smtp.ports import Account, Delivery, Signer
 from postroom_smtp.sending.settings import SendingSettings
 from postroom_smtp.sending.wiring import open_worker
 from postroom_smtp.sending.worker import Worker
@@ -41,6 +41,7 @@ class Post:
     Attributes:
         store: where notices go.
         port: of all peers, each of which has an address of its own on loopback.
+        signer, spool_folder: of the workers that are started from now on.
     """
 
     queue: MemoryQueue
@@ -55,6 +56,8 @@ class Post:
     workers: list[Worker] = field(default_factory=list)
     hosts: int = 0
     sts_port: int = 1
+    signer: Signer | None = None
+    spool_folder: Path | None = None
 
     async def peer(self, *domains: str, secure: bool = False, **told: Any) -> Peer:
         """A server that is the MX of domains: "mx1.there.example" and so on."""
@@ -116,6 +119,8 @@ class Post:
             self.store,
             self.directory,
             self.resolver,
+            signer=self.signer,
+            spool_folder=self.spool_folder,
             sts_port=self.sts_port,
         )
         worker.start()

@@ -101,6 +101,7 @@ class MemoryQueue:
         content: bytes,
         *,
         sender: str = "ann@here.example",
+        account_id: int = 0,
         request: Request = NOTHING_ASKED,
         age: float = 0.0,
         suppressed: bool = False,
@@ -114,7 +115,7 @@ class MemoryQueue:
             entry = Entry(
                 number,
                 message,
-                0,
+                account_id,
                 sender,
                 recipient,
                 int(self.clock() - age),

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import smtplib
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
+from email import message_from_bytes
 from pathlib import Path
 
+import dkim
 import pytest
 from postroom_chassis.net.listener import free_port
 
-from deploy.local.provision import Account
+from deploy.local.provision import DOMAIN, Account
 from tests.harness.clients import run_client
 from tests.harness.dns import dns_server
 from tests.harness.mail import contents
-from tests.harness.peer import Act, Peer
+from tests.harness.peer import KEYWORDS, Act, Peer
 from tests.harness.system import MailSystem, running
 
 pytestmark = pytest.mark.clients("swaks")
@@ -122,3 +126,77 @@ async def test_a_front_that_is_killed(place: Place, sender: Account, peer: Peer)
     await asyncio.to_thread(place.system.restart, "smtp")
     await until(lambda: peer.taken, LEASE_SECONDS + SECONDS)
     assert peer.recipients == ["bob@there.example"]
+
+
+# Servers that lack what a message needs.
+
+
+@pytest.fixture(scope="module")
+def record(place: Place) -> bytes:
+    """Of the key that mail is signed with."""
+    place.system.new_account()  # the domain is made with its first
+    made = json.loads(place.system.postroom("dkim", "make", DOMAIN, "--json"))
+    place.system.postroom("dkim", "activate", DOMAIN, made["selector"], "--unchecked")
+    return str(made["record"]).encode()
+
+
+def verifies(content: bytes, record: bytes) -> bool:
+    return bool(dkim.verify(content, dnsfunc=lambda name, timeout=5: record))
+
+
+def submit_octets(place: Place, sender: Account, body: str, *chunks: bytes) -> None:
+    """A message in chunks."""
+    system = place.system
+    with smtplib.SMTP(system.host, system.port("submission"), timeout=SECONDS) as smtp:
+        smtp.login(sender.address, sender.password)
+        smtp.docmd("MAIL", f"FROM:<{sender.address}> BODY={body}")
+        smtp.docmd("RCPT", "TO:<bob@there.example>")
+        for number, chunk in enumerate(chunks, 1):
+            last = " LAST" if number == len(chunks) else ""
+            smtp.send(f"BDAT {len(chunk)}{last}\r\n".encode() + chunk)
+            assert smtp.getreply()[0] == 250
+
+
+HEADER = "From: {}\r\nTo: bob@there.example\r\nSubject: converted\r\nMIME-Version: 1.0\r\n"
+GREETING = "Viele herzliche Grüße aus dem Süden\r\n"
+
+
+@pytest.mark.parametrize("copies", [1, 60_000])
+async def test_a_server_that_lacks_8bitmime(
+    place: Place, sender: Account, peer: Peer, record: bytes, copies: int
+) -> None:
+    peer.keywords = [word for word in KEYWORDS if word != "8BITMIME"]
+    header = HEADER + "Content-Type: text/plain; charset=utf-8\r\n\r\n"
+    text = GREETING.encode() * copies
+    content = header.format(sender.address).encode() + text
+    await asyncio.to_thread(submit_octets, place, sender, "8BITMIME", content)
+    await until(lambda: peer.taken)
+    (taken,) = peer.taken
+    assert taken.content.isascii()
+    assert f" SIZE={len(taken.content)}" in taken.mail
+    assert "BODY=" not in taken.mail
+    seen = message_from_bytes(taken.content)
+    assert seen["Content-Transfer-Encoding"] == "quoted-printable"
+    assert seen.get_payload(decode=True) == text
+    assert len(seen.get_all("DKIM-Signature", [])) == 1
+    assert verifies(taken.content, record)
+
+
+async def test_a_server_that_lacks_chunking(
+    place: Place, sender: Account, peer: Peer, record: bytes
+) -> None:
+    picture = bytes(range(256)) * 8
+    header = HEADER.format(sender.address).encode() + (
+        b"Content-Type: multipart/mixed; boundary=b\r\nContent-Transfer-Encoding: binary\r\n\r\n"
+    )
+    text = b"--b\r\nContent-Transfer-Encoding: 8bit\r\n\r\n" + GREETING.encode()
+    image = b"--b\r\nContent-Type: image/x\r\nContent-Transfer-Encoding: binary\r\n\r\n"
+    chunks = header, text + image, picture, b"\r\n--b--\r\n"
+    await asyncio.to_thread(submit_octets, place, sender, "BINARYMIME", *chunks)
+    await until(lambda: peer.taken)
+    (taken,) = peer.taken
+    assert f" SIZE={len(taken.content)} BODY=8BITMIME" in taken.mail
+    assert text in taken.content
+    _, _, part = message_from_bytes(taken.content).walk()
+    assert part.get_payload(decode=True) == picture
+    assert verifies(taken.content, record)

@@ -667,10 +667,7 @@ async def test_bounces_of_forwards_go_to_who_sent_them(post: Post) -> None:
     ("content", "request_", "status"),
     [
         (MESSAGE + b"x" * 2000 + b"\r\n", Request(), "5.3.4"),
-        (MESSAGE + "ü\r\n".encode(), Request(), "5.6.3"),
-        (MESSAGE + b"\0\n", Request(body=Body.BINARY), "5.6.3"),
         (b"Subject: \xc3\xbc\r\n\r\n", Request(smtputf8=True), "5.6.3"),
-        (MESSAGE + b"a\nb\r\n", Request(), "5.6.3"),
         (MESSAGE, Request(require_tls=True), "5.7.10"),
     ],
 )

@@ -5,7 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from postroom_mime import Part, decoded, is_decodable, scan
-from postroom_mime.transfer import decode_body, decode_pieces
+from postroom_mime.transfer import (
+    Base64Encoder,
+    Coder,
+    QuotedPrintableEncoder,
+    decode_body,
+    decode_pieces,
+)
 
 from tests.unit.mime.examples import crlf
 
@@ -85,3 +91,40 @@ def test_a_line_without_an_end_is_decoded_in_bounded_memory(tail: bytes) -> None
     pieces = list(decode_pieces(body, "quoted-printable"))
     assert max(map(len, pieces)) < len(body) // 3
     assert b"".join(pieces).startswith(b"A" * 100_000)
+
+
+def encoded(coder: Coder, *pieces: bytes) -> bytes:
+    return b"".join(map(coder.feed, pieces)) + coder.end()
+
+
+@given(st.lists(st.binary(max_size=200)))
+def test_base64_is_put_on_in_pieces(pieces: list[bytes]) -> None:
+    seen = encoded(Base64Encoder(), *pieces)
+    assert seen == base64.encodebytes(b"".join(pieces)).strip().replace(b"\n", b"\r\n")
+
+
+LINES = st.lists(
+    st.lists(
+        st.sampled_from([b"x" * 73, b"x", b" ", b"\t", b".", b"=", b"\xc3\xa4", b"\x7f", b"\x01"]),
+        max_size=20,
+    ).map(b"".join),
+    min_size=1,
+)
+
+
+@given(LINES, st.integers(0, 20))
+def test_quoted_printable_is_put_on_lines(lines: list[bytes], first: int) -> None:
+    """RFC 2045 section 6.7."""
+    pieces = [line + b"\r\n" for line in lines[:-1]] + [lines[-1]]
+    seen = encoded(QuotedPrintableEncoder(), b"".join(pieces[:first]), *pieces[first:])
+    assert decode_body(seen, "quoted-printable") == b"\r\n".join(lines)
+    for line in seen.split(b"\r\n"):
+        assert len(line) <= 76
+        assert not line.endswith((b" ", b"\t"))
+        assert b"\n" not in line
+
+
+def test_quoted_printable_at_the_end_of_a_full_line() -> None:
+    line = b"x" * 74 + b" "
+    seen = encoded(QuotedPrintableEncoder(), line + b"\r\n", line)
+    assert seen == (b"x" * 74 + b"=\r\n=20\r\n") + (b"x" * 74 + b"=\r\n=20")

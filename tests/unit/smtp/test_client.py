@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TypeVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from postroom_chassis.net.stream import ByteStream, EndOfStream, Reader
+from postroom_mime import Domain
 from postroom_smtp.protocol.client import (
     Conversation,
     Mail,
     Offer,
     Transaction,
+    conversion,
     mail_command,
     obstacle,
     recipient_command,
@@ -413,6 +416,40 @@ def test_what_a_server_can_not_be_given(message: Mail, lacking: str, status: str
     assert blocked is not None
     assert blocked.permanent
     assert blocked.status == status
+
+
+EIGHT_BIT = Mail("", (ANN,), 1, Request(), eight_bit=True)
+BINARY = Mail("", (ANN,), 1, Request(body=Body.BINARY), eight_bit=True)
+BARE = Mail("", (ANN,), 1, Request(), bare=True)
+
+
+@pytest.mark.parametrize(
+    ("message", "keywords", "domain"),
+    [
+        (Mail("", (ANN,), 1, Request(body=Body.EIGHT_BIT)), "", None),
+        (EIGHT_BIT, "8BITMIME", None),
+        (EIGHT_BIT, "", Domain.SEVEN_BIT),
+        (EIGHT_BIT, "CHUNKING BINARYMIME", Domain.SEVEN_BIT),
+        (BINARY, "CHUNKING BINARYMIME", None),
+        (BINARY, "8BITMIME CHUNKING", Domain.EIGHT_BIT),
+        (BINARY, "8BITMIME BINARYMIME", Domain.EIGHT_BIT),
+        (BINARY, "8BITMIME", Domain.EIGHT_BIT),
+        (BINARY, "CHUNKING", Domain.SEVEN_BIT),
+        (BARE, "CHUNKING", None),
+        (BARE, "8BITMIME", Domain.EIGHT_BIT),
+        (BARE, "", Domain.SEVEN_BIT),
+    ],
+)
+def test_what_a_message_is_converted_to(
+    message: Mail, keywords: str, domain: Domain | None
+) -> None:
+    assert conversion(message, Offer("peer", dict.fromkeys(keywords.split(), ""))) is domain
+
+
+def test_why_it_is_not_converted_is_told() -> None:
+    blocked = obstacle(replace(EIGHT_BIT, fixed="it is signed"), PLAIN)
+    assert blocked is not None
+    assert blocked.text.endswith("lacks 8BITMIME; it can't be converted: it is signed")
 
 
 @pytest.mark.parametrize("address", ["a@b\r\nDATA", "a@b>", "a\0@b", "<a@b"])

@@ -1,10 +1,11 @@
 """One pass over a message: structure with offsets, IMAP renderings, sort keys, text.
 
-Pure functions on bytes. None raises on any bytes; each is bounded (`limits`).
+Pure functions on bytes. None raises on any bytes, save `Survey`; each is bounded (`limits`).
 """
 
 from postroom_mime.address import Address, AddressItem, GroupEnd, GroupStart, parse_addresses
 from postroom_mime.collation import COLLATIONS, casemap
+from postroom_mime.conversion import Conversion, Domain, Plan, Survey, Unconvertible
 from postroom_mime.dates import parse_date
 from postroom_mime.derive import Derived, SortKeys, derive, sort_keys
 from postroom_mime.headers import header_fields, parse_fields
@@ -29,14 +30,19 @@ __all__ = [
     "COLLATIONS",
     "Address",
     "AddressItem",
+    "Conversion",
     "Derived",
+    "Domain",
     "GroupEnd",
     "GroupStart",
     "ImapUrl",
     "Message",
     "Part",
+    "Plan",
     "SearchText",
     "SortKeys",
+    "Survey",
+    "Unconvertible",
     "UrlAuth",
     "base_subject",
     "body",

@@ -80,8 +80,8 @@ class _Scanner:
         self, span: Span, fields: Mapping[bytes, bytes], default: ContentType, depth: int
     ) -> Part:
         """Read the part whose header has these fields; `default` is its type if it states none."""
-        kind = _content_type(fields) or default
-        encoding = _encoding(fields)
+        kind = content_type(fields) or default
+        encoding = transfer_encoding(fields)
         children: tuple[Part, ...] = ()
         if kind.type == "multipart":
             children = self._read_multipart(span, kind, depth)
@@ -115,7 +115,7 @@ class _Scanner:
 
     def _read_multipart(self, span: Span, kind: ContentType, depth: int) -> tuple[Part, ...]:
         """Read the parts of a multipart; none without boundary or delimiter, or too deep."""
-        boundary = _boundary(kind.params)
+        boundary = read_boundary(kind.params)
         if not boundary or not self._admit(depth) or not self._afford(span.end - span.body):
             return ()
         default = _MESSAGE if kind.subtype == "digest" else _TEXT  # RFC 2046 section 5.1.5
@@ -199,17 +199,17 @@ class _Scanner:
         return self._raw.count(b"\n", span.body, span.end)
 
 
-def _content_type(fields: Mapping[bytes, bytes]) -> ContentType | None:
+def content_type(fields: Mapping[bytes, bytes]) -> ContentType | None:
     value = fields.get(b"content-type")
     return parse_content_type(unfold(value)) if value else None
 
 
-def _encoding(fields: Mapping[bytes, bytes]) -> str:
+def transfer_encoding(fields: Mapping[bytes, bytes]) -> str:
     value = fields.get(b"content-transfer-encoding")
     return (parse_word(unfold(value)) if value else None) or "7bit"
 
 
-def _boundary(params: Params) -> bytes:
+def read_boundary(params: Params) -> bytes:
     """Return the boundary of a multipart, or nothing if there is none that could be found."""
     for name, value in params:
         if name.lower() == b"boundary":

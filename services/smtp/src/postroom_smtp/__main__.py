@@ -78,7 +78,16 @@ async def start(service: Service, settings: SmtpSettings) -> None:
         service.on_drain(listener.drain)
     if settings.send:
         queue = RemoteQueue(store, f"{socket.gethostname()}/{os.getpid()}")
-        worker = open_worker(settings, settings.hostname, queue, mail, directory, resolver)
+        worker = open_worker(
+            settings,
+            settings.hostname,
+            queue,
+            mail,
+            directory,
+            resolver,
+            signer=checking.signer,
+            spool_folder=settings.spool_folder,
+        )
         worker.start()
         service.on_drain(worker.drain)
 

@@ -27,10 +27,15 @@ class Outgoing:
             self._start = len(header)
 
     @property
+    def size(self) -> int:
+        """Octets of it."""
+        return len(self._head) + self._spool.size - self._start
+
+    @property
     def inline(self) -> bytes | None:
         """The content itself, where it is small."""
         spool, start = self._spool, self._start
-        if not spool.in_memory or len(self._head) + spool.size - start > INLINE_BYTES:
+        if not spool.in_memory or self.size > INLINE_BYTES:
             return None
         return self._head + (spool.held[start:] if start else spool.held)
 

@@ -101,7 +101,9 @@ class SmtpSettings(SendingSettings, CheckSettings):
     expn: bool = Field(False, description="say by EXPN whom an address leads to")
     no_soliciting: str = Field("", description="solicitations that aren't taken (RFC 3865)")
     spool_folder: Path | None = Field(
-        None, description="where messages over a MiB lie while they come; none: the system's place"
+        None,
+        description="where messages over a MiB lie while they come or are converted;"
+        " none: the system's place",
     )
     errors: int = Field(100, ge=1, description="how many end a connection")
     login_failures: int = Field(5, ge=1, description="how many end a connection")

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 import idna
 from postroom_chassis.net.stream import ByteStream, Reader
+from postroom_mime.conversion import Domain
 
 from postroom_smtp.protocol.envelope import Body, Recipient, Request
 from postroom_smtp.protocol.response import Nonsense, Response, made_here, read_response
@@ -86,6 +87,7 @@ class Mail:
         utf8_header: its header has some.
         bare: it has a CR or an LF by itself.
         by_seconds: how much is left of the time for it (RFC 2852); None: it may take its time.
+        fixed: why it can't be converted; empty: nobody has tried.
     """
 
     sender: str
@@ -96,6 +98,7 @@ class Mail:
     utf8_header: bool = False
     bare: bool = False
     by_seconds: int | None = None
+    fixed: str = ""
 
     @property
     def binary(self) -> bool:
@@ -377,18 +380,23 @@ class Transaction:
             self.answers[number] = _not_asked(response)
 
 
+def conversion(mail: Mail, offer: Offer) -> Domain | None:
+    """What a message is to be converted to for a server; None: that takes it as it is."""
+    if mail.binary and not _takes_binary(mail, offer):
+        return Domain.EIGHT_BIT if "8BITMIME" in offer else Domain.SEVEN_BIT
+    if mail.eight_bit and not mail.binary and "8BITMIME" not in offer:
+        return Domain.SEVEN_BIT
+    return None
+
+
 def obstacle(mail: Mail, offer: Offer) -> Response | None:
     """Why a server can't be given a message, as it is; None: it can. For good, all of it."""
     if offer.size and mail.size > offer.size:
         return made_here(552, "5.3.4", f"the server takes no more than {offer.size} octets")
     if mail.request.require_tls and "REQUIRETLS" not in offer:
         return made_here(550, "5.7.30", "the server doesn't know REQUIRETLS")
-    if mail.binary and not _takes_binary(mail, offer):
-        return made_here(554, "5.6.3", "the message can't be sent but as binary (RFC 3030)")
-    if mail.eight_bit and not mail.binary and "8BITMIME" not in offer:
-        return made_here(
-            554, "5.6.3", "the message has 8-bit octets, and the server lacks 8BITMIME"
-        )
+    if conversion(mail, offer) is not None:
+        return made_here(554, "5.6.3", _unconverted(mail))
     if "SMTPUTF8" not in offer:
         for address in (mail.sender, *(one.address for one in mail.recipients)):
             if not address.isascii() and _in_ascii(address) is None:
@@ -482,6 +490,13 @@ def _needs_utf8(mail: Mail) -> bool:
 def _takes_binary(mail: Mail, offer: Offer) -> bool:
     # A message that is text but for its line ends needs no more than chunks.
     return "CHUNKING" in offer and ("BINARYMIME" in offer or mail.request.body is not Body.BINARY)
+
+
+def _unconverted(mail: Mail) -> str:
+    what = "can't be sent but as binary (RFC 3030)"
+    if not mail.binary:
+        what = "has 8-bit octets, and the server lacks 8BITMIME"
+    return f"the message {what}" + (f"; it can't be converted: {mail.fixed}" if mail.fixed else "")
 
 
 def _too_late(seconds: int, offer: Offer) -> Response | None:

@@ -4,7 +4,7 @@ have it here.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from postroom_chassis.errors import Kind, PostroomError
 
@@ -27,14 +27,15 @@ class Content:
         bare: a CR or an LF stands by itself in `head`.
 
     Args:
-        pieces: as the store has them.
+        read: begins to read it, in pieces as the store has them.
         size: as the store says.
     """
 
-    def __init__(self, pieces: AsyncIterator[bytes], size: int) -> None:
-        self._pieces = pieces
+    def __init__(self, read: Callable[[], AsyncIterator[bytes]], size: int) -> None:
+        self._read = read
+        self._rest: AsyncIterator[bytes] | None = None
         self._stored = size
-        self._read = 0
+        self._seen = 0
         self.head = b""
         self.size = size
         self.header = b""
@@ -44,9 +45,10 @@ class Content:
     async def begin(self) -> None:
         """Read its beginning. Raises PostroomError."""
         held = bytearray()
-        async for piece in self._pieces:
+        self._rest = self._read()
+        async for piece in self._rest:
             held += piece
-            self._read += len(piece)
+            self._seen += len(piece)
             if len(held) >= HEAD_BYTES:
                 break
         skipped = _written_here(held)
@@ -59,16 +61,25 @@ class Content:
         self.bare = bare(self.head[:-1] if cut else self.head)
 
     async def pieces(self) -> AsyncIterator[bytes]:
-        """All of it. Raises PostroomError, also where there is more or less than was said: what
-        isn't whole must not be ended.
+        """All of it; may be asked for again, and what isn't held is read again then. Raises
+        PostroomError, also where there is more or less than was said: what isn't whole must not be
+        ended.
         """
+        rest, self._rest = self._rest, None
+        if rest is None and len(self.head) < self.size:
+            again = Content(self._read, self._stored)
+            await again.begin()
+            async for piece in again.pieces():
+                yield piece
+            return
         if self.head:
             yield self.head
-        async for piece in self._pieces:
-            self._read += len(piece)
-            if piece:
-                yield piece
-        if self._read != self._stored:
+        if rest is not None:
+            async for piece in rest:
+                self._seen += len(piece)
+                if piece:
+                    yield piece
+        if self._seen != self._stored:
             raise PostroomError(Kind.INTERNAL, "the message isn't as long as it was said to be")
 
 

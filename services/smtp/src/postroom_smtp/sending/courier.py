@@ -16,15 +16,17 @@ from dataclasses import dataclass, replace
 
 from postroom_chassis import logs
 from postroom_chassis.errors import Kind, PostroomError
+from postroom_mime import Domain, Unconvertible
 from prometheus_client import Counter, Histogram
 
 from postroom_smtp.protocol.bounce import EVERYWHERE, SLOW_DOWN, classify
-from postroom_smtp.protocol.client import Mail, Transaction, obstacle, sendable
+from postroom_smtp.protocol.client import Mail, Transaction, conversion, obstacle, sendable
 from postroom_smtp.protocol.dsn import MOST_RETURNED, Action
-from postroom_smtp.protocol.envelope import Return
+from postroom_smtp.protocol.envelope import Body, Return
 from postroom_smtp.protocol.response import Response, made_here
 from postroom_smtp.sending.connector import Connector, Times, Unreached, Way
 from postroom_smtp.sending.content import Content
+from postroom_smtp.sending.converting import Converted, Converter
 from postroom_smtp.sending.home import Home
 from postroom_smtp.sending.link import Link, Lost
 from postroom_smtp.sending.notices import News, Notices
@@ -42,6 +44,7 @@ from postroom_smtp.sending.ports import (
 )
 from postroom_smtp.sending.routes import ANYWHERE, Route, Source, by_domain
 from postroom_smtp.sending.schedule import Schedule
+from postroom_smtp.spool import Spool
 
 log = logs.logger(__name__)
 
@@ -156,6 +159,7 @@ class Courier:
         map_: Map,
         times: Times,
         home: Home,
+        converter: Converter,
         *,
         host_connections: int = 20,
         clock: Callable[[], float] = time.time,
@@ -169,6 +173,7 @@ class Courier:
         self.map = map_
         self.times = times
         self.home = home
+        self.converter = converter
         self.clock = clock
         self.draining = False
         self.leaving = asyncio.Event()
@@ -383,9 +388,7 @@ class _Errand:
 
     async def _pass(self, link: Link, entries: Sequence[Entry]) -> tuple[list[_Word], bool]:
         """What was said of a message, and whether its end was sent."""
-        message = entries[0].message
-        pieces = self._courier.queue.read(self._lease.id, entries[0].queue_id)
-        passage = _Passage(self._courier, self._lease, link, Content(pieces, message.size))
+        passage = _Passage(self._courier, self._lease, link, self._content(entries[0]))
         try:
             words = await passage.send(entries)
         except PostroomError as error:
@@ -623,11 +626,14 @@ class _Errand:
 
     async def _returned(self, entry: Entry, whole: bool) -> tuple[bytes, bytes | None]:
         """The header section, and the whole of a message that isn't too long to be returned."""
-        pieces = self._courier.queue.read(self._lease.id, entry.queue_id)
-        content = Content(pieces, entry.message.size)
+        content = self._content(entry)
         await content.begin()
         complete = len(content.head) == content.size <= MOST_RETURNED
         return content.header, content.head if whole and complete else None
+
+    def _content(self, entry: Entry) -> Content:
+        queue, lease_id = self._courier.queue, self._lease.id
+        return Content(lambda: queue.read(lease_id, entry.queue_id), entry.message.size)
 
     def _over(self, entry: Entry) -> bool:
         return self._courier.clock() >= self._expires_at(entry)
@@ -688,14 +694,34 @@ class _Passage:
     def __init__(self, courier: Courier, lease: Lease, link: Link, content: Content) -> None:
         self._times = courier.times
         self._now = courier.clock
+        self._converter = courier.converter
         self._lease = lease
         self._link = link
         self._content = content
+        self._converted: Converted | None = None
+        self._fixed = ""  # why it can't be
         self.ended = False  # the end of the message was sent
 
     async def send(self, entries: Sequence[Entry]) -> list[_Word]:
         """What was said of each entry. Raises PostroomError, LeaseLost."""
         await self._content.begin()
+        domain = conversion(self._mail(entries), self._link.conversation.offer)
+        if domain is None:
+            return await self._send(entries)
+        async with self._converter.spool() as spool:
+            await self._convert(entries[0], domain, spool)
+            return await self._send(entries)
+
+    async def _convert(self, entry: Entry, domain: Domain, spool: Spool) -> None:
+        """Convert the message; where that can't be, it meets its obstacle."""
+        try:
+            self._converted = await self._converter.convert(
+                self._content, domain, spool, ours=entry.account_id != 0
+            )
+        except Unconvertible as error:
+            self._fixed = str(error)
+
+    async def _send(self, entries: Sequence[Entry]) -> list[_Word]:
         words: list[_Word] = []
         going: list[Entry] = []
         for entry in entries:
@@ -731,7 +757,7 @@ class _Passage:
         # Every command has its own time (RFC 5321 section 4.5.3.2); many together have more.
         if not await link.converse(transaction.open(), times.reply * (1 + recipients / 20)):
             return
-        async for piece in self._content.pieces():
+        async for piece in (self._converted or self._content).pieces():
             transaction.put(piece)
             await link.flush(times.piece)
             if not await link.converse(transaction.heard(), times.reply):
@@ -750,8 +776,12 @@ class _Passage:
         return f"{lost} after the message" if transaction.ended else str(lost)
 
     def _mail(self, entries: Sequence[Entry]) -> Mail:
-        message, content = entries[0].message, self._content
-        asked = message.request
+        message, asked = entries[0].message, entries[0].message.request
+        content: Content | Converted = self._content
+        eight_bit = message.eight_bit
+        if self._converted is not None:
+            content, eight_bit = self._converted, self._converted.eight_bit
+            asked = replace(asked, body=Body.EIGHT_BIT if eight_bit else Body.SEVEN_BIT)
         left = None
         if asked.deliver_by:
             left = int(asked.deliver_by - self._now())
@@ -760,10 +790,11 @@ class _Passage:
             tuple(entry.recipient for entry in entries),
             content.size,
             asked,
-            message.eight_bit,
+            eight_bit,
             content.utf8_header,
             content.bare,
             left,
+            self._fixed,
         )
 
     def _word(self, entry: Entry, response: Response, *, said: bool) -> _Word:

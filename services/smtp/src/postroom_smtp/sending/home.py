@@ -64,7 +64,7 @@ class Home:
 
     async def _addressed(self, lease_id: bytes, entry: Entry, found: Resolution) -> Delivery:
         recipient, sender = entry.recipient, entry.reverse_path
-        content = Content(self.queue.read(lease_id, entry.queue_id), entry.message.size)
+        content = Content(lambda: self.queue.read(lease_id, entry.queue_id), entry.message.size)
         await content.begin()
         pieces = _pieces(return_path(sender) if found.accounts else b"", content)
         if content.size <= MEMORY_BYTES:

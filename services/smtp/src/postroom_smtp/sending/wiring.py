@@ -6,11 +6,13 @@ import random
 import socket
 import time
 from ipaddress import ip_address
+from pathlib import Path
 
 from postroom_smtp.dns import Resolver
-from postroom_smtp.ports import Directory, Store
+from postroom_smtp.ports import Directory, Signer, Store
 from postroom_smtp.protocol.srs import Rewriting
 from postroom_smtp.sending.connector import Connector, Times
+from postroom_smtp.sending.converting import Converter
 from postroom_smtp.sending.courier import Courier, Map
 from postroom_smtp.sending.home import Home
 from postroom_smtp.sending.hosts import Hosts, Ourselves
@@ -36,6 +38,8 @@ def open_worker(
     directory: Directory,
     resolver: Resolver,
     *,
+    signer: Signer | None = None,
+    spool_folder: Path | None = None,
     sts_port: int = 443,
 ) -> Worker:
     """A worker that waits for its `start`."""
@@ -76,6 +80,7 @@ def open_worker(
         Map(settings.routes, Route(port=settings.send_port), settings.sources),
         times,
         Home(queue, store, directory, open_rewriting(settings)),
+        Converter(signer, spool_folder),
         host_connections=settings.send_host_connections,
     )
     load = Load(
