@@ -64,6 +64,38 @@ def publish(server: DnsServer, lines: str) -> None:
         server.add(name, kind, *values)
 
 
+async def test_a_domain_from_nothing_to_what_signs(
+    auth_alone: Owners, smtp: Channel, server: DnsServer
+) -> None:
+    at = ("--server", server.address)
+    begun = await auth_alone.postroom("setup", DOMAIN, "--account", "ann")
+    told = begun.stderr
+    assert "Domain example.org is added." in told
+    assert (found := re.search(r"Account ann@example\.org is made\. Its password is (\S+)", told))
+    assert len(found[1]) > 20
+    assert "abuse@example.org leads to ann@example.org." in told
+    assert "postmaster@example.org leads to ann@example.org." in told
+    assert "`postroom dkim rotate example.org`, which lets the keys sign" in told
+    dns.zone.from_text(begun.stdout, origin=DOMAIN, relativize=False, check_origin=False)
+    assert await signing(smtp) == []
+    publish(server, begun.stdout)
+    await auth_alone.postroom("dkim", "rotate", DOMAIN, *at)
+    assert len(await signing(smtp)) == 2
+
+
+async def test_a_domain_that_is_there_stays_as_it_is(domain: Owners) -> None:
+    await domain.postroom("setup", DOMAIN)
+    again = await domain.postroom("setup", DOMAIN, "--json")
+    told = json.loads(again.stdout)
+    assert (told["added"], told["account"], told["password"]) == (False, f"postmaster@{DOMAIN}", "")
+    assert (told["aliases"], told["keys"]) == ([], [])
+    assert [one["kind"] for one in told["records"] if one["purpose"] == "DKIM"] == ["TXT", "TXT"]
+    aliases = await domain.services.directory.list_aliases(DOMAIN)
+    assert [alias.address for alias in aliases] == [f"abuse@{DOMAIN}"]
+    refused = await domain.postroom("setup", "no domain", status=1)
+    assert "no domain" in refused.stderr
+
+
 async def test_a_key_from_making_to_removing(
     domain: Owners, smtp: Channel, server: DnsServer
 ) -> None:

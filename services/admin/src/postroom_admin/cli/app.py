@@ -12,6 +12,7 @@ import typer
 from postroom_admin.cli import (
     access,
     audit,
+    backup,
     directory,
     dkim,
     mail,
@@ -75,6 +76,7 @@ app.add_typer(queue.queue, name="queue")
 app.add_typer(suppression.suppression, name="suppression")
 app.add_typer(dkim.dkim, name="dkim")
 app.add_typer(mail.imports, name="import")
+app.add_typer(backup.backup, name="backup")
 mail.add_commands(app)
 audit.add_commands(app)
 trace.add_commands(app)

@@ -1,8 +1,8 @@
-"""postroom dns."""
+"""postroom setup, postroom dns."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import groupby
@@ -17,6 +17,7 @@ from postroom_admin.publishing.checking import check_domain, wanted_records
 from postroom_admin.publishing.dns_servers import DnsServers
 from postroom_admin.publishing.judging import Finding, Verdict
 from postroom_admin.publishing.records import DmarcPolicy, Purpose, Record, Setup, StsMode
+from postroom_admin.setting_up import Beginning, set_up
 
 Server = Annotated[
     str,
@@ -27,9 +28,26 @@ Server = Annotated[
     ),
 ]
 
+Hosts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--host",
+        metavar="NAME",
+        help="A host that takes its mail, the first one first; POSTROOM_ADMIN_MAIL_HOSTS, or"
+        " mail.DOMAIN, if left out.",
+    ),
+]
+
 
 def add_commands(app: typer.Typer) -> None:
-    """Add the command that is no group's."""
+    """Add the commands that are no group's."""
+    app.command(
+        "setup",
+        epilog=examples(
+            "postroom setup example.org",
+            "postroom setup example.org --account ann --host mail.example.org > example.org.zone",
+        ),
+    )(setup)
     app.command(
         "dns",
         epilog=examples(
@@ -51,18 +69,61 @@ def with_server(services: Services, server: str) -> Services:
         raise typer.BadParameter(f"{server!r} is no DNS server: {error}") from None
 
 
+def setup(
+    ctx: typer.Context,
+    domain: Annotated[str, typer.Argument(metavar="DOMAIN", help="That mail is to be for.")],
+    account: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="Of the first account, which gets mail for postmaster and abuse."
+        ),
+    ] = "postmaster",
+    hosts: Hosts = None,
+    as_json: AsJson = False,
+) -> None:
+    """Begin with a domain: an account, postmaster and abuse, keys, and what is to be published.
+
+    Prints the records as `postroom dns` does, and what it has made, a password among it, to
+    stderr. What is there already stays as it is.
+    """
+    session = of(ctx)
+    named = tuple(hosts or session.settings().mail_host_list)
+    facts, begun = session.run(lambda services: _begin(services, domain, named, account))
+    if as_json:
+        return show_json(begun)
+    for line in _made(begun):
+        typer.echo(printable(line), err=True)
+    _show(facts, begun.records)
+    if begun.keys:
+        typer.echo(f"and `postroom dkim rotate {domain}`, which lets the keys sign.", err=True)
+
+
+async def _begin(
+    services: Services, domain: str, hosts: Sequence[str], account: str
+) -> tuple[Setup, Beginning]:
+    facts = Setup.of(domain, hosts)
+    return facts, await set_up(services, facts, account)
+
+
+def _made(begun: Beginning) -> Iterator[str]:
+    """What was made, and what is to be done next."""
+    yield f"Domain {begun.domain} is {'added' if begun.added else 'here already'}."
+    if begun.password:
+        yield f"Account {begun.account} is made. Its password is {begun.password}"
+    else:
+        yield f"Account {begun.account} is here already, with the password that it has."
+    for alias in begun.aliases:
+        yield f"{alias} leads to {begun.account}."
+    for key in begun.keys:
+        yield f"Key {key.selector} ({key.algorithm}) is made."
+    yield "Publish this:"
+    yield ""
+
+
 def dns(
     ctx: typer.Context,
     domain: Annotated[str, typer.Argument(metavar="DOMAIN", help="A domain of ours.")],
-    hosts: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--host",
-            metavar="NAME",
-            help="A host that takes its mail, the first one first; POSTROOM_ADMIN_MAIL_HOSTS, or"
-            " mail.DOMAIN, if left out.",
-        ),
-    ] = None,
+    hosts: Hosts = None,
     networks: Annotated[
         list[str] | None,
         typer.Option(
@@ -93,20 +154,20 @@ def dns(
     session = of(ctx)
     named = tuple(hosts or session.settings().mail_host_list)
 
-    def setup() -> Setup:
+    def facts_of() -> Setup:
         return Setup.of(domain, named, networks or (), reports, dmarc, sts)
 
     if not check:
 
         async def wanted(services: Services) -> tuple[Setup, list[Record]]:
-            facts = setup()
+            facts = facts_of()
             return facts, await wanted_records(services, facts)
 
         facts, found = session.run(wanted)
         return show_json(found) if as_json else _show(facts, found)
 
     async def checked(services: Services) -> list[Finding]:
-        return await check_domain(with_server(services, server), setup(), datetime.now(UTC))
+        return await check_domain(with_server(services, server), facts_of(), datetime.now(UTC))
 
     findings = session.run(checked)
     if as_json:
@@ -132,7 +193,7 @@ def _show(setup: Setup, found: Sequence[Record]) -> None:
     for line in setup.sts_policy.splitlines():
         typer.echo(f";   {line}")
     typer.echo(
-        f"Also let the addresses of {', '.join(setup.hosts)} lead back to these names (reverse"
+        f"\nAlso let the addresses of {', '.join(setup.hosts)} lead back to these names (reverse"
         f" DNS).\nWhen it is published: `postroom dns {setup.domain} --check`",
         err=True,
     )
