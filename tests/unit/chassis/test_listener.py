@@ -15,12 +15,13 @@ from pathlib import Path
 import pytest
 import uvloop
 from postroom_chassis.certificates import make_development_certificates
+from postroom_chassis.followed_files import CHECK_SECONDS
 from postroom_chassis.net import connection as connection_module
 from postroom_chassis.net import listener as listener_module
 from postroom_chassis.net.connection import Connection, Draining
 from postroom_chassis.net.end_point import end_point_of
 from postroom_chassis.net.listener import Limits, Listener, Network, parse_networks
-from postroom_chassis.net.tls import CHECK_SECONDS, ProxyCertificate, ServerTls
+from postroom_chassis.net.tls import ProxyCertificate, ServerTls
 
 from tests.harness.client_certificates import ClientAuthority
 
