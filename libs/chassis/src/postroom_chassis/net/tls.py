@@ -13,9 +13,19 @@ from postroom_chassis.net.end_point import end_point_of
 
 log = logs.logger(__name__)
 
+# RFC 9325 section 4.2, and Mozilla's "intermediate" (5.7) but for DHE, whose parameters nobody set.
+CIPHERS = ":".join(
+    f"ECDHE-{signature}-{cipher}"
+    for cipher in ("AES128-GCM-SHA256", "AES256-GCM-SHA384", "CHACHA20-POLY1305")
+    for signature in ("ECDSA", "RSA")
+)
+
 
 class ServerTls:
     """A server's TLS context, and the certificate files that it follows.
+
+    Curves are OpenSSL's own choice: Python can't name several of them. OPENSSL_CONF can, by
+    deploy/tls/openssl.cnf.
 
     Loading a chain into a context that is in use changes new handshakes alone (OpenSSL keeps the
     old chain for connections that have it).
@@ -44,6 +54,7 @@ class ServerTls:
         self._followed = FollowedFiles((certificate, key), clock)
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.minimum_version = ssl.TLSVersion.TLSv1_2
+        self._context.set_ciphers(CIPHERS)
         # RFC 7525 section 3.3, RFC 9325: no compression; renegotiation serves nobody.
         self._context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
         self._context.load_cert_chain(certificate, key)
