@@ -48,5 +48,9 @@ clean: ## Remove the environment and caches; .run, with its mail, stays
 .venv/run.stamp: requirements/run.txt $(PYPROJECTS) requirements/install
 	@requirements/install requirements/run.txt && touch $@
 
+.venv/scan.stamp: requirements/scan.txt .venv/dev.stamp
+	@$(PYTHON) -m venv --clear .venv/scan
+	@.venv/scan/bin/pip install -q --require-hashes -r requirements/scan.txt && touch $@
+
 .venv/dev.stamp: requirements/dev.txt .venv/run.stamp
 	@requirements/install requirements/dev.txt && touch $@
