@@ -105,8 +105,9 @@ class _Pair:
             raise ValueError(f"{self.key_file} is not one that was made here")
         return key
 
-    def write(self, chain: Sequence[x509.Certificate]) -> None:
-        pem = b"".join(one.public_bytes(serialization.Encoding.PEM) for one in chain)
+    def write(self, certificate: x509.Certificate) -> None:
+        # The authority's is not added: who doesn't have it believes no chain that ends in it.
+        pem = certificate.public_bytes(serialization.Encoding.PEM)
         _write(self.certificate_file, pem, 0o644)
 
 
@@ -182,7 +183,7 @@ def make_self_signed(
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
-    pair.write([signed])
+    pair.write(signed)
     return [pair.certificate_file]
 
 
@@ -202,7 +203,7 @@ def _see_to_authority(pair: _Pair, now: datetime.datetime) -> Iterator[Path]:
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
-    pair.write([signed])
+    pair.write(signed)
     yield pair.certificate_file
 
 
@@ -237,7 +238,7 @@ def _see_to(
         )
         .sign(authority.key(), hashes.SHA256())
     )
-    pair.write([signed, signer])
+    pair.write(signed)
     yield pair.certificate_file
 
 
