@@ -1,9 +1,10 @@
 """Runs HAProxy, and gives it certificates that change without dropping a connection.
 
 Run as `python sidecar.py [CONFIGURATION ...]` (haproxy.cfg beside this file), with Python 3.11 or
-newer and nothing else. HAProxy tells by its runtime API which files it has read; they are looked at
-every second, whatever way they change. SIGTERM, SIGINT and SIGUSR1 mean: accept no more, end with
-the last session, or after POSTROOM_TLS_GRACE; a second one: end now. The exit status is HAProxy's.
+newer and nothing else. HAProxy tells by its runtime API which chains it has read; they and their
+keys are looked at every second, whatever way they change. SIGTERM, SIGINT and SIGUSR1 mean: accept
+no more, end with the last session, or after POSTROOM_TLS_GRACE; a second one: end now. The exit
+status is HAProxy's.
 """
 
 from __future__ import annotations
@@ -42,30 +43,31 @@ class Certificates:
 
     async def look(self) -> None:
         """Give HAProxy what has changed. Raises OSError where it doesn't answer."""
-        for kind in ("cert", "ca-file"):
-            lines = (await self._ask(f"show ssl {kind}")).splitlines()
-            for name in [line.split(" - ")[0] for line in lines if line and line[0] not in "#*@"]:
-                content = read_pem(Path(name), *(keys_beside(name) if kind == "cert" else ()))
-                # Two looks must agree: a chain and its key may change one after the other.
-                settled = self._seen.get(name) == content
-                self._seen[name] = content
-                if settled and self._given.get(name) != content:
-                    self._given[name] = content
-                    await self._give(kind, name, content)
+        # Authorities of clients are left alone: HAProxy 2.6 that has exchanged one shows the former
+        # certificate to all whose name it doesn't know, whatever chain it is given later.
+        lines = (await self._ask("show ssl cert")).splitlines()
+        for name in [line for line in lines if line and line[0] not in "#*"]:
+            content = read_pem(Path(name), *keys_beside(name))
+            # Two looks must agree: a chain and its key may change one after the other.
+            settled = self._seen.get(name) == content
+            self._seen[name] = content
+            if settled and self._given.get(name) != content:
+                self._given[name] = content
+                await self._give(name, content)
 
-    async def _give(self, kind: str, name: str, content: str) -> None:
+    async def _give(self, name: str, content: str) -> None:
         """Let HAProxy use it from the next handshake on."""
         try:
-            said = await self._ask(f"set ssl {kind} {name} <<\n{content}")
+            said = await self._ask(f"set ssl cert {name} <<\n{content}")
             if "ransaction" in said:
-                said = await self._ask(f"commit ssl {kind} {name}")
+                said = await self._ask(f"commit ssl cert {name}")
         except OSError:
             said = SILENCE
         if "Success!" in said:
             return log("info", "tls.certificate_loaded", file=name)
         log("error", "tls.certificate_unusable", file=name, error=said.strip(), advice=ADVICE)
         with contextlib.suppress(OSError):
-            await self._ask(f"abort ssl {kind} {name}")
+            await self._ask(f"abort ssl cert {name}")
 
     async def _ask(self, command: str) -> str:
         async with asyncio.timeout(ANSWER_SECONDS):
