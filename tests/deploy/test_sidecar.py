@@ -302,6 +302,33 @@ def test_clients_see_the_certificate_of_the_name_that_they_ask_for(
         until(lambda: seen(running, names[1]) == new, "the new certificate")
 
 
+# Behind another proxy.
+
+
+@pytest.mark.parametrize("header", [b"PROXY TCP4 203.0.113.7 203.0.113.1 4711 993\r\n", b""])
+@pytest.mark.parametrize("source", [CLIENT, ports.HOST])
+def test_a_balancer_before_it_tells_who_the_client_is(
+    certified: Certified, fronts: dict[str, int], tmp_path: Path, source: str, header: bytes
+) -> None:
+    """The balancer is at CLIENT."""
+    make_self_signed(tmp_path / "tls", ["localhost"])
+    account = certified.system.new_account()
+    context = ssl.create_default_context(cafile=str(tmp_path / "tls/tls.crt"))
+    tls, only_imaps = tmp_path / "tls/tls.crt", {"imaps": fronts["imaps"]}
+    with (
+        sidecar(tmp_path, tls, only_imaps, proxy_networks=f"{CLIENT} 198.51.100.0/24") as running,
+        Wire("localhost", running.ports["imaps"], source=source) as wire,
+    ):
+        wire.send(header)
+        if (source == CLIENT) != bool(header):
+            with pytest.raises((ssl.SSLError, ConnectionError)):
+                wire.start_tls(context)
+            return
+        wire.start_tls(context)
+        wire.log_in(account)
+    assert audited(certified, account)["client"] == ("203.0.113.7" if header else source)
+
+
 # How it ends.
 
 
@@ -340,6 +367,20 @@ def test_it_waits_for_the_last_session_for_so_long_alone(
             until(lambda: not running.process.running, "its end")
             assert wire.rest() == b""
         assert [process for process in haproxy if process.is_running()] == []
+
+
+def test_a_second_signal_ends_it_at_once(fronts: dict[str, int], tmp_path: Path) -> None:
+    make_development_certificates(tmp_path, layout=FOLDERS)
+    context = ssl.create_default_context(cafile=str(tmp_path / "ca/ca.crt"))
+    tls = tmp_path / "tls/tls.crt"
+    with sidecar(tmp_path, tls, {"imaps": fronts["imaps"]}, grace="1h") as running:
+        with Wire(ports.HOST, running.ports["imaps"], context) as wire:
+            assert wire.line().startswith(b"* OK")
+            running.process.ask_to_stop()
+            until(lambda: ports.is_free(running.ports["imaps"]), "no more are let in")
+            running.process.ask_to_stop()
+            until(lambda: not running.process.running, "its end")
+            assert wire.rest() == b""
 
 
 def test_what_haproxy_can_not_use_ends_it_with_its_status(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from postroom_admin.remote import check_health, owner_channels, services_over
 from postroom_admin.settings import ApiSettings
 from postroom_admin.tokens import TokenFile
 
-CERTIFICATE_SECONDS = 60.0
+CERTIFICATE_SECONDS = 5.0
 
 
 async def start(service: Service, settings: ApiSettings) -> None:
