@@ -43,8 +43,8 @@ class Certificates:
 
     async def look(self) -> None:
         """Give HAProxy what has changed. Raises OSError where it doesn't answer."""
-        # Authorities of clients are left alone: HAProxy 2.6 that has exchanged one shows the former
-        # certificate to all whose name it doesn't know, whatever chain it is given later.
+        # Authorities of clients are left alone: HAProxy 2.6 that has exchanged one goes on with the
+        # certificate of that time, whatever chain it is given later.
         lines = (await self._ask("show ssl cert")).splitlines()
         for name in [line for line in lines if line and line[0] not in "#*"]:
             content = read_pem(Path(name), *keys_beside(name))
@@ -131,9 +131,9 @@ async def run(configurations: list[str], socket: str) -> int:
         await asyncio.wait({ended, stop}, timeout=LOOK_SECONDS, return_when="FIRST_COMPLETED")
     if not ended.done():
         log("info", "service.draining")
-        haproxy.send_signal(signal.SIGUSR1)
         for signum in STOPPING:
             loop.add_signal_handler(signum, haproxy.terminate)
+        haproxy.send_signal(signal.SIGUSR1)
     status = await ended
     await said
     stop.cancel()
