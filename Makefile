@@ -2,7 +2,7 @@
 
 PYTHON := .venv/bin/python
 PYPROJECTS := protos/pyproject.toml $(wildcard libs/*/pyproject.toml services/*/pyproject.toml)
-TYPED := protos/generate.py requirements libs services bench deploy/local tests/harness tests/system
+TYPED := protos/generate.py requirements libs services bench deploy/local deploy/tls tests/harness tests/system tests/deploy
 ARGS ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -47,6 +47,10 @@ clean: ## Remove the environment and caches; .run, with its mail, stays
 
 .venv/run.stamp: requirements/run.txt $(PYPROJECTS) requirements/install
 	@requirements/install requirements/run.txt && touch $@
+
+.venv/scan.stamp: requirements/scan.txt .venv/dev.stamp
+	@$(PYTHON) -m venv --clear .venv/scan
+	@.venv/scan/bin/pip install -q --require-hashes -r requirements/scan.txt && touch $@
 
 .venv/dev.stamp: requirements/dev.txt .venv/run.stamp
 	@requirements/install requirements/dev.txt && touch $@

@@ -1,4 +1,5 @@
-"""Lock what every service needs, one file per purpose, all at the same versions.
+"""Lock what every service needs, one file per purpose, all at the same versions; and what scans
+them, which stands for itself.
 
 Usage: python requirements/lock.py [--upgrade]
 
@@ -25,14 +26,20 @@ BUILD = ("hatchling", "editables")
 def main(flags: list[str]) -> None:
     named = read_dependencies()
     everything = {need for needs in named.values() for need in needs if need not in named}
-    tools = (line.partition("#")[0].strip() for line in (HERE / "dev.in").read_text().splitlines())
-    lock("dev", {*everything, *filter(None, tools)}, flags)
+    lock("dev", {*everything, *read_names("dev.in")}, flags)
+    lock("scan", read_names("scan.in"), flags)
     constraint = ["--constraint", str(HERE / "dev.txt")]
     lock("run", {*everything, *BUILD}, constraint)
     lock("native", read_optional_dependencies(), constraint)
     for path in sorted(REPOSITORY.glob("services/*/pyproject.toml")):
         service = path.parent.name
         lock(service, closure(f"postroom-{service}", named), constraint)
+
+
+def read_names(file: str) -> set[str]:
+    """What a list of ours names, without its reasons."""
+    lines = (HERE / file).read_text(encoding="utf-8").splitlines()
+    return {name for line in lines if (name := line.partition("#")[0].strip())}
 
 
 def read_dependencies() -> dict[str, list[str]]:

@@ -29,7 +29,6 @@ class Child:
         settings: environment variables beside our own.
         log: a file that its output is appended to.
         http_port: where it answers /readyz; 0: it is ready when it runs.
-        stop_signal: asks it to finish what it has in hand and end.
     """
 
     def __init__(
@@ -39,14 +38,12 @@ class Child:
         settings: Mapping[str, str],
         log: Path,
         http_port: int = 0,
-        stop_signal: signal.Signals = signal.SIGTERM,
     ) -> None:
         self.name = name
         self.log = log
         self._command = command
         self._settings = settings
         self._http_port = http_port
-        self._stop_signal = stop_signal
         self._process: subprocess.Popen[bytes] | None = None
         self._log_start = 0
         self._answer = ""
@@ -109,8 +106,9 @@ class Child:
             time.sleep(POLL_SECONDS)
 
     def ask_to_stop(self) -> None:
+        """Let it finish what it has in hand and end (SIGTERM)."""
         if self._process and self.running:
-            self._process.send_signal(self._stop_signal)
+            self._process.terminate()
 
     def await_stop(self, seconds: float) -> None:
         """Wait for the end, and bring it about where it takes longer."""

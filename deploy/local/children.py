@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -13,9 +12,11 @@ from pathlib import Path
 from .child import Child
 from .ports import HOST, SERVICES, Ports
 
-HAPROXY_CONFIGURATION = Path(__file__).resolve().parent.parent / "tls/haproxy.cfg"
+TLS = Path(__file__).resolve().parent.parent / "tls"
+HAPROXY_CONFIGURATION = TLS / "haproxy.cfg"
 FRONTS = ("smtp", "pop3", "imap")
 OWNERS = ("auth", "store")
+GRACE = "25s"  # for the last connections of HAProxy; STOP_SECONDS is longer
 
 # The listeners of each front: its own name for each, and the public port's.
 CLEAR = {
@@ -40,7 +41,11 @@ def make_children(
         service: Child(
             service,
             [sys.executable, "-m", f"postroom_{service}"],
-            {**settings_of(service, state, ports, haproxy=haproxy), **extra},
+            {
+                **settings_of(service, state, ports, haproxy=haproxy),
+                "OPENSSL_CONF": str(TLS / "openssl.cnf"),
+                **extra,
+            },
             state / "logs" / f"{service}.log",
             ports.internal[f"{service}-http"],
         )
@@ -49,11 +54,10 @@ def make_children(
     if haproxy:
         children["haproxy"] = Child(
             "haproxy",
-            ["haproxy", "-db", "-f", HAPROXY_CONFIGURATION],
+            [sys.executable, TLS / "sidecar.py"],
             {**haproxy_settings(state, ports), **extra},
             state / "logs/haproxy.log",
-            # Soft: it accepts no more and ends when its last connection does.
-            stop_signal=signal.SIGUSR1,
+            ports.internal["haproxy-http"],
         )
     return children
 
@@ -91,7 +95,11 @@ def settings_of(service: str, state: Path, ports: Ports, *, haproxy: bool) -> di
             settings["hostname"] = "localhost"
             settings["send"] = "false"  # nothing leaves this machine unless it is wanted
         case "admin":
-            settings["listeners"] = f"api={ports.address('admin')}"
+            settings["tls_certificate"] = str(certs / "tls.pem")
+            settings["tls_key"] = str(certs / "tls.key")
+            https = "" if haproxy else f",https={ports.address('https')};tls"
+            settings["listeners"] = f"api={ports.address('admin')}{https}"
+            settings["proxy_networks"] = f"{HOST}/32" if haproxy else ""
             settings["api_tokens"] = str(state / "api-tokens")
     return {f"POSTROOM_{service}_{name}".upper(): value for name, value in settings.items()}
 
@@ -107,7 +115,14 @@ def listeners_of(service: str, ports: Ports, *, haproxy: bool) -> str:
 
 def haproxy_settings(state: Path, ports: Ports) -> dict[str, str]:
     """The environment variables that deploy/tls/haproxy.cfg reads."""
-    settings = {"POSTROOM_TLS_PEM": str(state / "certs/haproxy.pem")}
+    settings = {
+        "POSTROOM_TLS_CERTIFICATE": str(state / "certs/haproxy/tls.crt"),
+        "POSTROOM_TLS_GRACE": GRACE,
+        "POSTROOM_TLS_CONNECTIONS": "1000",
+        "POSTROOM_TLS_HTTP_BIND": ports.address("haproxy-http"),
+        "POSTROOM_HTTPS_BIND": ports.address("https"),
+        "POSTROOM_HTTPS_FRONT": ports.address("admin"),
+    }
     for name in IMPLICIT_TLS.values():
         settings[f"POSTROOM_{name}_BIND".upper()] = ports.address(name)
         settings[f"POSTROOM_{name}_FRONT".upper()] = ports.address(f"{name}-proxied")

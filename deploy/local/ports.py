@@ -21,12 +21,13 @@ OFFSETS = {
     "pop3": 110,
     "pop3s": 995,
     "admin": 80,
+    "https": 443,
 }
 SERVICES = ("auth", "store", "smtp", "pop3", "imap", "admin")
 INTERNAL = (
     *("auth-rpc", "store-rpc"),
     *(f"{name}-proxied" for name in ("submissions", "imaps", "pop3s")),
-    *(f"{service}-http" for service in SERVICES),
+    *(f"{service}-http" for service in (*SERVICES, "haproxy")),
 )
 
 # Below what Linux and macOS give to outgoing connections: a port that is free while a service

@@ -110,7 +110,7 @@ Postroom is ready on localhost (implicit TLS ends in {tls_by}):
 
   SMTP        {at["smtp"]}   from other servers     submission  {at["submission"]}   with TLS {at["submissions"]}
   IMAP        {at["imap"]}   with TLS {at["imaps"]}          POP3        {at["pop3"]}   with TLS {at["pop3s"]}
-  REST API    {at["admin"]}   http://localhost:{at["admin"]}/docs
+  REST API    {at["admin"]}   with TLS {at["https"]}          http://localhost:{at["admin"]}/docs
 
   accounts    {ann.address}  password {ann.password}
               {bob.address}  password {bob.password}

@@ -121,12 +121,11 @@ class System:
         for folder in (self.state, self.state / "logs", self.state / "blobs"):
             folder.mkdir(parents=True, exist_ok=True)
         make_development_certificates(self.certificates)
-        pem = self.certificates / "haproxy.pem"
-        pem.touch(0o600)
-        pem.write_bytes(
-            (self.certificates / "tls.pem").read_bytes()
-            + (self.certificates / "tls.key").read_bytes()
-        )
+        shown = self.certificates / "haproxy"
+        shown.mkdir(exist_ok=True)
+        for name, target in (("tls.crt", "tls.pem"), ("tls.key", "tls.key")):
+            if not (shown / name).is_symlink():
+                (shown / name).symlink_to(Path("..", target))
         (self.state / "api-tokens").touch(0o600)
         settings = settings_of("admin", self.state, self.ports, haproxy=False)
         self.admin_environment.write_text(

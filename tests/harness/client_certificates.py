@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import shutil
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,14 +116,21 @@ class Certified:
 
 
 @contextmanager
-def certified_system(folder: Path, *, haproxy: bool) -> Iterator[Certified]:
-    """Such a system, until the context ends; skips, or fails, where there is no HAProxy."""
+def certified_system(
+    folder: Path, *, haproxy: bool, more: Mapping[str, str] | None = None
+) -> Iterator[Certified]:
+    """Such a system, until the context ends; skips, or fails, where there is no HAProxy.
+
+    Args:
+        more: environment variables of the services.
+    """
     require("haproxy" if haproxy and shutil.which("haproxy") is None else "")
     clients, foreign = ClientAuthority(folder / "clients"), ClientAuthority(folder / "foreign")
     fronts = [f"POSTROOM_{front}_TLS_CLIENT_AUTHORITY" for front in ("IMAP", "POP3", "SMTP")]
     believed = str(clients.certificate)
     settings = dict.fromkeys((*fronts, "POSTROOM_TLS_CLIENT_AUTHORITY"), believed)
     settings["POSTROOM_AUTH_MECHANISMS"] = ",".join(MECHANISMS)
+    settings.update(more or {})
     with running(folder / "state", haproxy=haproxy, settings=settings) as system:
         yield Certified(system, haproxy, clients, foreign)
 

@@ -10,11 +10,13 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import os
+import random
 import socket
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,53 @@ def network(name: str, ports: Mapping[int, int]) -> Iterator[list[str]]:
     Args:
         ports: those in the namespace, and where each leads to here.
     """
+    with _namespace(name) as inside:
+        listening = {_listen(name, port): target for port, target in ports.items()}
+        with _relaying(listening):
+            yield inside
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """Another host, as far as addresses tell.
+
+    Attributes:
+        here: our address on the network that both are on.
+        address: its own.
+        inside: how a command's line begins that is to run there.
+    """
+
+    here: str
+    address: str
+    inside: list[str]
+
+
+@contextmanager
+def neighbour(name: str) -> Iterator[Neighbour]:
+    """A namespace on a network with this one alone; gone at the end.
+
+    Args:
+        name: of at most 15 characters, as its interface here has the same.
+    """
+    # RFC 2544: for tests of networks. Others may run these tests at the same time.
+    network = f"198.18.{random.randrange(256)}"
+    start = 4 * random.randrange(64)
+    here, there = f"{network}.{start + 1}", f"{network}.{start + 2}"
+    with _namespace(name) as inside:
+        link = ("ip", "link", "add", name, "type", "veth", "peer", "name", "there", "netns", name)
+        subprocess.run(link, check=True)
+        for command in (
+            ["ip", "address", "add", f"{here}/30", "dev", name],
+            ["ip", "link", "set", name, "up"],
+            [*inside, "ip", "address", "add", f"{there}/30", "dev", "there"],
+            [*inside, "ip", "link", "set", "there", "up"],
+        ):
+            subprocess.run(command, check=True)
+        yield Neighbour(here, there, inside)
+
+
+@contextmanager
+def _namespace(name: str) -> Iterator[list[str]]:
     if os.geteuid() != 0 and os.environ.get("POSTROOM_REQUIRE_CLIENTS") != "1":
         pytest.skip("only root can make a network namespace")
     require("" if Path("/usr/sbin/ip").exists() or Path("/sbin/ip").exists() else "iproute2")
@@ -40,9 +89,7 @@ def network(name: str, ports: Mapping[int, int]) -> Iterator[list[str]]:
     try:
         inside = ["ip", "netns", "exec", name]
         subprocess.run([*inside, "ip", "link", "set", "lo", "up"], check=True)
-        listening = {_listen(name, port): target for port, target in ports.items()}
-        with _relaying(listening):
-            yield inside
+        yield inside
     finally:
         subprocess.run(["ip", "netns", "delete", name], check=True)
 

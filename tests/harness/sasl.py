@@ -67,15 +67,21 @@ class SaslWire:
     Args:
         listener: one that PROTOCOLS names; with an "s" at the end TLS comes first.
         tls: what the client trusts; on the other listeners TLS is begun by a command. None: none.
+        source: the address that the client comes from; "": whatever the system chooses.
     """
 
     def __init__(
-        self, system: MailSystem, listener: str, tls: ssl.SSLContext | None = None
+        self,
+        system: MailSystem,
+        listener: str,
+        tls: ssl.SSLContext | None = None,
+        source: str = "",
     ) -> None:
         self.protocol = PROTOCOLS[listener]
         self.frame = FRAMES[self.protocol]
         implicit = listener.endswith("s")
-        self.wire = Wire(system.host, system.port(listener), tls if implicit else None)
+        at = (system.host, system.port(listener))
+        self.wire = Wire(*at, tls if implicit else None, source=source)
         self.wire.reply()
         self._greet()
         if tls is not None and not implicit:

@@ -87,6 +87,7 @@ class Processes:
         state: a folder for all that it writes.
         haproxy: whether HAProxy ends implicit TLS; None: where it is installed.
         settings: environment variables of the services.
+        chosen: where everything listens; None: on free ports.
     """
 
     host = ports.HOST
@@ -97,8 +98,10 @@ class Processes:
         *,
         haproxy: bool | None = None,
         settings: Mapping[str, str] | None = None,
+        chosen: ports.Ports | None = None,
     ) -> None:
-        self.system = System(state, ports.free(), {**SETTINGS, **(settings or {})}, haproxy=haproxy)
+        everything = {**SETTINGS, **(settings or {})}
+        self.system = System(state, chosen or ports.free(), everything, haproxy=haproxy)
         self._numbers = itertools.count(1)
 
     @property

@@ -19,6 +19,7 @@ class Wire:
     Args:
         tls: begin with a handshake.
         seconds: how long a wait may take.
+        source: the address that the client comes from; "": whatever the system chooses.
     """
 
     def __init__(
@@ -27,9 +28,11 @@ class Wire:
         port: int,
         tls: ssl.SSLContext | None = None,
         seconds: float = WAIT_SECONDS,
+        source: str = "",
     ) -> None:
         self._host = host
-        connection = socket.create_connection((host, port), seconds)
+        come_from = (source, 0) if source else None
+        connection = socket.create_connection((host, port), seconds, come_from)
         # Small writes must leave as they are written: a test may depend on where they part.
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket = tls.wrap_socket(connection, server_hostname=host) if tls else connection

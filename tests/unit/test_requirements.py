@@ -36,7 +36,7 @@ def test_a_lock_holds_what_its_service_names(service: str) -> None:
     assert {"grpcio", "uvloop"} <= locked(service).keys()  # of the chassis
 
 
-@pytest.mark.parametrize("name", ["dev", "native", "run", *SERVICES])
+@pytest.mark.parametrize("name", ["dev", "native", "run", "scan", *SERVICES])
 def test_locks_name_no_index(name: str) -> None:
     text = (REPOSITORY / f"requirements/{name}.txt").read_text()
 

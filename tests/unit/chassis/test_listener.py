@@ -16,12 +16,13 @@ from pathlib import Path
 import pytest
 import uvloop
 from postroom_chassis.certificates import make_development_certificates
+from postroom_chassis.followed_files import CHECK_SECONDS
 from postroom_chassis.net import connection as connection_module
 from postroom_chassis.net import listener as listener_module
 from postroom_chassis.net.connection import Connection, Draining
 from postroom_chassis.net.end_point import end_point_of
 from postroom_chassis.net.listener import Limits, Listener, Network, parse_networks
-from postroom_chassis.net.tls import CHECK_SECONDS, ProxyCertificate, ServerTls
+from postroom_chassis.net.tls import ProxyCertificate, ServerTls
 
 from tests.harness.client_certificates import ClientAuthority
 
@@ -52,6 +53,7 @@ async def listening(
     tls: ServerTls | None = None,
     proxies: tuple[Network, ...] = (),
     proxy_certificate: ProxyCertificate | None = None,
+    secure: bool = False,
     limits: Limits | None = None,
 ) -> AsyncIterator[tuple[Listener, int]]:
     listener = Listener(
@@ -60,6 +62,7 @@ async def listening(
         tls=tls,
         proxies=proxies,
         proxy_certificate=proxy_certificate,
+        secure=secure,
         limits=limits,
         refusal=b"full\n",
     )
@@ -201,11 +204,13 @@ async def test_a_second_reader_is_refused_and_the_first_goes_on() -> None:
         writer.close()
 
 
-async def test_a_trusted_proxy_tells_the_client() -> None:
-    async with listening(proxies=parse_networks("127.0.0.0/8")) as (_, port):
+@pytest.mark.parametrize("secure", [False, True])
+async def test_a_trusted_proxy_tells_the_client(secure: bool) -> None:
+    async with listening(proxies=parse_networks("127.0.0.0/8"), secure=secure) as (_, port):
         reader, writer = await connect(port)
         writer.write(b"PROXY TCP4 192.0.2.1 192.0.2.2 4711 143\r\na\nquit\n")
-        assert await reader.read() == b"hello\n192.0.2.1 clear a\n"
+        tls = b"TLS" if secure else b"clear"
+        assert await reader.read() == b"hello\n192.0.2.1 %b a\n" % tls
         writer.close()
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import gc
+import shutil
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,8 +17,9 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 from postroom.store.v1 import maildrop_pb2, maildrop_pb2_grpc, message_pb2, message_pb2_grpc
-from postroom_chassis.certificates import make_development_certificates
+from postroom_chassis.certificates import CERTIFICATE_DAYS, make_development_certificates
 from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.followed_files import CHECK_SECONDS
 from postroom_chassis.rpc import progress
 from postroom_chassis.rpc.client import Channel, Metadata, ticketed, together
 from postroom_chassis.rpc.server import Call, Server
@@ -46,12 +50,17 @@ def with_unknown_field(content: bytes) -> maildrop_pb2.CommitResponse:
 class Maildrops:
     """Answers what the tests ask; `Commit` raises what the lease's name says."""
 
+    def __init__(self) -> None:
+        self.released = asyncio.Event()  # what `Commit` of "long" and `Lock` of "long" wait for
+
     async def Lock(
         self, request: maildrop_pb2.LockRequest, call: Call
     ) -> AsyncIterator[maildrop_pb2.LockResponse]:
         call.progress(5, 10)
         await asyncio.sleep(0)
         yield maildrop_pb2.LockResponse(lease_id=call.ticket.address.encode())
+        if call.ticket.address.startswith("long"):
+            await self.released.wait()
         yield maildrop_pb2.LockResponse(uids=[1, 2, 3])
 
     async def RenewLease(
@@ -75,6 +84,8 @@ class Maildrops:
                 call.progress(2, 3)
                 call.progress(3, 3)  # the end is told by the answer
                 await asyncio.sleep(0)
+            case b"long":
+                await self.released.wait()
             case b"crash":
                 raise RuntimeError("the secret of this house")
             case b"huge":
@@ -99,18 +110,25 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def sign(folder: Path, scope: str = "maildrop", expires_at: int = LATER) -> str:
+def sign(
+    folder: Path, scope: str = "maildrop", expires_at: int = LATER, address: str = "ann@example.org"
+) -> str:
     signer = TicketSigner(read_signing_key((folder / "ticket.key").read_bytes()))
-    return signer.sign(Ticket(7, "ann@example.org", frozenset({scope}), expires_at))
+    return signer.sign(Ticket(7, address, frozenset({scope}), expires_at))
 
 
 @asynccontextmanager
-async def served(folder: Path, caller: str = "pop3") -> AsyncIterator[tuple[Channel, int]]:
+async def served(
+    folder: Path,
+    caller: str = "pop3",
+    maildrops: Maildrops | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> AsyncIterator[tuple[Channel, int]]:
     verifier = TicketVerifier(read_verification_keys([(folder / "ticket.pub").read_bytes()]))
     server = Server(tls(folder, "store"), verifier)
-    server.add(MAILDROP, Maildrops())
+    server.add(MAILDROP, maildrops or Maildrops())
     port = await server.start("127.0.0.1:0")
-    channel = Channel(f"127.0.0.1:{port}", "store", tls(folder, caller))
+    channel = Channel(f"127.0.0.1:{port}", "store", tls(folder, caller), clock)
     try:
         yield channel, port
     finally:
@@ -173,7 +191,7 @@ async def test_who_listens_is_not_kept_alive() -> None:
 
 async def test_a_unary_call_by_itself_means_the_same_as_on_the_stream(folder: Path) -> None:
     async with served(folder) as (channel, _):
-        stub = maildrop_pb2_grpc.MaildropServiceStub(channel.grpc)
+        stub = maildrop_pb2_grpc.MaildropServiceStub(channel.plain)
         answer = await stub.Commit(
             maildrop_pb2.CommitRequest(deleted_uids=[4]), metadata=ticketed(sign(folder))
         )
@@ -308,7 +326,7 @@ async def test_a_service_that_is_away_is_unavailable_and_comes_back(folder: Path
 
 async def test_health_and_a_client_without_certificate(folder: Path) -> None:
     async with served(folder, caller="probe") as (channel, port):
-        health = health_pb2_grpc.HealthStub(channel.grpc)
+        health = health_pb2_grpc.HealthStub(channel.plain)
         answer = await health.Check(health_pb2.HealthCheckRequest())
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
         anonymous = grpc.ssl_channel_credentials((folder / "ca.pem").read_bytes())
@@ -485,7 +503,7 @@ async def upload(
 
 
 async def another_call(channel: Channel) -> None:
-    health = health_pb2_grpc.HealthStub(channel.grpc)
+    health = health_pb2_grpc.HealthStub(channel.plain)
     await health.Check(health_pb2.HealthCheckRequest())
 
 
@@ -512,3 +530,86 @@ async def test_a_short_stream_fails_like_any_other(folder: Path) -> None:
             async for _ in stub.Retrieve(request, metadata=together((), 0)):
                 pass
         assert refused.value.kind is Kind.UNAUTHENTICATED
+
+
+@pytest.fixture
+def soon_over(tmp_path: Path) -> tuple[Path, datetime.datetime]:
+    """Certificates that are good for some seconds, and when they end."""
+    ends = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=4)
+    folder = tmp_path / "certificates"
+    make_development_certificates(folder, now=ends - datetime.timedelta(days=CERTIFICATE_DAYS))
+    return folder, ends
+
+
+async def test_calls_go_on_where_certificates_end_and_others_take_their_place(
+    soon_over: tuple[Path, datetime.datetime], tmp_path: Path
+) -> None:
+    (folder, ends), former = soon_over, tmp_path / "former"
+    shutil.copytree(folder, former)
+    maildrops, now = Maildrops(), 0.0
+    async with served(folder, maildrops=maildrops, clock=lambda: now) as (channel, port):
+        stub = channel.stub(maildrop_pb2_grpc.MaildropServiceStub)
+        ticket = ticketed(sign(folder))
+        long = ticketed(sign(folder, address="long@example.org"))
+        stream = stub.Lock(maildrop_pb2.LockRequest(), metadata=long)
+        assert (await anext(stream)).lease_id == b"long@example.org"
+        waiting = maildrop_pb2.CommitRequest(lease_id=b"long", deleted_uids=[1])
+        under_way = asyncio.create_task(stub.Commit(waiting, metadata=ticket))
+        assert await answers(stub, ticket)
+        old = channel.plain
+
+        left = ends - datetime.datetime.now(datetime.UTC)
+        await asyncio.sleep(left.total_seconds() + 0.1)
+        late = Channel(f"127.0.0.1:{port}", "store", tls(former, "pop3"))
+        assert not await answers(late.stub(maildrop_pb2_grpc.MaildropServiceStub), ticket)
+        await late.close()
+        make_development_certificates(folder)
+        now += CHECK_SECONDS + 1
+
+        assert await answers(stub, ticket)
+        assert channel.plain is not old
+        assert old.get_state() is grpc.ChannelConnectivity.READY
+        maildrops.released.set()
+        assert (await under_way).removed == 1
+        assert list((await anext(stream)).uids) == [1, 2, 3]
+        assert [rest async for rest in stream] == []
+        async with asyncio.timeout(10):
+            while old.get_state() is not grpc.ChannelConnectivity.SHUTDOWN:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert await answers(stub, ticket)
+
+
+async def test_a_key_of_another_certificate_is_not_taken_up(tmp_path: Path) -> None:
+    folder, other = tmp_path / "folder", tmp_path / "other"
+    for each in (folder, other):
+        make_development_certificates(each)
+    now = 0.0
+    async with served(folder, clock=lambda: now) as (channel, _):
+        stub = channel.stub(maildrop_pb2_grpc.MaildropServiceStub)
+        ticket, old = ticketed(sign(folder)), channel.plain
+        own = (folder / "pop3.key").read_bytes()
+        for content, taken_up in (((other / "pop3.key").read_bytes(), False), (own, True)):
+            (folder / "pop3.key").write_bytes(content)
+            now += CHECK_SECONDS + 1
+            assert (channel.plain is not old) == taken_up
+            assert await answers(stub, ticket)
+
+
+async def test_a_channel_that_closes_ends_what_is_under_way_on_former_connections(
+    tmp_path: Path,
+) -> None:
+    make_development_certificates(tmp_path)
+    now = 0.0
+    async with served(tmp_path, clock=lambda: now) as (channel, _):
+        stub = channel.stub(maildrop_pb2_grpc.MaildropServiceStub)
+        waiting = maildrop_pb2.CommitRequest(lease_id=b"long")
+        metadata = ticketed(sign(tmp_path))
+        under_way = asyncio.create_task(stub.Commit(waiting, metadata=metadata))
+        assert await answers(stub, metadata)
+        (tmp_path / "pop3.pem").write_bytes((tmp_path / "pop3.pem").read_bytes())
+        now += CHECK_SECONDS + 1
+        assert await answers(stub, metadata)
+        await channel.close()
+        with pytest.raises(PostroomError) as ended:
+            await under_way
+        assert ended.value.kind is Kind.UNAVAILABLE

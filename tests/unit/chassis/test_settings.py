@@ -65,15 +65,27 @@ def test_every_error_is_told_at_once(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_listeners_are_parsed() -> None:
-    assert parse_listeners("imap=127.0.0.1:143, imaps=[::1]:993;tls,p=0.0.0.0:0;proxy") == (
+    text = "imap=127.0.0.1:143, imaps=[::1]:993;tls,p=0.0.0.0:0;proxy,s=::1:1;proxy;secure"
+    assert parse_listeners(text) == (
         ListenAddress("imap", "127.0.0.1", 143),
         ListenAddress("imaps", "::1", 993, tls=True),
         ListenAddress("p", "0.0.0.0", 0, proxy=True),  # noqa: S104 (parsed, not listened on)
+        ListenAddress("s", "::1", 1, proxy=True, secure=True),
     )
 
 
 @pytest.mark.parametrize(
-    "text", ["imap", "imap=143", "imap=h:x", "=h:1", "a=h:1;ssl", "a=h:1;tls;proxy", "a=h:1,a=h:2"]
+    "text",
+    [
+        "imap",
+        "imap=143",
+        "imap=h:x",
+        "=h:1",
+        "a=h:1;ssl",
+        "a=h:1;tls;proxy",
+        "a=h:1;secure",
+        "a=h:1,a=h:2",
+    ],
 )
 def test_a_bad_listener_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r".+"):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from ipaddress import IPv4Network, IPv6Network
 
 import uvicorn
 from fastapi import FastAPI, Response
@@ -15,6 +16,7 @@ from postroom_chassis.errors import PostroomError
 from postroom_chassis.net.tls import ServerTls
 
 Check = Callable[[], Awaitable[None]]
+Network = IPv4Network | IPv6Network
 
 CHECK_SECONDS = 2.0
 
@@ -80,17 +82,27 @@ class HttpServer(uvicorn.Server):
 
     @classmethod
     async def start(
-        cls, app: FastAPI, host: str, port: int, tls: ServerTls | None = None
+        cls,
+        app: FastAPI,
+        host: str,
+        port: int,
+        tls: ServerTls | None = None,
+        proxies: Sequence[Network] = (),
     ) -> HttpServer:
         """Serve an application and answer once it listens. Raises OSError where the address is
         taken.
+
+        Args:
+            tls: HTTPS where given.
+            proxies: whose X-Forwarded-For and X-Forwarded-Proto tell of the client.
         """
         config = uvicorn.Config(
             app,
             log_config=None,
             access_log=False,
             lifespan="off",
-            proxy_headers=False,
+            proxy_headers=bool(proxies),
+            forwarded_allow_ips=[str(network) for network in proxies],
             server_header=False,
             ssl_context_factory=(lambda *_: tls.context) if tls else None,
         )

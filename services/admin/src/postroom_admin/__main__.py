@@ -8,7 +8,7 @@ from functools import partial
 from postroom_chassis.errors import PostroomError
 from postroom_chassis.http import HttpServer
 from postroom_chassis.lifecycle import Service, run
-from postroom_chassis.net.listener import parse_listeners
+from postroom_chassis.net.listener import parse_listeners, parse_networks
 from postroom_chassis.net.tls import ServerTls
 
 from postroom_admin.api.app import build_api
@@ -16,7 +16,7 @@ from postroom_admin.remote import check_health, owner_channels, services_over
 from postroom_admin.settings import ApiSettings
 from postroom_admin.tokens import TokenFile
 
-CERTIFICATE_SECONDS = 60.0
+CERTIFICATE_SECONDS = 5.0
 
 
 async def start(service: Service, settings: ApiSettings) -> None:
@@ -31,11 +31,12 @@ async def start(service: Service, settings: ApiSettings) -> None:
         service.ready_when(owner, partial(check_health, channel))
     services = services_over(channels, settings.dns_server)
     api = build_api(services, tokens, settings.mail_host_list)
+    proxies = parse_networks(settings.proxy_networks)
     for address in parse_listeners(settings.listeners):
         tls = _tls(settings) if address.tls else None
         if tls is not None:
             service.keep(_follow(tls))
-        server = await HttpServer.start(api, address.host, address.port, tls)
+        server = await HttpServer.start(api, address.host, address.port, tls, proxies)
         service.stack.push_async_callback(server.stop)
         service.ports[address.name] = server.port
 

@@ -98,7 +98,7 @@ def services_over(channels: dict[str, Channel], dns_server: str = "") -> Service
 
 async def check_health(channel: Channel) -> None:
     """Raise PostroomError UNAVAILABLE unless the service at the other end says it is serving."""
-    stub = health_pb2_grpc.HealthStub(channel.grpc)
+    stub = channel.stub(health_pb2_grpc.HealthStub)
     answer = await stub.Check(health_pb2.HealthCheckRequest())
     if answer.status != health_pb2.HealthCheckResponse.SERVING:
         raise PostroomError(Kind.UNAVAILABLE, "the service is not ready")

@@ -29,7 +29,9 @@ class AdminSettings(ServiceSettings):
     )
     tls_certificate: Path | None = Field(None, description="PEM chain, for a listener with ';tls'")
     tls_key: Path | None = Field(None, description="PEM private key of tls_certificate")
-
+    proxy_networks: str = Field(
+        "", description="whose X-Forwarded-For and X-Forwarded-Proto the API believes"
+    )
     mail_hosts: str = Field(
         "", description="names of the hosts that take mail, comma separated, as others know them"
     )
@@ -48,6 +50,14 @@ class AdminSettings(ServiceSettings):
             read_server(text)
         return text
 
+    @field_validator("proxy_networks")
+    @classmethod
+    def _check_networks(cls, text: str) -> str:
+        from postroom_chassis.net.listener import parse_networks
+
+        parse_networks(text)
+        return text
+
     @field_validator("listeners")
     @classmethod
     def _check_listeners(cls, text: str) -> str:
@@ -55,7 +65,7 @@ class AdminSettings(ServiceSettings):
         from postroom_chassis.net.listener import parse_listeners
 
         if any(address.proxy for address in parse_listeners(text)):
-            raise ValueError("the API takes no PROXY header")
+            raise ValueError("the API takes no PROXY header, but X-Forwarded-For")
         return text
 
 

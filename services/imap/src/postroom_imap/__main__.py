@@ -114,6 +114,7 @@ async def serve(service: Service, settings: ImapSettings, ports: Ports) -> None:
             tls=tls if address.tls else None,
             proxies=settings.proxies if address.proxy else (),
             proxy_certificate=shown,
+            secure=address.secure,
             limits=Limits(settings.connections, settings.connections_per_address),
             refusal=REFUSED,
         )

@@ -24,7 +24,7 @@ class ImapSettings(ServiceSettings):
     model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix="POSTROOM_IMAP_")
 
     listeners: str = Field(
-        "imap=127.0.0.1:1143", description="name=host:port[;tls][;proxy], comma separated"
+        "imap=127.0.0.1:1143", description="name=host:port[;tls][;proxy[;secure]], comma separated"
     )
     proxy_networks: str = Field("", description="whose PROXY headers are believed")
     tls_certificate: Path | None = Field(None, description="PEM chain that clients see")

@@ -35,6 +35,7 @@ async def start(service: Service, settings: Pop3Settings) -> None:
             tls=tls if address.tls else None,
             proxies=settings.proxies if address.proxy else (),
             proxy_certificate=shown,
+            secure=address.secure,
             limits=Limits(settings.connections, settings.connections_per_address),
             # Before Kerberos has had its say no line can be told.
             refusal=b"" if kpop else REFUSED,

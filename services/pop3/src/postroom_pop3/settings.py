@@ -15,7 +15,7 @@ class Pop3Settings(ServiceSettings):
     model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix="POSTROOM_POP3_")
 
     listeners: str = Field(
-        "pop3=127.0.0.1:1110", description="name=host:port[;tls][;proxy], comma separated"
+        "pop3=127.0.0.1:1110", description="name=host:port[;tls][;proxy[;secure]], comma separated"
     )
     kpop_listeners: str = Field(
         "", description="name=host:port[;proxy], ...: POP3 after Kerberos's sendauth (KPOP)"

@@ -71,6 +71,7 @@ async def start(service: Service, settings: SmtpSettings) -> None:
             tls=tls[role] if address.tls else None,
             proxies=settings.proxies if address.proxy else (),
             proxy_certificate=shown,
+            secure=address.secure,
             limits=Limits(settings.connections, settings.connections_per_address),
             refusal=REFUSED,
         )

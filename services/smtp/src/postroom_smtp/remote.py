@@ -80,7 +80,7 @@ NOTIFY = {
 
 async def check(channel: Channel) -> None:
     """Raise unless the service at the other end says that it serves."""
-    health = health_pb2_grpc.HealthStub(channel.grpc)
+    health = channel.stub(health_pb2_grpc.HealthStub)
     answer = await health.Check(health_pb2.HealthCheckRequest())
     if answer.status != health_pb2.HealthCheckResponse.SERVING:
         raise PostroomError(Kind.UNAVAILABLE, "it does not serve now")

@@ -51,7 +51,8 @@ class SmtpSettings(SendingSettings, CheckSettings):
 
     listeners: str = Field(
         "mx=127.0.0.1:1025,submission=127.0.0.1:1587",
-        description="name=host:port[;tls][;proxy], comma separated; mx..., submission..., lmtp...",
+        description="name=host:port[;tls][;proxy[;secure]], comma separated; "
+        "mx..., submission..., lmtp...",
     )
     hostname: str = Field(
         default_factory=socket.gethostname, description="our name in the greeting and in Received"

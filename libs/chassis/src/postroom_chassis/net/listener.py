@@ -20,7 +20,7 @@ from prometheus_client import Counter, Gauge
 from postroom_chassis import logs, tracing
 from postroom_chassis.net.address import network_of
 from postroom_chassis.net.connection import Connection, Draining, Peer, TimedOut
-from postroom_chassis.net.proxy import ProxyError, read_header
+from postroom_chassis.net.proxy import ProxyError, ProxyTls, read_header
 from postroom_chassis.net.stream import EndOfStream
 from postroom_chassis.net.tls import ProxyCertificate, ServerTls
 
@@ -32,6 +32,7 @@ REFUSED = Counter("postroom_connections_refused_total", "Connections refused", [
 
 SWEEP_SECONDS = 1.0
 PROXY_SECONDS = 10.0
+OPTIONS = {"tls", "proxy", "secure"}  # of a listen address
 LINGER_SECONDS = 300.0  # for a client to take what it was told last
 
 Network = IPv4Network | IPv6Network
@@ -60,6 +61,7 @@ class Listener:
         tls: implicit TLS where given.
         proxies: networks whose connections begin with a PROXY header; others are refused then.
         proxy_certificate: what they show to clients, if it is known.
+        secure: they end TLS, even where a header can't say so (version 1).
         refusal: what a client that is over a limit is told before it is closed; with implicit TLS
             it is just closed, since it could be told after a handshake only.
     """
@@ -72,6 +74,7 @@ class Listener:
         tls: ServerTls | None = None,
         proxies: Sequence[Network] = (),
         proxy_certificate: ProxyCertificate | None = None,
+        secure: bool = False,
         limits: Limits | None = None,
         refusal: bytes = b"",
     ) -> None:
@@ -81,6 +84,7 @@ class Listener:
         self._tls = tls
         self._proxies = tuple(proxies)
         self._proxy_certificate = proxy_certificate
+        self._secure = secure
         self._limits = limits or Limits()
         self._refusal = refusal
         self._connections: dict[Connection, asyncio.Task[None]] = {}
@@ -209,7 +213,8 @@ class Listener:
             connection.write(self._refusal)
             return False
         shown = self._proxy_certificate
-        connection.proxied(peer, header.tls, shown.end_point if shown else b"")
+        tls = header.tls or (ProxyTls("TLS") if self._secure else None)
+        connection.proxied(peer, tls, shown.end_point if shown else b"")
         return True
 
     def _release(self, key: str) -> None:
@@ -268,6 +273,7 @@ class ListenAddress:
     Attributes:
         tls: with a TLS handshake, ended here.
         proxy: with a PROXY header from a trusted proxy, which ended TLS where the header says so.
+        secure: or wherever that proxy ends TLS, although its headers can't say so (version 1).
     """
 
     name: str
@@ -275,16 +281,19 @@ class ListenAddress:
     port: int
     tls: bool = False
     proxy: bool = False
+    secure: bool = False
 
     def __post_init__(self) -> None:
         if not self.name or not self.host or not 0 <= self.port <= 65535:
             raise ValueError(f"{self.name or 'a listener'} needs a name, a host and a port")
         if self.tls and self.proxy:
             raise ValueError(f"{self.name}: TLS ends in the proxy or here, not in both")
+        if self.secure and not self.proxy:
+            raise ValueError(f"{self.name}: 'secure' says that a proxy ends TLS; there is none")
 
 
 def parse_listeners(text: str) -> tuple[ListenAddress, ...]:
-    """Listeners from `name=host:port[;tls][;proxy],...`. Raises ValueError."""
+    """Listeners from `name=host:port[;tls][;proxy[;secure]],...`. Raises ValueError."""
     found = tuple(_parse_listener(item.strip()) for item in text.split(",") if item.strip())
     if len({listener.name for listener in found}) < len(found):
         raise ValueError("two listeners have one name")
@@ -295,10 +304,10 @@ def _parse_listener(item: str) -> ListenAddress:
     name, equals, rest = item.partition("=")
     address, *options = rest.split(";")
     host, colon, port = address.rpartition(":")
-    if not equals or not colon or not port.isdigit() or set(options) - {"tls", "proxy"}:
-        raise ValueError(f"{item}: not of the form name=host:port[;tls][;proxy]")
+    if not equals or not colon or not port.isdigit() or set(options) - OPTIONS:
+        raise ValueError(f"{item}: not of the form name=host:port[;tls][;proxy[;secure]]")
     host = host.removeprefix("[").removesuffix("]")
-    return ListenAddress(name, host, int(port), "tls" in options, "proxy" in options)
+    return ListenAddress(name, host, int(port), **dict.fromkeys(options, True))
 
 
 def _within(address: str, networks: Sequence[Network]) -> bool:

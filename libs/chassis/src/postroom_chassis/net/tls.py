@@ -4,54 +4,28 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from postroom_chassis import logs
+from postroom_chassis.followed_files import FollowedFiles
 from postroom_chassis.net.end_point import end_point_of
 
 log = logs.logger(__name__)
 
-CHECK_SECONDS = 5.0
-
-
-class _Followed:
-    """Files whose changes are taken up.
-
-    Args:
-        clock: seconds, monotonic.
-    """
-
-    def __init__(self, files: Sequence[Path], clock: Callable[[], float]) -> None:
-        self._files = files
-        self._clock = clock
-        self._checked = clock()
-        self._seen = self._times()
-
-    @property
-    def due(self) -> bool:
-        """Whether it is time to look again."""
-        now = self._clock()
-        if now - self._checked <= CHECK_SECONDS:
-            return False
-        self._checked = now
-        return True
-
-    @property
-    def changed(self) -> tuple[int, ...] | None:
-        """What `taken` is to be told once the files were read; None: they are as before."""
-        times = self._times()
-        return None if times == self._seen else times
-
-    def taken(self, times: tuple[int, ...]) -> None:
-        self._seen = times
-
-    def _times(self) -> tuple[int, ...]:
-        return tuple(file.stat().st_mtime_ns if file.exists() else 0 for file in self._files)
+# RFC 9325 section 4.2, and Mozilla's "intermediate" (5.7) but for DHE, whose parameters nobody set.
+CIPHERS = ":".join(
+    f"ECDHE-{signature}-{cipher}"
+    for cipher in ("AES128-GCM-SHA256", "AES256-GCM-SHA384", "CHACHA20-POLY1305")
+    for signature in ("ECDSA", "RSA")
+)
 
 
 class ServerTls:
     """A server's TLS context, and the certificate files that it follows.
+
+    Curves are OpenSSL's own choice: Python can't name several of them. OPENSSL_CONF can, by
+    deploy/tls/openssl.cnf.
 
     Loading a chain into a context that is in use changes new handshakes alone (OpenSSL keeps the
     old chain for connections that have it).
@@ -77,9 +51,10 @@ class ServerTls:
     ) -> None:
         self._certificate = certificate
         self._key = key
-        self._followed = _Followed((certificate, key), clock)
+        self._followed = FollowedFiles((certificate, key), clock)
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.minimum_version = ssl.TLSVersion.TLSv1_2
+        self._context.set_ciphers(CIPHERS)
         # RFC 7525 section 3.3, RFC 9325: no compression; renegotiation serves nobody.
         self._context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
         self._context.load_cert_chain(certificate, key)
@@ -135,7 +110,7 @@ class ProxyCertificate:
 
     def __init__(self, file: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self._file = file
-        self._followed = _Followed((file,), clock)
+        self._followed = FollowedFiles((file,), clock)
         try:
             self._end_point = end_point_of(file.read_bytes())
         except ValueError as error:

@@ -272,6 +272,11 @@ class CallStream:
             if not settled:
                 self._outbox.put(call_pb2.Call(id=key, cancel=True), 0)
 
+    async def finish(self) -> None:
+        """Wait until everything that was asked is answered; nothing more may be asked."""
+        while self._waiting:
+            await asyncio.wait([waiting.end for waiting in self._waiting.values()])
+
     async def close(self) -> None:
         if self._runner is not None:
             self._runner.cancel()
