@@ -1,0 +1,32 @@
+{{/* What values can't be together, told in a line each. */}}
+{{- define "postroom.checks" -}}
+{{- $faults := list -}}
+{{- if not .Values.hostname }}{{ $faults = append $faults "hostname: the name by which others know this house is needed" }}{{ end -}}
+{{- if and .Values.proxyProtocol.enabled (not .Values.proxyProtocol.networks) -}}
+{{- $faults = append $faults "proxyProtocol.networks: the balancers whose PROXY headers are believed are needed" -}}
+{{- end -}}
+{{- if and .Values.proxyProtocol.enabled (not .Values.tls.sidecar.enabled) -}}
+{{- range $name := list "smtp" "imap" "pop3" -}}
+{{- if (index $.Values $name).enabled -}}
+{{- range $port, $open := include "postroom.open" (dict "root" $ "name" $name) | fromYaml -}}
+{{- if eq $open.kind "tls" -}}
+{{- $faults = append $faults (printf "%s.ports.%s: a front can't end TLS behind PROXY headers; enable tls.sidecar" $name $port) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- range $name := list "smtp" "imap" "pop3" -}}
+{{- $autoscaling := (index $.Values $name).autoscaling -}}
+{{- if and $autoscaling.enabled (gt (int $autoscaling.minReplicas) (int $autoscaling.maxReplicas)) -}}
+{{- $faults = append $faults (printf "%s.autoscaling: minReplicas is over maxReplicas" $name) -}}
+{{- end -}}
+{{- if and $autoscaling.enabled (not (or $autoscaling.cpu $autoscaling.connections $autoscaling.queueDepth $autoscaling.metrics)) -}}
+{{- $faults = append $faults (printf "%s.autoscaling: no metric is left to scale by" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- if and (eq .Values.store.database.type "postgresql") (eq (include "postroom.blobs" $) "fs") (gt (int .Values.store.replicas) 1) (not (has "ReadWriteMany" .Values.store.persistence.accessModes)) -}}
+{{- $faults = append $faults "store.persistence.accessModes: several replicas with blobs: fs need ReadWriteMany" -}}
+{{- end -}}
+{{- with $faults }}{{ fail (printf "these values can't be used:\n  %s" (join "\n  " .)) }}{{ end -}}
+{{- end -}}
