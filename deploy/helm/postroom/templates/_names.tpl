@@ -30,6 +30,12 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
 {{- end -}}
 
+{{/* Of a pod: the chart's version isn't among them, so that a new chart alone restarts nothing. */}}
+{{- define "postroom.pod-labels" -}}
+{{ include "postroom.selector" . }}
+app.kubernetes.io/part-of: postroom
+{{- end -}}
+
 {{/* Of an object: its name, namespace and labels. "suffix" follows the component's name. */}}
 {{- define "postroom.metadata" -}}
 name: {{ include "postroom.component" . }}{{ with .suffix }}-{{ . }}{{ end }}

@@ -70,6 +70,8 @@ dnsConfig:
   labelSelector:
     matchLabels:
       {{- include "postroom.selector" $ | nindent 6 }}
+  # Those of one version: an update isn't spread by what it replaces.
+  matchLabelKeys: [pod-template-hash]
 {{- end }}
 {{- end }}
 {{- end -}}
@@ -109,7 +111,7 @@ readinessProbe:
 {{- $pod := include "postroom.pod-values" . | fromYaml -}}
 metadata:
   labels:
-    {{- include "postroom.labels" . | nindent 4 }}
+    {{- include "postroom.pod-labels" . | nindent 4 }}
     {{- with $pod.labels }}
     {{- toYaml . | nindent 4 }}
     {{- end }}

@@ -224,7 +224,7 @@ spec:
   template:
     metadata:
       labels:
-        {{- include "postroom.labels" (dict "root" .root "name" (printf "%s-migrations" .name)) | nindent 8 }}
+        {{- include "postroom.pod-labels" (dict "root" .root "name" (printf "%s-migrations" .name)) | nindent 8 }}
     spec:
       serviceAccountName: {{ $name }}
       restartPolicy: Never
