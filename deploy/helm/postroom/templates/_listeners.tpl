@@ -2,7 +2,7 @@
 What each front listens on, in one table. A port of kind:
   clear    is the front's own; where balancers speak PROXY, they have another one, "proxied"
   tls      belongs to the sidecar, which hands on to the front on loopback, "front"; without a
-           sidecar the front ends TLS on the same port
+           sidecar the front ends TLS on the same port; "told" is what the sidecar calls it
   cluster  is for the cluster alone: balancers don't lead to it
 */}}
 {{- define "postroom.ports" -}}
@@ -18,7 +18,7 @@ pop3:
   pop3: {kind: clear, port: 2110, proxied: 12110}
   pop3s: {kind: tls, port: 4995, front: 2995}
 admin:
-  api: {kind: tls, port: 8443, front: 8000}
+  api: {kind: tls, port: 8443, front: 8000, told: HTTPS}
 {{- end -}}
 
 {{/* Of those, what is switched on: a YAML map by name, with the Service's port as "public". */}}

@@ -20,11 +20,14 @@ spec:
 {{- end -}}
 
 {{- define "postroom.ingress-metrics" -}}
-{{- with .Values.networkPolicy.metricsFrom }}
+{{- with .root.Values.networkPolicy.metricsFrom }}
 - from:
     {{- toYaml . | nindent 4 }}
   ports:
     - {protocol: TCP, port: 8080}
+    {{- if include "postroom.sidecar" $ }}
+    - {protocol: TCP, port: 8081}
+    {{- end }}
 {{- end }}
 {{- end -}}
 
@@ -97,7 +100,7 @@ spec:
       {{- end }}
     {{- end }}
     {{- end }}
-    {{- include "postroom.ingress-metrics" .root | nindent 4 }}
+    {{- include "postroom.ingress-metrics" . | nindent 4 }}
     {{- with $own.ingress }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
@@ -130,7 +133,7 @@ spec:
         {{- end }}
       ports:
         - {protocol: TCP, port: 7400}
-    {{- include "postroom.ingress-metrics" .root | nindent 4 }}
+    {{- include "postroom.ingress-metrics" . | nindent 4 }}
     {{- with $own.ingress }}
     {{- toYaml . | nindent 4 }}
     {{- end }}

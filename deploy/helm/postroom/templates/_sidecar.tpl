@@ -1,9 +1,10 @@
 {{/*
-The sidecar that ends implicit TLS. It starts before the front and ends after it, so that whoever is
-connected through it sees the drain.
+The sidecar that ends implicit TLS (deploy/tls). It starts before the front and ends after it, so
+that whoever is connected through it sees the drain.
 */}}
 {{- define "postroom.sidecar-container" -}}
-{{- $open := include "postroom.open" . | fromYaml -}}
+{{- $any := ternary "::" "" .root.Values.ipv6 -}}
+{{- $asks := and (ne .name "admin") .root.Values.tls.clientAuthority.secretName -}}
 - name: tls
   image: {{ include "postroom.image" (dict "root" .root "name" "tls") }}
   imagePullPolicy: {{ .root.Values.image.pullPolicy }}
@@ -11,45 +12,47 @@ connected through it sees the drain.
   securityContext:
     {{- include "postroom.container-security" .root | nindent 4 }}
   env:
-    {{- range $port, $one := $open }}
-    {{- if eq $one.kind "tls" }}
-    - name: POSTROOM_{{ upper $port }}_BIND
-      value: {{ printf "%s:%d" (ternary "::" "" $.root.Values.ipv6) (int $one.port) | quote }}
-    - name: POSTROOM_{{ upper $port }}_FRONT
-      value: {{ printf "127.0.0.1:%d" (int $one.front) | quote }}
+    - {name: POSTROOM_TLS_CERTIFICATE, value: /etc/postroom/tls/tls.crt}
+    - {name: POSTROOM_TLS_HTTP_BIND, value: "{{ $any }}:8081"}
+    # The front is gone when the sidecar is told to end.
+    - {name: POSTROOM_TLS_GRACE, value: 5s}
+    {{- if $asks }}
+    - {name: POSTROOM_TLS_CLIENT_AUTHORITY, value: /etc/postroom/client-authority/ca.crt}
     {{- end }}
+    {{- if and .root.Values.proxyProtocol.enabled (ne .name "admin") }}
+    - {name: POSTROOM_TLS_PROXY_NETWORKS, value: {{ join " " .root.Values.proxyProtocol.networks | quote }}}
     {{- end }}
-    {{- if .root.Values.tls.clientAuthority.secretName }}
-    - name: POSTROOM_TLS_CLIENT_AUTHORITY
-      value: /etc/postroom/client-authority/ca.crt
+    {{- range $port, $open := include "postroom.open" . | fromYaml }}
+    {{- if eq $open.kind "tls" }}
+    {{- $told := $open.told | default (upper $port) }}
+    - {name: POSTROOM_{{ $told }}_BIND, value: "{{ $any }}:{{ $open.port }}"}
+    - {name: POSTROOM_{{ $told }}_FRONT, value: "127.0.0.1:{{ $open.front }}"}
+    {{- end }}
     {{- end }}
   ports:
-    {{- range $port, $one := $open }}
-    {{- if eq $one.kind "tls" }}
-    - {name: {{ $port }}, containerPort: {{ $one.port }}}
+    - {name: tls-http, containerPort: 8081}
+    {{- range $port, $open := include "postroom.open" . | fromYaml }}
+    {{- if eq $open.kind "tls" }}
+    - {name: {{ $port }}, containerPort: {{ $open.port }}}
     {{- end }}
     {{- end }}
-  {{- range $port, $one := $open }}
-  {{- if eq $one.kind "tls" }}
   startupProbe:
-    tcpSocket: {port: {{ $port }}}
+    httpGet: {path: /livez, port: tls-http}
     periodSeconds: 1
     failureThreshold: 60
   livenessProbe:
-    tcpSocket: {port: {{ $port }}}
+    httpGet: {path: /livez, port: tls-http}
     periodSeconds: 10
     failureThreshold: 6
   readinessProbe:
-    tcpSocket: {port: {{ $port }}}
+    httpGet: {path: /livez, port: tls-http}
     periodSeconds: 5
-  {{- end }}
-  {{- end }}
   resources:
     {{- toYaml .root.Values.tls.sidecar.resources | nindent 4 }}
   volumeMounts:
     - {name: tmp, mountPath: /tmp}
     - {name: tls, mountPath: /etc/postroom/tls, readOnly: true}
-    {{- if and (ne .name "admin") .root.Values.tls.clientAuthority.secretName }}
+    {{- if $asks }}
     - {name: client-authority, mountPath: /etc/postroom/client-authority, readOnly: true}
     {{- end }}
 {{- end -}}

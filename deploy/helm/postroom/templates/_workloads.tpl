@@ -50,6 +50,9 @@ spec:
     {{- include "postroom.selector" . | nindent 4 }}
   ports:
     - {name: http, port: 8080, targetPort: 8080, protocol: TCP}
+    {{- if include "postroom.sidecar" . }}
+    - {name: tls-http, port: 8081, targetPort: 8081, protocol: TCP}
+    {{- end }}
     {{- if has .name (list "auth" "store") }}
     - {name: rpc, port: 7400, targetPort: 7400, protocol: TCP, appProtocol: grpc}
     {{- end }}
