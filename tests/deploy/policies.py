@@ -125,7 +125,7 @@ def mounts_what_there_is(objects: list[Object]) -> Iterator[str]:
 
 
 def fits(objects: list[Object]) -> Iterator[str]:
-    """Names are as short as Kubernetes wants them, with what it puts after them; none comes twice."""
+    """Names are as short as Kubernetes wants them, with what it adds; none comes twice."""
     seen = set()
     for one in objects:
         name, kind = one["metadata"]["name"], one["kind"]
@@ -186,7 +186,7 @@ def covers_every_port(objects: list[Object]) -> Iterator[str]:
 
 
 def follows_the_callers(objects: list[Object]) -> Iterator[str]:
-    """Who may reach an owner's RPC, and who is let out to it, is who has something to call there."""
+    """Who may reach an owner's RPC, and is let out to it, is who has something to call."""
     there = {pod.component for pod in pods(objects) if pod.component not in ("test",)}
     for owner in OWNERS:
         callers = set().union(

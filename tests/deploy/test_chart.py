@@ -1,20 +1,18 @@
-"""The chart: rendered by Helm for each file in ci/, and held against rules, schemas and settings."""
+"""The chart: rendered by Helm for each file in ci/, and held against rules and schemas."""
 
 from __future__ import annotations
 
 import copy
 import functools
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import helm_python as helm
 import kubernetes_validate
 import pytest
 from kubernetes_validate import utils as kubernetes_schemas
-from postroom_chassis.net.listener import parse_listeners, parse_networks
 
-from tests.deploy.chart import CHART, VARIANTS, Object, of_kind, pods, render, values_of, variant
+from tests.deploy.chart import CHART, VARIANTS, Object, of_kind, values_of, variant
 from tests.deploy.policies import RULES, faults
 
 # The oldest that the chart is for, and the newest whose schemas there are.

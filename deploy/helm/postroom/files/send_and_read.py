@@ -25,7 +25,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 SECONDS = 20.0  # for each connection
-ARRIVAL_SECONDS = 60.0  # a message that was taken is in its mailbox at once; retries of DNS may last
+ARRIVAL_SECONDS = (
+    60.0  # a message that was taken is in its mailbox at once; retries of DNS may last
+)
 
 
 class Place(NamedTuple):
@@ -43,7 +45,9 @@ def place(name: str) -> Place | None:
     return Place(host, int(port)) if host else None
 
 
-def places(ways: dict[str, Callable[..., object]]) -> Iterator[tuple[str, Place, Callable[..., object]]]:
+def places(
+    ways: dict[str, Callable[..., object]],
+) -> Iterator[tuple[str, Place, Callable[..., object]]]:
     for name, way in ways.items():
         if at := place(name):
             yield name, at, way
@@ -61,8 +65,7 @@ def trusting() -> ssl.SSLContext:
 
 
 def ask(method: str, path: str, body: object = None, *, good: tuple[int, ...]) -> None:
-    at = place("API")
-    assert at is not None
+    at = place("API") or sys.exit("there is no account, and no API to make one")
     token = Path(os.environ["TOKEN_FILE"]).read_text().strip()
     connection = http.client.HTTPSConnection(*at, timeout=SECONDS, context=trusting())
     try:
@@ -192,7 +195,9 @@ def main() -> None:
             sys.exit("there is no way in")
         for name, at, read in places(OUT):
             deadline = time.monotonic() + ARRIVAL_SECONDS
-            while missing := {way for way, token in tokens.items() if token not in str(read(at, who))}:
+            while missing := {
+                way for way, token in tokens.items() if token not in str(read(at, who))
+            }:
                 if time.monotonic() > deadline:
                     sys.exit(f"{name}: what came by {', '.join(sorted(missing))} isn't there")
                 time.sleep(1)

@@ -4,6 +4,7 @@ What each front listens on, in one table. A port of kind:
   tls      belongs to the sidecar, which hands on to the front on loopback, "front"; without a
            sidecar the front ends TLS on the same port; "told" is what the sidecar calls it
   cluster  is for the cluster alone: balancers don't lead to it
+"setting" is where it stands, if not in LISTENERS.
 */}}
 {{- define "postroom.ports" -}}
 smtp:
@@ -17,6 +18,7 @@ imap:
 pop3:
   pop3: {kind: clear, port: 2110, proxied: 12110}
   pop3s: {kind: tls, port: 4995, front: 2995}
+  kpop: {kind: clear, port: 2109, proxied: 12109, setting: KPOP_LISTENERS}
 admin:
   api: {kind: tls, port: 8443, front: 8000, told: HTTPS}
 {{- end -}}
@@ -42,7 +44,7 @@ admin:
 {{- end -}}
 {{- end -}}
 
-{{/* POSTROOM_<SERVICE>_LISTENERS. */}}
+{{/* POSTROOM_<SERVICE>_LISTENERS, or another "setting" of that kind. */}}
 {{- define "postroom.listeners" -}}
 {{- $any := ternary "[::]" "0.0.0.0" .root.Values.ipv6 -}}
 {{- $proxied := and .root.Values.proxyProtocol.enabled (ne .name "admin") -}}
@@ -50,7 +52,8 @@ admin:
 {{- $proxy := ternary "" ";proxy" (eq .name "admin") -}}
 {{- $found := list -}}
 {{- range $port, $open := include "postroom.open" . | fromYaml -}}
-{{- if and (eq $open.kind "tls") $beside -}}
+{{- if ne ($open.setting | default "LISTENERS") ($.setting | default "LISTENERS") -}}
+{{- else if and (eq $open.kind "tls") $beside -}}
 {{- $found = append $found (printf "%s=127.0.0.1:%d%s" $port (int $open.front) $proxy) -}}
 {{- else if eq $open.kind "tls" -}}
 {{- $found = append $found (printf "%s=%s:%d;tls" $port $any (int $open.port)) -}}

@@ -36,6 +36,9 @@ the two apart. With "job", what a migration needs: no file that the chart makes 
 {{- end -}}
 {{- else -}}
 {{- $_ := set $more "LISTENERS" (include "postroom.listeners" .) -}}
+{{- range $port, $open := include "postroom.open" . | fromYaml -}}
+{{- with $open.setting }}{{ $_ := set $more . (include "postroom.listeners" (merge (dict "setting" .) $)) }}{{ end -}}
+{{- end -}}
 {{- range $owner, $callers := include "postroom.callers" $root | fromYaml -}}
 {{- if has $.name $callers -}}
 {{- $_ := set $more (printf "%s_ADDRESS" (upper $owner)) (include "postroom.address" (dict "root" $root "name" $owner)) -}}
@@ -56,6 +59,7 @@ the two apart. With "job", what a migration needs: no file that the chart makes 
 {{- $_ := set $more "API_TOKENS" "/etc/postroom/secrets/api-tokens" -}}
 {{- $_ := set $more "MAIL_HOSTS" $root.Values.hostname -}}
 {{- $_ := set $own "XDG_STATE_HOME" "/tmp" -}}
+{{- if include "postroom.sidecar" . }}{{ $_ := set $more "PROXY_NETWORKS" "127.0.0.1/32" }}{{ end -}}
 {{- if not $root.Values.tls.sidecar.enabled -}}
 {{- $more = merge $more (dict "TLS_CERTIFICATE" "/etc/postroom/tls/tls.crt" "TLS_KEY" "/etc/postroom/tls/tls.key") -}}
 {{- end -}}
