@@ -26,7 +26,7 @@ def values_of(variant: str) -> Object:
 
 
 def render(
-    values: Object, *, name: str = RELEASE, cluster: helm.HelmConfig | None = None
+    values: Object, *, name: str = RELEASE, cluster: helm.Config | None = None
 ) -> list[Object]:
     """The objects that the chart makes of values, hooks and tests included.
 

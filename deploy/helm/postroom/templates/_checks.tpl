@@ -2,6 +2,25 @@
 {{- define "postroom.checks" -}}
 {{- $faults := list -}}
 {{- if not .Values.hostname }}{{ $faults = append $faults "hostname: the name by which others know this house is needed" }}{{ end -}}
+{{- range $name := list "auth" "store" -}}
+{{- $database := (index $.Values $name).database -}}
+{{- if and (eq $database.type "postgresql") (not $database.urlSecret.name) -}}
+{{- $faults = append $faults (printf "%s.database.urlSecret.name: the Secret with the database's URL is needed" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- if and (eq .Values.tls.source "secret") (not .Values.tls.secretName) -}}
+{{- $faults = append $faults "tls.secretName: the Secret with the certificate that clients see is needed" -}}
+{{- end -}}
+{{- if and (eq .Values.tls.source "certManager") (not .Values.tls.certManager.issuerRef) -}}
+{{- $faults = append $faults "tls.certManager.issuerRef: the issuer of the certificate that clients see is needed" -}}
+{{- end -}}
+{{- if eq .Values.internalTls.source "secret" -}}
+{{- range $name := include "postroom.components" $ | fromYamlArray -}}
+{{- if not (dig $name "" $.Values.internalTls.secretNames) -}}
+{{- $faults = append $faults (printf "internalTls.secretNames.%s: the Secret with the service's own certificate is needed" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- if and .Values.proxyProtocol.enabled (not .Values.proxyProtocol.networks) -}}
 {{- $faults = append $faults "proxyProtocol.networks: the balancers whose PROXY headers are believed are needed" -}}
 {{- end -}}

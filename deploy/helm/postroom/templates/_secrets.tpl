@@ -2,13 +2,13 @@
 
 {{- define "postroom.rpc-secret" -}}
 {{- if eq .root.Values.internalTls.source "secret" -}}
-{{- required (printf "internalTls.secretNames.%s: the Secret with the service's own certificate is needed" .name) (index .root.Values.internalTls.secretNames .name) -}}
+{{- dig .name "" .root.Values.internalTls.secretNames -}}
 {{- else }}{{ include "postroom.component" . }}-rpc{{ end -}}
 {{- end -}}
 
 {{- define "postroom.tls-secret" -}}
 {{- if eq .Values.tls.source "secret" -}}
-{{- required "tls.secretName: the Secret with the certificate that clients see is needed" .Values.tls.secretName -}}
+{{- .Values.tls.secretName -}}
 {{- else }}{{ include "postroom.fullname" . }}-tls{{ end -}}
 {{- end -}}
 

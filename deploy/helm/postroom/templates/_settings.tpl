@@ -69,7 +69,7 @@ the two apart. With "job", what a migration needs: no file that the chart makes 
 {{- if include "postroom.sidecar" . }}{{ $_ := set $more "PROXY_CERTIFICATE" "/etc/postroom/tls/tls.crt" }}{{ end -}}
 {{- if $root.Values.tls.clientAuthority.secretName }}{{ $_ := set $more "TLS_CLIENT_AUTHORITY" "/etc/postroom/client-authority/ca.crt" }}{{ end -}}
 {{- if eq .name "smtp" -}}
-{{- $_ := set $more "HOSTNAME" (required "hostname: the name by which others know this house is needed" $root.Values.hostname) -}}
+{{- $_ := set $more "HOSTNAME" $root.Values.hostname -}}
 {{- $_ := set $more "SPOOL_FOLDER" "/var/spool/postroom" -}}
 {{- end -}}
 {{- end -}}
@@ -196,7 +196,7 @@ the two apart. With "job", what a migration needs: no file that the chart makes 
 {{- if eq (dig "database" "type" "" $values) "postgresql" }}
 - name: database
   secret:
-    secretName: {{ required (printf "%s.database.urlSecret.name: the Secret with the database's URL is needed" .name) $values.database.urlSecret.name }}
+    secretName: {{ $values.database.urlSecret.name }}
     defaultMode: 0440
     items: [{key: {{ $values.database.urlSecret.key }}, path: url}]
 {{- end }}
