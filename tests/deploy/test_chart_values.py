@@ -152,7 +152,7 @@ def test_a_misspelt_value_is_refused(chart: helm.Chart) -> None:
     [
         ("imap.replicas", 0),
         ("imap.replicas", "two"),
-        ("imap.autoscaling.cpu", 700),
+        ("imap.autoscaling.cpu", "70%"),
         ("service.type", "Loadbalancer"),
         ("image.tag", "latest"),
         ("image.digests", {"smpt": "sha256:" + 64 * "0"}),
@@ -193,7 +193,7 @@ def test_what_cant_be_is_refused(chart: helm.Chart, path: str, value: object) ->
             "imap.autoscaling: minReplicas",
         ),
         (
-            {"pop3": {"autoscaling": {"enabled": True, "cpu": 0}}},
+            {"pop3": {"autoscaling": {"enabled": True, "cpu": ""}}},
             "pop3.autoscaling: no metric",
         ),
         (

@@ -131,7 +131,7 @@ spec:
       containerResource:
         container: {{ $.name }}
         name: cpu
-        target: {type: Utilization, averageUtilization: {{ int . }}}
+        target: {type: AverageValue, averageValue: {{ . | quote }}}
     {{- end }}
     {{- with $autoscaling.connections }}
     - type: Pods
