@@ -5,6 +5,7 @@ refuses whatever else there is.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ import helm_python as helm
 import pytest
 import yaml
 
-from tests.deploy.chart import CHART, Object, render
+from tests.deploy.chart import CHART, Object, render, variant
 
 TEXT = (CHART / "values.yaml").read_text()
 VALUES: Object = yaml.safe_load(TEXT)
@@ -215,3 +216,34 @@ def test_what_cant_be_together_is_told(values: Object, told: str) -> None:
     house = {} if told == "hostname: " else {"hostname": "mail.example.org"}
     with pytest.raises(helm.HelmRenderError, match=told):
         render(house | values)
+
+
+# The page for operators.
+
+PAGE = CHART.parents[2] / "docs/kubernetes.md"
+
+
+def documents(page: str) -> Iterator[Object]:
+    for block in page.split("```yaml\n")[1:]:
+        yield yaml.safe_load(block.partition("```")[0])
+
+
+def test_what_the_page_shows_can_be_used() -> None:
+    shown = [one for one in documents(PAGE.read_text()) if "hostname" in one]
+    assert len(shown) == 9
+    for one in shown:
+        assert render(one)
+
+
+def test_what_the_page_names_is_there() -> None:
+    """Values as `smtp.spoolSize`, and objects of a release that is called mail."""
+    page = PAGE.read_text()
+    values = {".".join(one.path) for one in EVERY_VALUE} | {".".join(path) for path in GROUPS}
+    tops = {one.path[0] for one in EVERY_VALUE if len(one.path) > 1}
+    for named in re.findall(r"`([a-z][A-Za-z0-9]*(?:\.[a-zA-Z0-9]+)+)", page):
+        if named.split(".")[0] in tops:
+            assert named in values, named
+    everything = {
+        one["metadata"]["name"] for name in ("minimal", "postgresql") for one in variant(name)
+    }
+    assert set(re.findall(r"\bmail-postroom-[a-z-]*[a-z]\b", page)) <= everything
