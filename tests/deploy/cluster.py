@@ -13,7 +13,7 @@ import helm_python as helm
 from tests.deploy.chart import NAMESPACE, Object
 
 # What a client asks first: which resources there are.
-RESOURCES = {
+RESOURCES: dict[str, Object] = {
     "/api": {"kind": "APIVersions", "versions": ["v1"]},
     "/apis": {"kind": "APIGroupList", "apiVersion": "v1", "groups": []},
     "/version": {"major": "1", "minor": "29", "gitVersion": "v1.29.0"},

@@ -56,8 +56,9 @@ def is_group(node: yaml.Node) -> bool:
     )
 
 
-def walk(node: yaml.MappingNode, path: Path, default: Object) -> Iterator[Value | Path]:
+def walk(node: yaml.Node | None, path: Path, default: Object) -> Iterator[Value | Path]:
     """The values, and the paths of groups."""
+    assert isinstance(node, yaml.MappingNode)
     yield path
     for key, value in node.value:
         below, inside = (*path, key.value), default[key.value]
