@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +14,7 @@ import pytest
 from postroom_admin.settings import ApiSettings
 from postroom_auth.settings import AuthSettings
 from postroom_chassis import settings
+from postroom_chassis.certificates import make_development_certificates
 from postroom_chassis.net.listener import parse_listeners, parse_networks
 from postroom_chassis.settings import ServiceSettings
 from postroom_imap.settings import ImapSettings
@@ -20,6 +24,9 @@ from postroom_store.settings import StoreSettings
 from pydantic import SecretStr
 
 from tests.deploy.chart import CHART, VARIANTS, Object, Pod, of_kind, pods, render, variant
+from tests.harness.clients import require
+
+SIDECAR = CHART.parents[1] / "tls/haproxy.cfg"
 
 SETTINGS: dict[str, type[ServiceSettings]] = {
     "auth": AuthSettings,
@@ -121,6 +128,30 @@ def test_fronts_listen_where_services_and_the_sidecar_lead(name: str) -> None:
                 pod.container("tls").ports.values()
             )
         assert beside == led_to
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_the_sidecar_takes_what_it_is_told(name: str, tmp_path: Path) -> None:
+    require("" if shutil.which("haproxy") else "haproxy")
+    make_development_certificates(tmp_path)
+    (tmp_path / "tls.crt").write_bytes((tmp_path / "tls.pem").read_bytes())
+    for pod in pods(variant(name)):
+        for container in pod.containers:
+            if container.name != "tls":
+                continue
+            env = {
+                key: value.replace("/etc/postroom/tls/", f"{tmp_path}/").replace(
+                    "/etc/postroom/client-authority/ca.crt", f"{tmp_path}/ca.pem"
+                )
+                for key, value in container.env.items()
+            }
+            ran = subprocess.run(
+                ["haproxy", "-c", "-f", SIDECAR],
+                env={**os.environ, **env},
+                capture_output=True,
+                text=True,
+            )
+            assert ran.returncode == 0, f"{container}: {ran.stderr}"
 
 
 def test_proxy_headers_are_believed_from_loopback_and_balancers_alone() -> None:

@@ -46,7 +46,6 @@ admin:
 
 {{/* POSTROOM_<SERVICE>_LISTENERS, or another "setting" of that kind. */}}
 {{- define "postroom.listeners" -}}
-{{- $any := ternary "[::]" "0.0.0.0" .root.Values.ipv6 -}}
 {{- $proxied := and .root.Values.proxyProtocol.enabled (ne .name "admin") -}}
 {{- $beside := .root.Values.tls.sidecar.enabled -}}
 {{- $proxy := ternary "" ";proxy" (eq .name "admin") -}}
@@ -55,16 +54,28 @@ admin:
 {{- if ne ($open.setting | default "LISTENERS") ($.setting | default "LISTENERS") -}}
 {{- else if and (eq $open.kind "tls") $beside -}}
 {{- $found = append $found (printf "%s=127.0.0.1:%d%s" $port (int $open.front) $proxy) -}}
-{{- else if eq $open.kind "tls" -}}
-{{- $found = append $found (printf "%s=%s:%d;tls" $port $any (int $open.port)) -}}
 {{- else -}}
-{{- $found = append $found (printf "%s=%s:%d" $port $any (int $open.port)) -}}
+{{- range $suffix, $any := include "postroom.everywhere" $.root | fromYaml -}}
+{{- $found = append $found (printf "%s%s=%s:%d%s" $port $suffix $any (int $open.port) (ternary ";tls" "" (eq $open.kind "tls"))) -}}
 {{- if and $proxied $open.proxied -}}
-{{- $found = append $found (printf "%s-proxied=%s:%d;proxy" $port $any (int $open.proxied)) -}}
+{{- $found = append $found (printf "%s-proxied%s=%s:%d;proxy" $port $suffix $any (int $open.proxied)) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
 {{ join "," $found }}
+{{- end -}}
+
+{{/* Where clients come in, by what is put after a listener's name: a listener has addresses of one family. */}}
+{{- define "postroom.everywhere" -}}
+{{- if ne .Values.addresses "IPv6" }}
+"": "0.0.0.0"
+{{- end }}
+{{- if eq .Values.addresses "IPv6" }}
+"": "[::]"
+{{- else if eq .Values.addresses "both" }}
+"-v6": "[::]"
+{{- end }}
 {{- end -}}
 
 {{/* Whose PROXY headers a front believes. */}}

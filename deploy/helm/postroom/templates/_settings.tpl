@@ -19,7 +19,7 @@ the two apart. With "job", what a migration needs: no file that the chart makes 
   "POSTROOM_RPC_CERTIFICATE" "/etc/postroom/rpc/tls.crt"
   "POSTROOM_RPC_KEY" "/etc/postroom/rpc/tls.key"
   "POSTROOM_RPC_AUTHORITY" "/etc/postroom/rpc/ca.crt"
-  "POSTROOM_HTTP_HOST" (ternary "::" "0.0.0.0" $root.Values.ipv6)
+  "POSTROOM_HTTP_HOST" (ternary "::" "0.0.0.0" (eq $root.Values.addresses "IPv6"))
   "POSTROOM_HTTP_PORT" 8080
   "POSTROOM_LOG_LEVEL" $root.Values.log.level
   "POSTROOM_LOG_FORMAT" $root.Values.log.format
@@ -28,7 +28,7 @@ the two apart. With "job", what a migration needs: no file that the chart makes 
 {{- with $root.Values.tracing.endpoint }}{{ $_ := set $own "POSTROOM_OTLP_ENDPOINT" . }}{{ end -}}
 {{- $more := dict -}}
 {{- if hasKey (include "postroom.callers" $root | fromYaml) .name -}}
-{{- $_ := set $more "RPC_LISTEN" (printf "%s:7400" (ternary "[::]" "0.0.0.0" $root.Values.ipv6)) -}}
+{{- $_ := set $more "RPC_LISTEN" (printf "%s:7400" (ternary "[::]" "0.0.0.0" (eq $root.Values.addresses "IPv6"))) -}}
 {{- if eq $values.database.type "sqlite" -}}
 {{- $_ := set $more "DATABASE_URL" (printf "sqlite:////var/lib/postroom/%s.sqlite3" .name) -}}
 {{- else -}}

@@ -3,7 +3,7 @@ The sidecar that ends implicit TLS (deploy/tls). It starts before the front and 
 that whoever is connected through it sees the drain.
 */}}
 {{- define "postroom.sidecar-container" -}}
-{{- $any := ternary "::" "" .root.Values.ipv6 -}}
+{{- $http := ternary "[::]" "" (eq .root.Values.addresses "IPv6") -}}
 {{- $asks := and (ne .name "admin") .root.Values.tls.clientAuthority.secretName -}}
 - name: tls
   image: {{ include "postroom.image" (dict "root" .root "name" "tls") }}
@@ -13,7 +13,7 @@ that whoever is connected through it sees the drain.
     {{- include "postroom.container-security" .root | nindent 4 }}
   env:
     - {name: POSTROOM_TLS_CERTIFICATE, value: /etc/postroom/tls/tls.crt}
-    - {name: POSTROOM_TLS_HTTP_BIND, value: "{{ $any }}:8081"}
+    - {name: POSTROOM_TLS_HTTP_BIND, value: "{{ $http }}:8081"}
     # The front is gone when the sidecar is told to end.
     - {name: POSTROOM_TLS_GRACE, value: 5s}
     {{- if $asks }}
@@ -25,7 +25,9 @@ that whoever is connected through it sees the drain.
     {{- range $port, $open := include "postroom.open" . | fromYaml }}
     {{- if eq $open.kind "tls" }}
     {{- $told := $open.told | default (upper $port) }}
-    - {name: POSTROOM_{{ $told }}_BIND, value: "{{ $any }}:{{ $open.port }}"}
+    {{- $binds := list }}
+    {{- range include "postroom.everywhere" $.root | fromYaml }}{{ $binds = append $binds (printf "%s:%d" . (int $open.port)) }}{{ end }}
+    - {name: POSTROOM_{{ $told }}_BIND, value: "{{ join "," $binds }}"}
     - {name: POSTROOM_{{ $told }}_FRONT, value: "127.0.0.1:{{ $open.front }}"}
     {{- end }}
     {{- end }}
