@@ -47,7 +47,7 @@ that whoever is connected through it sees the drain.
     periodSeconds: 10
     failureThreshold: 6
   readinessProbe:
-    httpGet: {path: /livez, port: tls-http}
+    httpGet: {path: /readyz, port: tls-http}
     periodSeconds: 5
   resources:
     {{- toYaml .root.Values.tls.sidecar.resources | nindent 4 }}
