@@ -72,6 +72,36 @@ def test_a_service_more_gets_its_certificate_from_the_same_authority() -> None:
     assert after["pop3-rpc"]["ca.crt"] == secrets_of(before)["authority"]["tls.crt"]
 
 
+def test_what_another_authority_has_signed_is_not_taken() -> None:
+    before, others = render(HOUSE), secrets_of(render(HOUSE))
+    for name, secret in of_kind(before, "Secret").items():
+        if name in ("mail-postroom-imap-rpc", "mail-postroom-tls"):
+            held = others[name.removeprefix("mail-postroom-")]
+            secret["data"] = {key: base64.b64encode(value).decode() for key, value in held.items()}
+    after = secrets_of(upgraded(before, HOUSE))
+    authority = certificate(after["authority"]["tls.crt"])
+    for name in ("imap-rpc", "tls"):
+        certificate(after[name]["tls.crt"]).verify_directly_issued_by(authority)
+    assert after["smtp-rpc"] == secrets_of(before)["smtp-rpc"]
+
+
+def test_secrets_of_the_chart_and_of_cert_manager_have_other_names() -> None:
+    """Helm takes over no Secret that it hasn't made, and cert-manager any."""
+    made = of_kind(variant("cert-manager"), "Certificate").values()
+    assert {one["spec"]["secretName"] for one in made}.isdisjoint(
+        of_kind(variant("minimal"), "Secret")
+    )
+
+
+def test_a_volume_with_files_is_not_that_with_a_database() -> None:
+    """Their access modes differ, and a claim's can't be changed."""
+    shared = of_kind(variant("shared-files"), "PersistentVolumeClaim")
+    assert set(shared) == {"mail-postroom-store-blobs", "mail-postroom-auth"}
+    (pod,) = (pod for pod in pods(variant("shared-files")) if pod.component == "store")
+    (data,) = (volume for volume in pod.spec["volumes"] if volume["name"] == "data")
+    assert data["persistentVolumeClaim"] == {"claimName": "mail-postroom-store-blobs"}
+
+
 @pytest.mark.parametrize("service", COMPONENTS)
 def test_each_service_is_known_by_its_certificate(service: str) -> None:
     verify(secrets_of(render(HOUSE))[f"{service}-rpc"], service)
@@ -147,7 +177,7 @@ def test_cert_manager_makes_a_certificate_for_each_service() -> None:
         if volume["name"] in ("rpc", "tls")
     }
     assert mounted == {spec["spec"]["secretName"] for spec in made.values()} - {
-        "mail-postroom-authority"
+        "mail-postroom-authority-certificate"
     }
 
 

@@ -1,15 +1,18 @@
-{{/* Names of the Secrets that pods mount: the operator's, cert-manager's or the chart's. */}}
+{{/*
+Names of the Secrets that pods mount: the operator's, cert-manager's or the chart's. The last two
+differ, so that neither is taken for the other where the source is changed.
+*/}}
 
 {{- define "postroom.rpc-secret" -}}
 {{- if eq .root.Values.internalTls.source "secret" -}}
 {{- dig .name "" .root.Values.internalTls.secretNames -}}
-{{- else }}{{ include "postroom.component" . }}-rpc{{ end -}}
+{{- else }}{{ include "postroom.component" . }}-{{ ternary "certificate" "rpc" (eq .root.Values.internalTls.source "certManager") }}{{ end -}}
 {{- end -}}
 
 {{- define "postroom.tls-secret" -}}
 {{- if eq .Values.tls.source "secret" -}}
 {{- .Values.tls.secretName -}}
-{{- else }}{{ include "postroom.fullname" . }}-tls{{ end -}}
+{{- else }}{{ include "postroom.fullname" . }}-tls{{ if eq .Values.tls.source "certManager" }}-certificate{{ end }}{{ end -}}
 {{- end -}}
 
 {{- define "postroom.authority-secret" -}}

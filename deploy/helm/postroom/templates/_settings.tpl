@@ -99,6 +99,11 @@ the two apart. With "job", what a migration needs: no file that the chart makes 
 {{- else if and (eq .name "store") (eq (include "postroom.blobs" .root) "fs") }}true{{ end -}}
 {{- end -}}
 
+{{/* Of a volume with a database, or with files alone: what holds the one is never taken for the other. */}}
+{{- define "postroom.claim-name" -}}
+{{ include "postroom.component" . }}{{ if ne (index .root.Values .name).database.type "sqlite" }}-blobs{{ end }}
+{{- end -}}
+
 {{/* The mounts of a service's container: (dict "root" $ "name" "imap"), with "job" what a migration needs. */}}
 {{- define "postroom.mounts" -}}
 {{- $values := index .root.Values .name -}}
@@ -148,7 +153,7 @@ the two apart. With "job", what a migration needs: no file that the chart makes 
   secret: {secretName: {{ include "postroom.rpc-secret" . }}, defaultMode: 0440}
 {{- if include "postroom.volume" . }}
 - name: data
-  persistentVolumeClaim: {claimName: {{ $values.persistence.existingClaim | default (include "postroom.component" .) }}}
+  persistentVolumeClaim: {claimName: {{ $values.persistence.existingClaim | default (include "postroom.claim-name" .) }}}
 {{- end }}
 {{- if has .name (list "auth" "store") }}
 - name: ticket

@@ -181,7 +181,10 @@ spec:
 apiVersion: v1
 kind: PersistentVolumeClaim
 metadata:
-  {{- include "postroom.metadata" . | nindent 2 }}
+  name: {{ include "postroom.claim-name" . }}
+  namespace: {{ .root.Release.Namespace }}
+  labels:
+    {{- include "postroom.labels" . | nindent 4 }}
   annotations:
     helm.sh/resource-policy: keep
     {{- with $values.annotations }}
