@@ -86,7 +86,10 @@ BREAKS: list[tuple[str, Any]] = [
         ),
     ),
     ("mounts", lambda o: container(o, "smtp")["volumeMounts"].pop()),
-    ("names", lambda o: of_kind(o, "Service")["mail-postroom-auth"]["metadata"].update(name=64 * "a")),
+    (
+        "names",
+        lambda o: of_kind(o, "Service")["mail-postroom-auth"]["metadata"].update(name=64 * "a"),
+    ),
     ("default deny", lambda o: without(o, "NetworkPolicy", "default-deny")),
     ("every port", lambda o: policy(o, "imap")["ingress"].pop(0)),
     (
@@ -105,7 +108,10 @@ BREAKS: list[tuple[str, Any]] = [
     ("numbers", lambda o: deployment(o, "imap").update(replicas=1)),
     ("numbers", lambda o: without(o, "PodDisruptionBudget", "smtp")),
     ("one writer", lambda o: deployment(o, "auth").update(strategy={"type": "RollingUpdate"})),
-    ("spread", lambda o: deployment(o, "pop3")["template"]["spec"]["topologySpreadConstraints"].pop()),
+    (
+        "spread",
+        lambda o: deployment(o, "pop3")["template"]["spec"]["topologySpreadConstraints"].pop(),
+    ),
     (
         "kept",
         lambda o: of_kind(o, "PersistentVolumeClaim")["mail-postroom-store"]["metadata"].pop(
