@@ -3,13 +3,35 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import helm_python as helm
+import pytest
 import yaml
+
+if importlib.util.find_spec("helm_python") is None:
+    pytest.skip("Helm's library isn't made for this machine", allow_module_level=True)
+
+import helm_python as helm
+
+__all__ = [
+    "CHART",
+    "NAMESPACE",
+    "VARIANTS",
+    "Container",
+    "Object",
+    "Pod",
+    "helm",
+    "of_kind",
+    "pods",
+    "render",
+    "selects",
+    "values_of",
+    "variant",
+]
 
 CHART = Path(__file__).resolve().parents[2] / "deploy/helm/postroom"
 VARIANTS = sorted(path.name.removesuffix("-values.yaml") for path in (CHART / "ci").iterdir())

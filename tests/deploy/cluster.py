@@ -8,9 +8,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-import helm_python as helm
-
-from tests.deploy.chart import NAMESPACE, Object
+from tests.deploy.chart import NAMESPACE, Object, helm
 
 # What a client asks first: which resources there are.
 RESOURCES: dict[str, Object] = {

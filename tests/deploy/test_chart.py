@@ -7,12 +7,11 @@ import functools
 from collections.abc import Iterator
 from typing import Any
 
-import helm_python as helm
 import kubernetes_validate
 import pytest
 from kubernetes_validate import utils as kubernetes_schemas
 
-from tests.deploy.chart import CHART, VARIANTS, Object, of_kind, values_of, variant
+from tests.deploy.chart import CHART, VARIANTS, Object, helm, of_kind, values_of, variant
 from tests.deploy.policies import RULES, faults
 
 # The oldest that the chart is for, and the newest whose schemas there are.

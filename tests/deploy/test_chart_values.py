@@ -10,11 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import helm_python as helm
 import pytest
 import yaml
 
-from tests.deploy.chart import CHART, Object, render, variant
+from tests.deploy.chart import CHART, Object, helm, render, variant
 
 TEXT = (CHART / "values.yaml").read_text()
 VALUES: Object = yaml.safe_load(TEXT)
