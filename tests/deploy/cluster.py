@@ -1,4 +1,4 @@
-"""As much of a Kubernetes API as Helm's `lookup` asks: Secrets of one namespace, over HTTP."""
+"""As much of a Kubernetes API as Helm's `lookup` asks for: objects of one namespace, over HTTP."""
 
 from __future__ import annotations
 
@@ -10,25 +10,39 @@ from contextlib import contextmanager
 
 from tests.deploy.chart import NAMESPACE, Object, helm
 
+
+def resource(name: str, kind: str) -> Object:
+    return {
+        "name": name,
+        "singularName": kind.lower(),
+        "namespaced": True,
+        "kind": kind,
+        "verbs": ["get", "list"],
+    }
+
+
 # What a client asks first: which resources there are.
+APPS = {"groupVersion": "apps/v1", "version": "v1"}
 RESOURCES: dict[str, Object] = {
     "/api": {"kind": "APIVersions", "versions": ["v1"]},
-    "/apis": {"kind": "APIGroupList", "apiVersion": "v1", "groups": []},
+    "/apis": {
+        "kind": "APIGroupList",
+        "apiVersion": "v1",
+        "groups": [{"name": "apps", "versions": [APPS], "preferredVersion": APPS}],
+    },
     "/version": {"major": "1", "minor": "29", "gitVersion": "v1.29.0"},
     "/api/v1": {
         "kind": "APIResourceList",
         "groupVersion": "v1",
-        "resources": [
-            {
-                "name": "secrets",
-                "singularName": "secret",
-                "namespaced": True,
-                "kind": "Secret",
-                "verbs": ["get", "list"],
-            }
-        ],
+        "resources": [resource("secrets", "Secret")],
+    },
+    "/apis/apps/v1": {
+        "kind": "APIResourceList",
+        "groupVersion": "apps/v1",
+        "resources": [resource("deployments", "Deployment")],
     },
 }
+PATHS = {"Secret": "/api/v1/{}/secrets", "Deployment": "/apis/apps/v1/{}/deployments"}
 MISSING = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound"}
 CONFIGURATION = """\
 apiVersion: v1
@@ -42,12 +56,12 @@ contexts: [{{name: test, context: {{cluster: test, user: test}}}}]
 
 @contextmanager
 def cluster(objects: Iterable[Object]) -> Iterator[helm.Config]:
-    """A cluster that holds the Secrets among objects."""
-    secrets = f"/api/v1/namespaces/{NAMESPACE}/secrets"
-    answers: dict[str, Object] = {
-        **RESOURCES,
-        **{f"{secrets}/{o['metadata']['name']}": o for o in objects if o["kind"] == "Secret"},
-    }
+    """A cluster that holds the Secrets and Deployments among objects."""
+    answers = dict(RESOURCES)
+    for held in objects:
+        if held["kind"] in PATHS:
+            path = PATHS[held["kind"]].format(f"namespaces/{NAMESPACE}")
+            answers[f"{path}/{held['metadata']['name']}"] = held
 
     class Api(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -223,6 +223,15 @@ def test_a_larger_volume_changes_its_size_alone() -> None:
     assert after == before
 
 
+def test_whoever_turns_autoscaling_on_keeps_the_pods_that_there_are() -> None:
+    before = render(HOUSE | {"imap": {"replicas": 7}})
+    scaled = HOUSE | {"imap": {"autoscaling": {"enabled": True}}}
+    after = of_kind(upgraded(before, scaled), "Deployment")["mail-postroom-imap"]
+    assert after["spec"]["replicas"] == 7
+    # At first there are none, and the autoscaler says how many there are to be.
+    assert "replicas" not in of_kind(render(scaled), "Deployment")["mail-postroom-imap"]["spec"]
+
+
 @pytest.mark.parametrize("name", VARIANTS)
 def test_owners_on_postgresql_are_migrated_before_their_pods(name: str) -> None:
     jobs = of_kind(variant(name), "Job")

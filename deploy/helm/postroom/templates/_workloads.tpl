@@ -11,6 +11,11 @@ metadata:
 spec:
   {{- if not $autoscaling }}
   replicas: {{ if $alone }}1{{ else }}{{ $values.replicas }}{{ end }}
+  {{- else }}
+  {{- /* As many as there are: without a number an upgrade that turns autoscaling on would leave one. */}}
+  {{- with dig "spec" "replicas" 0 (lookup "apps/v1" "Deployment" .root.Release.Namespace (include "postroom.component" .) | default dict) }}
+  replicas: {{ int . }}
+  {{- end }}
   {{- end }}
   minReadySeconds: 5
   revisionHistoryLimit: 5
