@@ -2,7 +2,7 @@
 
 PYTHON := .venv/bin/python
 PYPROJECTS := protos/pyproject.toml $(wildcard libs/*/pyproject.toml services/*/pyproject.toml)
-TYPED := protos/generate.py requirements libs services bench deploy/local deploy/tls tests/harness tests/system tests/deploy
+TYPED := protos/generate.py requirements libs services bench deploy/local deploy/tls tests/harness tests/system tests/deploy deploy/helm
 ARGS ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1

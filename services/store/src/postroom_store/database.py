@@ -27,7 +27,7 @@ PAGE_BYTES = 8192  # a row of derived columns fits one page
 
 
 def open_engine(url: str, pool_size: int) -> Engine:
-    """An engine for `sqlite:///path` or `postgresql+psycopg://...`."""
+    """An engine for `sqlite:///path` or `postgresql://...`, whatever driver that names."""
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         if not parsed.database:
@@ -43,8 +43,10 @@ def open_engine(url: str, pool_size: int) -> Engine:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
+    if parsed.get_backend_name() == "postgresql":
+        parsed = parsed.set(drivername="postgresql+psycopg")
     return create_engine(
-        url, pool_size=pool_size, max_overflow=0, hide_parameters=True, pool_pre_ping=True
+        parsed, pool_size=pool_size, max_overflow=0, hide_parameters=True, pool_pre_ping=True
     )
 
 

@@ -13,7 +13,7 @@ class StoreSettings(ServiceSettings):
     model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix="POSTROOM_STORE_")
 
     rpc_listen: str = Field("127.0.0.1:0", description="host:port where RPC is served")
-    database_url: str = Field(description="sqlite:////path/store.db or postgresql+psycopg://...")
+    database_url: str = Field(description="sqlite:////path/store.db or postgresql://...")
     ticket_public_keys: str = Field(description="PEM files of auth's public keys, comma separated")
     blobs: str = Field(
         "sql", pattern="^(sql|fs)$", description="where contents over blob_inline_bytes are kept"
