@@ -2,13 +2,13 @@
 
 PYTHON := .venv/bin/python
 PYPROJECTS := protos/pyproject.toml $(wildcard libs/*/pyproject.toml services/*/pyproject.toml)
-TYPED := protos/generate.py requirements libs services bench deploy/local deploy/tls tests/harness tests/system tests/deploy
+TYPED := protos/generate.py requirements libs services bench deploy/images deploy/local deploy/tls tests/harness tests/system tests/deploy
 ARGS ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench protos certs lock clean
+.PHONY: help run test check format bench images protos certs lock clean
 
 help: ## Tell what can be done
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ format: .venv/dev.stamp ## Format the code and mend what ruff can mend
 
 bench: .venv/dev.stamp ## Measure Postroom, and its peers where they are installed
 	@$(PYTHON) -m bench $(ARGS)
+
+images: ## Build the container images (ARGS='--tag VERSION imap smtp': some; DOCKER names the client)
+	@deploy/images/build $(ARGS)
 
 protos: .venv/dev.stamp ## Make the stubs in protos/gen anew
 	PATH="$(CURDIR)/.venv/bin:$$PATH" $(PYTHON) protos/generate.py
