@@ -19,12 +19,13 @@ run: .venv/run.stamp ## Start Postroom on this machine, with two demo accounts; 
 test: .venv/dev.stamp ## Run every test that needs nothing but pip (ARGS='-k imap' for some)
 	@$(PYTHON) -m pytest $(ARGS)
 
-check: .venv/dev.stamp ## Check format, lint, types, the walls between packages, and the stubs
+check: .venv/dev.stamp ## Check format, lint, types, the walls between packages, the stubs, the Dockerfile
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy $(TYPED)
 	.venv/bin/lint-imports
 	$(PYTHON) protos/compare.py
+	.venv/bin/hadolint deploy/images/Dockerfile
 
 format: .venv/dev.stamp ## Format the code and mend what ruff can mend
 	.venv/bin/ruff format .
