@@ -2,13 +2,14 @@
 
 PYTHON := .venv/bin/python
 PYPROJECTS := protos/pyproject.toml $(wildcard libs/*/pyproject.toml services/*/pyproject.toml)
-TYPED := protos/generate.py requirements libs services bench deploy/local deploy/tls tests/harness tests/system tests/deploy deploy/helm
+TYPED := protos/generate.py requirements libs services bench deploy/helm deploy/images deploy/local deploy/tls \
+    tests/deploy tests/harness tests/system
 ARGS ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench protos certs lock clean
+.PHONY: help run test check format bench images protos certs lock clean
 
 help: ## Tell what can be done
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,12 +20,13 @@ run: .venv/run.stamp ## Start Postroom on this machine, with two demo accounts; 
 test: .venv/dev.stamp ## Run every test that needs nothing but pip (ARGS='-k imap' for some)
 	@$(PYTHON) -m pytest $(ARGS)
 
-check: .venv/dev.stamp ## Check format, lint, types, the walls between packages, and the stubs
+check: .venv/dev.stamp ## Check format, lint, types, the walls between packages, the stubs, the Dockerfile
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy $(TYPED)
 	.venv/bin/lint-imports
 	$(PYTHON) protos/compare.py
+	.venv/bin/hadolint deploy/images/Dockerfile
 
 format: .venv/dev.stamp ## Format the code and mend what ruff can mend
 	.venv/bin/ruff format .
@@ -32,6 +34,9 @@ format: .venv/dev.stamp ## Format the code and mend what ruff can mend
 
 bench: .venv/dev.stamp ## Measure Postroom, and its peers where they are installed
 	@$(PYTHON) -m bench $(ARGS)
+
+images: ## Build the container images (ARGS='--tag VERSION imap smtp': some; DOCKER names the client)
+	@deploy/images/build $(ARGS)
 
 protos: .venv/dev.stamp ## Make the stubs in protos/gen anew
 	PATH="$(CURDIR)/.venv/bin:$$PATH" $(PYTHON) protos/generate.py

@@ -30,6 +30,7 @@ def main(flags: list[str]) -> None:
     lock("scan", read_names("scan.in"), flags)
     constraint = ["--constraint", str(HERE / "dev.txt")]
     lock("run", {*everything, *BUILD}, constraint)
+    lock("build", {"hatchling"}, constraint)
     lock("native", read_optional_dependencies(), constraint)
     for path in sorted(REPOSITORY.glob("services/*/pyproject.toml")):
         service = path.parent.name

@@ -18,7 +18,7 @@ def locked(name: str) -> dict[str, str]:
     return dict(PIN.findall(text))
 
 
-@pytest.mark.parametrize("name", [*SERVICES, "run"])
+@pytest.mark.parametrize("name", [*SERVICES, "build", "run"])
 def test_what_runs_is_what_was_tested(name: str) -> None:
     tested = locked("dev")
 
@@ -36,7 +36,7 @@ def test_a_lock_holds_what_its_service_names(service: str) -> None:
     assert {"grpcio", "uvloop"} <= locked(service).keys()  # of the chassis
 
 
-@pytest.mark.parametrize("name", ["dev", "native", "run", "scan", *SERVICES])
+@pytest.mark.parametrize("name", ["build", "dev", "native", "run", "scan", *SERVICES])
 def test_locks_name_no_index(name: str) -> None:
     text = (REPOSITORY / f"requirements/{name}.txt").read_text()
 
