@@ -48,6 +48,21 @@ def test_a_broken_file_lets_nobody_in_until_it_is_mended(tmp_path: Path) -> None
     assert file.bearer(token) == "ann"
 
 
+def test_there_may_be_no_file_yet(tmp_path: Path) -> None:
+    path = tmp_path / "tokens"
+    token, kept = new_token("ann")
+    file = TokenFile(path)
+    assert file.empty
+    assert file.bearer(token) is None
+    write_tokens(path, [kept])
+    assert file.bearer(token) == "ann"
+    path.unlink()
+    with pytest.raises(FileNotFoundError):
+        file.bearer(token)
+    with pytest.raises(FileNotFoundError):
+        TokenFile(tmp_path / "nowhere" / "tokens")
+
+
 def test_only_its_owner_can_read_the_file(tmp_path: Path) -> None:
     write_tokens(tmp_path / "tokens", [])
     assert stat.S_IMODE((tmp_path / "tokens").stat().st_mode) == 0o600

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
+from postroom_chassis import logs
 from postroom_chassis.errors import PostroomError
 from postroom_chassis.http import HttpServer
 from postroom_chassis.lifecycle import Service, run
@@ -16,6 +17,8 @@ from postroom_admin.remote import check_health, owner_channels, services_over
 from postroom_admin.settings import ApiSettings
 from postroom_admin.tokens import TokenFile
 
+log = logs.logger(__name__)
+
 CERTIFICATE_SECONDS = 5.0
 
 
@@ -25,6 +28,8 @@ async def start(service: Service, settings: ApiSettings) -> None:
         tokens = TokenFile(settings.api_tokens)
     except PostroomError as error:
         raise OSError(f"{settings.api_tokens}: {error.message}") from error
+    if tokens.empty:
+        log.warning("admin.no_tokens", advice="`postroom token add NAME` lets somebody in")
     channels = owner_channels(settings)
     for owner, channel in channels.items():
         service.stack.push_async_callback(channel.close)

@@ -12,7 +12,7 @@ import hmac
 import os
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,8 @@ from postroom_chassis.errors import Kind, PostroomError
 PREFIX = "postroom_"  # lets scanners for leaked secrets know one
 NAME = re.compile(r"[A-Za-z0-9._@-]{1,64}")
 HASH = re.compile(r"[0-9a-f]{64}")
+
+Stamp = tuple[int, int, int]  # a file's time, size and number: another one is another file
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +73,20 @@ class TokenFile:
     """The tokens that are good now.
 
     Args:
-        file: read here and whenever it has changed. Raises OSError, and PostroomError INVALID.
+        file: read here and whenever it has changed; as long as it isn't there, its folder must be,
+            and there are no tokens. Raises OSError, and PostroomError INVALID.
     """
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._seen = self._stamp()
-        self._tokens = read_tokens(file.read_text(encoding="utf-8"))
+        self._tokens: Sequence[TokenHash] = ()
+        self._seen: Stamp | None = None
+        file.parent.stat()
+        self._refresh()
+
+    @property
+    def empty(self) -> bool:
+        return not self._tokens
 
     def bearer(self, token: str) -> str | None:
         """The name of who bears a token, or None. Takes as long for any token."""
@@ -97,8 +106,14 @@ class TokenFile:
             self._tokens = read_tokens(self._file.read_text(encoding="utf-8"))
             self._seen = stamp
 
-    def _stamp(self) -> tuple[int, int, int]:
-        status = self._file.stat()
+    def _stamp(self) -> Stamp | None:
+        try:
+            status = self._file.stat()
+        except FileNotFoundError:
+            if self._seen is None:
+                return None  # it has never been there
+            self._tokens = ()
+            raise
         return status.st_mtime_ns, status.st_size, status.st_ino
 
 
