@@ -9,7 +9,7 @@ ARGS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench images protos certs lock clean
+.PHONY: help run test check format bench images up down protos certs lock clean
 
 help: ## Tell what can be done
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,12 @@ bench: .venv/dev.stamp ## Measure Postroom, and its peers where they are install
 
 images: ## Build the container images (ARGS='--tag VERSION imap smtp': some; DOCKER names the client)
 	@deploy/images/build $(ARGS)
+
+up: ## Start Postroom under Docker Compose (ARGS='--scale imap=3')
+	@docker compose up --detach --wait $(ARGS)
+
+down: ## Stop it; the mail stays on its volumes
+	@docker compose down $(ARGS)
 
 protos: .venv/dev.stamp ## Make the stubs in protos/gen anew
 	PATH="$(CURDIR)/.venv/bin:$$PATH" $(PYTHON) protos/generate.py
