@@ -1,4 +1,4 @@
-module tools
+module postroom/compose_plugin
 
 go 1.24.9
 
