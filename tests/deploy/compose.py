@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,8 @@ from tests.harness.clients import require
 
 CLIENT_IMAGE = "postroom-test/client"
 SCRIPT = REPOSITORY / "tests/deploy/client.py"
+# The tests' engine has no way out, and so no DNS that could be asked of who sends.
+FILES = ("compose.yaml", "tests/deploy/offline.yaml")
 UP_SECONDS = 180.0
 READY_SECONDS = 60.0
 POLL_SECONDS = 0.2
@@ -52,7 +54,7 @@ class Stack:
     docker: Docker
     plugin: Path
     project: str
-    files: Sequence[str] = ("compose.yaml",)
+    files: Sequence[str] = FILES
     environment: tuple[tuple[str, str], ...] = ()
 
     def __call__(self, *words: str, seconds: float = UP_SECONDS) -> str:
@@ -91,10 +93,10 @@ class Stack:
         """The ids of a service's containers that run."""
         return self("ps", "--quiet", service).split()
 
-    def client(self, *words: str, check: bool = True) -> str:
-        """What a program of the client's image writes, in the network where clients are."""
+    def client(self, *words: str, check: bool = True, network: str = "clients") -> str:
+        """What a program of the client's image writes, in a network of the stack's."""
         ran = subprocess.run(
-            self._client(*words),
+            self._client(*words, network=network),
             env=self._variables(),
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -139,11 +141,11 @@ class Stack:
         )
         return int(found[1]) if found else 0
 
-    def _client(self, *words: str) -> list[str]:
-        network = f"--network={self.project}_clients"
+    def _client(self, *words: str, network: str = "clients") -> list[str]:
+        joined = f"--network={self.project}_{network}"
         mounted = f"--volume={SCRIPT}:/client.py:ro"
         docker = self.docker.environment.get("DOCKER", "docker")
-        return [docker, "run", "--rm", "--init", network, mounted, CLIENT_IMAGE, *words]
+        return [docker, "run", "--rm", "--init", joined, mounted, CLIENT_IMAGE, *words]
 
     def _variables(self) -> dict[str, str]:
         return {
@@ -156,15 +158,25 @@ class Stack:
 
 
 @contextmanager
-def running(docker: Docker, project: str, **options: object) -> Iterator[Stack]:
+def running(
+    docker: Docker, project: str, *overlays: str, environment: Mapping[str, str] | None = None
+) -> Iterator[Stack]:
     """A stack that is there as long as the context lasts, with its volumes."""
-    stack = Stack(docker, compose_plugin(docker), project)
-    made = docker.execute(["tests/deploy/base-image", "client"], seconds=600)
-    assert made.returncode == 0, made.stderr
+    files = (*FILES, *(f"deploy/compose/{overlay}.yaml" for overlay in overlays))
+    variables = tuple((environment or {}).items())
+    stack = Stack(docker, compose_plugin(docker), project, files, variables)
+    made_image(docker, "client")
     try:
         yield stack
     finally:
         stack.run("--profile=*", "down", "--volumes", "--timeout", "1")
+
+
+def made_image(docker: Docker, kind: str) -> str:
+    """The name of an image out of Debian's packages; it is made where it is missing."""
+    made = docker.execute(["tests/deploy/base-image", kind], seconds=600)
+    assert made.returncode == 0, made.stderr
+    return made.stdout.split()[-1]
 
 
 def compose_plugin(docker: Docker) -> Path:
@@ -178,9 +190,8 @@ def compose_plugin(docker: Docker) -> Path:
     return Path(made.stdout.strip())
 
 
-def until(condition: object, what: str, seconds: float = READY_SECONDS) -> None:
+def until(condition: Callable[[], bool], what: str, seconds: float = READY_SECONDS) -> None:
     """Wait for something that comes by itself."""
-    assert callable(condition)
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"{what}: not within {seconds:g} seconds"
