@@ -10,6 +10,7 @@ client.py wait KIND HOST PORT ADDRESS PASSWORD       prints "ready", then what i
 from __future__ import annotations
 
 import imaplib
+import io
 import re
 import smtplib
 import socket
@@ -55,26 +56,48 @@ def read(host: str, port: int, address: str, password: str) -> None:
 
 
 def wait(kind: str, host: str, port: int, address: str, password: str) -> None:
-    """Have a session open, in IMAP one in IDLE, and tell what the server says in the end."""
-    connection = socket.create_connection((host, port), SECONDS)
-    if kind != "smtp":
-        connection = _anybody().wrap_socket(connection)
-    file = connection.makefile("rwb", 0)
-    file.readline()
-    said = {
-        "smtp": [b"EHLO client.example"],
-        "pop3": [f"USER {address}".encode(), f"PASS {password}".encode()],
-        "imap": [f'a LOGIN {address} "{password}"'.encode(), b"b SELECT INBOX", b"c IDLE"],
-    }[kind]
-    for line in said:
-        file.write(line + b"\r\n")
-        while not _is_last(kind, answer := file.readline()):
-            if not answer:
-                sys.exit(f"closed after {line!r}")
+    """Have a session open, in IMAP one in IDLE, and tell what the server says in the end. As
+    clients do, it comes again where a replica goes just then.
+    """
+    deadline = time.monotonic() + SECONDS
+    while (opened := _opened(kind, host, port, address, password)) is None:
+        if time.monotonic() > deadline:
+            sys.exit("nobody serves")
+        time.sleep(PAUSE)
+    connection, file = opened
     print("ready", flush=True)
     connection.settimeout(120)
     while line := file.readline():
         print(line.decode().strip(), flush=True)
+
+
+def _opened(
+    kind: str, host: str, port: int, address: str, password: str
+) -> tuple[socket.socket, io.RawIOBase] | None:
+    """A connection after the commands that begin a session; None: it was closed."""
+    try:
+        connection = socket.create_connection((host, port), SECONDS)
+        if kind != "smtp":
+            connection = _anybody().wrap_socket(connection)
+        file = connection.makefile("rwb", 0)
+        if not file.readline():
+            return None
+        for line in _beginning(kind, address, password):
+            file.write(line + b"\r\n")
+            while not _is_last(kind, answer := file.readline()):
+                if not answer:
+                    return None
+    except OSError:
+        return None
+    return connection, file
+
+
+def _beginning(kind: str, address: str, password: str) -> list[bytes]:
+    return {
+        "smtp": [b"EHLO client.example"],
+        "pop3": [f"USER {address}".encode(), f"PASS {password}".encode()],
+        "imap": [f'a LOGIN {address} "{password}"'.encode(), b"b SELECT INBOX", b"c IDLE"],
+    }[kind]
 
 
 def _is_last(kind: str, line: bytes) -> bool:
