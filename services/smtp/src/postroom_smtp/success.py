@@ -9,17 +9,16 @@ from dataclasses import dataclass
 from postroom_chassis import logs
 from postroom_chassis.errors import PostroomError
 
-from postroom_smtp.ports import Arrival, Delivery, Directory, LocalRecipient, Store, Whereabouts
+from postroom_smtp.notice import to_sender
+from postroom_smtp.ports import Delivery, Directory, Store
 from postroom_smtp.protocol.command import Rcpt
 from postroom_smtp.protocol.dsn import Action, Notice, Report, compose
-from postroom_smtp.protocol.envelope import Body, Notify, Recipient, Request
-from postroom_smtp.protocol.trace import return_path
+from postroom_smtp.protocol.envelope import Recipient
 from postroom_smtp.transaction import Transaction
 
 log = logs.logger(__name__)
 
 DELIVERED = "2.1.5"
-NEVER = frozenset({Notify.NEVER})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +52,6 @@ class Successes:
     async def _addressed(self, transaction: Transaction, header: bytes) -> Delivery | None:
         sender, now = transaction.sender, time.time()
         found = await self.directory.resolve(sender)
-        if found.whereabouts is Whereabouts.FOREIGN:
-            queue: tuple[Recipient, ...] = (Recipient(sender, notify=NEVER),)
-        else:
-            queue = tuple(Recipient(forward, notify=NEVER) for forward in found.forwards)
-        local = tuple(LocalRecipient(one.account_id, sender) for one in found.accounts)
-        if not local and not queue:
-            return None
-        key = hashlib.sha256(transaction.key + b"success").digest()[:16]
         message_id = f"{transaction.message_id}.success@{self.hostname}"
         asked = transaction.mail.request
         content = compose(
@@ -75,19 +66,8 @@ class Successes:
                 header,
             )
         )
-        body = Body.SEVEN_BIT if content.isascii() else Body.EIGHT_BIT
-        return Delivery(
-            key,
-            "",
-            (return_path("") if local else b"") + content,
-            local,
-            queue,
-            # RFC 8689 section 5: what was to travel safely is told of safely.
-            request=Request(
-                require_tls=asked.require_tls, smtputf8=not sender.isascii(), body=body
-            ),
-            arrival=Arrival(message_id),
-        )
+        key = hashlib.sha256(transaction.key + b"success").digest()[:16]
+        return to_sender(sender, found, content, key=key, message_id=message_id, asked=asked)
 
 
 def _report(recipient: Rcpt, now: float) -> Report:

@@ -16,21 +16,21 @@ from dataclasses import dataclass, replace
 
 from postroom_chassis import logs
 from postroom_chassis.errors import Kind, PostroomError
-from postroom_mime import Domain, Unconvertible
 from prometheus_client import Counter, Histogram
 
 from postroom_smtp.protocol.bounce import EVERYWHERE, SLOW_DOWN, classify
-from postroom_smtp.protocol.client import Mail, Transaction, conversion, obstacle, sendable
+from postroom_smtp.protocol.client import sendable
 from postroom_smtp.protocol.dsn import MOST_RETURNED, Action
-from postroom_smtp.protocol.envelope import Body, Return
+from postroom_smtp.protocol.envelope import Return
 from postroom_smtp.protocol.response import Response, made_here
 from postroom_smtp.sending.connector import Connector, Times, Unreached, Way
 from postroom_smtp.sending.content import Content
-from postroom_smtp.sending.converting import Converted, Converter
+from postroom_smtp.sending.converting import Converter
 from postroom_smtp.sending.home import Home
-from postroom_smtp.sending.link import Link, Lost
+from postroom_smtp.sending.link import Link
 from postroom_smtp.sending.notices import News, Notices
 from postroom_smtp.sending.pace import MOST_WAIT, Pace
+from postroom_smtp.sending.passage import Lease, LeaseLost, Passage, Word
 from postroom_smtp.sending.pool import Pool
 from postroom_smtp.sending.ports import (
     Attempt,
@@ -44,7 +44,6 @@ from postroom_smtp.sending.ports import (
 )
 from postroom_smtp.sending.routes import ANYWHERE, Route, Source, by_domain
 from postroom_smtp.sending.schedule import Schedule
-from postroom_smtp.spool import Spool
 
 log = logs.logger(__name__)
 
@@ -64,30 +63,6 @@ MOST_PAUSE = 15.0
 MOST_TELLING = 3600.0  # for which it is; others have the entries by then
 
 
-class LeaseLost(Exception):
-    """The entries are somebody else's by now, or may be."""
-
-
-@dataclass(slots=True)
-class Lease:
-    """How long a batch is ours.
-
-    Attributes:
-        until: by `clock`.
-        over: the worker has noticed that it isn't any more.
-    """
-
-    id: bytes
-    until: float
-    clock: Callable[[], float] = time.monotonic
-    over: bool = False
-
-    def check(self) -> None:
-        """Raises LeaseLost."""
-        if self.clock() >= self.until:
-            raise LeaseLost
-
-
 @dataclass(frozen=True, slots=True)
 class Map:
     """Where mail goes: tables by domain."""
@@ -105,33 +80,6 @@ class Map:
             entry.message.request.require_tls,
             entry.message.request.tls_optional,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Word:
-    """What was said of an entry.
-
-    Attributes:
-        host: with whom we spoke.
-        said: the response is the server's; otherwise ours.
-        tried: it counts for an attempt.
-        again_at: when it is tried again, where that isn't the schedule's to say.
-    """
-
-    entry: Entry
-    response: Response
-    host: str = ""
-    said: bool = False
-    tls: str = ""
-    promised: bool = False  # the server tells of what becomes of it
-    final: bool = False  # LMTP: it is there
-    tried: bool = True
-    again_at: int = 0
-
-    @property
-    def speaker(self) -> str:
-        """Who said it; empty: we."""
-        return self.host if self.said else ""
 
 
 class Courier:
@@ -244,15 +192,15 @@ class _Errand:
         self._reached = False
         self._broken = ""
         self._heard: set[int] = set()  # entries of which something was said
-        self._stranded: list[_Word] = []
+        self._stranded: list[Word] = []
         self._passed_on = False  # other servers put things off as well
 
     async def run(self) -> None:
         ways: dict[Way, list[Entry]] = {}
-        hopeless: list[_Word] = []
+        hopeless: list[Word] = []
         for entry in self._batch.entries:
             if (response := self._hopeless(entry)) is not None:
-                hopeless.append(_Word(entry, response, tried=False))
+                hopeless.append(Word(entry, response, tried=False))
             # Others are elsewhere, or they wouldn't have been queued.
             elif not entry.message.request.hold_until or not await self._is_home(entry):
                 way = self._courier.map.way(self._batch.domain, entry)
@@ -270,7 +218,7 @@ class _Errand:
         """
         self._broken = type(error).__name__
         left = [entry for entry in self._batch.entries if entry.queue_id not in self._heard]
-        await self._settle([_Word(entry, _broke(error)) for entry in left])
+        await self._settle([Word(entry, _broke(error)) for entry in left])
 
     async def end(self) -> None:
         """Settle what is known, and end the lease. Never leaves anything running."""
@@ -317,7 +265,7 @@ class _Errand:
             response = made_here(451, "4.3.0", "it can't be delivered here now")
         if response is None:
             return False
-        await self._settle([_Word(entry, response, final=response.positive)])
+        await self._settle([Word(entry, response, final=response.positive)])
         return True
 
     async def _go(self, way: Way, entries: Sequence[Entry]) -> None:
@@ -386,9 +334,12 @@ class _Errand:
         await self._settle(words, seconds)
         return not nothing
 
-    async def _pass(self, link: Link, entries: Sequence[Entry]) -> tuple[list[_Word], bool]:
+    async def _pass(self, link: Link, entries: Sequence[Entry]) -> tuple[list[Word], bool]:
         """What was said of a message, and whether its end was sent."""
-        passage = _Passage(self._courier, self._lease, link, self._content(entries[0]))
+        courier, content = self._courier, self._content(entries[0])
+        passage = Passage(
+            self._lease, link, content, courier.converter, courier.times, courier.clock
+        )
         try:
             words = await passage.send(entries)
         except PostroomError as error:
@@ -396,14 +347,14 @@ class _Errand:
             if error.kind is Kind.CONFLICT:
                 raise LeaseLost from error
             reply = made_here(451, "4.3.0", "the message can't be read now")
-            words = [_Word(entry, reply) for entry in entries]
+            words = [Word(entry, reply) for entry in entries]
         except BaseException:
             # The message may be half there: without its end it isn't taken.
             link.abort()
             raise
         return words, passage.ended
 
-    async def _pass_on(self, way: Way, link: Link, entries: Sequence[Entry]) -> list[_Word] | None:
+    async def _pass_on(self, way: Way, link: Link, entries: Sequence[Entry]) -> list[Word] | None:
         """Give what a server put off to another one of the domain's (RFC 5321 section 5.1), once in
         a batch. Answers what was said there; None: there is no other that is ready.
         """
@@ -431,14 +382,14 @@ class _Errand:
         now = self._courier.clock()
         await self._settle(
             [
-                _Word(entry, reply, tried=False, again_at=int(now + turn) + 1)
+                Word(entry, reply, tried=False, again_at=int(now + turn) + 1)
                 for entry, turn in zip(
                     entries, self._courier.pace.turns(way.domain, len(entries)), strict=True
                 )
             ]
         )
 
-    def _learn(self, domain: str, words: Iterable[_Word]) -> None:
+    def _learn(self, domain: str, words: Iterable[Word]) -> None:
         for word in words:
             if word.response.positive:
                 self._courier.pace.took(domain)
@@ -463,8 +414,8 @@ class _Errand:
             self._courier.pace.too_much(way.domain)
         if response.permanent or way.demanded:
             # Of REQUIRETLS alone: others may get there.
-            return await self._settle([_Word(each, response, failure.host) for each in entries])
-        self._stranded += [_Word(each, response, failure.host, tried=False) for each in entries]
+            return await self._settle([Word(each, response, failure.host) for each in entries])
+        self._stranded += [Word(each, response, failure.host, tried=False) for each in entries]
         return None
 
     async def _leave(self) -> None:
@@ -489,7 +440,7 @@ class _Errand:
 
     # What becomes of entries.
 
-    async def _settle(self, words: Sequence[_Word], seconds: float = 0.0) -> None:
+    async def _settle(self, words: Sequence[Word], seconds: float = 0.0) -> None:
         """Say what became of entries, while what follows goes on."""
         if not words:
             return
@@ -500,7 +451,7 @@ class _Errand:
         self._settling.add(task)
         task.add_done_callback(self._settling.discard)
 
-    async def _conclude(self, words: Sequence[_Word], seconds: float) -> None:
+    async def _conclude(self, words: Sequence[Word], seconds: float) -> None:
         try:
             await self._settle_now(words, seconds)
         except Exception as error:
@@ -508,7 +459,7 @@ class _Errand:
             self._broken = type(error).__name__
             self._reached = False  # whatever it is, it would come again at once
 
-    async def _settle_now(self, words: Sequence[_Word], seconds: float) -> None:
+    async def _settle_now(self, words: Sequence[Word], seconds: float) -> None:
         fates = []
         for word in words:
             try:
@@ -552,7 +503,7 @@ class _Errand:
             log.warning("smtp.settled_too_late", domain=self._batch.domain, entries=len(lost))
         return True
 
-    async def _fate(self, word: _Word) -> Fate:
+    async def _fate(self, word: Word) -> Fate:
         """What becomes of an entry, once its sender has been told."""
         entry, response = word.entry, word.response
         if response.positive:
@@ -571,14 +522,14 @@ class _Errand:
             told = await self._tell(entry, news, whole=False)
         return self._deferred(word, told=entry.delay_told or told)
 
-    def _spared(self, word: _Word, error: Exception) -> Fate:
+    def _spared(self, word: Word, error: Exception) -> Fate:
         """The fate of an entry with which something went wrong here after the server had spoken."""
         if word.response.positive:
             return Fate(word.entry.queue_id, self._attempt(word, Outcome.RELAYED))
         word = replace(word, response=_broke(error), said=False)
         return self._deferred(word, told=word.entry.delay_told)
 
-    def _deferred(self, word: _Word, *, told: bool) -> Fate:
+    def _deferred(self, word: Word, *, told: bool) -> Fate:
         entry = word.entry
         again = word.again_at or self._courier.schedule.next_attempt(
             self._courier.clock(), entry.attempts, self._expires_at(entry)
@@ -586,7 +537,7 @@ class _Errand:
         attempt = self._attempt(word, Outcome.DEFERRED)
         return Fate(entry.queue_id, attempt, again, told, untried=not word.tried)
 
-    async def _taken(self, word: _Word) -> Fate:
+    async def _taken(self, word: Word) -> Fate:
         known = word.promised or word.final
         outcome = Outcome.DELIVERED if known else Outcome.RELAYED
         action = Action.DELIVERED if word.final else Action.RELAYED
@@ -597,7 +548,7 @@ class _Errand:
             await self._tell(word.entry, news, whole=False)
         return Fate(word.entry.queue_id, self._attempt(word, outcome))
 
-    async def _failed(self, word: _Word) -> Fate:
+    async def _failed(self, word: Word) -> Fate:
         entry, response = word.entry, word.response
         status = response.status if response.permanent else "5.4.7"
         news = News(Action.FAILED, status, response, word.speaker)
@@ -662,10 +613,10 @@ class _Errand:
         schedule = self._courier.schedule
         return schedule.expires_at(schedule.expires_at(_began_at(entry)))
 
-    def _attempt(self, word: _Word, outcome: Outcome) -> Attempt:
+    def _attempt(self, word: Word, outcome: Outcome) -> Attempt:
         return Attempt(int(self._courier.clock()), outcome, str(word.response), word.host, word.tls)
 
-    def _note(self, word: _Word, fate: Fate, seconds: float) -> None:
+    def _note(self, word: Word, fate: Fate, seconds: float) -> None:
         outcome = fate.attempt.outcome
         ATTEMPTS.labels(outcome).inc()
         reason = "" if word.response.positive else classify(word.response)
@@ -688,128 +639,6 @@ class _Errand:
         )
 
 
-class _Passage:
-    """One message over one connection."""
-
-    def __init__(self, courier: Courier, lease: Lease, link: Link, content: Content) -> None:
-        self._times = courier.times
-        self._now = courier.clock
-        self._converter = courier.converter
-        self._lease = lease
-        self._link = link
-        self._content = content
-        self._converted: Converted | None = None
-        self._fixed = ""  # why it can't be
-        self.ended = False  # the end of the message was sent
-
-    async def send(self, entries: Sequence[Entry]) -> list[_Word]:
-        """What was said of each entry. Raises PostroomError, LeaseLost."""
-        await self._content.begin()
-        domain = conversion(self._mail(entries), self._link.conversation.offer)
-        if domain is None:
-            return await self._send(entries)
-        async with self._converter.spool() as spool:
-            await self._convert(entries[0], domain, spool)
-            return await self._send(entries)
-
-    async def _convert(self, entry: Entry, domain: Domain, spool: Spool) -> None:
-        """Convert the message; where that can't be, it meets its obstacle."""
-        try:
-            self._converted = await self._converter.convert(
-                self._content, domain, spool, ours=entry.account_id != 0
-            )
-        except Unconvertible as error:
-            self._fixed = str(error)
-
-    async def _send(self, entries: Sequence[Entry]) -> list[_Word]:
-        words: list[_Word] = []
-        going: list[Entry] = []
-        for entry in entries:
-            blocked = obstacle(self._mail([entry]), self._link.conversation.offer)
-            if blocked is None:
-                going.append(entry)
-            else:
-                words.append(self._word(entry, blocked, said=False))
-        if going:
-            words += await self._transact(going)
-        return words
-
-    async def _transact(self, entries: Sequence[Entry]) -> list[_Word]:
-        transaction = Transaction(self._link.conversation, self._mail(entries))
-        otherwise = made_here(451, "4.4.2", "nothing was said of it")
-        try:
-            await self._run(transaction, len(entries))
-        except Lost as lost:
-            otherwise = made_here(451, "4.4.2", await self._lost(transaction, lost))
-        except ValueError:
-            self._link.abort()
-            reply = "the message has a CR or an LF by itself, which needs CHUNKING"
-            otherwise = made_here(554, "5.6.0", reply)
-        self.ended = transaction.ended
-        return [
-            self._word(entry, fate or otherwise, said=fate is not None)
-            for entry, fate in zip(entries, map(transaction.fate, range(len(entries))), strict=True)
-        ]
-
-    async def _run(self, transaction: Transaction, recipients: int) -> None:
-        link, times = self._link, self._times
-        self._lease.check()
-        # Every command has its own time (RFC 5321 section 4.5.3.2); many together have more.
-        if not await link.converse(transaction.open(), times.reply * (1 + recipients / 20)):
-            return
-        async for piece in (self._converted or self._content).pieces():
-            transaction.put(piece)
-            await link.flush(times.piece)
-            if not await link.converse(transaction.heard(), times.reply):
-                return
-        self._lease.check()
-        await link.converse(transaction.finish(), times.end)
-
-    async def _lost(self, transaction: Transaction, lost: Lost) -> str:
-        """What was lost. A server that closes may have said why."""
-        if not transaction.ended and transaction.taken and len(self._link.conversation.stream):
-            try:
-                await self._link.converse(transaction.cut_short(), 1.0)
-            except Lost:
-                pass
-        self._link.abort()
-        return f"{lost} after the message" if transaction.ended else str(lost)
-
-    def _mail(self, entries: Sequence[Entry]) -> Mail:
-        message, asked = entries[0].message, entries[0].message.request
-        content: Content | Converted = self._content
-        eight_bit = message.eight_bit
-        if self._converted is not None:
-            content, eight_bit = self._converted, self._converted.eight_bit
-            asked = replace(asked, body=Body.EIGHT_BIT if eight_bit else Body.SEVEN_BIT)
-        left = None
-        if asked.deliver_by:
-            left = int(asked.deliver_by - self._now())
-        return Mail(
-            entries[0].reverse_path,
-            tuple(entry.recipient for entry in entries),
-            content.size,
-            asked,
-            eight_bit,
-            content.utf8_header,
-            content.bare,
-            left,
-            self._fixed,
-        )
-
-    def _word(self, entry: Entry, response: Response, *, said: bool) -> _Word:
-        told = self._link.conversation
-        return _Word(
-            entry,
-            response,
-            self._link.host,
-            said,
-            self._link.tls,
-            promised="DSN" in told.offer,
-            final=told.lmtp,
-        )
-
-
 def _transactions(entries: Iterable[Entry]) -> list[list[Entry]]:
     """Entries that can share a transaction: of one message, from one sender. What is more urgent
     goes first (RFC 6710).
@@ -824,7 +653,7 @@ def _broke(error: Exception) -> Response:
     return made_here(451, "4.3.0", f"something went wrong here: {type(error).__name__}")
 
 
-def _overflow(words: list[_Word]) -> tuple[list[Entry], list[_Word]]:
+def _overflow(words: list[Word]) -> tuple[list[Entry], list[Word]]:
     """Who was too many in a transaction that went well otherwise: they go in another one, at once
     (RFC 5321 section 4.5.3.1.10).
     """
@@ -834,7 +663,7 @@ def _overflow(words: list[_Word]) -> tuple[list[Entry], list[_Word]]:
     return many, [word for word in words if not _is_overflow(word.response)]
 
 
-def _is_put_off(word: _Word) -> bool:
+def _is_put_off(word: Word) -> bool:
     """Whether another server may think otherwise: what was said is of this one, and neither of the
     recipient nor of how much comes from here.
     """

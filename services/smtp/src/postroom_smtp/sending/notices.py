@@ -11,12 +11,11 @@ from postroom_chassis import logs
 from postroom_chassis.rpc.repeating import repeat
 from prometheus_client import Counter
 
-from postroom_smtp.ports import Arrival, Delivery, Directory, LocalRecipient, Store, Whereabouts
+from postroom_smtp.notice import to_sender
+from postroom_smtp.ports import Delivery, Directory, Store
 from postroom_smtp.protocol.dsn import Action, Notice, Report, compose, wanted
-from postroom_smtp.protocol.envelope import Body, Notify, Recipient, Request
 from postroom_smtp.protocol.response import Response
 from postroom_smtp.protocol.srs import Forged, Rewriting
-from postroom_smtp.protocol.trace import return_path
 from postroom_smtp.sending.ports import Entry
 
 log = logs.logger(__name__)
@@ -93,34 +92,20 @@ class Notices:
         """The notice on its way; None where it can't go anywhere."""
         sender = self._sender(entry)
         found = await repeat(lambda: self._directory.resolve(sender))
-        queue: tuple[Recipient, ...] = ()
-        if found.whereabouts is Whereabouts.FOREIGN:
-            queue = (Recipient(sender, notify=frozenset({Notify.NEVER})),)
-        elif found.whereabouts is Whereabouts.LOCAL:
-            never = frozenset({Notify.NEVER})
-            queue = tuple(Recipient(each, notify=never) for each in found.forwards)
-        else:
-            log.warning("smtp.notice_undeliverable", queue_id=entry.queue_id, sender=sender)
-            return None
-        local = tuple(LocalRecipient(one.account_id, sender) for one in found.accounts)
         key = hashlib.sha256(f"notice {entry.queue_id} {news.action}".encode()).digest()
         message_id = f"{key.hex()[:20]}.notice@{self._hostname}"
-        content = self._written(entry, sender, news, message_id)
-        body = Body.SEVEN_BIT if content.isascii() else Body.EIGHT_BIT
-        asked = entry.message.request
-        return Delivery(
-            key,
-            "",
-            (return_path("") if local else b"") + content,
-            local,
-            queue,
+        delivery = to_sender(
+            sender,
+            found,
+            self._written(entry, sender, news, message_id),
+            key=key,
+            message_id=message_id,
+            asked=entry.message.request,
             trace_id=entry.trace_id,
-            # RFC 8689 section 5: what was to travel safely comes back safely.
-            request=Request(
-                body=body, require_tls=asked.require_tls, smtputf8=not sender.isascii()
-            ),
-            arrival=Arrival(message_id=message_id),
         )
+        if delivery is None:
+            log.warning("smtp.notice_undeliverable", queue_id=entry.queue_id, sender=sender)
+        return delivery
 
     def _written(self, entry: Entry, sender: str, news: News, message_id: str) -> bytes:
         report = Report(

@@ -11,8 +11,9 @@ from postroom_chassis import logs
 from postroom_chassis.errors import PostroomError
 from prometheus_client import Gauge
 
-from postroom_smtp.sending.courier import Courier, Lease
+from postroom_smtp.sending.courier import Courier
 from postroom_smtp.sending.pace import Pace
+from postroom_smtp.sending.passage import Lease
 from postroom_smtp.sending.ports import Batch, Queue, Settlement, Wish
 
 log = logs.logger(__name__)
