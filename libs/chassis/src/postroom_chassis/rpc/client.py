@@ -114,9 +114,15 @@ class Channel:
                     ("grpc.ssl_target_name_override", self._service + SUFFIX),
                     ("grpc.max_receive_message_length", MAX_ANSWER),
                     ("grpc.max_send_message_length", MAX_MESSAGE),
-                    ("grpc.keepalive_time_ms", 30_000),
+                    # A replica that vanished with its machine is noticed before who waits gives up.
+                    ("grpc.keepalive_time_ms", 10_000),
+                    ("grpc.keepalive_timeout_ms", 5_000),
                     ("grpc.initial_reconnect_backoff_ms", 100),
+                    # Of each attempt to connect, too, where nobody answers at an address.
+                    ("grpc.min_reconnect_backoff_ms", 2_000),
                     ("grpc.max_reconnect_backoff_ms", 500),
+                    # One that comes back, or takes its place, may be at another address.
+                    ("grpc.dns_min_time_between_resolutions_ms", 1_000),
                 ],
             )
         )
