@@ -1,14 +1,17 @@
-"""Readers: each call sees one moment."""
+"""Readers: each call sees one moment. And what is told where there is no database."""
 
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 
 import pytest
+from postroom_chassis.errors import Kind, PostroomError
 from postroom_store import tables
 from postroom_store.database import Prepared, Readers, open_engine
 from postroom_store.migrations import migrate
+from postroom_store.writer import Writer
 from sqlalchemy import Connection, delete, func, select
 from sqlalchemy.exc import DBAPIError
 
@@ -49,4 +52,19 @@ async def test_readers_write_nothing(postgresql_url: str) -> None:
     with pytest.raises(DBAPIError, match="read-only"):
         await readers.run(lambda connection: connection.execute(delete(tables.accounts)))
     readers.close()
+    engine.dispose()
+
+
+async def test_a_database_that_is_away_is_told_of() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    engine = open_engine(f"postgresql://store@127.0.0.1:{port}/store", 1)
+    readers, writer = Readers(engine, 1), Writer(engine, lambda _changes: None, 10)
+    with pytest.raises(PostroomError) as unread:
+        await readers.run(lambda connection: COUNT.rows(connection, {}))
+    with pytest.raises(PostroomError) as unwritten:
+        await writer.run(lambda transaction: transaction.account(7))
+    assert (unread.value.kind, unwritten.value.kind) == (Kind.UNAVAILABLE, Kind.UNAVAILABLE)
+    readers.close()
+    writer.close()
     engine.dispose()

@@ -17,12 +17,12 @@ from typing import Concatenate, ParamSpec, TypeVar
 import sqlalchemy as sa
 from postroom_chassis import logs
 from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.postgresql import CONNECTION
 
 log = logs.logger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 
-CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 10
 READS = "postroom_reads"
 FOREIGN_KEY_STATES = frozenset({"23503", "SQLITE_CONSTRAINT_FOREIGNKEY"})
@@ -44,8 +44,9 @@ def open_engine(url: str, threads: int) -> sa.Engine:
                 pool_size=threads,
                 max_overflow=0,
                 hide_parameters=True,  # errors are logged, and parameters may be secrets
+                pool_pre_ping=True,  # a server that is there again has none of the old ones
                 connect_args={
-                    "connect_timeout": CONNECT_SECONDS,
+                    **CONNECTION,
                     "options": f"-c statement_timeout={STATEMENT_SECONDS}s",
                 },
             )

@@ -12,13 +12,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from postroom_chassis import logs
+from postroom_chassis.errors import Kind, PostroomError
+from postroom_chassis.postgresql import CONNECTION
 from sqlalchemy import Connection, Engine, bindparam, create_engine, event, insert
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect, make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.schema import Table
 from sqlalchemy.sql import ClauseElement
 
+log = logs.logger(__name__)
 T = TypeVar("T")
 
 SQLITE_CACHE_KIB = 64 * 1024
@@ -46,7 +50,12 @@ def open_engine(url: str, pool_size: int) -> Engine:
     if parsed.get_backend_name() == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
     return create_engine(
-        parsed, pool_size=pool_size, max_overflow=0, hide_parameters=True, pool_pre_ping=True
+        parsed,
+        pool_size=pool_size,
+        max_overflow=0,
+        hide_parameters=True,
+        pool_pre_ping=True,
+        connect_args=dict(CONNECTION),
     )
 
 
@@ -197,7 +206,10 @@ class Readers:
             thread.start()
 
     async def run(self, work: Callable[[Connection], T]) -> T:
-        """What `work` answers, from a reader's thread."""
+        """What `work` answers, from a reader's thread.
+
+        Raises what `work` does; PostroomError UNAVAILABLE where the database is away.
+        """
         # By hand: an executor's futures and locks cost twice what passing it over does.
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._waiting.put(_Reading(work, answer))
@@ -270,8 +282,13 @@ class _Reading:
         if self.answer.cancelled():
             return
         outcome: Any
+        failure: Exception | None
         try:
             outcome, failure = read(self.work), None
+        except (OperationalError, InterfaceError) as error:
+            log.warning("database.unavailable", error=str(error.orig))
+            outcome = None
+            failure = PostroomError(Kind.UNAVAILABLE, "the database can't be read now")
         except Exception as error:
             outcome, failure = None, error
         with suppress(RuntimeError):  # the loop has ended: nobody waits

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from postroom_chassis import logs
+from postroom_chassis.errors import PostroomError
 from prometheus_client import Gauge
 from sqlalchemy import Connection, func, select, text
 from sqlalchemy.exc import DBAPIError
@@ -75,7 +76,7 @@ class DepthGauge:
         while True:
             try:
                 await self.update()
-            except DBAPIError as error:
+            except (PostroomError, DBAPIError) as error:
                 log.warning("queue.not_counted", error=type(error).__name__)
             await asyncio.sleep(EVERY_SECONDS)
 

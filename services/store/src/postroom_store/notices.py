@@ -14,6 +14,8 @@ from collections.abc import Iterable, Set
 
 import psycopg
 from postroom_chassis import logs
+from postroom_chassis.postgresql import CONNECTION
+from psycopg.conninfo import make_conninfo
 from sqlalchemy import Connection, Engine, text
 
 from postroom_store.domain.change import Change
@@ -55,6 +57,7 @@ class Notices:
     async def listen(self, engine: Engine, hub: ChangeHub, lookouts: Lookouts) -> None:
         """Hand others' notices on, until cancelled."""
         url = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        url = make_conninfo(url, **CONNECTION)
         while True:
             try:
                 await self._listen_once(url, hub, lookouts)

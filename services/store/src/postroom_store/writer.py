@@ -17,7 +17,7 @@ from postroom_chassis import logs
 from postroom_chassis.errors import Kind, PostroomError
 from prometheus_client import Counter, Histogram
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from postroom_store.database import driver_of, is_sqlite
 from postroom_store.domain.change import Change
@@ -228,7 +228,10 @@ def _settle(answer: asyncio.Future[Any], outcome: Any) -> None:
 def _told(error: Exception) -> PostroomError:
     if isinstance(error, PostroomError):
         return error
-    log.error("store.write_failed", exc_info=error)
+    if isinstance(error, OperationalError | InterfaceError):
+        log.warning("database.unavailable", error=str(error.orig))
+    else:
+        log.error("store.write_failed", exc_info=error)
     if isinstance(error, DBAPIError):
         return PostroomError(Kind.UNAVAILABLE, "the database can't take this now")
     return PostroomError(Kind.INTERNAL, "something went wrong here")
