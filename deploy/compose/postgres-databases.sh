@@ -1,0 +1,10 @@
+#!/bin/sh
+# Run once, where PostgreSQL begins: a role and a database for each owner, which can't see the other's.
+set -eu
+for owner in auth store; do
+    psql --set ON_ERROR_STOP=1 --username postgres --set "owner=$owner" --set "password=$POSTGRES_PASSWORD" <<'SQL'
+CREATE ROLE :"owner" LOGIN PASSWORD :'password';
+CREATE DATABASE :"owner" OWNER :"owner" TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C';
+REVOKE CONNECT ON DATABASE :"owner" FROM PUBLIC;
+SQL
+done
