@@ -152,6 +152,38 @@ async def test_small_and_large_writes_keep_their_order() -> None:
         writer.close()
 
 
+async def told_and_left(connection: Connection) -> None:
+    await connection.read(connection.stream.read_line(1000), 60)
+    connection.write(b"enough\n")
+
+
+async def talk_on(writer: asyncio.StreamWriter) -> None:
+    while True:
+        writer.write(b"a\n" * 4_000)
+        await writer.drain()
+
+
+async def test_who_is_still_talking_hears_the_last_word() -> None:
+    async with listening(told_and_left) as (_, port):
+        reader, writer = await connect(port)
+        writer.write(b"a\n" * 4_000_000)
+        assert await reader.read() == b"enough\n"
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_who_never_stops_talking_is_heard_out_for_a_moment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connection_module, "HEAR_OUT_SECONDS", 0.1)
+    async with listening(told_and_left) as (_, port):
+        _, writer = await connect(port)
+        with pytest.raises(ConnectionError):
+            await talk_on(writer)
+        writer.transport.abort()
+
+
 async def test_a_drain_ends_an_idle_session_at_once() -> None:
     async with listening() as (listener, port):
         reader, writer = await connect(port)

@@ -17,6 +17,7 @@ import itertools
 import socket
 import ssl
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -35,6 +36,7 @@ HIGH_WATER = 256 * 1024  # bytes received and unread at which the socket is left
 WRITE_HIGH_WATER = 512 * 1024
 GATHERED_BYTES = 16 * 1024  # written and not sent yet at which the end of the turn isn't awaited
 HANDSHAKE_SECONDS = 30.0
+HEAR_OUT_SECONDS = 2.0  # for a client that is still talking when its session has ended
 
 _numbers = itertools.count(1)
 
@@ -103,6 +105,7 @@ class Connection(asyncio.Protocol):
         "_paused_reading",
         "_paused_writing",
         "_transport",
+        "_unheard",
         "_unsent",
         "_unsent_bytes",
         "_waiter",
@@ -127,6 +130,7 @@ class Connection(asyncio.Protocol):
         self._closed = False
         self._gone: asyncio.Future[None] | None = None
         self._ended = False  # the client sends no more
+        self._unheard = False  # what it sends is of no interest any more
         self._deflation: Deflation | None = None
         self._inflation: Inflation | None = None
         self.draining = False
@@ -147,6 +151,8 @@ class Connection(asyncio.Protocol):
         self._listener.opened(self)
 
     def data_received(self, data: bytes) -> None:
+        if self._unheard:
+            return
         into = self.stream if self._inflation is None else self._inflation
         into.feed(data)
         if len(into) >= HIGH_WATER and not self._paused_reading and self._transport:
@@ -157,6 +163,8 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         self._end_input()
         self._wake()
+        if self._unheard:
+            self._go()
         return self.tls is None  # a half-closed client may still be answered
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -164,8 +172,7 @@ class Connection(asyncio.Protocol):
         self._end_input()
         self._wake()
         self.resume_writing()
-        if self._gone is not None and not self._gone.done():
-            self._gone.set_result(None)
+        self._go()
         self._listener.closed(self)
 
     def pause_writing(self) -> None:
@@ -329,18 +336,26 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     async def leave(self, seconds: float) -> None:
-        """Close, and give the client so long to take what was written for it."""
-        self.close()
-        if self._transport is None or self._closed or not self._transport.get_write_buffer_size():
+        """Close, and give the client so long to take what was written for it.
+
+        One that is still talking is heard out for a moment. A connection that is closed over
+        unread input is reset (RFC 1122 section 4.2.2.13): a proxy on the way then drops what was
+        written last, and the client never learns why.
+        """
+        if self._transport is None:
             return
-        self._gone = self._loop.create_future()
         try:
-            async with asyncio.timeout(seconds):
-                await self._gone
-        except TimeoutError:
-            pass
+            if self._talking:
+                self._send()
+                self._transport.write_eof()
+                self._hear_no_more()
+                await self._going(HEAR_OUT_SECONDS)
+            self.close()
+            if not self._closed and self._transport.get_write_buffer_size():
+                await self._going(seconds)
         finally:
-            self.abort()
+            if self._gone is not None:
+                self.abort()
 
     def abort(self) -> None:
         """Close at once; what was not sent is lost."""
@@ -366,6 +381,36 @@ class Connection(asyncio.Protocol):
     def congested(self) -> bool:
         """Whether the client leaves much of what was written unread."""
         return self._paused_writing is not None
+
+    @property
+    def _talking(self) -> bool:
+        """Whether the client sends what nobody reads; in clear text, as TLS ends by itself."""
+        transport = self._transport
+        if transport is None or transport.is_closing() or self._ended:
+            return False
+        unread = len(self.stream) or self._paused_reading or self._inflation
+        return bool(unread) and transport.can_write_eof()
+
+    def _hear_no_more(self) -> None:
+        self._unheard = True
+        self.stream.clear()
+        self._inflation = None
+        if self._paused_reading and self._transport is not None:
+            self._paused_reading = False
+            self._transport.resume_reading()
+
+    async def _going(self, seconds: float) -> None:
+        """Wait until the client has gone, but no longer."""
+        if self._closed:
+            return
+        self._gone = self._loop.create_future()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._gone
+
+    def _go(self) -> None:
+        if self._gone is not None and not self._gone.done():
+            self._gone.set_result(None)
 
     def _send(self, flush: bool = True) -> None:
         unsent, self._unsent, self._unsent_bytes = self._unsent, [], 0
