@@ -17,8 +17,8 @@ help: ## Tell what can be done
 run: .venv/run.stamp ## Start Postroom on this machine, with two demo accounts; Ctrl-C stops it
 	@exec $(PYTHON) -m deploy.local.run $(ARGS)
 
-test: .venv/dev.stamp ## Run every test that needs nothing but pip (ARGS='-k imap' for some)
-	@$(PYTHON) -m pytest $(ARGS)
+test: .venv/dev.stamp ## Run every test that needs nothing but pip (ARGS='-k imap' for some; RUNNER=containers)
+	@$(PYTHON) -m $(if $(filter containers,$(RUNNER)),tests.deploy.system,pytest) $(ARGS)
 
 check: .venv/dev.stamp ## Check format, lint, types, the walls between packages, the stubs, the Dockerfile
 	.venv/bin/ruff format --check .

@@ -144,8 +144,7 @@ class Stack:
     def _client(self, *words: str, network: str = "clients") -> list[str]:
         joined = f"--network={self.project}_{network}"
         mounted = f"--volume={SCRIPT}:/client.py:ro"
-        docker = self.docker.environment.get("DOCKER", "docker")
-        return [docker, "run", "--rm", "--init", joined, mounted, CLIENT_IMAGE, *words]
+        return [self.docker.client, "run", "--rm", "--init", joined, mounted, CLIENT_IMAGE, *words]
 
     def _variables(self) -> dict[str, str]:
         return {
@@ -161,8 +160,13 @@ class Stack:
 def running(
     docker: Docker, project: str, *overlays: str, environment: Mapping[str, str] | None = None
 ) -> Iterator[Stack]:
-    """A stack that is there as long as the context lasts, with its volumes."""
-    files = (*FILES, *(f"deploy/compose/{overlay}.yaml" for overlay in overlays))
+    """A stack that is there as long as the context lasts, with its volumes.
+
+    Args:
+        overlays: paths of what is added to compose.yaml.
+        environment: what wins over .env.
+    """
+    files = (*FILES, *overlays)
     variables = tuple((environment or {}).items())
     stack = Stack(docker, compose_plugin(docker), project, files, variables)
     made_image(docker, "client")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -39,10 +40,15 @@ class Docker:
     environment: Mapping[str, str] = field(default_factory=dict)
     engine: Engine | None = None
 
-    def run(self, *words: str | Path, seconds: float = SECONDS) -> subprocess.CompletedProcess[str]:
+    @property
+    def client(self) -> str:
+        return {**os.environ, **self.environment}.get("DOCKER", "docker")
+
+    def run(
+        self, *words: str | Path, stdin: str = "", seconds: float = SECONDS
+    ) -> subprocess.CompletedProcess[str]:
         """Run the client to its end, however it ends."""
-        command = [self.environment.get("DOCKER", "docker"), *map(str, words)]
-        return self.execute(command, seconds=seconds)
+        return self.execute([self.client, *map(str, words)], stdin=stdin, seconds=seconds)
 
     def __call__(self, *words: str | Path, seconds: float = SECONDS) -> str:
         """What the client writes on stdout; it must end well."""
@@ -52,6 +58,7 @@ class Docker:
         self,
         command: Sequence[str | Path],
         environment: Mapping[str, str] | None = None,
+        stdin: str = "",
         seconds: float = SECONDS,
     ) -> subprocess.CompletedProcess[str]:
         """Run something that runs the client."""
@@ -59,7 +66,7 @@ class Docker:
             command,
             cwd=REPOSITORY,
             env={**os.environ, **self.environment, **(environment or {})},
-            stdin=subprocess.DEVNULL,
+            input=stdin,
             capture_output=True,
             text=True,
             timeout=seconds,
@@ -81,7 +88,7 @@ class Docker:
             environment["PYTHON_IMAGE"] = _well(made).split()[-1]
         with self.online():
             command = ["deploy/images/build", "--tag", TAG, *options]
-            _well(self.execute(command, environment, BUILD_SECONDS))
+            _well(self.execute(command, environment, seconds=BUILD_SECONDS))
 
     @contextmanager
     def container(self, *words: str | Path) -> Iterator[str]:
@@ -97,8 +104,7 @@ class Docker:
 def some_engine() -> Iterator[Docker]:
     """The engine that there is, or one of our own; else whoever asks is skipped."""
     docker = Docker()
-    with_client = subprocess.run(["sh", "-c", "command -v docker"], capture_output=True)
-    if with_client.returncode == 0 and docker.run("version").returncode == 0:
+    if shutil.which(docker.client) and docker.run("version").returncode == 0:
         yield docker
         return
     require(", ".join(missing_programs()))

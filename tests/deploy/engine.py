@@ -17,7 +17,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -26,7 +26,16 @@ START_SECONDS = 60.0
 STOP_SECONDS = 60.0
 POLL_SECONDS = 0.05
 
-PROGRAMS = ("dockerd", "docker-init", "containerd", "runc", "iptables", "slirp4netns", "unshare")
+PROGRAMS = (
+    "dockerd",
+    "docker-init",
+    "containerd",
+    "runc",
+    "iptables",
+    "slirp4netns",
+    "nsenter",
+    "unshare",
+)
 # Debian's own: its client builds by BuildKit without a plugin.
 CLIENT = Path("/usr/bin/docker")
 
@@ -127,6 +136,12 @@ class Engine:
             os.close(ready)
             way_out.terminate()
             way_out.communicate()
+
+    def run(self, command: Sequence[str], environment: Mapping[str, str]) -> int:
+        """Run a command in the engine's network, where the ports are that containers publish, and
+        as its client; what it exits with."""
+        inside = ["nsenter", f"--net=/proc/{self._first}/ns/net", *command]
+        return subprocess.run(inside, env={**environment, **self.environment}).returncode
 
     def __enter__(self) -> Engine:
         self.start()

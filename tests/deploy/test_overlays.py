@@ -53,7 +53,9 @@ def test_owners_on_postgresql_are_several(images: Docker) -> None:
         "POSTROOM_STORE_REPLICAS": "2",
         "POSTROOM_AUTH_REPLICAS": "2",
     }
-    with running(images, "postroom-pg", "postgres", environment=environment) as stack:
+    with running(
+        images, "postroom-pg", "deploy/compose/postgres.yaml", environment=environment
+    ) as stack:
         stack.up()
         assert [len(stack.containers(owner)) for owner in ("auth", "store")] == [2, 2]
         add_ann(stack)
@@ -85,7 +87,9 @@ def test_owners_on_postgresql_are_several(images: Docker) -> None:
 def test_every_replica_is_looked_at(images: Docker) -> None:
     image = f"{made_image(images, 'prometheus')}:latest"
     environment = {**NEEDED, "POSTROOM_PROMETHEUS_IMAGE": image, "POSTROOM_IMAP_REPLICAS": "2"}
-    with running(images, "postroom-seen", "observability", environment=environment) as stack:
+    with running(
+        images, "postroom-seen", "deploy/compose/observability.yaml", environment=environment
+    ) as stack:
         stack.up("prometheus", *JOBS - {"tls"}, *(f"{name}-tls" for name in JOBS & set(FRONTS)))
 
         def ask(path: str) -> str:
@@ -112,7 +116,9 @@ def test_what_comes_in_is_filtered(images: Docker) -> None:
         "POSTROOM_RSPAMD_IMAGE": f"{made_image(images, 'rspamd')}:latest",
         "POSTROOM_CLAMAV_IMAGE": f"{made_image(images, 'clamav')}:latest",
     }
-    with running(images, "postroom-filtered", "filters", environment=environment) as stack:
+    with running(
+        images, "postroom-filtered", "deploy/compose/filters.yaml", environment=environment
+    ) as stack:
         stack.up()
         add_ann(stack)
         swaks = ("swaks", "--to", ANN, "--server", ":".join(ENTRANCES["smtp"]))

@@ -1,7 +1,8 @@
 """A running Postroom for system tests, whatever it runs as.
 
 Tests are written against `MailSystem`; a runner brings one about. POSTROOM_TEST_RUNNER names the
-runner: `processes` (each service by itself, as `make run` starts them) is the only one so far.
+runner: `processes` (each service by itself, as `make run` starts them), unless it is `containers`
+(as `docker compose up` does, for the tests that need no more than clients see).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from deploy.local.system import System
 
 DOMAIN = "example.test"
 COMMAND_SECONDS = 300.0
+RUNNER = os.environ.get("POSTROOM_TEST_RUNNER", "processes")
 
 SETTINGS = {
     # Every test comes from loopback: the failures of one must not keep the others waiting.
@@ -179,12 +181,19 @@ def running(
         haproxy: whether HAProxy ends implicit TLS; None: where it is installed.
         settings: environment variables of the services.
     """
-    runner = os.environ.get("POSTROOM_TEST_RUNNER", "processes")
-    if runner != "processes":
-        raise ValueError(f"POSTROOM_TEST_RUNNER: there is no runner {runner}")
-    processes = Processes(state, haproxy=haproxy, settings=settings)
-    with processes.system:
-        yield processes
+    match RUNNER:
+        case "processes":
+            processes = Processes(state, haproxy=haproxy, settings=settings)
+            with processes.system:
+                yield processes
+        case "containers":
+            # It stands on this module.
+            from tests.deploy.system import containers
+
+            with containers(state, {**SETTINGS, **(settings or {})}) as found:
+                yield found
+        case other:
+            raise ValueError(f"POSTROOM_TEST_RUNNER: there is no runner {other}")
 
 
 def client_tls(system: MailSystem) -> ssl.SSLContext:

@@ -10,11 +10,27 @@ import pytest
 from deploy.local.provision import Account
 from tests.harness.client_certificates import Certified, certified_system
 from tests.harness.clients import require_clients
-from tests.harness.system import MailSystem, running
+from tests.harness.system import RUNNER, MailSystem, running
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     require_clients(item)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On containers, what needs no more of the system than clients see."""
+    if RUNNER == "processes":
+        return
+    chosen = [
+        item
+        for item in items
+        if isinstance(item, pytest.Function)
+        and "system" in item.fixturenames
+        and "certified" not in item.fixturenames
+        and item.get_closest_marker("processes") is None
+    ]
+    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+    items[:] = chosen
 
 
 @pytest.fixture(scope="session")

@@ -71,6 +71,7 @@ def send(system: MailSystem, account: Account, *messages: bytes) -> list[bytes]:
         return replies
 
 
+@pytest.mark.processes  # what it exports lies where the service is
 def test_append_to_fetch_retr_and_export(
     system: MailSystem, account: Account, tmp_path: Path
 ) -> None:
@@ -153,6 +154,7 @@ def test_50_megabytes_by_smtp(system: MailSystem, account: Account) -> None:
     assert retrieved(system, account) == [received]
 
 
+@pytest.mark.processes  # what it exports lies where the service is
 def test_50_megabytes_by_append(system: MailSystem, account: Account, tmp_path: Path) -> None:
     added = large_message()
 

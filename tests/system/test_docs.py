@@ -49,6 +49,7 @@ def shown_command(values: dict[str, str]) -> list[str]:
     return [sys.executable, str(REPOSITORY / script), *words]
 
 
+@pytest.mark.processes
 def test_the_example_for_authors_of_clients(system: MailSystem, account: Account) -> None:
     command = shown_command(
         {
@@ -70,6 +71,7 @@ def test_the_example_for_authors_of_clients(system: MailSystem, account: Account
     ]
 
 
+@pytest.mark.processes
 def test_the_example_with_a_wrong_password(system: MailSystem, account: Account) -> None:
     command = shown_command(
         {".run": str(system.state), "bob@example.test": account.address, "PASSWORD": "wrong"}

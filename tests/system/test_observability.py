@@ -323,6 +323,7 @@ def value_of(system: MailSystem, service: str, name: str, labels: tuple[str, ...
     return served(system, service)[name].get(frozenset(labels), 0.0)
 
 
+@pytest.mark.processes  # no container has the certificate of whoever probes
 @pytest.mark.parametrize("owner", ["auth", "store"])
 def test_health_is_told(system: MailSystem, owner: str) -> None:
     with system.channel(owner, "probe") as channel:
