@@ -5,6 +5,10 @@ client.py send HOST PORT RECIPIENT COUNT SECONDS     one message after the other
                                                      those that were
 client.py read HOST PORT ADDRESS PASSWORD            prints the numbers that are in INBOX
 client.py wait KIND HOST PORT ADDRESS PASSWORD       prints "ready", then what it is told
+client.py load HOST PORT RECIPIENT COUNT OCTETS      messages over ten connections, as fast as they
+                                                     are taken; prints the seconds that it took
+client.py sit HOST PORT ADDRESS PASSWORD COUNT       prints the seconds that it took to have so many
+                                                     sessions in IDLE, and stays
 """
 
 from __future__ import annotations
@@ -12,14 +16,17 @@ from __future__ import annotations
 import imaplib
 import io
 import re
+import signal
 import smtplib
 import socket
 import ssl
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 SECONDS = 30.0
 PAUSE = 0.1
+CONNECTIONS = 10
 SUBJECT = re.compile(rb"Subject: number (\d+)\r\n")
 
 
@@ -69,6 +76,33 @@ def wait(kind: str, host: str, port: int, address: str, password: str) -> None:
     connection.settimeout(120)
     while line := file.readline():
         print(line.decode().strip(), flush=True)
+
+
+def load(host: str, port: int, recipient: str, count: int, octets: int) -> None:
+    """Send messages of a size over some connections at once."""
+    line = "x" * 70 + "\r\n"
+    text = "From: <load@elsewhere.example>\r\nSubject: load\r\n\r\n" + line * (octets // len(line))
+
+    def send_some() -> None:
+        with smtplib.SMTP(host, port, "load.elsewhere.example", SECONDS) as connection:
+            for _ in range(count // CONNECTIONS):
+                connection.sendmail("load@elsewhere.example", [recipient], text)
+
+    began = time.monotonic()
+    with ThreadPoolExecutor(CONNECTIONS) as pool:
+        for sending in [pool.submit(send_some) for _ in range(CONNECTIONS)]:
+            sending.result()
+    print(time.monotonic() - began)
+
+
+def sit(host: str, port: int, address: str, password: str, count: int) -> None:
+    """Have sessions in IDLE until somebody ends this program."""
+    began = time.monotonic()
+    kept = [_opened("imap", host, port, address, password) for _ in range(count)]
+    if None in kept:
+        sys.exit("nobody serves")
+    print(time.monotonic() - began, flush=True)
+    signal.pause()
 
 
 def _opened(
@@ -126,5 +160,9 @@ if __name__ == "__main__":
             read(host, int(port), address, password)
         case ["wait", kind, host, port, address, password]:
             wait(kind, host, int(port), address, password)
+        case ["load", host, port, recipient, count, octets]:
+            load(host, int(port), recipient, int(count), int(octets))
+        case ["sit", host, port, address, password, count]:
+            sit(host, int(port), address, password, int(count))
         case _:
             sys.exit(__doc__)

@@ -169,7 +169,6 @@ def running(
     files = (*FILES, *overlays)
     variables = tuple((environment or {}).items())
     stack = Stack(docker, compose_plugin(docker), project, files, variables)
-    made_image(docker, "client")
     try:
         yield stack
     finally:

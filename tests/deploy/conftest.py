@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.deploy.compose import made_image
 from tests.deploy.containers import Docker, some_engine
 
 
@@ -23,6 +24,7 @@ def docker() -> Iterator[Docker]:
 
 @pytest.fixture(scope="session")
 def images(docker: Docker) -> Docker:
-    """An engine that has all images of this repository as it is."""
+    """An engine that has all images of this repository as it is, and that of a client."""
     docker.build()
+    made_image(docker, "client")
     return docker

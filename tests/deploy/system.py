@@ -20,7 +20,7 @@ import pytest
 
 from deploy.local import ports
 from deploy.local.provision import Account
-from tests.deploy.compose import ENTRANCES, METRICS, Stack, running, until
+from tests.deploy.compose import ENTRANCES, METRICS, Stack, compose_plugin, running, until
 from tests.deploy.containers import some_engine
 
 DOMAIN = "example.test"
@@ -161,6 +161,7 @@ def main() -> int:
     try:
         with some_engine() as docker:
             docker.build()
+            compose_plugin(docker)
             if docker.engine:
                 return docker.engine.run(command, environment)
             return subprocess.run(command, env=environment).returncode

@@ -8,11 +8,12 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from tests.deploy.compose import ENTRANCES, Stack, compose_plugin, running, until
-from tests.deploy.containers import REPOSITORY, Docker
+from tests.deploy.containers import IMAGES, REPOSITORY, TAG, Docker
 
 PASSWORD = "correct horse battery"
 ANN, BOB = "ann@example.org", "bob@example.org"
@@ -209,6 +210,25 @@ def test_what_is_lost_comes_back_from_a_backup(stack: Stack) -> None:
     refused = stack.run("run", "--rm", "-T", "restore", found[1])
     assert refused.returncode == 1
     assert "isn't empty; move away what is there first" in refused.stderr
+
+
+def test_an_upgrade_under_load_loses_nothing(stack: Stack) -> None:
+    for image in IMAGES:
+        stack.docker("tag", f"postroom/{image}:{TAG}", f"postroom/{image}:next")
+    versions = (("POSTROOM_VERSION", "next"), ("POSTROOM_SMTP_REPLICAS", "2"))
+    newer = replace(stack, environment=versions)
+    before, count = stack.numbers(ANN, PASSWORD), 300
+    with stack.in_background("send", *ENTRANCES["smtp"], ANN, str(count), "150") as sender:
+        assert sender.stdout is not None
+        taken = [int(sender.stdout.readline()) for _ in range(20)]
+        newer.up()
+        taken += [int(line) for line in sender.stdout.read().split()]
+    assert taken == list(range(count))
+    for service in (*SERVICES, *EDGES):
+        for container in newer.containers(service):
+            assert stack.docker.inspect(container)["Config"]["Image"].endswith(":next")
+    assert set(stack.numbers(ANN, PASSWORD)[len(before) :]) == set(taken)
+    assert "No faults." in newer.postroom("check", "--contents")
 
 
 def test_a_protocol_can_be_left_out(images: Docker) -> None:
