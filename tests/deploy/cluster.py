@@ -34,7 +34,10 @@ RESOURCES: dict[str, Object] = {
     "/api/v1": {
         "kind": "APIResourceList",
         "groupVersion": "v1",
-        "resources": [resource("secrets", "Secret")],
+        "resources": [
+            resource("secrets", "Secret"),
+            resource("persistentvolumeclaims", "PersistentVolumeClaim"),
+        ],
     },
     "/apis/apps/v1": {
         "kind": "APIResourceList",
@@ -42,7 +45,11 @@ RESOURCES: dict[str, Object] = {
         "resources": [resource("deployments", "Deployment")],
     },
 }
-PATHS = {"Secret": "/api/v1/{}/secrets", "Deployment": "/apis/apps/v1/{}/deployments"}
+PATHS = {
+    "Secret": "/api/v1/{}/secrets",
+    "PersistentVolumeClaim": "/api/v1/{}/persistentvolumeclaims",
+    "Deployment": "/apis/apps/v1/{}/deployments",
+}
 MISSING = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound"}
 CONFIGURATION = """\
 apiVersion: v1
@@ -56,7 +63,7 @@ contexts: [{{name: test, context: {{cluster: test, user: test}}}}]
 
 @contextmanager
 def cluster(objects: Iterable[Object]) -> Iterator[helm.Config]:
-    """A cluster that holds the Secrets and Deployments among objects."""
+    """A cluster that holds the objects of such kinds as are in PATHS."""
     answers = dict(RESOURCES)
     for held in objects:
         if held["kind"] in PATHS:

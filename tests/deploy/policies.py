@@ -197,6 +197,11 @@ def follows_the_callers(objects: list[Object]) -> Iterator[str]:
             for policy in policies_of(objects, pod):
                 if pod.component == owner:
                     let_in |= components(policy.get("ingress", ()), "from", 7400)
+                    for rule in policy.get("ingress", ()):
+                        if any(one["port"] == 7400 for one in rule["ports"]) and not rule.get(
+                            "from"
+                        ):
+                            yield f"{owner}: everybody is let in"
                 if owner in components(policy.get("egress", ()), "to", 7400):
                     let_out.add(pod.component)
         for what, found in (("let in", let_in), ("let out", let_out)):

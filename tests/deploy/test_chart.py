@@ -97,6 +97,7 @@ BREAKS: list[tuple[str, Any]] = [
     ),
     ("callers", lambda o: policy(o, "store")["ingress"][0]["from"].pop()),
     ("callers", lambda o: policy(o, "imap")["egress"].pop(1)),
+    ("callers", lambda o: policy(o, "auth")["ingress"].append({"ports": [{"port": 7400}]})),
     ("way out", lambda o: policy(o, "pop3")["egress"].append({"ports": [{"port": 25}]})),
     (
         "services",

@@ -20,7 +20,7 @@ from postroom_chassis.tickets import (
     read_verification_keys,
 )
 
-from tests.deploy.chart import VARIANTS, Object, of_kind, pods, render, variant
+from tests.deploy.chart import VARIANTS, Object, helm, of_kind, pods, render, variant
 from tests.deploy.cluster import cluster
 
 HOUSE = {"hostname": "mail.example.org"}
@@ -60,7 +60,9 @@ def test_a_name_more_brings_another_certificate_for_clients_alone() -> None:
     changed = {name for name, held in secrets_of(after).items() if held != secrets_of(before)[name]}
     assert changed == {"tls"}
     shown = certificate(secrets_of(after)["tls"]["tls.crt"])
-    assert names_of(shown) == ["mail.example.org", "imap.example.org"]
+    assert names_of(shown)[:2] == ["mail.example.org", "imap.example.org"]
+    # The API is asked within the cluster.
+    assert names_of(shown)[2].startswith("mail-postroom-admin.")
     shown.verify_directly_issued_by(certificate(secrets_of(before)["authority"]["tls.crt"]))
 
 
@@ -209,9 +211,18 @@ def test_what_cant_be_changed_stays() -> None:
     }
     store = of_kind(variant("minimal"), "StatefulSet")["mail-postroom-store"]["spec"]
     assert store["serviceName"] == "mail-postroom-store"
+    assert store["podManagementPolicy"] == "Parallel"
     assert "volumeClaimTemplates" not in store
     claims = of_kind(variant("minimal"), "PersistentVolumeClaim")
     assert set(claims) == {"mail-postroom-store", "mail-postroom-auth"}
+
+
+def test_mail_in_files_is_not_left_behind() -> None:
+    database = {"type": "postgresql", "urlSecret": {"name": "s"}}
+    files = {"database": database, "blobs": "fs", "persistence": {"accessModes": ["ReadWriteMany"]}}
+    before = render(HOUSE | {"store": files})
+    with pytest.raises(helm.HelmRenderError, match="mail lies in files"):
+        upgraded(before, HOUSE | {"store": files | {"blobs": "sql"}})
 
 
 def test_a_larger_volume_changes_its_size_alone() -> None:

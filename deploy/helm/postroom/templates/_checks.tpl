@@ -44,8 +44,14 @@
 {{- $faults = append $faults (printf "%s.autoscaling: no metric is left to scale by" $name) -}}
 {{- end -}}
 {{- end -}}
-{{- if and (eq .Values.store.database.type "postgresql") (eq (include "postroom.blobs" $) "fs") (gt (int .Values.store.replicas) 1) (not (has "ReadWriteMany" .Values.store.persistence.accessModes)) -}}
-{{- $faults = append $faults "store.persistence.accessModes: several replicas with blobs: fs need ReadWriteMany" -}}
+{{- if eq .Values.store.database.type "postgresql" -}}
+{{- if eq (include "postroom.blobs" $) "fs" -}}
+{{- if not (has "ReadWriteMany" .Values.store.persistence.accessModes) -}}
+{{- $faults = append $faults "store.persistence.accessModes: blobs: fs on PostgreSQL needs ReadWriteMany, as a new pod comes before the old one goes" -}}
+{{- end -}}
+{{- else if lookup "v1" "PersistentVolumeClaim" .Release.Namespace (include "postroom.claim-name" (dict "root" $ "name" "store")) -}}
+{{- $faults = append $faults (printf "store.blobs: mail lies in files of the claim %s; only fs reads it" (include "postroom.claim-name" (dict "root" $ "name" "store"))) -}}
+{{- end -}}
 {{- end -}}
 {{- with $faults }}{{ fail (printf "these values can't be used:\n  %s" (join "\n  " .)) }}{{ end -}}
 {{- end -}}

@@ -5,6 +5,12 @@ apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata:
   {{- include "postroom.metadata" . | nindent 2 }}
+  {{- with .hook }}
+  annotations:
+    helm.sh/hook: {{ . }}
+    helm.sh/hook-weight: "-10"
+    helm.sh/hook-delete-policy: before-hook-creation
+  {{- end }}
 spec:
   podSelector:
     matchLabels:
@@ -119,20 +125,21 @@ spec:
 {{/* Of an owner: its callers come in; it asks its database. */}}
 {{- define "postroom.owner-policy" -}}
 {{- $own := (index .root.Values .name).networkPolicy -}}
-{{- $there := include "postroom.components" .root | fromYamlArray -}}
+{{- $peers := list -}}
+{{- range $caller := index (include "postroom.callers" .root | fromYaml) .name -}}
+{{- if has $caller (include "postroom.components" $.root | fromYamlArray) -}}
+{{- $peers = concat $peers (include "postroom.peer" (dict "root" $.root "name" $caller) | fromYamlArray) -}}
+{{- end -}}
+{{- end -}}
+{{- $peers = concat $peers .root.Values.networkPolicy.rpcClients -}}
 {{ include "postroom.policy-head" . }}
   ingress:
+    {{- with $peers }}
     - from:
-        {{- range $caller := index (include "postroom.callers" .root | fromYaml) .name }}
-        {{- if has $caller $there }}
-        {{- include "postroom.peer" (dict "root" $.root "name" $caller) | nindent 8 }}
-        {{- end }}
-        {{- end }}
-        {{- with .root.Values.networkPolicy.rpcClients }}
         {{- toYaml . | nindent 8 }}
-        {{- end }}
       ports:
         - {protocol: TCP, port: 7400}
+    {{- end }}
     {{- include "postroom.ingress-metrics" . | nindent 4 }}
     {{- with $own.ingress }}
     {{- toYaml . | nindent 4 }}

@@ -55,6 +55,8 @@ the two apart. With "job", what a migration needs: no file that the chart makes 
 {{- $_ := set $more "TICKET_PUBLIC_KEYS" (join "," $keys) -}}
 {{- $_ := set $more "BLOBS" (include "postroom.blobs" $root) -}}
 {{- if include "postroom.volume" . }}{{ $_ := set $more "BLOB_FOLDER" "/var/lib/postroom/blobs" }}{{ end -}}
+{{- /* Large messages, while they come: memory is not for them. */}}
+{{- if and (include "postroom.volume" .) (not .job) }}{{ $_ := set $own "TMPDIR" "/var/lib/postroom" }}{{ end -}}
 {{- else if eq .name "admin" -}}
 {{- $_ := set $more "API_TOKENS" "/etc/postroom/secrets/api-tokens" -}}
 {{- $_ := set $more "MAIL_HOSTS" $root.Values.hostname -}}
@@ -147,7 +149,11 @@ the two apart. With "job", what a migration needs: no file that the chart makes 
 {{- define "postroom.volumes" -}}
 {{- $values := index .root.Values .name -}}
 - name: tmp
+  {{- if and (eq .name "store") (not (include "postroom.volume" .)) }}
+  emptyDir: {sizeLimit: 2Gi}
+  {{- else }}
   emptyDir: {medium: Memory, sizeLimit: 64Mi}
+  {{- end }}
 {{- if not .job }}
 - name: rpc
   secret: {secretName: {{ include "postroom.rpc-secret" . }}, defaultMode: 0440}

@@ -210,6 +210,7 @@ spec:
 {{- define "postroom.migrations" -}}
 {{- $job := merge (dict "job" true) . -}}
 {{- $values := .root.Values.migrations -}}
+{{- $pod := mergeOverwrite (deepCopy .root.Values.pod) (deepCopy (index .root.Values .name).pod) -}}
 {{- $name := printf "%s-migrations" (include "postroom.component" .) -}}
 {{- if and $values.enabled (eq (index .root.Values .name).database.type "postgresql") -}}
 apiVersion: v1
@@ -249,11 +250,20 @@ spec:
             {{- include "postroom.container-security" .root | nindent 12 }}
           env:
             {{- include "postroom.environment" $job | trim | nindent 12 }}
+            {{- with $pod.extraEnv }}
+            {{- toYaml . | nindent 12 }}
+            {{- end }}
           resources:
             {{- toYaml $values.resources | nindent 12 }}
           volumeMounts:
             {{- include "postroom.mounts" $job | nindent 12 }}
+            {{- with $pod.extraVolumeMounts }}
+            {{- toYaml . | nindent 12 }}
+            {{- end }}
       volumes:
         {{- include "postroom.volumes" $job | nindent 8 }}
+        {{- with $pod.extraVolumes }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
 {{- end -}}
 {{- end -}}
