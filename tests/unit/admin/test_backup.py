@@ -95,6 +95,16 @@ def test_a_database_is_saved_at_one_moment_while_it_is_used(
     assert len(found) % 2 == 0
 
 
+def test_what_a_database_names_is_in_it_though_it_came_meanwhile(data: Path, into: Path) -> None:
+    """Contents are there before their rows: so what comes while a database is copied is saved."""
+
+    def deliver(_count: int) -> None:
+        (data / "blobs" / "ab" / "new").write_bytes(b"came meanwhile")
+
+    made = save({"store": data}, into, NOW, deliver)
+    assert "store/blobs/ab/new" in made.files
+
+
 def test_everything_comes_back_as_it_was(data: Path, into: Path, tmp_path: Path) -> None:
     with closing(sqlite3.connect(data / "store.sqlite3")) as used:
         used.execute("INSERT INTO pairs VALUES (1, 'one')")

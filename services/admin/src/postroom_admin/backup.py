@@ -102,9 +102,7 @@ def _save(folders: Mapping[str, Path], into: Path, now: datetime, told: Told) ->
     try:
         files: dict[str, Kept] = {}
         for name, folder in folders.items():
-            # Contents are written before the rows that name them, and stay for a while after the
-            # last of these: so databases go first.
-            for source in sorted(_files(folder), key=lambda one: (not _is_sqlite(one), one)):
+            for source in _databases_first(folder):
                 relative = f"{name}/{source.relative_to(folder).as_posix()}"
                 try:
                     files[relative] = _save_file(source, partial / relative, relative, before, told)
@@ -119,6 +117,14 @@ def _save(folders: Mapping[str, Path], into: Path, now: datetime, told: Told) ->
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return backup
+
+
+def _databases_first(folder: Path) -> Iterator[Path]:
+    """A folder's files. Contents are written before the rows that name them, and stay for a while
+    after the last of these: so what there is beside databases is looked for once these are saved.
+    """
+    yield from (databases := sorted(file for file in _files(folder) if _is_sqlite(file)))
+    yield from sorted(set(_files(folder)) - set(databases))
 
 
 def restore(backup: Backup, folders: Mapping[str, Path], told: Told) -> None:
@@ -150,8 +156,11 @@ def restore(backup: Backup, folders: Mapping[str, Path], told: Told) -> None:
         for folder in {target.parent for target in written}:
             _sync(folder)
     except BaseException:
-        for target in written:
-            target.unlink(missing_ok=True)
+        for folder in folders.values():
+            for left in folder.iterdir():
+                if left.name in EMPTY_ENOUGH:
+                    continue
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
         raise
 
 

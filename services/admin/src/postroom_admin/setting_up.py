@@ -53,7 +53,6 @@ async def set_up(services: Services, setup: Setup, name: str) -> Beginning:
     directory, domain = services.directory, setup.domain
     account, password = f"{name}@{domain}", new_password()
     added = await _is_new(directory.create_domain(domain))
-    made = await _is_new(directory.create_account(account, password))
     aliases = [
         alias
         for alias in (f"{role}@{domain}" for role in ROLES)
@@ -61,6 +60,8 @@ async def set_up(services: Services, setup: Setup, name: str) -> Beginning:
     ]
     keys = await _keys(services, domain)
     records = await wanted_records(services, setup)
+    # Last: its password is told once, and after this nothing can fail.
+    made = await _is_new(directory.create_account(account, password))
     return Beginning(
         domain,
         added,
