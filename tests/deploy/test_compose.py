@@ -65,6 +65,9 @@ def test_owners_are_reached_by_services_alone(stack: Stack) -> None:
         assert "Could not resolve host" in stack.client(
             "curl", "-sS", f"http://{owner}:8080/", check=False
         )
+        address = networks["postroom-test_owners"]["IPAddress"]
+        asked = ("curl", "-sS", "--connect-timeout", "3", f"http://{address}:8080/livez")
+        assert "timed out" in stack.client(*asked, check=False)
     assert json.loads(stack.docker("network", "inspect", "postroom-test_owners"))[0]["Internal"]
 
 
@@ -116,12 +119,18 @@ def test_mail_comes_by_every_way_in_and_goes_by_every_way_out(stack: Stack) -> N
 
 
 def test_nobody_else_tells_who_the_client_is(stack: Stack) -> None:
-    """A PROXY header from a client is a command that there isn't."""
+    """A PROXY header from a client is a command that there isn't; from others it is nothing."""
     program = (
         "import socket; s = socket.create_connection(('smtp-tls', 4025), 20); s.recv(100);"
         "s.sendall(b'PROXY TCP4 192.0.2.1 192.0.2.2 1 25\\r\\n'); print(s.recv(100).decode())"
     )
     assert stack.client("python3", "-c", program).startswith(("5", "421"))
+    program = (
+        "import socket; s = socket.create_connection(('imap', 2993), 20);"
+        "s.sendall(b'PROXY TCP4 192.0.2.1 192.0.2.2 1 993\\r\\n'); print(s.recv(100))"
+    )
+    told = stack.client("python3", "-c", program, check=False, network="fronts")
+    assert told.startswith("b''") or "ConnectionResetError" in told
 
 
 def test_a_front_is_scaled_by_itself_and_killed_without_a_loss(stack: Stack) -> None:
@@ -149,10 +158,8 @@ def test_a_front_is_scaled_by_itself_and_killed_without_a_loss(stack: Stack) -> 
 
 
 def _serves(stack: Stack) -> bool:
-    ran = stack.client(
-        "curl", "-sS", "--insecure", f"imaps://{':'.join(ENTRANCES['imaps'])}", check=False
-    )
-    return "refused" not in ran and "reset" not in ran
+    where, who = f"imaps://{':'.join(ENTRANCES['imaps'])}", f"{ANN}:{PASSWORD}"
+    return "INBOX" in stack.client("curl", "-sS", "--insecure", "--user", who, where, check=False)
 
 
 @pytest.mark.parametrize(
@@ -239,8 +246,17 @@ def test_a_protocol_can_be_left_out(images: Docker) -> None:
 
 
 def test_the_page_tells_what_works() -> None:
-    """Every command of docs/compose.md names services and files that there are."""
+    """docs/compose.md names files, services and settings that there are."""
     page = (REPOSITORY / "docs/compose.md").read_text(encoding="utf-8")
+    files = [REPOSITORY / "compose.yaml", *(REPOSITORY / "deploy/compose").glob("*.yaml")]
+    written = "".join(file.read_text(encoding="utf-8") for file in files)
+    named = re.findall(r"(?:compose run --rm|--scale|compose stop) (\w+)", page)
+    assert {"backup", "restore", "imap"} <= set(named)
+    for service in named:
+        assert f"\n  {service}:" in written, service
+    # Services' own settings are looked after elsewhere.
+    for setting in re.findall(r"`(POSTROOM_(?!AUTH_D|STORE_D|TLS_|OTLP)\w+)", page):
+        assert f"${{{setting}" in written, setting
     for file in re.findall(r"deploy/compose/[\w.-]+", page):
         assert (REPOSITORY / file).exists(), file
     assert subprocess.run(["git", "check-ignore", "-q", ".env"], cwd=REPOSITORY).returncode == 1

@@ -17,7 +17,10 @@ from tests.deploy.containers import REPOSITORY, Docker
 PASSWORD = "correct horse battery"
 ANN = "ann@example.org"
 OVERLAYS = sorted((REPOSITORY / "deploy/compose").glob("*.yaml"))
-NEEDED = {"POSTROOM_POSTGRES_PASSWORD": "secret1", "POSTROOM_GRAFANA_PASSWORD": "secret2"}
+NEEDED = {
+    f"POSTROOM_{name}_PASSWORD": f"secret{name}"
+    for name in ("POSTGRES", "AUTH", "STORE", "GRAFANA")
+}
 JOBS = {"auth", "store", "smtp", "imap", "pop3", "admin", "tls"}
 MALWARE = "postroom-test-malware"  # tests/deploy/images/clamav knows it
 
@@ -70,6 +73,11 @@ def test_owners_on_postgresql_are_several(images: Docker) -> None:
             taken += [int(line) for line in sender.stdout.read().split()]
         assert taken == list(range(100))
         assert set(stack.numbers(ANN, PASSWORD)) == set(taken)
+        # Fronts have no way to it.
+        (front,) = stack.containers("imap")
+        asked = "import socket; socket.getaddrinfo('postgres', 5432)"
+        unknown = stack.docker.run("exec", front, "python3", "-c", asked)
+        assert "Name or service not known" in unknown.stderr or "resolution" in unknown.stderr
 
         told = stack("run", "--rm", "-T", "backup")
         found = re.search(r"/backups/(postroom-\w+): ", told)
@@ -103,6 +111,8 @@ def test_every_replica_is_looked_at(images: Docker) -> None:
             result = json.loads(answer)["data"]["result"]
             return {one["metric"]["job"]: int(one["value"][1]) for one in result}
 
+        add_ann(stack)
+        deliver(stack, 1)  # fronts still know what ends TLS before them
         wanted = dict.fromkeys(JOBS, 1) | {"imap": 2, "tls": 4}
         until(lambda: counts() == wanted, "every replica is up", 90)
         assert len(json.loads(ask("rules"))["data"]["groups"][0]["rules"]) > 10

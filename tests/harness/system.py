@@ -24,6 +24,7 @@ import psutil
 from deploy.local import ports
 from deploy.local.provision import Account
 from deploy.local.system import System
+from tests.deploy.system import containers
 
 DOMAIN = "example.test"
 COMMAND_SECONDS = 300.0
@@ -187,9 +188,6 @@ def running(
             with processes.system:
                 yield processes
         case "containers":
-            # It stands on this module.
-            from tests.deploy.system import containers
-
             with containers(state, {**SETTINGS, **(settings or {})}) as found:
                 yield found
         case other:
