@@ -28,6 +28,7 @@ T = TypeVar("T")
 SQLITE_CACHE_KIB = 64 * 1024
 SQLITE_MMAP_BYTES = 1024 * 1024 * 1024
 PAGE_BYTES = 8192  # a row of derived columns fits one page
+AWAY = (OperationalError, InterfaceError)
 
 
 def open_engine(url: str, pool_size: int) -> Engine:
@@ -81,6 +82,12 @@ def _begin_sqlite(connection: Connection) -> None:
         driver_of(connection).execute(statement)
     except connection.dialect.loaded_dbapi.Error as error:
         raise _told(connection, statement, error) from error
+
+
+def unavailable(error: DBAPIError, told: str) -> PostroomError:
+    """What callers are told of an error in AWAY, which is logged: they may come again."""
+    log.warning("database.unavailable", error=str(error.orig))
+    return PostroomError(Kind.UNAVAILABLE, told)
 
 
 def driver_of(connection: Connection) -> Any:
@@ -285,10 +292,8 @@ class _Reading:
         failure: Exception | None
         try:
             outcome, failure = read(self.work), None
-        except (OperationalError, InterfaceError) as error:
-            log.warning("database.unavailable", error=str(error.orig))
-            outcome = None
-            failure = PostroomError(Kind.UNAVAILABLE, "the database can't be read now")
+        except AWAY as error:
+            outcome, failure = None, unavailable(error, "the database can't be read now")
         except Exception as error:
             outcome, failure = None, error
         with suppress(RuntimeError):  # the loop has ended: nobody waits

@@ -17,9 +17,9 @@ from postroom_chassis import logs
 from postroom_chassis.errors import Kind, PostroomError
 from prometheus_client import Counter, Histogram
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
-from postroom_store.database import driver_of, is_sqlite
+from postroom_store.database import AWAY, driver_of, is_sqlite, unavailable
 from postroom_store.domain.change import Change
 from postroom_store.transaction import Rows, Transaction
 
@@ -35,6 +35,7 @@ BATCH_SIZE = Histogram(
 REPLAYS = Counter("postroom_store_replays_total", "Batches run again, one operation at a time")
 
 CACHED_MAILBOXES = 20_000
+NOT_NOW = "the database can't take this now"
 ATTEMPTS = 4  # of one operation, where PostgreSQL chose it as a deadlock's or a race's victim
 
 Operation = Callable[[Transaction], T]
@@ -228,10 +229,9 @@ def _settle(answer: asyncio.Future[Any], outcome: Any) -> None:
 def _told(error: Exception) -> PostroomError:
     if isinstance(error, PostroomError):
         return error
-    if isinstance(error, OperationalError | InterfaceError):
-        log.warning("database.unavailable", error=str(error.orig))
-    else:
-        log.error("store.write_failed", exc_info=error)
+    if isinstance(error, AWAY):
+        return unavailable(error, NOT_NOW)
+    log.error("store.write_failed", exc_info=error)
     if isinstance(error, DBAPIError):
-        return PostroomError(Kind.UNAVAILABLE, "the database can't take this now")
+        return PostroomError(Kind.UNAVAILABLE, NOT_NOW)
     return PostroomError(Kind.INTERNAL, "something went wrong here")
