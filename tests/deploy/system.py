@@ -19,11 +19,10 @@ import grpc
 import pytest
 
 from deploy.local import ports
-from deploy.local.provision import Account
+from deploy.local.provision import DOMAIN, Account
 from tests.deploy.compose import ENTRANCES, METRICS, Stack, compose_plugin, running, until
 from tests.deploy.containers import some_engine
 
-DOMAIN = "example.test"
 PROJECT = "postroom-system"
 PYTHON = "/opt/postroom/bin/python"
 SERVICES = ("auth", "store", "smtp", "imap", "pop3", "admin")

@@ -22,11 +22,10 @@ import grpc
 import psutil
 
 from deploy.local import ports
-from deploy.local.provision import Account
+from deploy.local.provision import DOMAIN, Account
 from deploy.local.system import System
 from tests.deploy.system import containers
 
-DOMAIN = "example.test"
 COMMAND_SECONDS = 300.0
 RUNNER = os.environ.get("POSTROOM_TEST_RUNNER", "processes")
 

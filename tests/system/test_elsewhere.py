@@ -19,13 +19,13 @@ import dkim
 import pytest
 
 from deploy.local import ports
-from deploy.local.provision import Account
+from deploy.local.provision import DOMAIN, Account
 from tests.harness.clients import require
 from tests.harness.dns import DnsServer, dns_server
 from tests.harness.mail import logged_in
 from tests.harness.post import certified
 from tests.harness.postfix import Postfix, postfix
-from tests.harness.system import DOMAIN, MailSystem, running
+from tests.harness.system import MailSystem, running
 
 pytestmark = pytest.mark.clients("postfix")
 

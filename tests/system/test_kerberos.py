@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.provision import Account
+from deploy.local.provision import DOMAIN, Account
 from tests.harness import msmtp
 from tests.harness.clients import require, run_client, run_on_terminal
 from tests.harness.kdc import REALM, Kdc, missing, running_kdc
 from tests.harness.mail import contents, deliver, message, without_trace
-from tests.harness.system import DOMAIN, MailSystem, running
+from tests.harness.system import MailSystem, running
 from tests.system.test_imtest import IMTEST, POP3TEST, SMTPTEST, TLS, in_order
 from tests.system.test_mutt import configure
 

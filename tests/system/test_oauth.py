@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.provision import Account
+from deploy.local.provision import DOMAIN, Account
 from tests.harness import msmtp
 from tests.harness.clients import run_client
 from tests.harness.mail import contents, deliver, message, submitted, without_trace
 from tests.harness.oidc import AUDIENCE, Oidc, running_oidc
-from tests.harness.system import DOMAIN, MailSystem, client_tls, running
+from tests.harness.system import MailSystem, client_tls, running
 
 MECHANISMS = ("OAUTHBEARER", "XOAUTH2")
 

@@ -141,7 +141,7 @@ def test_a_file_that_is_not_what_was_saved(data: Path, into: Path, tmp_path: Pat
     new = tmp_path / "new"
     with pytest.raises(BackupFault, match="secret isn't what was saved"):
         restore(made, {"store": new}, nobody)
-    assert [path for path in new.rglob("*") if path.is_file()] == []
+    assert list(new.iterdir()) == []  # or another try would find that it isn't empty
 
 
 def test_nothing_is_overwritten(data: Path, into: Path, tmp_path: Path) -> None:
